@@ -1,0 +1,205 @@
+"""What is known of a physical machine: plain data, no probing.
+
+The probing modules beside this one fill these classes in; the session and the front ends read them.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class Transport(enum.Enum):
+    """How a disk is attached, as far as udev can tell."""
+
+    SATA = "sata"
+    PATA = "pata"
+    SAS = "sas"
+    SCSI = "scsi"
+    NVME = "nvme"
+    USB = "usb"
+    VIRTIO = "virtio"
+    MMC = "mmc"
+    ISCSI = "iscsi"
+    FIBRE_CHANNEL = "fc"
+    CCISS = "cciss"
+    XEN = "xen"
+    FIREWIRE = "firewire"
+
+
+@dataclass(frozen=True)
+class Content:
+    """Something recognised on a disk or a partition: a file system, a volume group's member, an encrypted volume.
+
+    type: blkid's name of it (`ext4`, `ntfs`, `swap`, `LVM2_member`, `linux_raid_member`, `crypto_LUKS`,
+    `BitLocker`).
+    """
+
+    type: str
+    uuid: str | None = None
+    label: str | None = None
+
+    @property
+    def encrypted(self) -> bool:
+        return self.type in {"crypto_LUKS", "BitLocker"}
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One partition. size: bytes. type: the GPT type GUID in lower case, or the MBR type as `0x83`."""
+
+    name: str
+    number: int
+    size: int
+    type: str | None = None
+    uuid: str | None = None
+    bootable: bool = False
+    content: Content | None = None
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A fixed disk that can be converted.
+
+    name: what the operator calls it and `p2v.disks` takes (`sda`, `nvme0n1`, `cciss/c0d0`, `mpatha`, `md126`).
+    device: the node to read. size: bytes. Sector sizes: bytes.
+    partition_table: `gpt`, `dos`, or None. content: what fills the whole disk where there is no partition table.
+    members: kernel names of the devices under it (multipath paths, firmware RAID members).
+    """
+
+    name: str
+    device: Path
+    size: int
+    logical_sector_size: int = 512
+    physical_sector_size: int = 512
+    model: str | None = None
+    serial: str | None = None
+    wwn: str | None = None
+    transport: Transport | None = None
+    partition_table: str | None = None
+    content: Content | None = None
+    partitions: tuple[Partition, ...] = ()
+    members: tuple[str, ...] = ()
+
+    @property
+    def contents(self) -> tuple[Content, ...]:
+        """Everything recognised on the disk and its partitions, in the order of the disk."""
+        whole = (self.content,) if self.content else ()
+        return whole + tuple(part.content for part in self.partitions if part.content)
+
+
+@dataclass(frozen=True)
+class ExcludedDisk:
+    """A block device that is not offered, and why, in words for the operator. size: bytes."""
+
+    name: str
+    size: int
+    reason: str
+    model: str | None = None
+
+
+@dataclass(frozen=True)
+class DiskGroup:
+    """Disks that hold one thing together, so that all of them must be converted or none.
+
+    kind: `LVM volume group`, `md array`, `btrfs file system`, ... disks: their `Disk.name`s.
+    """
+
+    kind: str
+    name: str
+    disks: frozenset[str]
+
+
+class MediumKind(enum.Enum):
+    CDROM = "cdrom"
+    FLOPPY = "floppy"
+    OTHER = "other"
+
+
+@dataclass(frozen=True)
+class RemovableMedium:
+    """A drive with removable media. Its content is never copied. OTHER (a USB stick) has no place in a guest."""
+
+    name: str
+    kind: MediumKind
+    model: str | None = None
+
+
+@dataclass(frozen=True)
+class NetworkInterface:
+    """A physical network interface. carrier: None where the kernel does not say (interface down)."""
+
+    name: str
+    mac: str
+    vendor: str | None = None
+    model: str | None = None
+    driver: str | None = None
+    carrier: bool | None = None
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """The processors. vendor: libvirt's name (`Intel`, `AMD`) or None. cores: per socket. threads: per core.
+
+    online: logical processors that the kernel uses now.
+    """
+
+    vendor: str | None
+    model_name: str | None
+    flags: frozenset[str]
+    sockets: int
+    cores: int
+    threads: int
+    online: int
+    acpi: bool = False
+
+
+class ClockBasis(enum.Enum):
+    UNKNOWN = "unknown"
+    UTC = "utc"
+    LOCALTIME = "localtime"
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The real-time clock. offset: seconds from the basis."""
+
+    basis: ClockBasis = ClockBasis.UNKNOWN
+    offset: int = 0
+
+
+class Firmware(enum.Enum):
+    BIOS = "bios"
+    UEFI = "uefi"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One look at the machine. memory: bytes as installed. disks: the boot disk first.
+
+    booted_by: the firmware mode of the system that runs now, which may not be that of the installed one.
+    installed_firmware: how the installed system boots, only where disk and firmware agree on it.
+    """
+
+    hostname: str
+    disks: tuple[Disk, ...]
+    excluded: tuple[ExcludedDisk, ...]
+    groups: tuple[DiskGroup, ...]
+    removable: tuple[RemovableMedium, ...]
+    interfaces: tuple[NetworkInterface, ...]
+    cpu: Cpu
+    memory: int
+    clock: Clock
+    booted_by: Firmware
+    installed_firmware: Firmware | None = None
+
+    def incomplete_groups(self, selected: Iterable[str]) -> tuple[tuple[DiskGroup, frozenset[str]], ...]:
+        """The groups of which `selected` (disk names) holds a part, each with the names that are missing."""
+        chosen = frozenset(selected)
+        return tuple(
+            (group, group.disks - chosen)
+            for group in self.groups
+            if group.disks & chosen and group.disks - chosen
+        )

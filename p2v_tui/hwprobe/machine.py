@@ -199,7 +199,5 @@ class Machine:
         """The groups of which `selected` (disk names) holds a part, each with the names that are missing."""
         chosen = frozenset(selected)
         return tuple(
-            (group, group.disks - chosen)
-            for group in self.groups
-            if group.disks & chosen and group.disks - chosen
+            (group, group.disks - chosen) for group in self.groups if group.disks & chosen and group.disks - chosen
         )

@@ -1,0 +1,6 @@
+"""physical.xml: the description of the machine that virt-v2v reads with `-i libvirtxml`."""
+
+from p2v_tui.xmlgen.guest import Guest, GuestDisk, GuestInterface, Topology
+from p2v_tui.xmlgen.physical_xml import physical_xml
+
+__all__ = ["Guest", "GuestDisk", "GuestInterface", "Topology", "physical_xml"]

@@ -1,0 +1,126 @@
+"""The kernel command line's syntax, and the settings written in it.
+
+The words are split as the kernel splits them (next_arg() in lib/cmdline.c): by white space outside double quotes,
+where the quotes may enclose the value (`p2v.post="poweroff -f"`) or the whole word (`"p2v.post=poweroff -f"`).
+There is no escape character, so a value with a double quote in it cannot be written.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+
+from p2v_tui.config import BY_KEY, SETTINGS, Setting, Settings
+from p2v_tui.errors import SettingsError
+
+PREFIX = "p2v."
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """The settings of one command line. warnings: what was ignored in it, in words for the operator."""
+
+    settings: Settings
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word. value: None where there is no `=`. terminated: False where a double quote is left open."""
+
+    key: str
+    value: str | None
+    terminated: bool = True
+
+
+def split_words(text: str) -> list[Word]:
+    """The words of a kernel command line. Any text is one: nothing is raised."""
+    words = []
+    rest = text.lstrip()
+    while rest:
+        word, rest = _next_word(rest)
+        words.append(word)
+        rest = rest.lstrip()
+    return words
+
+
+def _next_word(text: str) -> tuple[Word, str]:
+    in_quotes = quoted = text.startswith('"')
+    start = int(quoted)
+    end = start
+    while end < len(text) and (in_quotes or not text[end].isspace()):
+        if text[end] == '"':
+            in_quotes = not in_quotes
+        end += 1
+    word = text[start:end]
+    if quoted:
+        word = word.removesuffix('"')
+    key, equals, value = word.partition("=")
+    if value.startswith('"'):
+        value = value[1:].removesuffix('"')
+    return Word(key, value if equals else None, not in_quotes), text[end:]
+
+
+def parse(text: str) -> CommandLine:
+    """The settings in a kernel command line; words that do not start with `p2v.` are somebody else's.
+
+    Where a setting is given twice the first one holds, as in virt-p2v (get_cmdline_key() in kernel-cmdline.c).
+    Raises SettingsError for a value that the setting does not take.
+    """
+    values: dict[str, object] = {}
+    warnings: list[str] = []
+    for word in split_words(text):
+        if not word.key.startswith(PREFIX):
+            continue
+        setting = BY_KEY.get(word.key)
+        if setting is None:
+            warnings.append(_unknown(word.key))
+            continue
+        if not word.terminated:
+            warnings.append(
+                f'{word.key}: the closing double quote (") is missing; it reaches to the end of the line.'
+            )
+        if setting.attribute in values:
+            warnings.append(f"{word.key}: p2v.{setting.name} is given more than once; the first one is used.")
+            continue
+        values[setting.attribute] = setting.parse_bare() if word.value is None else setting.parse(word.value)
+    explicit = {attribute: value for attribute, value in values.items() if value is not None}
+    return CommandLine(Settings(**explicit), tuple(warnings))  # type: ignore[arg-type]
+
+
+def read_proc_cmdline(proc: Path = Path("/proc")) -> str:
+    """The command line that this kernel was booted with; empty where it cannot be read."""
+    try:
+        return (proc / "cmdline").read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def _unknown(key: str) -> str:
+    nearest = difflib.get_close_matches(key, BY_KEY, n=1, cutoff=0.0)
+    return f"{key} is not a setting of p2v-tui and is ignored; did you mean {nearest[0]}?"
+
+
+def format_settings(settings: Settings, *, secrets: bool = False) -> str:
+    """The `p2v.*` words that mean these settings: what is at its default is left out, secrets unless asked for.
+
+    Raises SettingsError for a value that holds a double quote: the kernel's syntax cannot carry one.
+    """
+    words = []
+    for setting in SETTINGS:
+        value = getattr(settings, setting.attribute)
+        if value != setting.default and (secrets or not setting.kind.secret):
+            words.append(_format_word(setting, setting.format(value)))
+    return " ".join(words)
+
+
+def _format_word(setting: Setting, text: str) -> str:
+    key = f"{PREFIX}{setting.short_name}"
+    if '"' in text:
+        raise SettingsError(
+            f'{key} holds a double quote ("), which a kernel command line cannot carry.',
+            "Use single quotes in the value, or give the setting on the screen.",
+            setting=setting.name,
+        )
+    return f'{key}="{text}"' if any(character.isspace() for character in text) else f"{key}={text}"

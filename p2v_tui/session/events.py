@@ -1,0 +1,122 @@
+"""What a session tells its front end while it works: frozen dataclasses, given to one callback in order.
+
+The callback is called from the thread that runs the session. Texts that come from the server may hold SGR colour
+sequences and no other control characters (see `terminal_text.py`).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the session does now, a sentence."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Warned:
+    """Something that the operator should know and that does not stop the conversion."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class HostKeyLearnt:
+    """The conversion server's key, seen for the first time and now the only one accepted. fingerprint: SHA256:..."""
+
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class ServerVersion:
+    """virt-v2v's version on the conversion server, and the output modes that it has."""
+
+    version: str
+    output_modes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LogDirectory:
+    """The directory on the conversion server where the log files are."""
+
+    path: str
+
+
+class OutputKind(enum.Enum):
+    """What a line of virt-v2v's output is; DEBUG is everything else when virt-v2v was asked for debugging."""
+
+    PHASE = "phase"
+    MESSAGE = "message"
+    WARNING = "warning"
+    ERROR = "error"
+    DEBUG = "debug"
+
+
+@dataclass(frozen=True)
+class RemoteOutput:
+    """One line of virt-v2v's output, without its line end."""
+
+    text: str
+    kind: OutputKind
+
+
+@dataclass(frozen=True)
+class PhaseStarted:
+    """virt-v2v starts its next phase. name: in virt-v2v's words. seconds: since virt-v2v started."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class DiskProgress:
+    """How far one disk is. size, served: bytes. rate: bytes a second, over the last seconds.
+
+    served counts every byte read for virt-v2v: less than size where it skips free space, more where it reads twice.
+    percent: what nbdcopy says of the copy, None before this disk's copy starts.
+    seconds_left: of this disk's copy, None while it cannot be told.
+    """
+
+    name: str
+    size: int
+    served: int
+    rate: float
+    percent: int | None = None
+    seconds_left: float | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One entry for each disk, in the order of the guest's disks."""
+
+    disks: tuple[DiskProgress, ...]
+
+
+@dataclass(frozen=True)
+class Converted:
+    """The outcome of a successful conversion. where: what was made and where, in words. seconds: in all."""
+
+    guest: str
+    where: str
+    log_directory: str
+    seconds: float
+
+
+Event: TypeAlias = (
+    Status
+    | Warned
+    | HostKeyLearnt
+    | ServerVersion
+    | LogDirectory
+    | RemoteOutput
+    | PhaseStarted
+    | Progress
+    | Converted
+)
+Report: TypeAlias = Callable[[Event], None]

@@ -1,0 +1,134 @@
+"""Gets the SSH identity (private key) that `p2v.identity` names, and checks that ssh can use it.
+
+http and https go through requests, file is read, every other scheme is curl(1)'s business, as in virt-p2v.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import requests
+
+from p2v_tui.errors import ConnectionFailed, P2VError
+
+TIMEOUT = 30.0
+MAX_SIZE = 64 * 1024
+SETTING = "auth.identity.url"
+
+
+def fetch_identity(url: str, destination: Path) -> None:
+    """Writes the key that `url` names to `destination`, mode 0600.
+
+    Raises ConnectionFailed when it cannot be had, has a passphrase, is no private key, or (file:) can be read by
+    others than its owner, which ssh refuses too.
+    """
+    scheme = urlsplit(url).scheme.lower()
+    if scheme == "file":
+        key = _read_file(url)
+    elif scheme in {"http", "https"}:
+        key = _read_http(url)
+    else:
+        key = _read_curl(url)
+    if len(key) > MAX_SIZE:
+        raise _error(f"The SSH identity at {url} has more than {MAX_SIZE} bytes.", "Give the URL of a private key.")
+    descriptor = os.open(destination, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        # ssh takes a key without its last newline for damaged; web servers and editors lose it.
+        file.write(key.replace(b"\r\n", b"\n").rstrip(b"\n") + b"\n")
+    _check_key(url, destination)
+
+
+def _error(message: str, advice: str) -> P2VError:
+    return ConnectionFailed(message, advice, setting=SETTING)
+
+
+def _read_file(url: str) -> bytes:
+    parts = urlsplit(url)
+    if parts.netloc not in {"", "localhost"}:
+        raise _error(
+            f"The SSH identity URL {url} names the host {parts.netloc!r}.",
+            "A file on this machine has three slashes: file:///path/to/id.",
+        )
+    path = Path(unquote(parts.path))
+    try:
+        # Non-blocking, so that a FIFO of that name cannot hold us.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                raise _error(f"The SSH identity {path} is not a file.", "Name a private key.")
+            if mode & 0o077:
+                raise _error(
+                    f"The SSH identity {path} can be read by other users (mode {stat.S_IMODE(mode):04o}).",
+                    f"Run: chmod 600 {path}",
+                )
+            return file.read(MAX_SIZE + 1)
+    except OSError as error:
+        raise _error(
+            f"The SSH identity {path} cannot be read: {error.strerror}.",
+            "Check p2v.identity: the file must be on this machine, not on the conversion server.",
+        ) from error
+
+
+def _read_http(url: str) -> bytes:
+    try:
+        response = requests.get(url, timeout=TIMEOUT, stream=True)
+        with response:
+            if response.status_code != requests.codes.ok:
+                raise _error(
+                    f"The SSH identity cannot be had from {url}: the web server answers "
+                    f"{response.status_code} {response.reason}.",
+                    "Check p2v.identity and that this machine may fetch it.",
+                )
+            return response.raw.read(MAX_SIZE + 1, decode_content=True) or b""
+    except (requests.RequestException, OSError) as error:
+        raise _error(
+            f"The SSH identity cannot be had from {url}: {error}.",
+            "Check p2v.identity, the network and the web server.",
+        ) from error
+
+
+def _read_curl(url: str) -> bytes:
+    command = ["curl", "--silent", "--show-error", "--fail", "--max-time", str(int(TIMEOUT)), "--url", url]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT + 5, check=False
+        )
+    except FileNotFoundError as error:
+        raise _error(
+            f"curl is not installed here, so {url} cannot be fetched.", "Use http, https or file."
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise _error(
+            f"The SSH identity cannot be had from {url}: curl does not end.", "Check p2v.identity."
+        ) from error
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip()
+        raise _error(f"The SSH identity cannot be had from {url}: {said}.", "Check p2v.identity.")
+    return done.stdout
+
+
+def _check_key(url: str, path: Path) -> None:
+    # With an empty passphrase on its command line ssh-keygen never asks; the key's own passphrase is not there.
+    done = subprocess.run(
+        ["ssh-keygen", "-y", "-P", "", "-f", str(path)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    if done.returncode == 0:
+        return
+    if "passphrase" in done.stderr:
+        raise _error(
+            f"The SSH identity {url} has a passphrase.",
+            "Nobody is there to type it for every connection. Make a key without one: ssh-keygen -t ed25519 -N ''",
+        )
+    raise _error(
+        f"What {url} gives is not an SSH private key: {done.stderr.strip().splitlines()[-1:]}.",
+        "Give the URL of the private key (not of the .pub file).",
+    )

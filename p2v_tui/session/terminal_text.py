@@ -1,0 +1,26 @@
+"""Makes text from the server harmless for a terminal, and takes the colours out of it."""
+
+from __future__ import annotations
+
+import re
+
+SGR = re.compile(r"\x1b\[[0-9;]*m")
+# CSI and OSC/DCS/APC/PM/SOS strings, other escapes, and lone control characters but for the tab. The C1 controls count:
+# a terminal in an 8-bit mode acts on them.
+_CONTROL = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"
+    r"|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)"
+    r"|\x1b[ -/]*[0-~]?"
+    r"|[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]",
+    re.DOTALL,
+)
+
+
+def harmless(line: str) -> str:
+    """The line with its SGR colours and nothing else that could drive a terminal (also no bidirectional overrides)."""
+    return _CONTROL.sub(lambda match: match[0] if SGR.fullmatch(match[0]) else "", line)
+
+
+def plain(line: str) -> str:
+    """The line without colours and without anything that could drive a terminal."""
+    return _CONTROL.sub("", line)

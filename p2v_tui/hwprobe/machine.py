@@ -65,7 +65,8 @@ class Disk:
 
     name: what the operator calls it and `p2v.disks` takes (`sda`, `nvme0n1`, `cciss/c0d0`, `mpatha`, `md126`).
     device: the node to read. size: bytes. Sector sizes: bytes.
-    partition_table: `gpt`, `dos`, or None. content: what fills the whole disk where there is no partition table.
+    partition_table: `gpt`, `dos`, or None. partition_table_uuid: the table's own identifier (eight hexadecimal digits
+    for `dos`). content: what fills the whole disk where there is no partition table.
     members: kernel names of the devices under it (multipath paths, firmware RAID members).
     """
 
@@ -82,6 +83,7 @@ class Disk:
     content: Content | None = None
     partitions: tuple[Partition, ...] = ()
     members: tuple[str, ...] = ()
+    partition_table_uuid: str | None = None
 
     @property
     def contents(self) -> tuple[Content, ...]:

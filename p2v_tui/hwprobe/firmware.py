@@ -1,0 +1,28 @@
+"""BIOS or UEFI: which of them started the running system, and which the installed one needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from p2v_tui.hwprobe.boot_order import has_bios_boot_partition, has_esp
+from p2v_tui.hwprobe.machine import Disk, Firmware
+from p2v_tui.hwprobe.places import Places
+
+
+def booted_by(places: Places) -> Firmware:
+    """How the running system was started. The kernel makes the directory only where UEFI did."""
+    return Firmware.UEFI if (places.sys / "firmware/efi").exists() else Firmware.BIOS
+
+
+def installed_firmware(disks: Sequence[Disk], running: Firmware) -> Firmware | None:
+    """How the installed system boots; None where the boot disk (the first) and the running system disagree.
+
+    Many machines can do both, so a live system started by UEFI proves nothing about a disk without an ESP. And a
+    disk with both an ESP and a BIOS boot partition was made for either.
+    """
+    if not disks:
+        return None
+    esp, bios_boot = has_esp(disks[0]), has_bios_boot_partition(disks[0])
+    if running is Firmware.UEFI:
+        return Firmware.UEFI if esp and not bios_boot else None
+    return None if esp else Firmware.BIOS

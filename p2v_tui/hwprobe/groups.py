@@ -1,0 +1,150 @@
+"""Disks that belong together: a volume group, an array or a file system that spans several of them.
+
+A guest with half a volume group does not boot, so the operator has to know. Nothing is activated or assembled to
+find out; LVM's own tool reads the metadata, without locks and without writing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from p2v_tui.hwprobe.blockdev import BlockDevice, BlockDevices, unescaped
+from p2v_tui.hwprobe.machine import Disk, DiskGroup
+from p2v_tui.hwprobe.places import Places
+
+VOLUME_GROUP = "LVM volume group"
+MD_ARRAY = "md array"
+BTRFS = "btrfs file system"
+ZFS = "ZFS pool"
+
+_LVM_MEMBER = "LVM2_member"
+
+
+@dataclass(frozen=True)
+class _Membership:
+    """One device is a part of something. identity: what the parts of one thing have in common."""
+
+    kind: str
+    identity: str
+    name: str
+    device: BlockDevice
+
+
+def find_groups(devices: BlockDevices, disks: Mapping[str, Disk], places: Places) -> tuple[DiskGroup, ...]:
+    """The things that two or more of the disks hold together. disks: by the kernel's name of the device."""
+    owners = {kernel_name: disk.name for kernel_name, disk in disks.items()}
+    names: dict[tuple[str, str], str] = {}
+    held: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for part in _memberships(devices, places):
+        key = (part.kind, part.identity)
+        # The first name wins: LVM and the superblocks know it better than what is said without them.
+        names.setdefault(key, part.name)
+        held[key] |= disks_below(part.device, devices, owners)
+    groups = [DiskGroup(kind, names[kind, identity], frozenset(on)) for (kind, identity), on in held.items()]
+    return tuple(sorted((group for group in groups if len(group.disks) > 1), key=lambda it: (it.kind, it.name)))
+
+
+def disks_below(device: BlockDevice, devices: BlockDevices, owners: Mapping[str, str]) -> set[str]:
+    """The names of the disks that carry a device: through partitions, arrays, LUKS and logical volumes."""
+    # A path of a multipath disk, or a member of a firmware RAID set, stands for that disk.
+    above = [holder.name for holder in devices.holders_of(device.name)]
+    for name in (device.name, *above):
+        if name in owners:
+            return {owners[name]}
+    below = (device.parent,) if device.partition and device.parent else device.slaves
+    found = (disks_below(devices.by_name[name], devices, owners) for name in below if name in devices.by_name)
+    return set().union(*found)
+
+
+def _memberships(devices: BlockDevices, places: Places) -> Iterator[_Membership]:
+    yield from _physical_volumes(devices, places)
+    for device in devices.by_name.values():
+        yield from _recognised(device)
+        yield from _active(device, devices)
+
+
+def _recognised(device: BlockDevice) -> Iterator[_Membership]:
+    """What blkid's name of the content says. One identity on several disks is one thing spanning them."""
+    uuid = device.properties.get("ID_FS_UUID")
+    if not uuid:
+        return
+    label = unescaped(device.properties.get("ID_FS_LABEL_ENC") or device.properties.get("ID_FS_LABEL") or "")
+    match device.properties.get("ID_FS_TYPE"):
+        case "linux_raid_member":
+            # mdadm writes `homehost:name`; metadata of version 0.90 has no name at all.
+            yield _Membership(MD_ARRAY, _bare(uuid), label.rpartition(":")[2] or uuid, device)
+        case "btrfs":
+            yield _Membership(BTRFS, uuid, label or uuid, device)
+        case "zfs_member":
+            yield _Membership(ZFS, uuid, label or uuid, device)
+
+
+def _active(device: BlockDevice, devices: BlockDevices) -> Iterator[_Membership]:
+    """What an active logical volume or a running array shows, where the members themselves say nothing."""
+    uuid = device.dm_uuid or ""
+    below = [devices.by_name[name] for name in device.slaves if name in devices.by_name]
+    if uuid.startswith("LVM-"):
+        group = device.properties.get("DM_VG_NAME") or _group_in(device.dm_name or "")
+        # 32 characters of the group's UUID, then 32 of the volume's.
+        for member in below:
+            yield _Membership(VOLUME_GROUP, uuid.removeprefix("LVM-")[:32], group, member)
+    version = device.attribute("md/metadata_version")
+    if version and not version.startswith("external:"):
+        identity = _bare(device.properties.get("MD_UUID") or device.attribute("md/uuid") or device.name)
+        for member in below:
+            known = member.properties.get("ID_FS_UUID") if _is_raid_member(member) else None
+            yield _Membership(MD_ARRAY, _bare(known) if known else identity, device.name, member)
+
+
+def _is_raid_member(device: BlockDevice) -> bool:
+    return device.properties.get("ID_FS_TYPE") == "linux_raid_member"
+
+
+def _bare(uuid: str) -> str:
+    """A UUID without its separators: mdadm writes colons where blkid writes hyphens."""
+    return re.sub(r"[:-]", "", uuid).lower()
+
+
+def _group_in(dm_name: str) -> str:
+    """The volume group in device-mapper's name: `vg-lv`, hyphens in the names themselves doubled."""
+    group = re.match(r"(?:[^-]|--)+", dm_name)
+    return group[0].replace("--", "-") if group else dm_name
+
+
+def _physical_volumes(devices: BlockDevices, places: Places) -> Iterator[_Membership]:
+    """The physical volumes with their groups, from pvs. Only devices known to hold LVM metadata are opened."""
+    holding = [device for device in devices.by_name.values() if device.properties.get("ID_FS_TYPE") == _LVM_MEMBER]
+    if not holding:
+        return
+    report = places.run(_pvs(holding))
+    for row in _rows(report) if report else ():
+        device = devices.at(row.get("pv_name", ""), places)
+        name, uuid = row.get("vg_name"), row.get("vg_uuid")
+        if device and name and uuid:
+            yield _Membership(VOLUME_GROUP, uuid.replace("-", ""), name, device)
+
+
+def _pvs(holding: Iterable[BlockDevice]) -> list[str]:
+    """The command that reads LVM's metadata on these devices and nothing else on the machine."""
+    nodes = [str(device.node) for device in holding]
+    nodes += [f"/dev/mapper/{device.dm_name}" for device in holding if device.dm_name]
+    allowed = ", ".join(json.dumps(f"a|^{re.escape(node)}$|") for node in nodes)
+    # The live system's own settings must not matter: a devices file or hints of an earlier look, a filter.
+    settings = f'devices {{ use_devicesfile=0 hints="none" filter=[{allowed}, "r|.*|"] global_filter=["a|.*|"] }}'
+    columns = "pv_name,vg_name,vg_uuid"
+    return ["pvs", "--readonly", "--reportformat", "json", "-o", columns, "--config", settings]
+
+
+def _rows(report: str) -> Iterator[dict[str, str]]:
+    """The rows of an LVM report in JSON; none where it is not one."""
+    try:
+        parsed: Any = json.loads(report)
+        for section in parsed["report"]:
+            yield from section["pv"]
+    except (ValueError, KeyError, TypeError):
+        return

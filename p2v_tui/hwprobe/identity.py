@@ -1,0 +1,117 @@
+"""Who made a disk and how it is attached: model, serial number, WWN, transport.
+
+udev's database is asked first, sysfs where no udevd runs. Nothing is sent to the disk.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from p2v_tui.hwprobe.blockdev import BlockDevice, unescaped
+from p2v_tui.hwprobe.machine import Transport
+from p2v_tui.hwprobe.places import entries, read_bytes, read_text
+
+# The subsystem of the nearest ancestor, where that alone decides.
+_BY_SUBSYSTEM = {
+    "nvme": Transport.NVME,
+    "nvme-subsystem": Transport.NVME,
+    "virtio": Transport.VIRTIO,
+    "mmc": Transport.MMC,
+    "ide": Transport.PATA,
+    "cciss": Transport.CCISS,
+    "xen": Transport.XEN,
+}
+
+
+def model_of(device: BlockDevice) -> str | None:
+    """The model as the drive gives it, after the vendor's name where that is not part of it."""
+    properties = device.properties
+    encoded = properties.get("ID_MODEL_ENC")
+    model = (
+        (unescaped(encoded) if encoded else None)
+        or device.attribute("device/model")
+        or (device.attribute("device/name") if "mmc" in device.hangs_on else None)
+        or properties.get("ID_MODEL", "").replace("_", " ")
+    )
+    if not model:
+        return None
+    vendor = unescaped(properties.get("ID_VENDOR_ENC", "")) or device.attribute("device/vendor") or ""
+    # libata puts "ATA" where SCSI has a vendor, and PCI or virtio numbers are no names.
+    if vendor in {"", "ATA"} or vendor.startswith("0x") or model.lower().startswith(vendor.lower()):
+        return model
+    return f"{vendor} {model}"
+
+
+def serial_of(device: BlockDevice) -> str | None:
+    """The serial number on the drive's label. ID_SERIAL_SHORT comes late: for a SAS disk it is the WWN."""
+    properties = device.properties
+    return (
+        properties.get("ID_SCSI_SERIAL")
+        or properties.get("SCSI_IDENT_SERIAL")
+        or properties.get("ID_SERIAL_SHORT")
+        or device.attribute("serial")
+        or device.attribute("device/serial")
+        or _unit_serial_page(device.sys_path / "device/vpd_pg80")
+    )
+
+
+def wwn_of(device: BlockDevice) -> str | None:
+    """The World Wide Name, as `0x5000c500a1b2c3d4` for SCSI and ATA and `eui.` or `uuid.` for NVMe."""
+    properties = device.properties
+    known = properties.get("ID_WWN_WITH_EXTENSION") or properties.get("ID_WWN")
+    wwid = device.attribute("wwid") or device.attribute("device/wwid") or ""
+    if known or not wwid:
+        return known
+    if wwid.startswith("naa."):
+        return "0x" + wwid.removeprefix("naa.")
+    # "t10.ATA ..." and "nvme.1234-..." are only model and serial number once more.
+    return wwid if wwid.startswith(("eui.", "uuid.")) else None
+
+
+def transport_of(device: BlockDevice) -> Transport | None:
+    """How the disk is attached, or None where neither sysfs nor udev says."""
+    subsystems = device.hangs_on
+    nearest = next((ancestor.subsystem for ancestor in device.ancestors if ancestor.subsystem), None)
+    if nearest in _BY_SUBSYSTEM:
+        return _BY_SUBSYSTEM[nearest]
+    if "usb" in subsystems:
+        return Transport.USB
+    if "firewire" in subsystems:
+        return Transport.FIREWIRE
+    return _scsi_transport(device) if "scsi" in subsystems else None
+
+
+def _scsi_transport(device: BlockDevice) -> Transport:
+    path = device.properties.get("ID_PATH", "")
+    above = {entry.name for ancestor in device.ancestors for entry in entries(ancestor.sys_path)}
+    if "iscsi_session" in above or "-iscsi-" in path:
+        return Transport.ISCSI
+    if "fc_host" in above or "-fc-" in path:
+        return Transport.FIBRE_CHANNEL
+    if {"sas_host", "sas_device", "sas_end_device"} & above or "-sas-" in path:
+        return Transport.SAS
+    if device.properties.get("ID_BUS") == "ata" or device.attribute("device/vendor") == "ATA":
+        return _ata_transport(device)
+    return Transport.SCSI
+
+
+def _ata_transport(device: BlockDevice) -> Transport:
+    """SATA or PATA. ata_id sets ID_ATA_SATA; without udevd, libata's link has a SATA speed or `<unknown>`."""
+    if "ID_ATA_SATA" in device.properties:
+        return Transport.SATA if device.properties["ID_ATA_SATA"] == "1" else Transport.PATA
+    if "ID_ATA" in device.properties or device.properties.get("ID_BUS") == "ata":
+        return Transport.PATA
+    speeds = [
+        read_text(speed)
+        for ancestor in device.ancestors
+        for speed in ancestor.sys_path.parent.glob("link*/ata_link/link*/sata_spd")
+    ]
+    return Transport.PATA if speeds and all(speed == "<unknown>" for speed in speeds) else Transport.SATA
+
+
+def _unit_serial_page(page: Path) -> str | None:
+    """The serial number in a SCSI disk's vital product data page 0x80: four bytes of header, then text."""
+    raw = read_bytes(page)
+    if not raw or len(raw) < 5:
+        return None
+    return raw[4 : 4 + int.from_bytes(raw[2:4], "big")].decode("ascii", errors="replace").strip("\0 ") or None

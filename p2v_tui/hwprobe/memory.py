@@ -1,0 +1,84 @@
+"""How much memory is installed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from p2v_tui.hwprobe.places import Places, entries, read_bytes, read_number, read_text
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+# SMBIOS (DSP0134): structure 16 describes a memory array, with its use at 5; structure 17 a module in it, with the
+# array's handle at 4, the size at 0x0c and, where that does not fit, the extended size at 0x1c.
+_SYSTEM_MEMORY = 3
+_NO_SIZE = frozenset({0, 0xFFFF})
+_SIZE_IS_EXTENDED = 0x7FFF
+_SIZE_IN_KIB = 0x8000
+
+
+def installed_memory(places: Places) -> int:
+    """The memory installed in the machine, in bytes.
+
+    Three sources, the first plausible one wins:
+
+    1. The firmware's list of modules (SMBIOS): exact, what is printed on them.
+    2. The memory blocks that the kernel has online: what the firmware mapped as RAM, in units of a block, which
+       is 128 MiB to 2 GiB.
+    3. MemTotal: what the kernel has left for use, some per cent less. Rounded up to whole MiB.
+
+    Plausible is what is at least MemTotal and not much more. More by far means that the running system cannot use
+    it (mirrored memory, `mem=` on the kernel's command line).
+
+    The figure is not rounded up to a power of two, as the original virt-p2v does: 23 GiB would become 32 GiB and
+    96 GiB would become 128 GiB, and a guest that is given more than the machine ever had takes it from others.
+    """
+    total = _total(places)
+    spare = max(2 * GIB, total // 4)
+    for found in (_modules(places), _blocks(places)):
+        if total <= found <= total + spare:
+            return found
+    return -(-total // MIB) * MIB
+
+
+def _total(places: Places) -> int:
+    found = re.search(r"^MemTotal:\s*(\d+) kB", read_text(places.proc / "meminfo") or "", re.MULTILINE)
+    return int(found[1]) * 1024 if found else int(psutil.virtual_memory().total)
+
+
+def _modules(places: Places) -> int:
+    """The sum of the modules in arrays of system memory, in bytes; 0 where the firmware lists none.
+
+    Only root may read SMBIOS. Graphics and flash memory have arrays of their own and are left out.
+    """
+    table = places.sys / "firmware/dmi/entries"
+    system = {raw[2:4] for raw in _structures(table, 16) if len(raw) > 5 and raw[5] == _SYSTEM_MEMORY}
+    return sum(module_size(raw) for raw in _structures(table, 17) if raw[4:6] in system)
+
+
+def _structures(table: Path, kind: int) -> Iterator[bytes]:
+    for entry in entries(table):
+        if entry.name.startswith(f"{kind}-") and (raw := read_bytes(entry / "raw")):
+            yield raw
+
+
+def module_size(structure: bytes) -> int:
+    """The size of a module in bytes, from its SMBIOS structure; 0 for an empty slot or one of unknown size."""
+    size = int.from_bytes(structure[0x0C:0x0E], "little")
+    if size in _NO_SIZE:
+        return 0
+    if size == _SIZE_IS_EXTENDED:
+        return (int.from_bytes(structure[0x1C:0x20], "little") & 0x7FFFFFFF) * MIB
+    return (size & ~_SIZE_IN_KIB) * 1024 if size & _SIZE_IN_KIB else size * MIB
+
+
+def _blocks(places: Places) -> int:
+    """The memory blocks that are online, in bytes; 0 where the kernel has none (no memory hotplug)."""
+    memory = places.sys / "devices/system/memory"
+    unit = read_number(memory / "block_size_bytes", 16) or 0
+    numbered = (entry for entry in entries(memory) if re.fullmatch(r"memory\d+", entry.name)) if unit else ()
+    return unit * sum(read_text(block / "state") == "online" for block in numbered)

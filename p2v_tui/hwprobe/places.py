@@ -1,0 +1,102 @@
+"""The places that probing reads: /sys, /proc, /dev, the udev database, external tools, the clock.
+
+Everything comes through one `Places`, so that a recorded machine and a real one go the same way. Nothing here
+writes, and nothing here knows what a disk is.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyudev
+
+# A tool that reads a failing disk can hang for minutes in the kernel; what it would tell is not worth the wait.
+TOOL_SECONDS = 20
+
+
+def run_tool(command: Sequence[str]) -> str | None:
+    """The standard output of an external tool, or None where it is missing, fails or takes too long."""
+    environment = {**os.environ, "LC_ALL": "C", "LVM_SUPPRESS_FD_WARNINGS": "1"}
+    # pvs and blkid live in sbin, which an ordinary user's PATH does not name.
+    environment["PATH"] = os.pathsep.join([environment.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            timeout=TOOL_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.decode(errors="replace")
+
+
+def _local_offset(moment: float) -> int:
+    return time.localtime(moment).tm_gmtoff
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the machine is read.
+
+    run: runs a tool, returns its standard output or None. now: seconds since the epoch. local_offset: seconds
+    that the live system's time zone is ahead of UTC at a moment.
+    """
+
+    sys: Path = Path("/sys")
+    proc: Path = Path("/proc")
+    dev: Path = Path("/dev")
+    udev: Callable[[], pyudev.Context] = pyudev.Context
+    run: Callable[[Sequence[str]], str | None] = run_tool
+    hostname: Callable[[], str] = socket.gethostname
+    now: Callable[[], float] = time.time
+    local_offset: Callable[[float], int] = _local_offset
+
+    def node(self, path: str) -> Path:
+        """Where the device node is that the kernel calls `path` (`/dev/sda`)."""
+        return self.dev / path.removeprefix("/dev/")
+
+
+def read_text(path: Path) -> str | None:
+    """The text of a small file without the white space around it, or None where it cannot be read.
+
+    Reading an attribute in sysfs fails with EINVAL, EIO or ENODATA where a driver has nothing to say.
+    """
+    try:
+        return path.read_bytes().decode(errors="replace").strip()
+    except OSError:
+        return None
+
+
+def read_bytes(path: Path) -> bytes | None:
+    """The bytes of a small file, or None where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def read_number(path: Path, base: int = 10) -> int | None:
+    """The whole number that a small file holds, or None where it cannot be read or holds something else."""
+    text = read_text(path)
+    try:
+        return None if text is None else int(text, base)
+    except ValueError:
+        return None
+
+
+def entries(directory: Path) -> tuple[Path, ...]:
+    """What is in a directory, sorted by name; nothing where it cannot be read."""
+    try:
+        return tuple(sorted(directory.iterdir()))
+    except OSError:
+        return ()

@@ -56,7 +56,7 @@ def _read_file(url: str) -> bytes:
     path = Path(unquote(parts.path))
     try:
         # Non-blocking, so that a FIFO of that name cannot hold us.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             if not stat.S_ISREG(mode):
                 raise _error(f"The SSH identity {path} is not a file.", "Name a private key.")

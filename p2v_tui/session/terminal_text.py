@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
-# CSI and OSC/DCS/APC/PM/SOS strings, other escapes, and lone control characters but for the tab. The C1 controls count:
-# a terminal in an 8-bit mode acts on them.
+# CSI and OSC/DCS/APC/PM/SOS strings, other escapes, lone control characters but for the tab, and what reverses the
+# direction of writing. The C1 controls count: a terminal in an 8-bit mode acts on them.
 _CONTROL = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"
     r"|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)"
@@ -17,7 +17,7 @@ _CONTROL = re.compile(
 
 
 def harmless(line: str) -> str:
-    """The line with its SGR colours and nothing else that could drive a terminal (also no bidirectional overrides)."""
+    """The line with its SGR colours and nothing else that could drive a terminal."""
     return _CONTROL.sub(lambda match: match[0] if SGR.fullmatch(match[0]) else "", line)
 
 

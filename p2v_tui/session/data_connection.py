@@ -1,0 +1,61 @@
+"""One disk's way to virt-v2v: a read-only NBD server here, and an `ssh -R` from a port of the server's loopback."""
+
+from __future__ import annotations
+
+from p2v_tui.errors import ConversionFailed
+from p2v_tui.hwprobe.machine import Disk
+from p2v_tui.session import ssh_errors
+from p2v_tui.session.cancellation import Cancellation
+from p2v_tui.session.nbd_server import NbdServer
+from p2v_tui.session.openssh import Login, close_connection, matched_text, open_connection
+from p2v_tui.session.workspace import Workspace
+
+# "localhost" and no address: sshd then listens on 127.0.0.1 and ::1, and virt-v2v may try either.
+_ALLOCATED = rb"Allocated port (\d+) for remote forward"
+
+
+class DataConnection:
+    """port: on the conversion server's loopback, chosen there. `close()` ends the tunnel, then the NBD server."""
+
+    def __init__(
+        self, disk: Disk, number: int, *, program: str, login: Login, workspace: Workspace, cancellation: Cancellation
+    ) -> None:
+        self.disk = disk
+        self._server = NbdServer(
+            program, disk.device, workspace.nbd_socket(number), workspace.nbd_log(number), cancellation
+        )
+        try:
+            self._tunnel = open_connection(
+                login,
+                ["-N", "-T", "-o", "ExitOnForwardFailure=yes", "-R", f"localhost:0:{self._server.socket}"],
+                None,
+                _ALLOCATED,
+                cancellation,
+            )
+        except BaseException:
+            self._server.close()
+            raise
+        self.port = int(matched_text(self._tunnel))
+
+    @property
+    def bytes_served(self) -> int:
+        return self._server.bytes_served
+
+    def check(self) -> None:
+        """Raises ConversionFailed once the tunnel or the NBD server has died, with its last words."""
+        if not self._server.running:
+            raise ConversionFailed(
+                f"The NBD server of {self.disk.name} ended: {self._server.last_words}.",
+                "Look for a disk error in the kernel's log (dmesg) and convert again.",
+            )
+        if not self._tunnel.isalive():
+            said = self._tunnel.read().decode(errors="replace")
+            words = " / ".join(ssh_errors.last_lines(said, 2)) or "ssh said nothing"
+            raise ConversionFailed(
+                f"The data connection of {self.disk.name} was lost: {words}.",
+                "Check the network between the two machines and convert again.",
+            )
+
+    def close(self) -> None:
+        close_connection(self._tunnel)
+        self._server.close()

@@ -1,0 +1,204 @@
+"""virt-v2v's output modes: which options each takes and needs, and what it makes.
+
+From virt-v2v's output/*.ml, 1.28 to 2.13 (facts/virt-v2v.md, section 4). Which of them a server has is for the server
+to say; a mode that is not in the table is passed on with every option that was given.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from p2v_tui.config import Secret, Settings
+from p2v_tui.errors import SettingsError
+from p2v_tui.session.virt_v2v import VirtV2V
+
+
+class Use(enum.Enum):
+    """Whether a mode takes an option."""
+
+    NEEDED = "needed"
+    TAKEN = "taken"
+    NOT_TAKEN = "not taken"
+
+
+@dataclass(frozen=True)
+class OutputMode:
+    """One mode. names: all that virt-v2v's versions call it, the peer's first.
+
+    default_storage: for -os where none is given. needed_misc: the -oo options without which it cannot work.
+    makes: where the guest is in the end; {storage}, {name} and {connection} are filled in.
+    """
+
+    names: tuple[str, ...]
+    makes: str
+    connection: Use = Use.NOT_TAKEN
+    storage: Use = Use.TAKEN
+    password: Use = Use.NOT_TAKEN
+    allocation: Use = Use.TAKEN
+    format: Use = Use.TAKEN
+    misc: Use = Use.TAKEN
+    default_storage: str | None = None
+    needed_misc: tuple[str, ...] = ()
+
+
+_DIRECTORY = "/var/tmp"
+
+OUTPUT_MODES = (
+    OutputMode(
+        ("local", "disk"),
+        "the disks {storage}/{name}-sd* and the description {storage}/{name}.xml",
+        storage=Use.NEEDED,
+        default_storage=_DIRECTORY,
+    ),
+    OutputMode(("libvirt",), "the libvirt domain {name}, its disks in the pool {storage}", connection=Use.TAKEN),
+    OutputMode(
+        ("qemu",),
+        "the disks {storage}/{name}-sd* and the script {storage}/{name}.sh that starts them",
+        storage=Use.NEEDED,
+        default_storage=_DIRECTORY,
+    ),
+    OutputMode(
+        ("null",),
+        "nothing: the output mode null is a trial run",
+        storage=Use.NOT_TAKEN,
+        allocation=Use.NOT_TAKEN,
+        format=Use.NOT_TAKEN,
+        misc=Use.NOT_TAKEN,
+    ),
+    OutputMode(("glance",), "images of the name {name} in Glance", storage=Use.NOT_TAKEN),
+    OutputMode(
+        ("openstack",),
+        "volumes of the name {name} in OpenStack's Cinder",
+        connection=Use.TAKEN,
+        needed_misc=("server-id",),
+    ),
+    OutputMode(
+        ("kubevirt",),
+        "the disks {storage}/{name}-sd* and the KubeVirt description {storage}/{name}.yaml",
+        storage=Use.NEEDED,
+        default_storage=_DIRECTORY,
+    ),
+    OutputMode(("rhv", "ovirt", "rhev"), "{name} on the export storage domain {storage}", storage=Use.NEEDED),
+    OutputMode(
+        ("rhv-upload", "ovirt-upload"),
+        "the virtual machine {name} on {connection}, in the storage domain {storage}",
+        connection=Use.NEEDED,
+        storage=Use.NEEDED,
+        password=Use.NEEDED,
+    ),
+    OutputMode(
+        ("vdsm",),
+        "{name} in the data domain {storage}",
+        storage=Use.NEEDED,
+        needed_misc=("vdsm-image-uuid", "vdsm-vol-uuid", "vdsm-vm-uuid"),
+    ),
+    OutputMode(
+        ("json",),
+        "the disks {storage}/{name}-sd* and the description {storage}/{name}.json",
+        storage=Use.NEEDED,
+        default_storage=_DIRECTORY,
+    ),
+)
+
+
+def find_mode(name: str) -> OutputMode | None:
+    """The mode that virt-v2v calls `name` in one of its versions, or None where it is not known here."""
+    return next((mode for mode in OUTPUT_MODES if name in mode.names), None)
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where the guest goes, with what the mode takes and nothing else. ignored: the settings left out, by name."""
+
+    mode: str
+    connection: str | None = None
+    storage: str | None = None
+    format: str | None = None
+    allocation: str | None = None
+    misc: tuple[str, ...] = ()
+    password: Secret | None = None
+    root: str = "first"
+    ignored: tuple[str, ...] = field(default=())
+
+    def mode_on(self, virt_v2v: VirtV2V) -> str:
+        """The server's name for the mode. Raises SettingsError, with those that it has, when it is not there."""
+        known = find_mode(self.mode)
+        for name in known.names if known else (self.mode,):
+            if name in virt_v2v.output_modes:
+                return name
+        raise SettingsError(
+            f"The output mode {self.mode!r} (p2v.o) is not known to virt-v2v {virt_v2v.version} on the server.",
+            f"It has: {', '.join(virt_v2v.output_modes)}.",
+            setting="output.type",
+        )
+
+    def arguments(self, virt_v2v: VirtV2V, password_file: str) -> list[str]:
+        """virt-v2v's options. Raises SettingsError as `mode_on` does."""
+        options = {
+            "-o": self.mode_on(virt_v2v),
+            "-oa": self.allocation,
+            "-oc": self.connection,
+            "-of": self.format,
+            "-os": self.storage,
+            "-op": password_file if self.password else None,
+        }
+        arguments = [word for option, value in options.items() if value for word in (option, value)]
+        for option in self.misc:
+            arguments += ["-oo", option]
+        return [*arguments, "--root", self.root]
+
+    def made(self, guest: str) -> str:
+        """What a successful conversion made and where, in words."""
+        known = find_mode(self.mode)
+        if known is None:
+            return f"{guest}, by the output mode {self.mode}"
+        return known.makes.format(name=guest, storage=self.storage or "default", connection=self.connection)
+
+
+def choose_output(settings: Settings) -> Output:
+    """What virt-v2v is to be told, from the settings and what the mode takes.
+
+    A setting that the mode does not take is left out and named in `ignored`: virt-p2v never passed -oc, so its
+    command lines hold some. Raises SettingsError for one that the mode needs and that is not there.
+    """
+    mode = find_mode(settings.output_type)
+    given: dict[str, tuple[Use, str | None]] = {
+        "p2v.oc": (mode.connection if mode else Use.TAKEN, settings.output_connection),
+        "p2v.os": (
+            mode.storage if mode else Use.TAKEN,
+            settings.output_storage or (mode.default_storage if mode else None),
+        ),
+        "p2v.of": (mode.format if mode else Use.TAKEN, settings.output_format),
+        "p2v.oa": (
+            mode.allocation if mode else Use.TAKEN,
+            None if settings.output_allocation == "none" else settings.output_allocation,
+        ),
+        "p2v.oo": (mode.misc if mode else Use.TAKEN, ",".join(settings.output_misc) or None),
+        "p2v.op": (
+            mode.password if mode else Use.TAKEN,
+            "given" if settings.output_password else None,
+        ),
+    }
+    missing = [name for name, (use, value) in given.items() if use is Use.NEEDED and value is None]
+    if mode is not None:
+        options = {option.partition("=")[0] for option in settings.output_misc}
+        missing += [f"p2v.oo={name}=..." for name in mode.needed_misc if name not in options]
+    if missing:
+        raise SettingsError(
+            f"The output mode {settings.output_type} needs {' and '.join(missing)}.",
+            "Give what is missing; virt-v2v(1) on the server says what it means.",
+            setting="output.type",
+        )
+    taken = {name: value for name, (use, value) in given.items() if use is not Use.NOT_TAKEN}
+    return Output(
+        mode=settings.output_type,
+        connection=taken.get("p2v.oc"),
+        storage=taken.get("p2v.os"),
+        format=taken.get("p2v.of"),
+        allocation=taken.get("p2v.oa"),
+        misc=settings.output_misc if "p2v.oo" in taken else (),
+        password=settings.output_password if "p2v.op" in taken else None,
+        root=settings.root,
+        ignored=tuple(name for name, (use, value) in given.items() if use is Use.NOT_TAKEN and value is not None),
+    )

@@ -1,0 +1,54 @@
+"""Where everything is on the conversion server: one object that knows the remote directory."""
+
+from __future__ import annotations
+
+import datetime
+import secrets
+import string
+from dataclasses import dataclass
+
+# /tmp whatever the server's TMPDIR says: the manual promises the place, and logs are looked for there.
+PARENT = "/tmp"
+
+
+@dataclass(frozen=True)
+class RemoteDirectory:
+    """The directory of one conversion, made with mode 0700. The files are those of virt-p2v(1)."""
+
+    path: str
+
+    @classmethod
+    def new(cls, today: datetime.date) -> RemoteDirectory:
+        """A directory that does not exist yet: virt-p2v-YYYYMMDD- and 8 random characters."""
+        letters = string.ascii_lowercase + string.digits
+        return cls(f"{PARENT}/virt-p2v-{today:%Y%m%d}-" + "".join(secrets.choice(letters) for _ in range(8)))
+
+    def file(self, name: str) -> str:
+        return f"{self.path}/{name}"
+
+    @property
+    def log(self) -> str:
+        return self.file("virt-v2v-conversion-log.txt")
+
+    @property
+    def status(self) -> str:
+        """virt-v2v's exit code, once it has ended."""
+        return self.file("status")
+
+    @property
+    def pid(self) -> str:
+        """The wrapper's process id, which is also that of its process group."""
+        return self.file("pid")
+
+    @property
+    def wrapper(self) -> str:
+        return self.file("virt-v2v-wrapper.sh")
+
+    @property
+    def physical_xml(self) -> str:
+        return self.file("physical.xml")
+
+    @property
+    def output_password(self) -> str:
+        """The file for virt-v2v's -op. It is removed when virt-v2v ends."""
+        return self.file("output-password")

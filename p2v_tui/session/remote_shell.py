@@ -1,0 +1,142 @@
+"""A POSIX shell on the conversion server, on which commands are run one after the other.
+
+It has no terminal there: no prompt, no echo, no line that is too long, and nothing that dies of a hang-up with it.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import secrets
+import time
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final
+
+import pexpect
+
+from p2v_tui.errors import ConnectionFailed, PreflightRefused
+from p2v_tui.session import remote_commands, ssh_errors
+from p2v_tui.session.cancellation import Cancellation
+from p2v_tui.session.openssh import Login, close_connection, matched_text, open_connection
+
+COMMAND_TIMEOUT: Final = 120.0
+# How often a wait for a command looks up to see whether it was cancelled, in seconds.
+SLICE: Final = 0.25
+_END_OF_INPUT: Final = "P2V-END-OF-INPUT"
+
+
+@dataclass(frozen=True)
+class Result:
+    """status: the command's exit status. output: its standard output and error."""
+
+    status: int
+    output: bytes
+
+    @property
+    def text(self) -> str:
+        return self.output.decode(errors="replace")
+
+    @property
+    def last_line(self) -> str:
+        """Its last words, harmless for a terminal."""
+        return (ssh_errors.last_lines(self.text, 1) or ["it said nothing"])[0]
+
+
+class RemoteShell:
+    """One control connection. Commands run in subshells: nothing they set lasts.
+
+    Raises on opening: ConnectionFailed, PreflightRefused, Cancelled.
+    """
+
+    def __init__(self, login: Login, cancellation: Cancellation) -> None:
+        self._host = login.host
+        self._cancellation = cancellation
+        self._token = secrets.token_hex(12)
+        self._commands = 0
+        self._child = open_connection(
+            login,
+            ["-T"],
+            remote_commands.start_shell(self._token),
+            rb"\n" + self._token.encode() + rb"\r?\n",
+            cancellation,
+        )
+        self._child.send(remote_commands.set_locale() + "\n")
+
+    def run(
+        self,
+        command: str,
+        *,
+        stdin: bytes | None = None,
+        timeout: float = COMMAND_TIMEOUT,
+        cancellable: bool = True,
+    ) -> Result:
+        """Runs one command and waits for its end. stdin: given to it in base64.
+
+        Raises ConnectionFailed when the connection is lost or the command does not end in `timeout` seconds, and
+        Cancelled. After a Cancelled the shell can still be used: what is left of the old output is skipped.
+        """
+        self._commands += 1
+        mark = f"{self._token}-{self._commands}"
+        self._child.send(_framed(command, stdin, mark))
+        pattern = rb"\n" + mark.encode() + rb" (\d+)\r?\n"
+        deadline = time.monotonic() + timeout
+        while True:
+            if cancellable:
+                self._cancellation.check()
+            matched = self._child.expect([pattern, pexpect.EOF, pexpect.TIMEOUT], timeout=SLICE, searchwindowsize=512)
+            if matched == 0:
+                output: bytes = self._child.before or b""
+                # What an earlier command, given up by a cancellation, still said.
+                stale = re.compile(rb"\n" + self._token.encode() + rb"-\d+ \d+\r?\n")
+                return Result(int(matched_text(self._child)), stale.split(output)[-1])
+            if matched == 1:
+                raise self._lost(self._child.before or b"")
+            if time.monotonic() > deadline:
+                raise ConnectionFailed(
+                    f"The conversion server {self._host} did not finish a command in {timeout:.0f} seconds.",
+                    "Look whether it is overloaded or its disks hang.",
+                )
+
+    def write_file(self, path: str, content: bytes) -> None:
+        """Stores a file of mode 0600. Raises PreflightRefused when it cannot be stored whole."""
+        result = self.run(remote_commands.write_file(path), stdin=content)
+        if result.status != 0:
+            raise cannot_store(path, result)
+
+    def close(self) -> None:
+        close_connection(self._child)
+
+    def __enter__(self) -> RemoteShell:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _lost(self, said: bytes) -> ConnectionFailed:
+        words = " / ".join(ssh_errors.last_lines(said.decode(errors="replace"), 2))
+        return ConnectionFailed(
+            f"The control connection to {self._host} was lost." + (f" ssh said: {words}." if words else ""),
+            "Check the network and the server.",
+        )
+
+
+def cannot_store(path: str, result: Result) -> PreflightRefused:
+    """The error for a file or directory that the conversion server did not take."""
+    if "No space left" in result.text or "quota" in result.text.lower():
+        return PreflightRefused(
+            f"The conversion server has no space left for {path}.", "Free some space in its /tmp and start again."
+        )
+    return PreflightRefused(
+        f"The conversion server cannot store {path}: {result.last_line}.", "Its /tmp must be writable for the user."
+    )
+
+
+def _framed(command: str, stdin: bytes | None, mark: str) -> str:
+    if stdin is None:
+        source = "</dev/null"
+    else:
+        source = f"<<'{_END_OF_INPUT}'\n{base64.encodebytes(stdin).decode()}{_END_OF_INPUT}"
+    return f"(\n{command}\n) 2>&1 {source}\nprintf '\\n%s %s\\n' {mark} \"$?\"\n"

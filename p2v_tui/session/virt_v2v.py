@@ -1,0 +1,118 @@
+"""What the conversion server's virt-v2v is and can do, from `--version` and `--machine-readable` alone."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from p2v_tui.errors import P2VError, PreflightRefused
+from p2v_tui.session import remote_commands
+from p2v_tui.session.remote_shell import RemoteShell, Result
+from p2v_tui.session.terminal_text import plain
+
+OLDEST = (1, 28)
+
+
+@dataclass(frozen=True)
+class VirtV2V:
+    """version: as it prints it, without the program's name. features: the lines of --machine-readable."""
+
+    version: str
+    features: frozenset[str]
+    output_modes: tuple[str, ...]
+
+    @property
+    def colours(self) -> bool:
+        return "colours-option" in self.features
+
+
+def examine(shell: RemoteShell, *, sudo: bool, user: str) -> VirtV2V:
+    """Asks virt-v2v on the server, by sudo where told.
+
+    Raises PreflightRefused where it is missing, too old, or sudo does not let us.
+    """
+    version = _version(_ask(shell, remote_commands.virt_v2v_version(sudo), sudo=sudo, user=user))
+    return parse_features(version, _ask(shell, remote_commands.virt_v2v_features(sudo), sudo=sudo, user=user))
+
+
+def parse_features(version: str, text: str) -> VirtV2V:
+    """text: what --machine-readable printed. Raises PreflightRefused when it has no output mode."""
+    lines = [line.strip() for line in plain_lines(text)]
+    # A line is a name: whatever else a server sends is not taken over.
+    features = [line for line in lines if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9:/._-]{0,63}", line)]
+    modes = sorted({line.removeprefix("output:") for line in features if line.startswith("output:")})
+    if not modes or "virt-v2v" not in features:
+        raise PreflightRefused(
+            f"virt-v2v {version} on the conversion server does not say what it can do.",
+            f"p2v-tui needs virt-v2v {OLDEST[0]}.{OLDEST[1]} or later.",
+        )
+    return VirtV2V(version, frozenset(features), tuple(modes))
+
+
+def plain_lines(text: str) -> list[str]:
+    return [plain(line) for line in text.splitlines()]
+
+
+def _version(text: str) -> str:
+    match = re.search(r"^virt-v2v (\d+)\.(\d+)(\S*)", "\n".join(plain_lines(text)), re.MULTILINE)
+    if match is None:
+        said = (plain_lines(text) or [""])[0][:100]
+        raise PreflightRefused(
+            f"The conversion server's virt-v2v does not say its version but {said!r}.",
+            "Run `virt-v2v --version` there and mend the installation.",
+        )
+    version = f"{match[1]}.{match[2]}{match[3]}"
+    if (int(match[1]), int(match[2])) < OLDEST:
+        raise PreflightRefused(
+            f"The conversion server's virt-v2v is too old: {version}.",
+            f"Install virt-v2v {OLDEST[0]}.{OLDEST[1]} or later there.",
+        )
+    return version
+
+
+def _ask(shell: RemoteShell, command: str, *, sudo: bool, user: str) -> str:
+    result = shell.run(command)
+    if result.status == 0:
+        return result.text
+    if sudo and (refusal := _sudo_refusal(shell, result, user)):
+        raise refusal
+    if result.status == 127 or "command not found" in result.text:
+        raise PreflightRefused(
+            "virt-v2v is not installed on the conversion server.",
+            "Install it there: apt install virt-v2v, or dnf install virt-v2v.",
+        )
+    raise PreflightRefused(
+        f"virt-v2v on the conversion server does not run (exit code {result.status}): {result.last_line}.",
+        "Run `virt-v2v --version` there and mend the installation.",
+    )
+
+
+def _sudo_refusal(shell: RemoteShell, result: Result, user: str) -> P2VError | None:
+    text = result.text
+    if re.search(r"sudo[^\n]*(not found|No such file)", text) and "virt-v2v" not in text:
+        return PreflightRefused(
+            "sudo is not installed on the conversion server.", "Install it, or log in as root without p2v.sudo."
+        )
+    if not re.search(
+        r"^sudo:|may not run sudo|not allowed to (execute|run)|is not in the sudoers", text, re.MULTILINE
+    ):
+        return None
+    if "must have a tty" in text:
+        return PreflightRefused(
+            f"sudo on the conversion server wants a terminal for {user}.",
+            f"Add this line there with visudo: Defaults:{user} !requiretty",
+        )
+    if "virt-v2v: command not found" in text:
+        return None
+    return PreflightRefused(
+        f"sudo on the conversion server does not let {user} run virt-v2v without a password: {result.last_line}.",
+        f"Add this line there with visudo -f /etc/sudoers.d/p2v-tui: {sudoers_line(shell, user)}",
+    )
+
+
+def sudoers_line(shell: RemoteShell, user: str) -> str:
+    """The line that lets `user` run a conversion: virt-v2v, and kill to stop it."""
+    found = [line for line in plain_lines(shell.run(remote_commands.program_paths()).text) if line.startswith("/")]
+    by_name = {path.rpartition("/")[2]: path for path in found}
+    programs = [by_name.get(name, f"/usr/bin/{name}") for name in ("virt-v2v", "kill")]
+    return f"{user} ALL=(root) NOPASSWD: {', '.join(programs)}"

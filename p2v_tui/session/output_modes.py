@@ -7,7 +7,7 @@ to say; a mode that is not in the table is passed on with every option that was 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from p2v_tui.config import Secret, Settings
 from p2v_tui.errors import SettingsError
@@ -102,16 +102,18 @@ OUTPUT_MODES = (
 )
 
 
-def find_mode(name: str) -> OutputMode | None:
-    """The mode that virt-v2v calls `name` in one of its versions, or None where it is not known here."""
-    return next((mode for mode in OUTPUT_MODES if name in mode.names), None)
+def find_mode(name: str) -> OutputMode:
+    """The mode that virt-v2v calls `name` in one of its versions; one that takes everything where it is not known."""
+    known = (mode for mode in OUTPUT_MODES if name in mode.names)
+    unknown = OutputMode((name,), "{name}, by the output mode " + name, connection=Use.TAKEN, password=Use.TAKEN)
+    return next(known, unknown)
 
 
 @dataclass(frozen=True)
 class Output:
     """Where the guest goes, with what the mode takes and nothing else. ignored: the settings left out, by name."""
 
-    mode: str
+    mode: OutputMode
     connection: str | None = None
     storage: str | None = None
     format: str | None = None
@@ -119,16 +121,15 @@ class Output:
     misc: tuple[str, ...] = ()
     password: Secret | None = None
     root: str = "first"
-    ignored: tuple[str, ...] = field(default=())
+    ignored: tuple[str, ...] = ()
 
     def mode_on(self, virt_v2v: VirtV2V) -> str:
         """The server's name for the mode. Raises SettingsError, with those that it has, when it is not there."""
-        known = find_mode(self.mode)
-        for name in known.names if known else (self.mode,):
+        for name in self.mode.names:
             if name in virt_v2v.output_modes:
                 return name
         raise SettingsError(
-            f"The output mode {self.mode!r} (p2v.o) is not known to virt-v2v {virt_v2v.version} on the server.",
+            f"virt-v2v {virt_v2v.version} on the server has no output mode {self.mode.names[0]!r} (p2v.o).",
             f"It has: {', '.join(virt_v2v.output_modes)}.",
             setting="output.type",
         )
@@ -150,10 +151,7 @@ class Output:
 
     def made(self, guest: str) -> str:
         """What a successful conversion made and where, in words."""
-        known = find_mode(self.mode)
-        if known is None:
-            return f"{guest}, by the output mode {self.mode}"
-        return known.makes.format(name=guest, storage=self.storage or "default", connection=self.connection)
+        return self.mode.makes.format(name=guest, storage=self.storage or "default", connection=self.connection)
 
 
 def choose_output(settings: Settings) -> Output:
@@ -163,42 +161,34 @@ def choose_output(settings: Settings) -> Output:
     command lines hold some. Raises SettingsError for one that the mode needs and that is not there.
     """
     mode = find_mode(settings.output_type)
-    given: dict[str, tuple[Use, str | None]] = {
-        "p2v.oc": (mode.connection if mode else Use.TAKEN, settings.output_connection),
-        "p2v.os": (
-            mode.storage if mode else Use.TAKEN,
-            settings.output_storage or (mode.default_storage if mode else None),
-        ),
-        "p2v.of": (mode.format if mode else Use.TAKEN, settings.output_format),
-        "p2v.oa": (
-            mode.allocation if mode else Use.TAKEN,
-            None if settings.output_allocation == "none" else settings.output_allocation,
-        ),
-        "p2v.oo": (mode.misc if mode else Use.TAKEN, ",".join(settings.output_misc) or None),
-        "p2v.op": (
-            mode.password if mode else Use.TAKEN,
-            "given" if settings.output_password else None,
-        ),
+    allocation = None if settings.output_allocation == "none" else settings.output_allocation
+    storage = settings.output_storage or mode.default_storage
+    given = {
+        "p2v.oc": (mode.connection, settings.output_connection),
+        "p2v.os": (mode.storage, storage),
+        "p2v.of": (mode.format, settings.output_format),
+        "p2v.oa": (mode.allocation, allocation),
+        "p2v.oo": (mode.misc, settings.output_misc),
+        "p2v.op": (mode.password, settings.output_password),
     }
-    missing = [name for name, (use, value) in given.items() if use is Use.NEEDED and value is None]
-    if mode is not None:
-        options = {option.partition("=")[0] for option in settings.output_misc}
-        missing += [f"p2v.oo={name}=..." for name in mode.needed_misc if name not in options]
+    missing = [name for name, (use, value) in given.items() if use is Use.NEEDED and not value]
+    options = {option.partition("=")[0] for option in settings.output_misc}
+    missing += [f"p2v.oo={name}=..." for name in mode.needed_misc if name not in options]
     if missing:
         raise SettingsError(
             f"The output mode {settings.output_type} needs {' and '.join(missing)}.",
             "Give what is missing; virt-v2v(1) on the server says what it means.",
             setting="output.type",
         )
-    taken = {name: value for name, (use, value) in given.items() if use is not Use.NOT_TAKEN}
+    ignored = tuple(name for name, (use, value) in given.items() if use is Use.NOT_TAKEN and value)
     return Output(
-        mode=settings.output_type,
-        connection=taken.get("p2v.oc"),
-        storage=taken.get("p2v.os"),
-        format=taken.get("p2v.of"),
-        allocation=taken.get("p2v.oa"),
-        misc=settings.output_misc if "p2v.oo" in taken else (),
-        password=settings.output_password if "p2v.op" in taken else None,
+        mode=mode,
+        connection=None if "p2v.oc" in ignored else settings.output_connection,
+        storage=None if "p2v.os" in ignored else storage,
+        format=None if "p2v.of" in ignored else settings.output_format,
+        allocation=None if "p2v.oa" in ignored else allocation,
+        misc=() if "p2v.oo" in ignored else settings.output_misc,
+        password=None if "p2v.op" in ignored else settings.output_password,
         root=settings.root,
-        ignored=tuple(name for name, (use, value) in given.items() if use is Use.NOT_TAKEN and value is not None),
+        ignored=ignored,
     )

@@ -126,8 +126,8 @@ def _negotiation(attempt: _Attempt, match: re.Match[str]) -> P2VError:
 def _forwarding(attempt: _Attempt, _: re.Match[str]) -> P2VError:
     return PreflightRefused(
         f"The conversion server {attempt.host} does not allow remote port forwarding (ssh -R) for {attempt.user}.",
-        "Set `AllowTcpForwarding yes` (and no DisableForwarding) in its sshd_config and reload sshd. Options of a key "
-        "in authorized_keys (restrict, no-port-forwarding) forbid it too.",
+        "Set `AllowTcpForwarding yes` (and no DisableForwarding) in its sshd_config and reload sshd. Options of a "
+        "key in authorized_keys (restrict, no-port-forwarding) forbid it too.",
     )
 
 

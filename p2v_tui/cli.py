@@ -1,0 +1,127 @@
+"""The command line: its options, the settings from it or from /proc/cmdline, and the choice of the front end."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import setproctitle
+
+from p2v_tui import __version__, cmdline, unattended
+from p2v_tui.config import HIDDEN, SETTINGS, Settings
+from p2v_tui.errors import P2VError, SettingsError
+
+EXIT_CODES = """exit codes:
+  0  the conversion succeeded (or --dry-run found nothing wrong)
+  1  an error of p2v-tui itself
+  2  wrong settings: an option, a p2v.* setting, a disk that is not there
+  3  no connection to the conversion server, or it does not let us in
+  4  the conversion cannot start: something that it needs is missing there or here
+  5  the conversion failed
+  6  cancelled
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the program and returns its exit code. Wrong options end it with 2, as argparse does."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _run(options)
+    except P2VError as error:
+        print(f"p2v-tui: {error.title}: {error.message}", file=sys.stderr)
+        if error.advice:
+            print(f"p2v-tui: {error.advice}", file=sys.stderr)
+        return error.exit_code
+
+
+def _run(options: argparse.Namespace) -> int:
+    from_proc = options.cmdline is None
+    parsed = cmdline.parse(cmdline.read_proc_cmdline() if from_proc else options.cmdline)
+    if not from_proc:
+        _hide_secrets(options.cmdline, parsed.settings)
+    for warning in parsed.warnings:
+        print(f"p2v-tui: warning: {warning}", file=sys.stderr)
+    image = _test_disk(options.test_disk)
+    if parsed.settings.dump_config_and_exit:
+        unattended.print_dump(parsed.settings, image)
+        return 0
+    if parsed.settings.server is None:
+        raise SettingsError(
+            "No conversion server is given, and the screens that would ask for it are not in this version.",
+            "Give p2v.server=HOST on the kernel command line or by --cmdline; see p2v-tui --help.",
+            setting="remote.server",
+        )
+    return unattended.run(
+        parsed.settings,
+        unattended.Options(
+            from_proc_cmdline=from_proc,
+            image=image,
+            colours=options.colours,
+            dry_run=options.dry_run,
+            verbose=options.verbose,
+        ),
+    )
+
+
+def _hide_secrets(text: str, settings: Settings) -> None:
+    """Takes the secrets of --cmdline out of what ps and /proc show of this process."""
+    values = (getattr(settings, setting.attribute) for setting in SETTINGS if setting.kind.secret)
+    secrets = [value.reveal() for value in values if value is not None]
+    if not secrets:
+        return
+    for secret in secrets:
+        text = text.replace(secret, HIDDEN)
+    setproctitle.setproctitle(f"p2v-tui --cmdline={text}")
+
+
+def _test_disk(path: Path | None) -> Path | None:
+    if path is not None and not path.is_absolute():
+        raise SettingsError(
+            f"--test-disk={path} is not an absolute path.",
+            "Write the path of a disk image from / on.",
+            setting="disks",
+        )
+    return path
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="p2v-tui",
+        description="Convert this physical machine to a virtual one, by virt-v2v on a conversion server.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--cmdline",
+        metavar="CMDLINE",
+        help="take the p2v.* settings from this text and not from /proc/cmdline (docs/settings.md lists them)",
+    )
+    parser.add_argument("--iso", action="store_true", help="p2v-tui runs from its live image")
+    parser.add_argument(
+        "--test-disk", type=Path, metavar="/DISK.IMG", help="convert this disk image and none of the machine's disks"
+    )
+    parser.add_argument(
+        "--colours",
+        "--colors",
+        "--colour",
+        "--color",
+        action="store_true",
+        help="colour the output although it is no terminal",
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="connect and check, show physical.xml and the remote commands, change nothing on either side",
+    )
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="full debugging of virt-v2v, in its log and on the console"
+    )
+    parser.add_argument("-V", "--version", action="version", version=f"p2v-tui {__version__}")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

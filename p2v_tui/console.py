@@ -1,0 +1,132 @@
+"""Shows a session's events as lines of text, so that a serial console, a log file and a pipe read the same."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Final, TextIO
+
+from p2v_tui.errors import P2VError
+from p2v_tui.session.events import (
+    Converted,
+    DiskProgress,
+    Event,
+    HostKeyLearnt,
+    LogDirectory,
+    OutputKind,
+    PhaseStarted,
+    Progress,
+    RemoteOutput,
+    ServerVersion,
+    Status,
+    Warned,
+)
+from p2v_tui.session.terminal_text import plain
+
+# A line of progress this often, in seconds: a serial console must stay readable, a quiet one must not look dead.
+COPY_LINE_INTERVAL: Final = 10.0
+QUIET_LINE_INTERVAL: Final = 60.0
+
+_GREEN, _RED, _MAGENTA, _YELLOW, _RESET = (f"\x1b[{code}m" for code in ("32", "1;31", "35", "33", "0"))
+
+
+class Console:
+    """Prints events as lines, each with the program's name but for virt-v2v's own.
+
+    verbose: also what virt-v2v says for debugging.
+
+    out: flushed after every line. clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self, out: TextIO, *, colours: bool, verbose: bool = False, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._out = out
+        self._colours = colours or out.isatty()
+        self._verbose = verbose
+        self._clock = clock
+        self._last_progress = clock()
+        self._last_percents: tuple[int | None, ...] = ()
+
+    def show(self, event: Event) -> None:
+        match event:
+            case Status(text):
+                self._say(text, _MAGENTA)
+            case Warned(text):
+                self._say(f"warning: {text}", _YELLOW)
+            case HostKeyLearnt(fingerprint):
+                self._say(f"The conversion server's host key is {fingerprint}", _MAGENTA)
+                self._say(f"To accept no other one next time: p2v.remote.hostkey={fingerprint}", _MAGENTA)
+            case ServerVersion(version, modes):
+                self._say(f"virt-v2v {version}, output modes {', '.join(modes)}", _MAGENTA)
+            case LogDirectory(path):
+                self._say(f"Log files are on the conversion server in {path}", _MAGENTA)
+            case RemoteOutput(text, kind):
+                if kind is not OutputKind.DEBUG or self._verbose:
+                    self._line(text + _RESET if self._colours else plain(text))
+            case PhaseStarted():
+                # virt-v2v's own line says it.
+                self._last_progress = self._clock()
+            case Progress(disks):
+                self._progress(disks)
+            case Converted():
+                self._say(f"Conversion finished successfully in {_duration(event.seconds)}.", _GREEN)
+                self._say(f"Made: {event.where}", _GREEN)
+                self._say("Do not start the physical machine again while the guest runs.", _GREEN)
+
+    def text(self, text: str) -> None:
+        """Prints lines as they are, such as a file's content."""
+        self._line(text)
+
+    def error(self, error: P2VError) -> None:
+        """Says what failed and what to do about it."""
+        self._say(f"{error.title}: {error.message}", _RED)
+        if error.advice:
+            self._say(error.advice, _RED)
+
+    def _progress(self, disks: tuple[DiskProgress, ...]) -> None:
+        percents = tuple(disk.percent for disk in disks)
+        copying = percents != self._last_percents
+        waited = self._clock() - self._last_progress
+        if waited < COPY_LINE_INTERVAL or (waited < QUIET_LINE_INTERVAL and not copying):
+            return
+        self._last_progress = self._clock()
+        self._last_percents = percents
+        for disk in disks:
+            self._say(_progress_line(disk), _MAGENTA)
+
+    def _say(self, text: str, colour: str) -> None:
+        line = f"p2v-tui: {plain(text)}"
+        self._line(f"{colour}{line}{_RESET}" if self._colours else line)
+
+    def _line(self, text: str) -> None:
+        # A console that is gone or full must not end a conversion.
+        with contextlib.suppress(OSError):
+            print(text, file=self._out, flush=True)
+
+
+def _progress_line(disk: DiskProgress) -> str:
+    parts = [f"{size_text(disk.served)} of {size_text(disk.size)} read", f"{size_text(disk.rate)}/s"]
+    if disk.percent is not None:
+        parts.insert(0, f"{disk.percent}% copied")
+    if disk.percent != 100 and disk.seconds_left is not None:
+        parts.append(f"about {_duration(disk.seconds_left)} left")
+    return f"{disk.name}: {', '.join(parts)}"
+
+
+def size_text(count: float) -> str:
+    """A number of bytes for people, in binary units."""
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,237 @@
+"""From what the operator asked for and what the machine is: the plan of one conversion, checked before it starts.
+
+Nothing is opened on the network here, and nothing is written.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import secrets
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from p2v_tui.config import MAX_GUEST_NAME, NetworkMap, Settings
+from p2v_tui.errors import SettingsError
+from p2v_tui.hwprobe.machine import (
+    Disk,
+    Firmware,
+    Machine,
+    MediumKind,
+    NetworkInterface,
+    RemovableMedium,
+)
+from p2v_tui.session.output_modes import Output, choose_output, find_mode
+from p2v_tui.xmlgen import Guest, GuestDisk, GuestInterface, Topology
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One conversion, complete but for the ports of the data connections."""
+
+    guest: Guest
+    disks: tuple[Disk, ...]
+    output: Output
+    nbd: str | None
+    debug: bool
+
+    def guest_with(self, ports: Sequence[int]) -> Guest:
+        """The guest with its disks. ports: one for each of `disks`, on the conversion server's loopback."""
+        disks = tuple(GuestDisk(disk, port) for disk, port in zip(self.disks, ports, strict=True))
+        return dataclasses.replace(self.guest, disks=disks)
+
+
+def fill_in(settings: Settings, machine: Machine, image: Path | None = None) -> Settings:
+    """The settings with this machine's defaults where the operator said nothing: what the dump and the forms show.
+
+    image: a disk image to convert in place of the machine's disks (--test-disk).
+    """
+    cpu, clock = machine.cpu, machine.clock
+    all_disks = (str(image),) if image else tuple(disk.name for disk in machine.disks)
+    all_removable = () if image else tuple(medium.name for medium in _convertible(machine.removable))
+    defaults = {
+        "guestname": _default_name(machine.hostname),
+        "vcpus": cpu.online,
+        "memory": machine.memory,
+        "cpu_vendor": cpu.vendor,
+        "cpu_acpi": cpu.acpi,
+        "cpu_apic": "apic" in cpu.flags,
+        "cpu_pae": "pae" in cpu.flags,
+        "rtc_basis": clock.basis.value,
+        "rtc_offset": clock.offset,
+        "disks": all_disks,
+        "removable": all_removable,
+        "interfaces": tuple(interface.name for interface in machine.interfaces),
+        "network_map": NetworkMap(),
+        "output_storage": find_mode(settings.output_type).default_storage,
+    }
+    missing = {name: value for name, value in defaults.items() if getattr(settings, name) is None}
+    return dataclasses.replace(settings, **missing)  # type: ignore[arg-type]
+
+
+def make_plan(settings: Settings, machine: Machine, image: Path | None = None) -> Plan:
+    """The plan for these settings on this machine. Raises SettingsError naming what does not fit, and what would."""
+    chosen = fill_in(settings, machine, image)
+    disks = _choose_disks(chosen.disks or (), machine)
+    network_map = chosen.network_map or NetworkMap()
+    _check_network_map(network_map, machine)
+    interfaces = [_find_interface(name, machine) for name in chosen.interfaces or ()]
+    guest = Guest(
+        name=chosen.guestname or _default_name(machine.hostname),
+        memory=chosen.memory or machine.memory,
+        topology=_topology(chosen, machine),
+        disks=(),
+        removable=tuple(_find_removable(name, machine) for name in chosen.removable or ()),
+        interfaces=tuple(
+            GuestInterface(interface.name, interface.mac, network_map.target(interface.name))
+            for interface in interfaces
+        ),
+        cpu_vendor=chosen.cpu_vendor,
+        cpu_model=chosen.cpu_model,
+        acpi=bool(chosen.cpu_acpi),
+        apic=bool(chosen.cpu_apic),
+        pae=bool(chosen.cpu_pae),
+        firmware=_firmware(chosen.target_firmware, disks, machine),
+    )
+    return Plan(guest, disks, choose_output(settings), chosen.nbd, chosen.debug)
+
+
+def _default_name(hostname: str) -> str:
+    name = re.sub(r"[^A-Za-z0-9._+-]", "-", hostname.partition(".")[0]).lstrip("._+-")[:MAX_GUEST_NAME]
+    # A live image without a name from DHCP is "localhost": that would name every guest the same.
+    return name if name and name != "localhost" else f"p2v-{secrets.token_hex(4)}"
+
+
+def _topology(settings: Settings, machine: Machine) -> Topology:
+    if settings.phys_topo:
+        return Topology(machine.cpu.sockets, machine.cpu.cores, machine.cpu.threads)
+    return Topology(1, settings.vcpus or machine.cpu.online, 1)
+
+
+def _firmware(wanted: str, disks: Sequence[Disk], machine: Machine) -> Firmware | None:
+    if wanted != "auto":
+        return Firmware(wanted)
+    # What is known of the installed system is known of the machine's boot disk.
+    return machine.installed_firmware if machine.disks and disks[0] == machine.disks[0] else None
+
+
+def _choose_disks(names: Sequence[str], machine: Machine) -> tuple[Disk, ...]:
+    if not names:
+        left_out = "; ".join(f"{disk.name}: {disk.reason}" for disk in machine.excluded)
+        raise SettingsError(
+            "There is no fixed disk to convert."
+            + (f" These were left out: {left_out}." if left_out else " None was found on this machine."),
+            "Name the disks in p2v.disks. If one is missing, its driver is: look at dmesg and lspci in the shell.",
+            setting="disks",
+        )
+    disks = [_find_disk(name, machine) for name in names]
+    for position, disk in enumerate(disks):
+        if any(other.device == disk.device for other in disks[:position]):
+            raise SettingsError(
+                f"The disk {disk.name} is named twice.", "Name each disk in p2v.disks once.", setting="disks"
+            )
+    for group, missing in machine.incomplete_groups(disk.name for disk in disks):
+        raise SettingsError(
+            f"The {group.kind} {group.name} also needs {', '.join(sorted(missing))}.",
+            f"Convert all of its disks ({', '.join(sorted(group.disks))}) or none of them.",
+            setting="disks",
+        )
+    for disk in disks:
+        _check_readable(disk)
+    return tuple(disks)
+
+
+def _find_disk(name: str, machine: Machine) -> Disk:
+    plain_name = name.removeprefix("/dev/").removeprefix("mapper/").replace("!", "/")
+    if name.startswith("/") and (image := _disk_image(Path(name))) is not None:
+        return image
+    device = Path(os.path.realpath(name)) if name.startswith("/") else None
+    for disk in machine.disks:
+        if disk.name == plain_name or disk.device == device:
+            return disk
+        for partition in disk.partitions:
+            if plain_name == partition.name or (device and device.name == partition.name):
+                raise SettingsError(
+                    f"{name} is a partition of {disk.name}; only whole disks can be converted.",
+                    f"Write p2v.disks={disk.name}.",
+                    setting="disks",
+                )
+    for excluded in machine.excluded:
+        if excluded.name == plain_name or (device and device.name == excluded.name):
+            raise SettingsError(
+                f"The disk {name} cannot be converted: {excluded.reason}.", _choices(machine), setting="disks"
+            )
+    raise SettingsError(f"There is no fixed disk {name} on this machine.", _choices(machine), setting="disks")
+
+
+def _choices(machine: Machine) -> str:
+    names = ", ".join(disk.name for disk in machine.disks)
+    return f"There are: {names}." if names else "No fixed disk of this machine can be converted."
+
+
+def _disk_image(path: Path) -> Disk | None:
+    """A regular file as a disk; None for a path that is something else (a device) or not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    if status.st_size == 0:
+        raise SettingsError(f"The disk image {path} is empty.", "Name a raw disk image.", setting="disks")
+    return Disk(name=str(path), device=path, size=status.st_size)
+
+
+def _check_readable(disk: Disk) -> None:
+    try:
+        os.close(os.open(disk.device, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        advice = "Run p2v-tui as root." if isinstance(error, PermissionError) else "Look at dmesg for its errors."
+        raise SettingsError(
+            f"The disk {disk.name} cannot be read: {error.strerror}.", advice, setting="disks"
+        ) from error
+
+
+def _convertible(removable: Sequence[RemovableMedium]) -> list[RemovableMedium]:
+    return [medium for medium in removable if medium.kind is not MediumKind.OTHER]
+
+
+def _find_removable(name: str, machine: Machine) -> RemovableMedium:
+    known = _convertible(machine.removable)
+    for medium in known:
+        if medium.name == name.removeprefix("/dev/"):
+            return medium
+    names = ", ".join(medium.name for medium in known)
+    raise SettingsError(
+        f"There is no CD, DVD or floppy drive {name} on this machine.",
+        f"There are: {names}." if names else "It has none; leave p2v.removable out.",
+        setting="removable",
+    )
+
+
+def _find_interface(name: str, machine: Machine) -> NetworkInterface:
+    for interface in machine.interfaces:
+        if interface.name == name:
+            return interface
+    raise SettingsError(
+        f"There is no network interface {name} on this machine.", _interfaces(machine), setting="interfaces"
+    )
+
+
+def _check_network_map(network_map: NetworkMap, machine: Machine) -> None:
+    known = {interface.name for interface in machine.interfaces}
+    for name, _ in network_map.pairs:
+        if name not in known:
+            raise SettingsError(
+                f"p2v.network connects {name}, which is no network interface of this machine.",
+                _interfaces(machine),
+                setting="network_map",
+            )
+
+
+def _interfaces(machine: Machine) -> str:
+    names = ", ".join(interface.name for interface in machine.interfaces)
+    return f"There are: {names}." if names else "It has no physical network interface."

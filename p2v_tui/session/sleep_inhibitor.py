@@ -1,0 +1,34 @@
+"""Keeps the machine from going to sleep while its disks are read (systemd-inhibit)."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def no_sleep() -> Iterator[None]:
+    """No suspend, no idle action and no lid switch until the context ends, or this process does.
+
+    Where there is no systemd-logind nothing is inhibited, as nothing would put the machine to sleep either.
+    """
+    command = ["systemd-inhibit", "--what=sleep:idle:handle-lid-switch", "--who=p2v-tui", "--mode=block"]
+    try:
+        # cat ends when our end of its pipe is closed, however we end.
+        process = subprocess.Popen(
+            [*command, "--why=The machine is being converted", "cat"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        # It may have ended at once for want of a D-Bus: then the pipe has no reader.
+        with contextlib.suppress(BrokenPipeError):
+            process.communicate()

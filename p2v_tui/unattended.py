@@ -1,0 +1,182 @@
+"""The front end without questions: settings in, lines on the console out, an exit code at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import getpass
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TextIO
+
+from p2v_tui import __version__, config, hwprobe
+from p2v_tui.config import Secret, Settings
+from p2v_tui.console import Console, size_text
+from p2v_tui.errors import Cancelled, P2VError, SettingsError
+from p2v_tui.hwprobe import Machine
+from p2v_tui.session import (
+    Cancellation,
+    ConversionServer,
+    Plan,
+    convert,
+    describe,
+    fill_in,
+    make_plan,
+    wait_for_network,
+)
+from p2v_tui.session.events import Status, Warned
+from p2v_tui.session.terminal_text import plain
+
+DEFAULT_POST: Final = "poweroff"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says beside the settings.
+
+    from_proc_cmdline: the settings were those of the kernel command line. image: a disk image to convert in place of
+    the machine's disks. colours: use them though the output is no terminal. verbose: full debugging of virt-v2v, in
+    its log and on the console.
+    """
+
+    from_proc_cmdline: bool
+    image: Path | None = None
+    colours: bool = False
+    dry_run: bool = False
+    verbose: bool = False
+
+
+def run(settings: Settings, options: Options, out: TextIO = sys.stdout) -> int:
+    """Converts the machine as the settings say, and returns the exit code (docs/unattended.md).
+
+    p2v.pre runs first; then p2v.post after a success, p2v.fail after any failure.
+    """
+    console = Console(out, colours=options.colours, verbose=options.verbose)
+    if options.verbose:
+        settings = dataclasses.replace(settings, debug=True)
+    job = _Job(settings, options, console)
+    try:
+        with job.signals():
+            if options.dry_run:
+                job.dry_run()
+            else:
+                job.convert()
+    except P2VError as error:
+        console.error(error)
+        if settings.fail and not options.dry_run:
+            with contextlib.suppress(P2VError):
+                _run_command("p2v.fail", settings.fail, console)
+        return error.exit_code
+    return 0
+
+
+def print_dump(settings: Settings, image: Path | None, out: TextIO = sys.stdout) -> None:
+    """What p2v.dump_config_and_exit prints."""
+    out.write(config.dump(fill_in(settings, hwprobe.probe(), image), __version__, "unknown"))
+
+
+class _Job:
+    """One run from the first look at the machine to the last command."""
+
+    def __init__(self, settings: Settings, options: Options, console: Console) -> None:
+        self._settings = settings
+        self._options = options
+        self._console = console
+        self._cancellation = Cancellation()
+        # While virt-v2v runs, the session stops it in order; before and after, a signal may break in anywhere.
+        self._interruptible = True
+
+    @contextlib.contextmanager
+    def signals(self) -> Iterator[None]:
+        """While it lasts ^C, TERM and HUP cancel; a second one does not disturb the tidying up."""
+
+        def cancel(_signal: int, _frame: object) -> None:
+            first = not self._cancellation.requested
+            self._cancellation.cancel()
+            if first and self._interruptible:
+                raise Cancelled
+
+        caught = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        previous = {number: signal.signal(number, cancel) for number in caught}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def convert(self) -> None:
+        machine = hwprobe.probe()
+        plan = self._plan(machine)
+        if self._settings.pre:
+            _run_command("p2v.pre", self._settings.pre, self._console)
+        with self._server(machine) as server:
+            virt_v2v = None
+            if not self._settings.skip_test_connection:
+                self._wait_for_network()
+                virt_v2v = server.test_connection()
+                plan.output.mode_on(virt_v2v)
+            self._interruptible = False
+            convert(server, plan, self._console.show, self._cancellation, virt_v2v)
+            self._interruptible = True
+        if post := self._post_command():
+            _run_command("p2v.post", post, self._console)
+
+    def dry_run(self) -> None:
+        machine = hwprobe.probe()
+        plan = self._plan(machine)
+        with self._server(machine) as server:
+            self._wait_for_network()
+            self._console.text(describe(server, plan, server.test_connection()))
+        self._console.show(Status("This was a dry run: nothing was changed here or on the conversion server."))
+
+    def _plan(self, machine: Machine) -> Plan:
+        plan = make_plan(self._settings, machine, self._options.image)
+        for excluded in machine.excluded:
+            self._console.show(Status(f"Not offered: {excluded.name}: {excluded.reason}"))
+        for disk in plan.disks:
+            what = ", ".join(filter(None, [disk.name, size_text(disk.size), disk.model]))
+            self._console.show(Status(f"To be converted: {what}"))
+        for name in plan.output.ignored:
+            mode = self._settings.output_type
+            self._console.show(Warned(f"{name} is left out: the output mode {mode} does not take it."))
+        return plan
+
+    def _wait_for_network(self) -> None:
+        wait_for_network(self._settings.server or "", self._console.show, self._cancellation)
+
+    def _server(self, machine: Machine) -> ConversionServer:
+        return ConversionServer(
+            self._settings,
+            self._console.show,
+            self._cancellation,
+            cpu_has_aes="aes" in machine.cpu.flags,
+            ask_password=_ask_password if sys.stdin.isatty() else None,
+        )
+
+    def _post_command(self) -> str | None:
+        """As virt-p2v(1) has it: without p2v.post the machine is powered off, if it was booted for the conversion."""
+        if self._settings.post is not None:
+            return self._settings.post
+        return DEFAULT_POST if self._options.from_proc_cmdline and os.geteuid() == 0 else None
+
+
+def _ask_password(question: str) -> Secret | None:
+    text = getpass.getpass(f"{plain(question)} ")
+    return Secret(text) if text else None
+
+
+def _run_command(stage: str, command: str, console: Console) -> None:
+    """Raises SettingsError when the command fails: a p2v.pre that did not do its work must not be passed over."""
+    console.show(Status(f"Running {stage}: {command}"))
+    done = subprocess.run(["/bin/sh", "-c", command], check=False)
+    if done.returncode != 0:
+        raise SettingsError(
+            f"The command of {stage} failed with exit code {done.returncode}: {command}",
+            "Try it in the shell.",
+            setting=stage.removeprefix("p2v."),
+        )

@@ -113,11 +113,13 @@ class BlockDevices:
         return None
 
 
-def natural(name: str) -> tuple[tuple[int, int, str], ...]:
-    """A key that sorts names as the kernel gives them: sdz before sdaa, nvme2n1 before nvme10n1."""
-    return tuple(
-        (1, int(word), "") if word.isdigit() else (0, len(word), word) for word in re.findall(r"\d+|\D+", name)
-    )
+def natural(name: str) -> tuple[tuple[str, int, str], ...]:
+    """A key that sorts names as the kernel gives them: sdz before sdaa, nvme2n1 before nvme10n1.
+
+    Numbers go by their value, letters by the first one (sd and nvme keep apart), then by their count.
+    """
+    words = re.findall(r"\d+|\D+", name)
+    return tuple(("", int(word), "") if word.isdigit() else (word[0], len(word), word) for word in words)
 
 
 def read_block_devices(places: Places) -> BlockDevices:

@@ -25,7 +25,7 @@ def content_of(device: BlockDevice) -> Content | None:
     if not kind or kind == _MULTIPATH_MEMBER:
         return None
     label = device.properties.get("ID_FS_LABEL_ENC") or device.properties.get("ID_FS_LABEL")
-    return Content(kind, device.properties.get("ID_FS_UUID"), unescaped(label) if label else None)
+    return Content(kind, device.properties.get("ID_FS_UUID") or None, unescaped(label) if label else None)
 
 
 def partition_table_of(device: BlockDevice) -> str | None:

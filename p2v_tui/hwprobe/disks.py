@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from p2v_tui.hwprobe.blockdev import BlockDevice, BlockDevices
-from p2v_tui.hwprobe.contents import content_of, partition_table_of, partitions_of
+from p2v_tui.hwprobe.contents import content_of, partition_number, partition_table_of, partitions_of
 from p2v_tui.hwprobe.identity import model_of, serial_of, transport_of, wwn_of
 from p2v_tui.hwprobe.machine import Disk, ExcludedDisk, MediumKind
 from p2v_tui.hwprobe.places import Places, read_number, read_text
@@ -100,11 +100,9 @@ def _external_format(device: BlockDevice) -> str | None:
 
 
 def _is_partition_of_mapped_disk(device: BlockDevice, devices: BlockDevices) -> bool:
-    uuid = device.dm_uuid or ""
     below = [devices.by_name[name] for name in device.slaves if name in devices.by_name]
-    if uuid.startswith("part"):
-        return any(is_multipath(disk) or is_firmware_raid(disk) for disk in below)
-    return uuid.startswith(_DMRAID) and any(is_firmware_raid(disk) for disk in below)
+    disks = [disk for disk in below if is_multipath(disk) or is_firmware_raid(disk)]
+    return any(partition_number(device, disk) is not None for disk in disks)
 
 
 def _not_a_disk(device: BlockDevice, drivers: Mapping[str, str]) -> str | None:
@@ -128,7 +126,7 @@ def _mapped(uuid: str) -> str:
         return "LVM logical volume: converted with the disks that hold it"
     if uuid.startswith("CRYPT-"):
         return "opened encrypted volume: converted, still encrypted, with the disk that holds it"
-    return "device-mapper device: converted with the disks that hold it"
+    return "device-mapper device, no disk of this machine"
 
 
 def _array(device: BlockDevice) -> str:
@@ -140,6 +138,9 @@ def _array(device: BlockDevice) -> str:
 
 def _part_of_another_disk(device: BlockDevice, devices: BlockDevices) -> str | None:
     for holder in devices.holders_of(device.name):
+        # dmraid gives the partitions of a set the same kind of UUID as the set.
+        if partition_number(holder, device) is not None:
+            continue
         if is_multipath(holder):
             return f"path of {_shown_name(holder)}"
         if is_firmware_raid(holder):
@@ -208,4 +209,5 @@ def _raid_model(device: BlockDevice, devices: BlockDevices) -> str:
     container = devices.by_name.get((_external_format(device) or "").lstrip("-/").partition("/")[0])
     kind = _external_format(container) if container else None
     level = device.attribute("md/level")
-    return " ".join(word for word in ("firmware RAID volume", level, f"({kind})" if kind else None) if word)
+    details = ", ".join(word for word in (level, kind) if word)
+    return f"firmware RAID volume ({details})" if details else "firmware RAID volume"

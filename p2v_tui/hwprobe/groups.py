@@ -27,7 +27,7 @@ _LVM_MEMBER = "LVM2_member"
 
 @dataclass(frozen=True)
 class _Membership:
-    """One device is a part of something. identity: what the parts of one thing have in common."""
+    """One device is a part of something. identity: what the parts of one thing have in common. name: may be empty."""
 
     kind: str
     identity: str
@@ -42,10 +42,12 @@ def find_groups(devices: BlockDevices, disks: Mapping[str, Disk], places: Places
     held: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     for part in _memberships(devices, places):
         key = (part.kind, part.identity)
-        # The first name wins: LVM and the superblocks know it better than what is said without them.
-        names.setdefault(key, part.name)
+        # The first name wins: LVM and the superblocks know it better than the running system.
+        names[key] = names.get(key) or part.name
         held[key] |= disks_below(part.device, devices, owners)
-    groups = [DiskGroup(kind, names[kind, identity], frozenset(on)) for (kind, identity), on in held.items()]
+    groups = [
+        DiskGroup(kind, names[kind, identity] or identity, frozenset(on)) for (kind, identity), on in held.items()
+    ]
     return tuple(sorted((group for group in groups if len(group.disks) > 1), key=lambda it: (it.kind, it.name)))
 
 
@@ -65,6 +67,7 @@ def _memberships(devices: BlockDevices, places: Places) -> Iterator[_Membership]
     yield from _physical_volumes(devices, places)
     for device in devices.by_name.values():
         yield from _recognised(device)
+    for device in devices.by_name.values():
         yield from _active(device, devices)
 
 
@@ -77,11 +80,11 @@ def _recognised(device: BlockDevice) -> Iterator[_Membership]:
     match device.properties.get("ID_FS_TYPE"):
         case "linux_raid_member":
             # mdadm writes `homehost:name`; metadata of version 0.90 has no name at all.
-            yield _Membership(MD_ARRAY, _bare(uuid), label.rpartition(":")[2] or uuid, device)
+            yield _Membership(MD_ARRAY, _bare(uuid), label.rpartition(":")[2], device)
         case "btrfs":
-            yield _Membership(BTRFS, uuid, label or uuid, device)
+            yield _Membership(BTRFS, uuid, label, device)
         case "zfs_member":
-            yield _Membership(ZFS, uuid, label or uuid, device)
+            yield _Membership(ZFS, uuid, label, device)
 
 
 def _active(device: BlockDevice, devices: BlockDevices) -> Iterator[_Membership]:

@@ -44,7 +44,7 @@ def _interface(device: pyudev.Device, places: Places) -> NetworkInterface | None
         mac=mac.lower(),
         vendor=vendor,
         model=model,
-        driver=driver.resolve().name if driver.exists() else properties.get("ID_NET_DRIVER"),
+        driver=driver.readlink().name if driver.is_symlink() else properties.get("ID_NET_DRIVER"),
         # Reading carrier gives EINVAL while the interface is down.
         carrier={"0": False, "1": True}.get(carrier or ""),
     )

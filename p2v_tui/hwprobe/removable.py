@@ -26,7 +26,7 @@ def medium_kind(device: BlockDevice) -> MediumKind | None:
     if device.properties.get("ID_CDROM") == "1" or scsi_type == _SCSI_CDROM or ide_media == "cdrom":
         return MediumKind.CDROM
     drivers = {ancestor.driver for ancestor in device.ancestors}
-    if "floppy" in drivers or ide_media == "floppy" or device.properties.get("ID_TYPE") == "floppy":
+    if "floppy" in drivers or device.properties.get("ID_TYPE") == "floppy":
         return MediumKind.FLOPPY
     return MediumKind.OTHER if device.removable else None
 

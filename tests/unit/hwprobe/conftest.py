@@ -1,0 +1,45 @@
+"""Recorded machines, each probed once per session through the real libudev."""
+
+from __future__ import annotations
+
+import functools
+import pickle
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.unit.hwprobe.recorded_probe import Outcome
+
+MACHINES = Path(__file__).parent / "machines"
+REPOSITORY = Path(__file__).parents[3]
+
+_PROBE = "import sys; from tests.unit.hwprobe.recorded_probe import main; main(*sys.argv[1:])"
+
+ProbeRecorded = Callable[[str], Outcome]
+
+
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> ProbeRecorded:
+    """A function that gives the outcome of probing the recorded machine of a name."""
+    results = tmp_path_factory.mktemp("machines")
+
+    @functools.cache
+    def outcome(name: str) -> Outcome:
+        if not shutil.which("umockdev-run"):
+            pytest.fail("umockdev-run is missing: apt-get install umockdev")
+        result = results / f"{name}.pickle"
+        record = MACHINES / name
+        command = ["umockdev-run", "-d", str(record / "machine.umockdev"), "--", sys.executable]
+        command += ["-c", _PROBE, str(record), str(result)]
+        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
+        if done.returncode:
+            pytest.fail(f"probing {name} failed:\n{done.stdout}{done.stderr}")
+        found = pickle.loads(result.read_bytes())
+        assert isinstance(found, Outcome)
+        return found
+
+    return outcome

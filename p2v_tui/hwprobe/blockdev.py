@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyudev
@@ -179,9 +179,13 @@ _UDEV_MARKS = frozenset({"DEVLINKS", "USEC_INITIALIZED", "TAGS"})
 
 
 def _probed(device: BlockDevice, places: Places) -> BlockDevice:
-    output = places.run(["blkid", "-p", "-o", "udev", str(device.node)])
-    found = key_values(output.splitlines()) if output else {}
-    return BlockDevice(**{**vars(device), "properties": {**found, **device.properties}})
+    return replace(device, properties={**blkid_properties(device.node, places), **device.properties})
+
+
+def blkid_properties(node: Path, places: Places) -> dict[str, str]:
+    """What blkid finds on a device, in udev's words; nothing where it fails or finds several things at once."""
+    output = places.run(["blkid", "-p", "-o", "udev", str(node)])
+    return key_values(output.splitlines()) if output else {}
 
 
 def key_values(lines: Iterable[str]) -> dict[str, str]:

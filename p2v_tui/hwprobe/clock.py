@@ -22,6 +22,9 @@ def read_clock(places: Places) -> Clock:
 
     A clock that shows the time of the live system's own zone, where that is not UTC, runs in local time. Any other
     offset is told in seconds. Without a clock, or where no time zone explains the difference, the basis is unknown.
+
+    The kernel sets the system's time from this very clock at boot and takes it for UTC. So a clock in local time
+    shows only once the network has set the system's time.
     """
     hardware = read_number(places.sys / "class/rtc/rtc0/since_epoch")
     if hardware is None:

@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from p2v_tui.hwprobe import Machine, Places, probe
+from p2v_tui.hwprobe.blockdev import blkid_properties, unescaped
 from p2v_tui.hwprobe.live_medium import RUNS_FROM_HERE
 from p2v_tui.hwprobe.places import run_tool
 
@@ -82,6 +83,19 @@ def test_a_tool_that_is_missing_fails_or_hangs_gives_nothing(monkeypatch: pytest
     assert run_tool(["false"]) is None
     monkeypatch.setattr("p2v_tui.hwprobe.places.TOOL_SECONDS", 0.05)
     assert run_tool(["sleep", "10"]) is None
+
+
+def test_blkid_itself_tells_what_is_on_an_image_in_udevs_words(tmp_path: Path) -> None:
+    swap = bytearray(1 << 20)
+    # The header of a swap area: its signature ends the first page, version 1 and the last page's number follow it.
+    swap[4086:4096] = b"SWAPSPACE2"
+    swap[1024:1032] = (1).to_bytes(4, "little") + (255).to_bytes(4, "little")
+    swap[1052:1060] = b"my \xc3\xa4rea"
+    image = tmp_path / "swap.img"
+    image.write_bytes(swap)
+    found = blkid_properties(image, Places())
+    assert found["ID_FS_TYPE"] == "swap"
+    assert unescaped(found["ID_FS_LABEL_ENC"]) == "my ärea"
 
 
 def test_a_tool_gives_its_standard_output_in_the_c_locale() -> None:

@@ -1,0 +1,76 @@
+"""Writes the parts of the documentation that are made from the code: docs/settings.md and docs/exit-codes.md.
+
+`python docs/generate.py` writes them; with `--check` it changes nothing and fails when one is stale.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from p2v_tui import cli
+from p2v_tui.config import SETTINGS, Setting
+
+DOCS = Path(__file__).parent
+
+SETTINGS_HEAD = """# Settings
+
+Every setting is a word of the kernel command line, or of `--cmdline`. The names are virt-p2v's; those marked *new*
+are p2v-tui's own. Each has a full name; where there is a short one, both mean the same. The first one given holds.
+
+A value with spaces in it is put in double quotes: `p2v.post="systemctl poweroff"`, or the whole word is:
+`"p2v.post=systemctl poweroff"`. There is no way to write a double quote inside a value. A yes-or-no setting may
+stand without a value. A word that starts with `p2v.` and is no setting is ignored with a warning that names the
+nearest one.
+
+This page is made from `p2v_tui/config.py` by `python docs/generate.py`.
+
+| setting | value | default | what it does |
+|---|---|---|---|
+"""
+
+
+def settings_page() -> str:
+    return SETTINGS_HEAD + "".join(f"| {' | '.join(map(_cell, _row(setting)))} |\n" for setting in SETTINGS)
+
+
+def _row(setting: Setting) -> tuple[str, str, str, str]:
+    names = " ".join(f"`p2v.{name}`" for name in (setting.name, *setting.aliases))
+    value = setting.kind.valid
+    return names + ("" if setting.peer else " *new*"), value, _default(setting), setting.help
+
+
+def _default(setting: Setting) -> str:
+    if setting.default_words is not None:
+        return setting.default_words
+    return "none" if setting.default in (None, ()) else f"`{setting.format(setting.default)}`"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def exit_codes_page() -> str:
+    return f"# Exit codes\n\nMade from `p2v_tui/cli.py` by `python docs/generate.py`.\n\n```\n{cli.EXIT_CODES}```\n"
+
+
+PAGES = {"settings.md": settings_page, "exit-codes.md": exit_codes_page}
+
+
+def main() -> int:
+    stale = [name for name, page in PAGES.items() if not _is_current(DOCS / name, page())]
+    if "--check" in sys.argv[1:]:
+        for name in stale:
+            print(f"docs/{name} is stale: run python docs/generate.py")
+        return 1 if stale else 0
+    for name in stale:
+        (DOCS / name).write_text(PAGES[name]())
+    return 0
+
+
+def _is_current(path: Path, text: str) -> bool:
+    return path.exists() and path.read_text() == text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

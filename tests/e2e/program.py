@@ -1,0 +1,92 @@
+"""Runs the real p2v-tui, as an operator or a boot script would, and tells what it left behind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pexpect
+import psutil
+
+PROGRAM = str(Path(sys.executable).with_name("p2v-tui"))
+CONVERSION_SECONDS = 900
+_SETTLE_SECONDS = 10.0
+_OURS = ("ssh", "nbdkit", "qemu-nbd", "systemd-inhibit", "ssh-keyscan", "curl")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """code: the exit code. output: all that was printed."""
+
+    code: int
+    output: str
+
+
+def run_p2v(
+    cmdline: str, *options: str, timeout: float = 120, environment: Mapping[str, str] | None = None
+) -> Outcome:
+    """Runs p2v-tui to its end without a terminal. timeout: seconds."""
+    done = subprocess.run(
+        [PROGRAM, *options, f"--cmdline={cmdline}"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout,
+        env=environment,
+        check=False,
+    )
+    return Outcome(done.returncode, done.stdout)
+
+
+def spawn_p2v(cmdline: str, *options: str) -> pexpect.spawn[str]:
+    """Starts p2v-tui on a terminal of its own."""
+    child: pexpect.spawn[str] = pexpect.spawn(
+        PROGRAM, [*options, f"--cmdline={cmdline}"], encoding="utf-8", timeout=120, dimensions=(24, 200)
+    )
+    return child
+
+
+def wait_for_exit(child: pexpect.spawn[str], timeout: float = 120) -> Outcome:
+    """Reads what is left until the program ends."""
+    child.expect(pexpect.EOF, timeout=timeout)
+    child.close()
+    return Outcome(child.exitstatus if child.exitstatus is not None else -1, child.before or "")
+
+
+class Leftovers:
+    """What a run of p2v-tui may not leave on this machine; compared with what there was before it."""
+
+    def __init__(self) -> None:
+        self._processes = self._find_processes()
+        self._directories = self._find_directories()
+
+    def new(self) -> Sequence[str]:
+        """The processes and private directories that were not there before; waits a little for the last to go."""
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        while (found := self._new()) and time.monotonic() < deadline:
+            time.sleep(0.05)  # Processes of another's making give no event when they end.
+        return found
+
+    def _new(self) -> list[str]:
+        processes = self._find_processes()
+        fresh = [processes[pid] for pid in processes.keys() - self._processes.keys()]
+        return fresh + sorted(self._find_directories() - self._directories)
+
+    @staticmethod
+    def _find_processes() -> dict[int, str]:
+        found = {}
+        for process in psutil.process_iter(["name", "cmdline"]):
+            words = process.info["cmdline"] or []
+            # Whatever p2v-tui starts for a run is told of its private directory, or is one of these.
+            if process.info["name"] in _OURS and any("p2v-tui" in word for word in words):
+                found[process.pid] = " ".join(words)
+        return found
+
+    @staticmethod
+    def _find_directories() -> set[str]:
+        return {str(path) for path in Path("/tmp").glob("p2v-tui-*")}

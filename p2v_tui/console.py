@@ -47,7 +47,7 @@ class Console:
         self._verbose = verbose
         self._clock = clock
         self._last_progress = clock()
-        self._last_percents: tuple[int | None, ...] = ()
+        self._last_percents: list[int] = []
 
     def show(self, event: Event) -> None:
         match event:
@@ -64,7 +64,7 @@ class Console:
                 self._say(f"Log files are on the conversion server in {path}", _MAGENTA)
             case RemoteOutput(text, kind):
                 if kind is not OutputKind.DEBUG or self._verbose:
-                    self._line(text + _RESET if self._colours else plain(text))
+                    self._line(_closed(text) if self._colours else plain(text))
             case PhaseStarted():
                 # virt-v2v's own line says it.
                 self._last_progress = self._clock()
@@ -86,7 +86,7 @@ class Console:
             self._say(error.advice, _RED)
 
     def _progress(self, disks: tuple[DiskProgress, ...]) -> None:
-        percents = tuple(disk.percent for disk in disks)
+        percents = [disk.percent for disk in disks if disk.percent is not None]
         copying = percents != self._last_percents
         waited = self._clock() - self._last_progress
         if waited < COPY_LINE_INTERVAL or (waited < QUIET_LINE_INTERVAL and not copying):
@@ -104,6 +104,11 @@ class Console:
         # A console that is gone or full must not end a conversion.
         with contextlib.suppress(OSError):
             print(text, file=self._out, flush=True)
+
+
+def _closed(text: str) -> str:
+    """The text with its last colour ended, so that it does not run into the next line."""
+    return text if "\x1b" not in text or text.endswith(_RESET) else text + _RESET
 
 
 def _progress_line(disk: DiskProgress) -> str:

@@ -137,7 +137,9 @@ class _Job:
     def _plan(self, machine: Machine) -> Plan:
         plan = make_plan(self._settings, machine, self._options.image)
         for excluded in machine.excluded:
-            self._console.show(Status(f"Not offered: {excluded.name}: {excluded.reason}"))
+            # Every kernel has empty loop and ram devices: nobody misses them.
+            if excluded.size:
+                self._console.show(Status(f"Not offered: {excluded.name}: {excluded.reason}"))
         for disk in plan.disks:
             what = ", ".join(filter(None, [disk.name, size_text(disk.size), disk.model]))
             self._console.show(Status(f"To be converted: {what}"))

@@ -83,6 +83,7 @@ class ConversionServer:
     def test_connection(self) -> VirtV2V:
         """Logs in, asks virt-v2v what it is, and closes the connection. Raises as `open_shell` does."""
         settings = self._settings
+        self._ready_login()
         self._report(Status(f"Connecting to {self._host} port {settings.port} as {settings.username}"))
         with self.open_shell() as shell:
             self._report(Status("Logged in; asking virt-v2v for its version and features"))

@@ -6,6 +6,7 @@ writes, and nothing here knows what a disk is.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -26,18 +27,23 @@ def run_tool(command: Sequence[str]) -> str | None:
     # pvs and blkid live in sbin, which an ordinary user's PATH does not name.
     environment["PATH"] = os.pathsep.join([environment.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-            timeout=TOOL_SECONDS,
-            check=True,
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
         )
-    except (OSError, subprocess.SubprocessError):
+    except OSError:
         return None
-    return done.stdout.decode(errors="replace")
+    try:
+        output, _ = process.communicate(timeout=TOOL_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        # A tool in an uninterruptible read of a failing disk does not even die: do not wait for that.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=1)
+        return None
+    except BaseException:
+        process.kill()
+        raise
+    return output.decode(errors="replace") if process.returncode == 0 else None
 
 
 def _local_offset(moment: float) -> int:

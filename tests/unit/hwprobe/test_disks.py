@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from p2v_tui.hwprobe import Content, Disk, Machine, Transport
+from p2v_tui.hwprobe.blockdev import BlockDevice, BlockDevices
+from p2v_tui.hwprobe.contents import partitions_of
 from p2v_tui.hwprobe.disks import block_drivers
 from tests.unit.hwprobe.conftest import ProbeRecorded
 
@@ -251,3 +253,16 @@ def test_with_udevd_no_disk_is_opened_by_blkid(recorded: ProbeRecorded) -> None:
 def test_block_drivers_are_told_from_character_drivers() -> None:
     text = "Character devices:\n  1 mem\n  7 vcs\n\nBlock devices:\n  7 loop\n259 blkext\n"
     assert block_drivers(text) == {"7": "loop", "259": "blkext"}
+
+
+def test_a_multipath_disk_without_kpartx_shows_the_partitions_of_a_path() -> None:
+    def device(name: str, parent: str | None, slaves: tuple[str, ...], **properties: str) -> BlockDevice:
+        nowhere = Path("/nonexistent") / name
+        return BlockDevice(
+            name, Path("/dev") / name, nowhere, "0:0", 512, parent is not None, parent, (), slaves, properties
+        )
+
+    mpatha = device("dm-0", None, ("sdb", "sdc"), DM_UUID="mpath-3600", DM_NAME="mpatha")
+    path, part = device("sdb", None, ()), device("sdb1", "sdb", (), PARTN="1", ID_FS_TYPE="ext4")
+    devices = BlockDevices({found.name: found for found in (mpatha, path, part)})
+    assert [(found.number, found.content) for found in partitions_of(mpatha, devices)] == [(1, Content("ext4"))]

@@ -1,0 +1,450 @@
+"""A small conversion server on loopback: a private sshd with its own host key, port, configuration and log.
+
+What it makes is in one directory that is removed at the end, and every session that it spawned is ended with it,
+also one that detached itself (a conversion does). As root it lets any account in; as an ordinary user only that
+user, by key. virt-v2v, nbdkit and the shells are this machine's real ones.
+
+`Account` makes a real account for a test and removes it; `identity` makes a key pair; `silent_port` and
+`closed_port` are servers that misbehave. Not here: anything that p2v-tui does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import os
+import pwd
+import secrets
+import shlex
+import shutil
+import signal
+import socket
+import string
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+from tests.lab.commands import LabFailure, last_lines, program, run_command
+from tests.lab.kvm import libguestfs_environment
+
+LOOPBACK = "127.0.0.1"
+
+_START_SECONDS = 20.0
+_TOOL_SECONDS = 30.0
+# virt-v2v removes its temporary files when it is asked to end; that takes it a moment.
+_END_SECONDS = 5.0
+
+# 36 is PR_SET_CHILD_SUBREAPER.
+_BECOME_SUBREAPER = (
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(36, 1, 0, 0, 0); os.execv(sys.argv[1], sys.argv[1:])"
+)
+
+
+class Authentication(enum.Enum):
+    """How the server lets people in; a key is accepted besides a password where one was authorized."""
+
+    PASSWORD = "password"
+    # Through PAM, which asks "(user@host) Password: " instead of "user@host's password: ".
+    KEYBOARD_INTERACTIVE = "keyboard-interactive"
+    PUBLIC_KEY = "publickey"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A key pair: private_key and public_key are its files."""
+
+    private_key: Path
+    public_key: Path
+
+    @property
+    def url(self) -> str:
+        """The private key as a file: URL."""
+        return self.private_key.absolute().as_uri()
+
+
+def identity(directory: Path, *, name: str = "identity", passphrase: str = "") -> Identity:
+    """Make an ed25519 key pair in `directory`; encrypted when a passphrase is given."""
+    private_key = directory / name
+    arguments = ["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-C", "p2v-tui laboratory"]
+    run_command([*arguments, "-f", private_key], timeout=_TOOL_SECONDS)
+    return Identity(private_key, private_key.with_name(f"{name}.pub"))
+
+
+class ConversionServer:
+    """A running sshd on loopback, and everything that belongs to it. Use it as a context manager.
+
+    authentication: how people log in.
+    authorized: public key files that open every account that may log in.
+    banner: shown before the login. sshd_options: further lines of sshd_config, which win over our own.
+    environment: set in every session, beside what libguestfs needs here.
+    tmp_size: sessions see an empty /tmp of so many bytes (root only).
+    hide: files that sessions do not find, such as /usr/bin/virt-v2v (root only).
+
+    After the start: host, port, fingerprint ("SHA256:..."), host_key_path (the public key), log_path, directory.
+    """
+
+    def __init__(
+        self,
+        *,
+        authentication: Authentication = Authentication.PUBLIC_KEY,
+        authorized: Sequence[Path] = (),
+        banner: str = "",
+        sshd_options: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        tmp_size: int | None = None,
+        hide: Sequence[str] = (),
+    ) -> None:
+        if os.geteuid() != 0 and (authentication is not Authentication.PUBLIC_KEY or tmp_size or hide):
+            raise LabFailure("Without root the conversion server knows only keys, and this machine's own files.")
+        self.host = LOOPBACK
+        self.port = 0
+        self.fingerprint = ""
+        self._authentication = authentication
+        self._authorized = tuple(authorized)
+        self._banner = banner
+        self._sshd_options = tuple(sshd_options)
+        self._environment = dict(environment or {})
+        self._tmp_size = tmp_size
+        self._hide = tuple(hide)
+        self._sshd: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        # Not in /tmp, which `tmp_size` replaces.
+        self.directory = Path(tempfile.mkdtemp(prefix="p2v-tui-server-", dir="/var/tmp"))
+        self.host_key_path = self.directory / "host_key.pub"
+        self.log_path = self.directory / "sshd.log"
+        try:
+            # Every account must get at its authorized keys, nobody needs to list the directory.
+            self.directory.chmod(0o711)
+            identity(self.directory, name="host_key")
+            listed = run_command(
+                ["ssh-keygen", "-l", "-E", "sha256", "-f", self.host_key_path], timeout=_TOOL_SECONDS
+            )
+            self.fingerprint = listed.split()[1]
+            keys = self.directory / "authorized_keys"
+            keys.write_text("".join(key.read_text() for key in self._authorized))
+            keys.chmod(0o644)
+            self._start_on_a_free_port()
+        except BaseException:
+            self._remove()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._remove()
+
+    def start(self) -> None:
+        """Start sshd (again) on the port that it has. Raises LabFailure with its log when it does not come up."""
+        # sshd wants its own absolute path, and as root a directory that a package's service would have made.
+        if os.geteuid() == 0:
+            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+        command = [program("sshd"), "-D", "-f", str(self._write_configuration()), "-E", str(self.log_path)]
+        self._sshd = subprocess.Popen(
+            # A session that detaches itself then becomes sshd's child instead of init's, where we find it. Kept
+            # across exec, and not a preexec_fn, which is unsafe in a process with threads.
+            [sys.executable, "-c", _BECOME_SUBREAPER, *self._in_own_view(command)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._greets():
+            if self._sshd.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise LabFailure(f"sshd did not start on port {self.port}.\n{last_lines(self.log_text())}")
+            time.sleep(0.02)  # sshd has no event for "I listen now" that does not need systemd.
+
+    def stop(self) -> None:
+        """End sshd and every process of every session. `start` brings sshd back on the same port."""
+        if self._sshd is None:
+            return
+        if self._sshd.poll() is None:
+            # Stopped, it accepts nobody new, and remains the parent of whatever its sessions leave behind.
+            self._sshd.send_signal(signal.SIGSTOP)
+            self.end_sessions()
+            self._sshd.kill()
+        self._sshd.wait()
+        self._sshd = None
+
+    def end_sessions(self) -> None:
+        """End every process that anybody who logged in has started; connections drop, sshd stays."""
+        for send, seconds in (("terminate", _END_SECONDS), ("kill", _END_SECONDS), ("kill", _END_SECONDS)):
+            processes = self.session_processes()
+            for process in processes:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    getattr(process, send)()
+            deadline = time.monotonic() + seconds
+            while any(map(_runs, processes)) and time.monotonic() < deadline:
+                time.sleep(0.02)  # They are not our children: there is nothing to wait for.
+        if left := self.session_processes():
+            raise LabFailure(f"These processes of the conversion server cannot be ended: {left}")
+
+    def session_processes(self) -> list[psutil.Process]:
+        """The processes of all sessions, sshd's own process for each connection included."""
+        if self._sshd is None:
+            return []
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return [process for process in psutil.Process(self._sshd.pid).children(recursive=True) if _runs(process)]
+        return []
+
+    def log_text(self) -> str:
+        """What sshd has logged so far; empty when it has not."""
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def known_hosts_line(self) -> str:
+        """The server's host key as a line for known_hosts."""
+        return f"[{self.host}]:{self.port} {self.host_key_path.read_text()}"
+
+    def _start_on_a_free_port(self) -> None:
+        for attempt in range(5):
+            self.port = _free_port()
+            try:
+                return self.start()
+            except LabFailure:
+                # Somebody was quicker to take the port.
+                if attempt == 4 or "Address already in use" not in self.log_text():
+                    raise
+        return None
+
+    def _greets(self) -> bool:
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection((self.host, self.port), timeout=_START_SECONDS) as connection,
+        ):
+            return connection.recv(4) == b"SSH-"
+        return False
+
+    def _write_configuration(self) -> Path:
+        root = os.geteuid() == 0
+        methods = self._authentication
+        environment = {**libguestfs_environment(), **self._environment}
+        lines = [
+            *self._sshd_options,  # sshd takes the first value that it meets.
+            f"ListenAddress {self.host}:{self.port}",
+            f"HostKey {self.directory / 'host_key'}",
+            f"AuthorizedKeysFile {self.directory / 'authorized_keys'}",
+            f"PidFile {self.directory / 'sshd.pid'}",
+            # The keys are in a temporary directory, whose parent everybody may write to.
+            "StrictModes no",
+            "LogLevel VERBOSE",
+            f"UsePAM {_yes(root)}",
+            f"PermitRootLogin {_yes(root)}",
+            "PubkeyAuthentication yes",
+            f"PasswordAuthentication {_yes(methods is Authentication.PASSWORD)}",
+            f"KbdInteractiveAuthentication {_yes(methods is Authentication.KEYBOARD_INTERACTIVE)}",
+            "AllowTcpForwarding yes",
+            "AllowStreamLocalForwarding yes",
+            "UseDNS no",
+            # A test opens many connections at once, and fails on purpose to log in.
+            "MaxStartups 100",
+            "SetEnv " + " ".join(f'{name}="{value}"' for name, value in environment.items()),
+            # scp needs it; the one built into sshd has no path that differs between distributions.
+            "Subsystem sftp internal-sftp",
+        ]
+        if not root:
+            lines.append(f"AllowUsers {pwd.getpwuid(os.geteuid()).pw_name}")
+        if self._banner:
+            banner = self.directory / "banner"
+            banner.write_text(self._banner)
+            banner.chmod(0o644)
+            lines.append(f"Banner {banner}")
+        configuration = self.directory / "sshd_config"
+        configuration.write_text("\n".join(lines) + "\n")
+        return configuration
+
+    def _in_own_view(self, command: Sequence[str]) -> list[str]:
+        """The command, where asked for in a mount namespace of its own with another /tmp and without some files."""
+        script = ["set -e"]
+        if self._tmp_size is not None:
+            script.append(f"mount -t tmpfs -o size={self._tmp_size},mode=1777 tmpfs /tmp")
+        for place in sorted({str(Path(file).parent.resolve()) for file in self._hide}):
+            # In an overlay a character device 0/0 says that the file of this name below it is not there.
+            absent = self.directory / f"absent{place.replace('/', '-')}"
+            absent.mkdir(exist_ok=True)
+            absent.chmod(0o755)
+            for file in self._hide:
+                if str(Path(file).parent.resolve()) == place:
+                    name = shlex.quote(str(absent / Path(file).name))
+                    script.append(f"test -e {name} || mknod {name} c 0 0")
+            script.append(f"mount -t overlay -o lowerdir={absent}:{place} overlay {place}")
+        if len(script) == 1:
+            return list(command)
+        script.append(f"exec {shlex.join(command)}")
+        return [program("unshare"), "--mount", "--propagation", "private", "sh", "-c", "\n".join(script)]
+
+    def _remove(self) -> None:
+        try:
+            self.stop()
+        finally:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+
+# What marks an account as ours: nothing else is ever removed.
+_ACCOUNT_MARK = "p2v-tui laboratory account of process"
+
+
+class Account:
+    """A real account on this machine, made for a test and removed at its end with its home. Root only.
+
+    name: one is made up when none is given; an account left behind under that name by a killed run is removed first.
+    password: likewise. login_shell: a name as in "bash", "tcsh", or a path.
+    sudo: programs it may run as root, as sudoers writes them (an empty sequence: no sudo at all);
+    sudo_password: whether sudo asks for the password.
+    files: contents by path below the home directory, such as {".bashrc": "echo hello\\n"}.
+
+    Inside the context: home.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        password: str | None = None,
+        login_shell: str = "bash",
+        sudo: Sequence[str] = (),
+        sudo_password: bool = False,
+        files: Mapping[str, str] | None = None,
+    ) -> None:
+        if os.geteuid() != 0:
+            raise LabFailure("Making an account needs root.")
+        self.name = name or "p2vlab-" + "".join(secrets.choice(string.ascii_lowercase) for _ in range(8))
+        self.password = password or secrets.token_urlsafe(12)
+        self._shell = login_shell if login_shell.startswith("/") else program(login_shell)
+        self._sudo = tuple(sudo)
+        self._sudo_password = sudo_password
+        self._files = dict(files or {})
+        self.home = Path("/home") / self.name
+
+    def __enter__(self) -> Self:
+        for entry in pwd.getpwall():
+            if entry.pw_name == self.name or _left_behind(entry):
+                _remove_account(entry)
+        try:
+            self._make()
+        except BaseException:
+            self.remove()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.remove()
+
+    def remove(self) -> None:
+        """End the account's processes and remove it with all that is its own; nothing happens when it is gone."""
+        for entry in pwd.getpwall():
+            if entry.pw_name == self.name:
+                _remove_account(entry)
+
+    def _make(self) -> None:
+        mark = f"{_ACCOUNT_MARK} {os.getpid()}"
+        arguments = ["useradd", "--create-home", "--home-dir", str(self.home), "--shell", self._shell]
+        run_command([*arguments, "--comment", mark, self.name], timeout=_TOOL_SECONDS)
+        run_command(["chpasswd"], stdin=f"{self.name}:{self.password}\n", timeout=_TOOL_SECONDS)
+        entry = pwd.getpwnam(self.name)
+        for name, text in self._files.items():
+            file = self.home / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+            for made in (file, *file.parents):
+                if made == self.home:
+                    break
+                os.chown(made, entry.pw_uid, entry.pw_gid)
+        if self._sudo:
+            tag = "PASSWD" if self._sudo_password else "NOPASSWD"
+            rules = f'Defaults:{self.name} env_keep += "LIBGUESTFS_BACKEND LIBGUESTFS_BACKEND_SETTINGS"\n'
+            rules += f"{self.name} ALL=(root) {tag}: {', '.join(self._sudo)}\n"
+            # A mistake in a file that sudo reads would lock everybody out: it is checked before it is there.
+            run_command(["visudo", "--check", "--file=-"], stdin=rules, timeout=_TOOL_SECONDS)
+            sudoers = _sudoers_file(self.name)
+            sudoers.touch(0o440)
+            sudoers.write_text(rules)
+
+
+@contextlib.contextmanager
+def silent_port() -> Iterator[int]:
+    """A port on loopback that takes connections and never says a word."""
+    with socket.create_server((LOOPBACK, 0), backlog=64) as server:
+        # The kernel completes the handshake; nobody needs to accept.
+        yield server.getsockname()[1]
+
+
+@contextlib.contextmanager
+def closed_port() -> Iterator[int]:
+    """A port on loopback that refuses connections, and that nobody else can take meanwhile."""
+    with socket.socket() as taken:
+        taken.bind((LOOPBACK, 0))
+        yield taken.getsockname()[1]
+
+
+def _left_behind(entry: pwd.struct_passwd) -> bool:
+    mark, _, process = entry.pw_gecos.rpartition(" ")
+    return mark == _ACCOUNT_MARK and process.isdigit() and not psutil.pid_exists(int(process))
+
+
+def _remove_account(entry: pwd.struct_passwd) -> None:
+    if not entry.pw_gecos.startswith(_ACCOUNT_MARK):
+        raise LabFailure(f"The account {entry.pw_name} is not one of the laboratory's; it is left alone.")
+    _sudoers_file(entry.pw_name).unlink(missing_ok=True)
+    # Locked first, so that nobody logs in between the last process and the end of the account.
+    run_command(["usermod", "--lock", "--expiredate", "1", entry.pw_name], timeout=_TOOL_SECONDS)
+    deadline = time.monotonic() + _END_SECONDS
+    while (running := _processes_of(entry.pw_uid)) and time.monotonic() < deadline:
+        for process in running:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        time.sleep(0.02)  # They are not our children: there is nothing to wait for.
+    run_command(["userdel", "--force", entry.pw_name], timeout=_TOOL_SECONDS)
+    shutil.rmtree(entry.pw_dir, ignore_errors=True)
+    # What it left elsewhere would belong to the next account that gets its number.
+    for place in (Path("/tmp"), Path("/var/tmp")):
+        for left in place.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if left.lstat().st_uid != entry.pw_uid:
+                    continue
+                if left.is_dir() and not left.is_symlink():
+                    shutil.rmtree(left, ignore_errors=True)
+                else:
+                    left.unlink()
+
+
+def _processes_of(user: int) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.uids().real == user and _runs(process):
+                found.append(process)
+    return found
+
+
+def _sudoers_file(account: str) -> Path:
+    return Path("/etc/sudoers.d") / f"p2v-tui-{account}"
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _free_port() -> int:
+    with socket.create_server((LOOPBACK, 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def _yes(flag: bool) -> str:
+    return "yes" if flag else "no"

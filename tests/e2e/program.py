@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -56,6 +57,13 @@ def wait_for_exit(child: pexpect.spawn[str], timeout: float = 120) -> Outcome:
     child.expect(pexpect.EOF, timeout=timeout)
     child.close()
     return Outcome(child.exitstatus if child.exitstatus is not None else -1, child.before or "")
+
+
+def log_directory(child: pexpect.spawn[str]) -> Path:
+    """Waits until the program names the directory on the conversion server, and returns it."""
+    child.expect(r"Log files are on the conversion server in (/tmp/virt-p2v-\d{8}-[a-z0-9]{8})\b")
+    assert isinstance(child.match, re.Match)
+    return Path(child.match.group(1))
 
 
 class Leftovers:

@@ -1,0 +1,113 @@
+"""^C at every stage: the exit code of a cancellation, and nothing left running or lying about on either side."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.e2e.conftest import with_key, with_password
+from tests.e2e.program import spawn_p2v, wait_for_exit
+from tests.lab.conversion_server import Account, ConversionServer, Identity, silent_port
+
+CANCELLED = 6
+
+
+@pytest.fixture
+def server(key: Identity) -> Iterator[ConversionServer]:
+    """A conversion server of the test's own, so that what runs on it is the test's doing."""
+    with ConversionServer(authorized=[key.public_key]) as made:
+        yield made
+
+
+def nothing_runs_on(server: ConversionServer) -> bool:
+    """Whether all sessions of the server come to their end by themselves."""
+    deadline = time.monotonic() + 15
+    while server.session_processes() and time.monotonic() < deadline:
+        time.sleep(0.1)  # The server's processes are not our children.
+    return not server.session_processes()
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        "Getting the SSH identity",
+        "Connecting to",
+        "Logged in",
+        "Opening the data connection",
+        "Opening the control connection",
+        "Log files are",
+        "Sending the description",
+        "Starting virt-v2v",
+        "Setting up the source",
+        "Opening the source",
+        "Inspecting the source",
+    ],
+)
+def test_cancelling_ends_everything(stage: str, server: ConversionServer, key: Identity, small_disk: Path) -> None:
+    child = spawn_p2v(f"{with_key(server, key)} p2v.o=null p2v.disks={small_disk}")
+    child.expect_exact(stage)
+    child.sendintr()
+    outcome = wait_for_exit(child, timeout=60)
+    assert outcome.code == CANCELLED, outcome.output
+    assert "Cancelled" in outcome.output
+    assert nothing_runs_on(server)
+
+
+def test_cancelling_while_a_silent_server_is_waited_for(small_disk: Path) -> None:
+    with silent_port() as port:
+        child = spawn_p2v(f"p2v.server=127.0.0.1 p2v.port={port} p2v.password=x p2v.disks={small_disk}")
+        child.expect_exact("Connecting to")
+        child.sendintr()
+        assert wait_for_exit(child, timeout=10).code == CANCELLED
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_cancels_as_the_keyboard_does(
+    number: signal.Signals, server: ConversionServer, key: Identity, small_disk: Path
+) -> None:
+    child = spawn_p2v(f"{with_key(server, key)} p2v.o=null p2v.disks={small_disk}")
+    child.expect_exact("Opening the source")
+    child.kill(number)
+    assert wait_for_exit(child, timeout=60).code == CANCELLED
+    assert nothing_runs_on(server)
+
+
+def test_a_cancelled_conversion_by_sudo_leaves_no_process_of_root(
+    password_server: ConversionServer, small_disk: Path
+) -> None:
+    with Account(sudo=["/usr/bin/virt-v2v", "/usr/bin/kill"]) as user:
+        child = spawn_p2v(f"{with_password(password_server, user)} p2v.sudo p2v.o=null p2v.disks={small_disk}")
+        child.expect_exact("Opening the source")
+        child.sendintr()
+        assert wait_for_exit(child, timeout=60).code == CANCELLED
+        assert nothing_runs_on(password_server)
+
+
+def test_virt_v2v_killed_on_the_server_is_a_clear_failure(
+    server: ConversionServer, key: Identity, small_disk: Path
+) -> None:
+    child = spawn_p2v(f"{with_key(server, key)} p2v.o=null p2v.disks={small_disk}")
+    child.expect_exact("Opening the source")
+    wrapper = next(each for each in server.session_processes() if "virt-v2v-wrapper.sh" in " ".join(each.cmdline()))
+    for process in [*wrapper.children(recursive=True), wrapper]:
+        process.kill()
+    psutil.wait_procs([wrapper], timeout=10)
+    outcome = wait_for_exit(child, timeout=60)
+    assert outcome.code == 5, outcome.output
+    assert "killed on the conversion server" in outcome.output
+
+
+def test_a_disk_without_a_system_is_a_failure_in_virt_v2vs_words(
+    server: ConversionServer, key: Identity, small_disk: Path, tmp_path: Path
+) -> None:
+    child = spawn_p2v(f'{with_key(server, key)} p2v.o=null p2v.disks={small_disk} p2v.fail="touch {tmp_path}/fail"')
+    outcome = wait_for_exit(child, timeout=300)
+    assert outcome.code == 5, outcome.output
+    assert "The conversion failed: virt-v2v failed: inspection could not detect the source guest" in outcome.output
+    assert "virt-v2v-conversion-log.txt on the conversion server" in outcome.output
+    assert (tmp_path / "fail").exists()

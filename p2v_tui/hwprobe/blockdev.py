@@ -123,12 +123,11 @@ def natural(name: str) -> tuple[tuple[str, int, str], ...]:
 
 
 def read_block_devices(places: Places) -> BlockDevices:
-    """One look at all block devices that have a node. Those that a driver hides (the single paths under an NVMe
-    namespace) are not there.
+    """One look at all block devices that have a node. What a driver hides (the single paths under an NVMe
+    namespace) has none.
     """
     found = (_block_device(device, places) for device in places.udev().list_devices(subsystem="block"))
-    visible = [device for device in found if device and device.attribute("hidden") != "1"]
-    visible = _with_contents(visible, places)
+    visible = _with_contents([device for device in found if device], places)
     return BlockDevices({device.name: device for device in sorted(visible, key=lambda device: natural(device.name))})
 
 

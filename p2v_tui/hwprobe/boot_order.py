@@ -114,6 +114,6 @@ def _named_by_bios(disks: Sequence[Disk], places: Places) -> Disk | None:
     for drive in entries(places.sys / "firmware/edd"):
         signature = read_number(drive / "mbr_signature", 16)
         for disk in disks:
-            if signature and disk.partition_table == "dos" and disk.partition_table_uuid == f"{signature:08x}":
+            if signature and disk.partition_table_uuid == f"{signature:08x}":
                 return disk
     return None

@@ -13,8 +13,6 @@ from p2v_tui.hwprobe.machine import Content, Partition
 ESP_TYPES = frozenset({"c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "0xef"})
 BIOS_BOOT_TYPE = "21686148-6449-6e6f-744e-656564454649"
 
-# What multipath puts in the place of a disk's real content, on each of its paths.
-_MULTIPATH_MEMBER = "mpath_member"
 # The MBR flag of the partition that a BIOS boots.
 _ACTIVE = 0x80
 
@@ -22,10 +20,11 @@ _ACTIVE = 0x80
 def content_of(device: BlockDevice) -> Content | None:
     """What blkid recognised on this very device, or None."""
     kind = device.properties.get("ID_FS_TYPE")
-    if not kind or kind == _MULTIPATH_MEMBER:
-        return None
-    label = device.properties.get("ID_FS_LABEL_ENC") or device.properties.get("ID_FS_LABEL")
-    return Content(kind, device.properties.get("ID_FS_UUID") or None, unescaped(label) if label else None)
+    return Content(kind, device.properties.get("ID_FS_UUID") or None, label_of(device)) if kind else None
+
+
+def label_of(device: BlockDevice) -> str | None:
+    return unescaped(device.properties.get("ID_FS_LABEL_ENC", "")) or None
 
 
 def partition_table_of(device: BlockDevice) -> str | None:

@@ -21,6 +21,8 @@ from p2v_tui.hwprobe.removable import medium_kind
 _EXTERNAL = "external:"
 _MULTIPATH = "mpath-"
 _DMRAID = "DMRAID-"
+# What multipath's udev rules put in the place of the real content, on each path.
+_MULTIPATH_MEMBER = "mpath_member"
 _SOFTWARE_RAID_MEMBER = "linux_raid_member"
 
 # The formats of firmware RAID that mdadm assembles; dmraid assembles the others.
@@ -156,6 +158,8 @@ def _empty_or_removable(device: BlockDevice) -> str | None:
 
 def _unassembled(device: BlockDevice, devices: BlockDevices) -> str | None:
     kind = device.properties.get("ID_FS_TYPE", "")
+    if kind == _MULTIPATH_MEMBER:
+        return "path of a multipath disk that is not assembled: run `multipath`, then refresh"
     if not kind.endswith("_raid_member") or kind == _SOFTWARE_RAID_MEMBER:
         return None
     container = next((holder for holder in devices.holders_of(device.name) if _external_format(holder)), None)

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from p2v_tui.hwprobe.blockdev import BlockDevice, BlockDevices, unescaped
+from p2v_tui.hwprobe.blockdev import BlockDevice, BlockDevices
+from p2v_tui.hwprobe.contents import label_of
 from p2v_tui.hwprobe.machine import Disk, DiskGroup
 from p2v_tui.hwprobe.places import Places
 
@@ -76,7 +77,7 @@ def _recognised(device: BlockDevice) -> Iterator[_Membership]:
     uuid = device.properties.get("ID_FS_UUID")
     if not uuid:
         return
-    label = unescaped(device.properties.get("ID_FS_LABEL_ENC") or device.properties.get("ID_FS_LABEL") or "")
+    label = label_of(device) or ""
     match device.properties.get("ID_FS_TYPE"):
         case "linux_raid_member":
             # mdadm writes `homehost:name`; metadata of version 0.90 has no name at all.

@@ -82,13 +82,12 @@ def transport_of(device: BlockDevice) -> Transport | None:
 
 
 def _scsi_transport(device: BlockDevice) -> Transport:
-    path = device.properties.get("ID_PATH", "")
     above = {entry.name for ancestor in device.ancestors for entry in entries(ancestor.sys_path)}
-    if "iscsi_session" in above or "-iscsi-" in path:
+    if "iscsi_session" in above:
         return Transport.ISCSI
-    if "fc_host" in above or "-fc-" in path:
+    if "fc_host" in above:
         return Transport.FIBRE_CHANNEL
-    if {"sas_host", "sas_device", "sas_end_device"} & above or "-sas-" in path:
+    if {"sas_host", "sas_device", "sas_end_device"} & above:
         return Transport.SAS
     if device.properties.get("ID_BUS") == "ata" or device.attribute("device/vendor") == "ATA":
         return _ata_transport(device)

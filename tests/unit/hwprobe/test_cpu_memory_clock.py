@@ -61,11 +61,11 @@ def test_a_processor_off_line_does_not_count_as_a_thread(tmp_path: Path) -> None
     for number, siblings in enumerate(("0-1", "0-1", "2-3", "2-3")):
         topology = cpus / f"cpu{number}/topology"
         topology.mkdir(parents=True)
-        (topology / "physical_package_id").write_text("0\n")
+        (topology / "physical_package_id").write_text(f"{number // 2}\n")
         (topology / "core_cpus_list").write_text(siblings)
     (cpus / "online").write_text("0,2\n")
     cpu = read_cpu(Places(sys=tmp_path, proc=tmp_path))
-    assert (cpu.sockets, cpu.cores, cpu.threads, cpu.online) == (1, 2, 1, 2)
+    assert (cpu.sockets, cpu.cores, cpu.threads, cpu.online) == (2, 1, 1, 2)
 
 
 def test_the_kernels_lists_of_numbers_are_understood() -> None:

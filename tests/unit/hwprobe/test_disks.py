@@ -73,7 +73,7 @@ def test_sector_sizes_are_read_and_do_not_change_the_unit_of_the_size(recorded: 
         ("multipath-san-host", {"sda", "mpatha", "mpathb"}),
         ("pata-pc", {"hda", "sda"}),
         ("imsm-workstation", {"md126", "sdc"}),
-        ("mixed", {"mmcblk0", "sda", "sdaa", "sdd", "vda", "xvda", "nvidia_bcdefgha"}),
+        ("mixed", {"mmcblk0", "sda", "sdaa", "sdd", "vda", "vdb", "xvda", "nvidia_bcdefgha"}),
         ("no-udevd", {"sda", "sdb"}),
     ],
 )
@@ -180,6 +180,25 @@ def test_a_member_of_an_unassembled_set_is_left_out_with_the_way_to_assemble_it(
     recorded: ProbeRecorded, name: str, command: str
 ) -> None:
     assert f"`{command}`" in reason(recorded("imsm-workstation").machine, name)
+
+
+def test_a_path_of_an_unassembled_multipath_disk_is_no_disk(recorded: ProbeRecorded) -> None:
+    assert "`multipath`" in reason(recorded("multipath-san-host").machine, "sdj")
+
+
+def test_a_partition_table_counts_more_than_an_image_written_over_the_disk(recorded: ProbeRecorded) -> None:
+    emmc = disk(recorded("mixed").machine, "mmcblk0")
+    assert (emmc.partition_table, emmc.content) == ("gpt", None)
+
+
+def test_a_gpt_partition_is_never_active_whatever_its_flags(recorded: ProbeRecorded) -> None:
+    (part,) = disk(recorded("mixed").machine, "xvda").partitions
+    assert not part.bootable
+
+
+def test_a_whole_disk_in_a_software_raid_stays_a_disk(recorded: ProbeRecorded) -> None:
+    content = disk(recorded("mixed").machine, "vdb").content
+    assert content is not None and content.type == "linux_raid_member"
 
 
 def test_members_of_a_software_raid_stay_disks_and_the_array_is_not_offered(recorded: ProbeRecorded) -> None:

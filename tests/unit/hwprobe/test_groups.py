@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from p2v_tui.hwprobe import DiskGroup
+from p2v_tui.hwprobe.blockdev import BlockDevice, BlockDevices
+from p2v_tui.hwprobe.groups import disks_below
 from tests.unit.hwprobe.conftest import ProbeRecorded
 
 
@@ -43,6 +47,21 @@ def test_btrfs_and_zfs_over_several_disks_are_groups(recorded: ProbeRecorded) ->
 
 def test_a_firmware_raid_set_is_one_disk_and_no_group(recorded: ProbeRecorded) -> None:
     assert found(recorded, "imsm-workstation") == {}
+
+
+def test_what_is_on_one_disk_only_is_no_group(recorded: ProbeRecorded) -> None:
+    assert not [kind for kind, _ in found(recorded, "mixed") if kind == "md array"]
+
+
+def test_a_partition_of_a_path_belongs_to_the_multipath_disk() -> None:
+    def device(name: str, parent: str | None = None, slaves: tuple[str, ...] = ()) -> BlockDevice:
+        nowhere = Path("/nonexistent") / name
+        return BlockDevice(name, nowhere, nowhere, "0:0", 512, parent is not None, parent, (), slaves, {})
+
+    part = device("sdb1", parent="sdb")
+    all_three = (part, device("sdb"), device("dm-0", slaves=("sdb",)))
+    devices = BlockDevices({found.name: found for found in all_three})
+    assert disks_below(part, devices, {"dm-0": "mpatha"}) == {"mpatha"}
 
 
 def test_pvs_is_asked_about_lvm_members_only_and_may_not_write(recorded: ProbeRecorded) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from p2v_tui.hwprobe import Places
@@ -89,6 +90,25 @@ def test_a_system_on_an_overlay_uses_the_disk_of_its_upper_directory_too(tmp_pat
         device("sdb", "8:16"),
     )
     assert used == dict.fromkeys(("sda", "sda1", "sdb"), RUNS_FROM_HERE)
+
+
+def test_a_file_behind_a_loop_device_uses_the_disk_that_it_is_on(tmp_path: Path) -> None:
+    loop = replace(device("loop0", "7:0"), sys_path=tmp_path / "loop0")
+    (tmp_path / "loop0/loop").mkdir(parents=True)
+    (tmp_path / "loop0/loop/backing_file").write_text("/isodevice/live.iso\n")
+    used = in_use(
+        tmp_path,
+        "29 1 7:0 / / ro - squashfs /dev/loop0 ro\n30 29 8:1 / /isodevice ro - vfat /dev/sda1 ro\n",
+        loop,
+        device("sda", "8:0"),
+        device("sda1", "8:1", parent="sda"),
+    )
+    assert used == dict.fromkeys(("loop0", "sda", "sda1"), RUNS_FROM_HERE)
+
+
+def test_of_two_roots_the_later_one_counts(tmp_path: Path) -> None:
+    mountinfo = "1 1 0:2 / / rw - rootfs rootfs rw\n29 1 8:0 / / rw - ext4 /dev/root rw\n"
+    assert in_use(tmp_path, mountinfo, device("sda", "8:0")) == {"sda": RUNS_FROM_HERE}
 
 
 def test_a_system_without_mountinfo_uses_nothing(tmp_path: Path) -> None:

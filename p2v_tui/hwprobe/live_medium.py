@@ -111,7 +111,8 @@ def _devices_of(mount: Mount, devices: BlockDevices, places: Places) -> tuple[Bl
     source = devices.at(mount.source, places) if mount.source.startswith("/dev/") else None
     device = devices.numbered(mount.number) or source
     if device and mount.kind == "btrfs" and (uuid := device.properties.get("ID_FS_UUID")):
-        return _holding(devices, "btrfs", "ID_FS_UUID", uuid) or (device,)
+        # The device itself in any case: udev's database may be older than the file system.
+        return (device, *_holding(devices, "btrfs", "ID_FS_UUID", uuid))
     return (device,) if device else ()
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from p2v_tui.hwprobe import DiskGroup
+from p2v_tui.hwprobe import Disk, DiskGroup, Places
 from p2v_tui.hwprobe.blockdev import BlockDevice, BlockDevices
-from p2v_tui.hwprobe.groups import disks_below
+from p2v_tui.hwprobe.groups import disks_below, find_groups
 from tests.unit.hwprobe.conftest import ProbeRecorded
 
 
@@ -51,6 +51,19 @@ def test_a_firmware_raid_set_is_one_disk_and_no_group(recorded: ProbeRecorded) -
 
 def test_what_is_on_one_disk_only_is_no_group(recorded: ProbeRecorded) -> None:
     assert not [kind for kind, _ in found(recorded, "mixed") if kind == "md array"]
+
+
+def test_an_array_without_any_name_is_called_by_its_uuid() -> None:
+    parts = [_nameless_member(f"sd{letter}") for letter in "ab"]
+    disks = {part.name: Disk(part.name, part.node, part.size) for part in parts}
+    (group,) = find_groups(BlockDevices({part.name: part for part in parts}), disks, Places())
+    assert group == DiskGroup("md array", "0d1e2f3a4b5c6d7e", frozenset({"sda", "sdb"}))
+
+
+def _nameless_member(name: str) -> BlockDevice:
+    nowhere = Path("/nonexistent") / name
+    properties = {"ID_FS_TYPE": "linux_raid_member", "ID_FS_UUID": "0d1e2f3a-4b5c6d7e"}
+    return BlockDevice(name, nowhere, nowhere, "0:0", 512, False, None, (), (), properties)
 
 
 def test_a_partition_of_a_path_belongs_to_the_multipath_disk() -> None:

@@ -68,6 +68,11 @@ def test_a_root_on_btrfs_is_found_by_its_source_and_uses_all_its_devices(tmp_pat
     assert set(used) == {"sda", "sda1", "sdb"}
 
 
+def test_a_root_on_btrfs_is_in_use_though_udev_knows_an_older_content(tmp_path: Path) -> None:
+    stale = device("sda", "8:0", properties={"ID_FS_TYPE": "ext4", "ID_FS_UUID": "u"})
+    assert set(in_use(tmp_path, "29 1 0:31 / / rw - btrfs /dev/sda rw\n", stale)) == {"sda"}
+
+
 def test_a_root_on_zfs_uses_the_disks_of_its_pool(tmp_path: Path) -> None:
     used = in_use(
         tmp_path,

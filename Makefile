@@ -1,0 +1,55 @@
+# Everything starts here: `make demo` and `make test` need nothing but make, python3 and, the first time, a network.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help setup packages demo test check clean
+
+PYTHON ?= python3
+venv := .venv
+stamps := $(venv)/stamps
+
+help: ## show this
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: packages $(stamps)/python ## install what is missing: Debian packages, then .venv
+
+# Asked every time, because packages are installed and removed behind our back; dpkg-query answers at once. A kernel
+# is wanted by libguestfs, any will do: where there is one, another would only change what the machine boots next.
+packages:
+	@ls /boot/vmlinuz-* >/dev/null 2>&1 && unwanted=linux-image || unwanted=none; \
+	missing=$$(sed 's/#.*//' debian-packages.txt | grep -v "^$$unwanted" | xargs -n 1 sh -c \
+	    'dpkg-query -W -f "\$${db:Status-Status}\n" "$$0" 2>/dev/null | grep -qx installed || echo "$$0"' | xargs); \
+	test -n "$$missing" || exit 0; \
+	if [ "$$(id -u)" = 0 ]; then sudo=; \
+	elif command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [ -t 0 ]; }; then sudo=sudo; \
+	else \
+	    echo "These Debian packages are missing: $$missing" >&2; \
+	    echo "Install them as root: apt-get update && apt-get install --no-install-recommends $$missing" >&2; \
+	    exit 1; \
+	fi; \
+	echo "Installing $$missing"; \
+	$$sudo apt-get update -q && \
+	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing
+
+$(stamps)/python: pyproject.toml constraints.txt debian-packages.txt | packages
+	# Without python3-venv an earlier try leaves a Python there, but no pip.
+	$(venv)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(venv)
+	$(venv)/bin/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@mkdir -p $(stamps) && touch $@
+
+demo: setup ## convert a real disk and boot the guest that comes out
+	$(venv)/bin/python -m tests.lab.demo $(DEMO_OPTIONS)
+
+test: setup ## run all tests, real conversions among them
+	$(venv)/bin/pytest
+
+check: setup ## format, lint, types, layers and the fast tests: what to run before every commit
+	$(venv)/bin/ruff format --check
+	$(venv)/bin/ruff check
+	$(venv)/bin/mypy
+	$(venv)/bin/lint-imports
+	$(venv)/bin/pytest tests/unit
+
+clean: ## remove what was made here; the guest disks in the user's cache directory stay
+	rm -rf $(venv) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

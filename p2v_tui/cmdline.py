@@ -99,7 +99,9 @@ def read_proc_cmdline(proc: Path = Path("/proc")) -> str:
 
 def _unknown(key: str) -> str:
     nearest = difflib.get_close_matches(key, BY_KEY, n=1, cutoff=0.0)
-    return f"{key} is not a setting of p2v-tui and is ignored; did you mean {nearest[0]}?"
+    # The text of a warning is printed as it is: a control character in a key must not reach a terminal.
+    shown = key if key.isprintable() else repr(key)
+    return f"{shown} is not a setting of p2v-tui and is ignored; did you mean {nearest[0]}?"
 
 
 def format_settings(settings: Settings, *, secrets: bool = False) -> str:

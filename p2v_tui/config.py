@@ -83,8 +83,11 @@ class Kind(Generic[T]):
 
 
 def _printable(text: str) -> str:
-    if bad := re.search(r"[\x00-\x1f\x7f]", text):
+    if bad := re.search(r"[\x00-\x1f\x7f-\x9f]", text):
         raise ValueError(f"it contains the control character {bad[0]!r}")
+    # Bytes that are not UTF-8 come from argv as lone surrogates: they could be neither sent nor written to XML.
+    if bad := re.search(r"[\ud800-\udfff\ufffe\uffff]", text):
+        raise ValueError(f"it contains {bad[0]!r}, which is no character (is it UTF-8?)")
     return text
 
 

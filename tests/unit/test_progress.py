@@ -84,9 +84,7 @@ def test_a_percentage_of_a_disk_that_does_not_exist_is_not_believed(number: int)
     assert tracker.sample([0], 2.0).disks[0].percent is None
 
 
-@given(
-    st.lists(st.tuples(st.floats(0, RATE_WINDOW * 3), st.integers(0, 10**12), st.integers(0, 100)), max_size=30)
-)
+@given(st.lists(st.tuples(st.floats(0, RATE_WINDOW * 3), st.integers(0, 10**12), st.integers(0, 100)), max_size=30))
 def test_no_history_makes_a_figure_negative(steps: list[tuple[float, int, int]]) -> None:
     tracker = ProgressTracker([SDA])
     now, served = 0.0, 0

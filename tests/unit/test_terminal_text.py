@@ -16,7 +16,9 @@ HOSTILE = st.one_of(
     st.text(),
     st.text(alphabet="\x1b[]0123;?mHJ K\\P_^X\x07\x9b\x9d\x90\x9c\r\n\t\x08a"),
     st.lists(
-        st.sampled_from(["\x1b", "[", "0;32", "m", "\x1b[0;32m", "\x1b[2J", "\x1b]0;t", "\x07", "\x1b\\", "\x9b", "x"])
+        st.sampled_from(
+            ["\x1b", "[", "0;32", "m", "\x1b[0;32m", "\x1b[2J", "\x1b]0;t", "\x07", "\x1b\\", "\x9b", "x"]
+        )
     ).map("".join),
 )
 

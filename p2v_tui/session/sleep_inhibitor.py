@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import subprocess
 from collections.abc import Iterator
+from typing import Final
+
+END_TIMEOUT: Final = 3.0
 
 
 @contextlib.contextmanager
@@ -29,6 +32,15 @@ def no_sleep() -> Iterator[None]:
     try:
         yield
     finally:
-        # It may have ended at once for want of a D-Bus: then the pipe has no reader.
-        with contextlib.suppress(BrokenPipeError):
-            process.communicate()
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    # It may have ended at once for want of a D-Bus; or it waits for one that does not answer.
+    try:
+        process.communicate(timeout=END_TIMEOUT)
+    except BrokenPipeError:
+        process.wait()
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -27,17 +27,15 @@ class Outcome:
     output: str
 
 
-def run_p2v(
-    cmdline: str, *options: str, timeout: float = 120, environment: Mapping[str, str] | None = None
-) -> Outcome:
-    """Runs p2v-tui to its end without a terminal. timeout: seconds."""
+def run_p2v(cmdline: str, *options: str, environment: Mapping[str, str] | None = None) -> Outcome:
+    """Runs p2v-tui to its end without a terminal."""
     done = subprocess.run(
         [PROGRAM, *options, f"--cmdline={cmdline}"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=timeout,
+        timeout=CONVERSION_SECONDS,
         env=environment,
         check=False,
     )

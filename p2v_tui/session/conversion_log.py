@@ -14,7 +14,7 @@ from p2v_tui.session.terminal_text import harmless, plain
 
 # virt-v2v's own messages; kernel messages of the appliance have six decimals.
 _PHASE = re.compile(r"^\[ *(\d+\.\d)\] (.+)$")
-_COPYING = re.compile(r"^Copying disk (\d+)/(\d+)")
+_COPYING = re.compile(r"^Copying disk (\d{1,4})/\d")
 _WARNING = re.compile(r"^\S+: warning: ")
 _ERROR = re.compile(r"^\S+: (?:error|fatal error): ")
 # nbdcopy: "42% [***---]" on stderr after a carriage return; qemu-img (virt-v2v 1.x): "(42.10/100%)".
@@ -23,6 +23,7 @@ _PERCENT = re.compile(r"(?:(\d{1,3})% \[[*-]+\]|\((\d{1,3})\.\d+/100%\))")
 _NOT_THE_ERROR = re.compile(
     r"^(If reporting bugs|rm -rf |libguestfs: |nbdkit: |nbdcopy: |guestfsd: |\[|\+ |commandrvf)"
 )
+_PIECE = re.compile(r"\n|\r|[^\r\n]+")
 MAX_LINE = 16 * 1024
 MAX_ERROR_LINES = 12
 
@@ -46,7 +47,12 @@ class ConversionLog:
 
     def __init__(self, *, debug: bool) -> None:
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        # The line so far, since its last carriage return: _returned, when nothing has followed that one yet;
+        # _overwritten, when there was one.
         self._rest = ""
+        self._returned = False
+        self._overwritten = False
+        self._last_percent: CopyPercent | None = None
         self._other = OutputKind.DEBUG if debug else OutputKind.MESSAGE
         self._disk: int | None = None
         self._error: list[str] = []
@@ -55,20 +61,18 @@ class ConversionLog:
 
     def feed(self, data: bytes, *, final: bool = False) -> list[LogEvent]:
         """final: nothing follows, so that an unfinished last line counts."""
-        text = self._rest + self._decode(data, final)
-        lines = text.split("\n")
-        self._rest = lines.pop()
         events: list[LogEvent] = []
-        for line in lines:
-            events += self._line(line)
-        if self._rest and (final or len(self._rest) > MAX_LINE):
-            events += self._line(self._rest)
-            self._rest = ""
-        elif "\r" in self._rest:
-            # nbdcopy's bar never ends its line until 100 %.
-            head, _, self._rest = self._rest.rpartition("\r")
-            events += self._percents(head)
-            events += self._percents(self._rest)
+        for piece in _PIECE.findall(self._decode(data, final)):
+            if piece == "\n":
+                events += self._end_line()
+            elif piece == "\r":
+                self._returned = self._overwritten = True
+            else:
+                events += self._extend_line(piece)
+        # nbdcopy's bar never ends its line until 100 %.
+        events += self._percents(self._rest)
+        if final and self._rest:
+            events += self._end_line()
         return events
 
     @property
@@ -76,21 +80,44 @@ class ConversionLog:
         """The last error message, on one line; empty where there was none."""
         return " ".join(" ".join(self._error).split())
 
+    def _extend_line(self, text: str) -> list[LogEvent]:
+        events: list[LogEvent] = []
+        if self._returned:
+            # A carriage return goes back to the line's start: what stands last is what a terminal would show. One
+            # before a newline takes nothing away: the appliance's console ends its lines with both.
+            events += self._percents(self._rest)
+            self._rest = ""
+            self._returned = False
+        self._rest += text
+        while len(self._rest) > MAX_LINE:
+            events += self._line(self._rest[:MAX_LINE])
+            self._rest = self._rest[MAX_LINE:]
+        return events
+
+    def _end_line(self) -> list[LogEvent]:
+        events = self._percents(self._rest)
+        if plain(self._rest).strip() or not self._overwritten:
+            events += self._line(self._rest)
+        self._rest = ""
+        self._returned = self._overwritten = False
+        return events
+
     def _percents(self, text: str) -> list[LogEvent]:
         found = list(_PERCENT.finditer(text))
         if not found or self._disk is None:
             return []
-        return [CopyPercent(self._disk, min(100, int(found[-1][1] or found[-1][2])))]
+        percent = CopyPercent(self._disk, min(100, int(found[-1][1] or found[-1][2])))
+        if percent == self._last_percent:
+            return []
+        self._last_percent = percent
+        return [percent]
 
-    def _line(self, raw: str) -> list[LogEvent]:
-        events = self._percents(raw)
-        # A carriage return goes back to the line's start: what stands last is what a terminal would show.
-        shown = raw.rstrip("\r").rpartition("\r")[2][:MAX_LINE]
+    def _line(self, shown: str) -> list[LogEvent]:
         text = plain(shown)
-        if _PERCENT.search(text) or (not text.strip() and "\r" in raw):
-            return events
+        if _PERCENT.search(text):
+            return []
         phase = _PHASE.match(text)
-        events.append(RemoteOutput(harmless(shown), self._kind(text, phase is not None)))
+        events: list[LogEvent] = [RemoteOutput(harmless(shown), self._kind(text, phase is not None))]
         if phase:
             events.append(PhaseStarted(phase[2], float(phase[1])))
             if copying := _COPYING.match(phase[2]):

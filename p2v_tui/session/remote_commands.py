@@ -110,7 +110,7 @@ def read_progress(directory: RemoteDirectory, offset: int, limit: int) -> str:
     The state is read before the log: once it says that virt-v2v ended, the log is complete.
     """
     status, pid, log = quote(directory.status), quote(directory.pid), quote(directory.log)
-    return f"""alive=gone; kill -0 "$(cat {pid})" 2>/dev/null && alive=running
+    return f"""alive=gone; kill -0 "$(cat {pid} 2>/dev/null)" 2>/dev/null && alive=running
 if [ -s {status} ]; then echo ended "$(cat {status})"; else echo $alive; fi
 tail -c +{offset + 1} {log} 2>/dev/null | head -c {limit}"""
 
@@ -119,7 +119,7 @@ def stop_wrapper(directory: RemoteDirectory, *, sudo: bool) -> str:
     """Ends virt-v2v's whole process group: TERM, then KILL. Status 0 when nothing of it is left."""
     kill = as_root(sudo, "kill")
     return f"""group=$(cat {quote(directory.pid)} 2>/dev/null) || exit 0
-case $group in ''|*[!0-9]*) exit 0 ;; esac
+case $group in ''|0|1|*[!0-9]*) exit 0 ;; esac
 alive() {{ {kill} -s 0 -- -"$group" 2>/dev/null; }}
 alive || exit 0
 {kill} -s TERM -- -"$group"

@@ -1,0 +1,349 @@
+"""The remote commands, run for real by the shells that a server may have."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from p2v_tui.session import remote_commands
+from p2v_tui.session.remote_commands import (
+    make_directory,
+    quote,
+    read_progress,
+    remove_files,
+    start_shell,
+    start_wrapper,
+    stop_wrapper,
+    wrapper_script,
+    write_file,
+)
+from p2v_tui.session.remote_directory import RemoteDirectory
+
+LIMIT = 1 << 20
+# What /bin/sh is on the distributions: dash where it is not bash.
+SHELLS = ("dash", "bash")
+LOGIN_SHELLS = ("sh", "bash", "dash", "zsh", "tcsh", "fish")
+
+Done = subprocess.CompletedProcess[bytes]
+
+
+def program(name: str) -> str:
+    """The program's path; a missing one is a failure that names it, and no reason to skip."""
+    path = shutil.which(name)
+    if path is None:
+        pytest.fail(f"{name} is not installed; debian-packages.txt lists what the tests need.")
+    return path
+
+
+def run(command: str, *, shell: str = "sh", stdin: bytes = b"") -> Done:
+    # A clean environment: what the tests' own session exports must make no difference.
+    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
+    return subprocess.run(
+        [program(shell), "-c", command], input=stdin, capture_output=True, timeout=60, check=False, env=environment
+    )
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> RemoteDirectory:
+    """A remote directory that exists, with a blank and a quote in its name: nothing may trip over them."""
+    path = tmp_path / "it's a directory"
+    path.mkdir()
+    return RemoteDirectory(str(path))
+
+
+@pytest.fixture(params=SHELLS)
+def shell(request: pytest.FixtureRequest) -> str:
+    assert isinstance(request.param, str)
+    return request.param
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")), min_size=1, max_size=5))
+@example(["", " ", "'", '"', "\\", "\n", "$(reboot)", "`reboot`", "*", "~", "-n", "a=b", "#", "!", "&", ";"])
+def test_every_word_is_exactly_one_argument_whatever_it_holds(words: list[str]) -> None:
+    for shell in SHELLS:
+        done = run(quote("printf", "%s\\0", *words) + "; echo end", shell=shell)
+        assert done.stdout.decode() == "".join(f"{word}\0" for word in words) + "end\n"
+
+
+@pytest.mark.parametrize("login_shell", LOGIN_SHELLS)
+def test_the_remote_shell_is_sh_whatever_the_login_shell_is(login_shell: str) -> None:
+    token = "0123456789abcdef"
+    done = run(start_shell(token), shell=login_shell, stdin=b"LC_ALL=C; readlink /proc/$$/exe; echo $((1+1))\n")
+    before, _, after = done.stdout.partition(f"\n{token}\n".encode())
+    assert before == b""
+    assert after.split() == [os.path.realpath(program("sh")).encode(), b"2"]
+
+
+def test_a_shell_that_only_echoes_its_command_does_not_say_the_token() -> None:
+    assert "0123456789abcdef" not in start_shell("0123456789abcdef")
+
+
+def test_the_directory_is_made_for_its_owner_alone(tmp_path: Path, shell: str) -> None:
+    directory = RemoteDirectory(str(tmp_path / "it's new"))
+    assert run(f"umask 000; {make_directory(directory)}", shell=shell).returncode == 0
+    assert stat.S_IMODE(Path(directory.path).stat().st_mode) == 0o700
+    assert stat.S_IMODE(Path(directory.file("time")).stat().st_mode) == 0o600
+    assert Path(directory.file("time")).read_text()
+
+
+def test_a_directory_that_somebody_made_before_us_is_not_taken(tmp_path: Path) -> None:
+    (tmp_path / "trap").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "trap")
+    for name in ("trap", "link"):
+        assert run(make_directory(RemoteDirectory(str(tmp_path / name)))).returncode != 0
+    assert list((tmp_path / "trap").iterdir()) == []
+
+
+@given(st.binary(max_size=5000))
+@example(bytes(range(256)))
+@example(b"")
+def test_a_file_holds_exactly_the_bytes_that_were_sent(content: bytes) -> None:
+    path = Path("/dev/shm") / f"p2v-tui-test-{os.getpid()}"
+    try:
+        done = run(f"umask 000; {write_file(str(path))}", stdin=base64.encodebytes(content))
+        assert done.returncode == 0
+        assert path.read_bytes() == content
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def test_a_file_that_has_no_place_is_an_error(tmp_path: Path, shell: str) -> None:
+    assert run(write_file(str(tmp_path / "missing" / "file")), shell=shell, stdin=b"AAAA").returncode != 0
+
+
+def test_a_file_that_cannot_be_stored_whole_is_not_left_behind(directory: RemoteDirectory, shell: str) -> None:
+    path = Path(directory.file("file"))
+    # A limit on a file's size fails in the middle of the write, as a full disk does.
+    content = base64.encodebytes(b"x" * 100_000)
+    done = run(f"trap '' XFSZ; ulimit -f 8; {write_file(str(path))}", shell=shell, stdin=content)
+    assert done.returncode != 0
+    assert not path.exists()
+
+
+def test_a_file_that_arrives_damaged_is_not_left_behind(directory: RemoteDirectory) -> None:
+    assert run(write_file(directory.file("file")), stdin=b"AAAA*broken*").returncode != 0
+    assert not Path(directory.file("file")).exists()
+
+
+def test_removing_files_needs_none_of_them_to_be_there(directory: RemoteDirectory) -> None:
+    there, missing = Path(directory.file("there")), directory.file("missing")
+    there.touch()
+    assert run(remove_files([str(there), missing])).returncode == 0
+    assert not there.exists()
+
+
+class Conversion:
+    """A wrapper that runs a stand-in for virt-v2v: a small shell script."""
+
+    def __init__(self, directory: RemoteDirectory, shell: str) -> None:
+        self.directory = directory
+        self._shell = shell
+
+    def run(self, command: str) -> Done:
+        return run(command, shell=self._shell)
+
+    def start(self, script: str, secret_files: tuple[str, ...] = ()) -> Done:
+        stand_in = Path(self.directory.file("stand-in"))
+        stand_in.write_text(f"#!/bin/sh\n{script}\n")
+        stand_in.chmod(0o700)
+        words = [str(stand_in), "an argument", "$(reboot)"]
+        wrapper = wrapper_script(self.directory, words, sudo=False, secret_files=secret_files)
+        Path(self.directory.wrapper).write_text(wrapper)
+        return self.run(start_wrapper(self.directory))
+
+    def wait(self, state: str) -> bytes:
+        """The log, as soon as the state is this one."""
+        for _ in range(400):
+            said, _, log = self.run(read_progress(self.directory, 0, LIMIT)).stdout.partition(b"\n")
+            if said.decode() == state:
+                return log
+            time.sleep(0.02)
+        raise AssertionError(f"the state is {said.decode()!r} and not {state!r}")
+
+    def wait_for(self, name: str) -> None:
+        """Until the stand-in has made the file of that name."""
+        for _ in range(400):
+            if Path(self.directory.file(name)).exists():
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"the stand-in has not made {name}")
+
+    @property
+    def group(self) -> int | None:
+        path = Path(self.directory.pid)
+        return int(path.read_text()) if path.exists() else None
+
+    @property
+    def members(self) -> list[int]:
+        """The processes of the wrapper's group, without those that have ended and wait to be collected."""
+        group = self.group
+        return [
+            process.pid
+            for process in psutil.process_iter()
+            if group is not None and _group_of(process.pid) == group and _status(process) != psutil.STATUS_ZOMBIE
+        ]
+
+
+def _group_of(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None
+
+
+def _status(process: psutil.Process) -> str:
+    try:
+        return process.status()
+    except psutil.NoSuchProcess:
+        return psutil.STATUS_ZOMBIE
+
+
+@pytest.fixture
+def conversion(directory: RemoteDirectory, shell: str) -> Iterator[Conversion]:
+    made = Conversion(directory, shell)
+    yield made
+    for pid in made.members:
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_the_output_is_in_the_log_and_the_exit_code_in_the_status(conversion: Conversion) -> None:
+    started = conversion.start('echo "out <$1> <$2>"; echo err >&2; exit 3')
+    assert (started.returncode, started.stdout) == (0, b"")
+    assert conversion.wait("ended 3") == b"out <an argument> <$(reboot)>\nerr\n"
+    directory = conversion.directory
+    assert Path(directory.status).read_text() == "3\n"
+    assert Path(directory.file("environment")).read_text()
+    assert Path(directory.file("v2v-version")).exists()
+
+
+def test_virt_v2v_speaks_no_other_language_than_c(conversion: Conversion) -> None:
+    conversion.start('echo "$LC_ALL,${LANGUAGE-unset}"')
+    assert conversion.wait("ended 0") == b"C,unset\n"
+
+
+def test_virt_v2v_can_make_files_that_others_may_read_and_the_wrappers_own_are_private(
+    conversion: Conversion,
+) -> None:
+    conversion.start("umask; touch made")
+    conversion.wait("ended 0")
+    directory = conversion.directory
+    assert stat.S_IMODE(Path(directory.file("made")).stat().st_mode) == 0o644
+    for path in (directory.log, directory.status, directory.pid, directory.file("environment")):
+        assert stat.S_IMODE(Path(path).stat().st_mode) == 0o600
+
+
+def test_virt_v2v_leads_no_terminal_and_reads_nothing(conversion: Conversion) -> None:
+    conversion.start("cat; tty; [ -t 0 ] || echo no terminal")
+    assert b"no terminal" in conversion.wait("ended 0")
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_the_secret_files_are_gone_when_virt_v2v_has_ended(conversion: Conversion, code: int) -> None:
+    secret = Path(conversion.directory.output_password)
+    secret.write_text("Tr0ub4dor&3")
+    conversion.start(f"cat output-password >read; exit {code}", secret_files=(str(secret),))
+    conversion.wait(f"ended {code}")
+    assert Path(conversion.directory.file("read")).read_text() == "Tr0ub4dor&3"
+    assert not secret.exists()
+
+
+def test_a_virt_v2v_that_does_not_exist_ends_with_127(directory: RemoteDirectory) -> None:
+    wrapper = wrapper_script(directory, ["/nonexistent/virt-v2v"], sudo=False, secret_files=[])
+    Path(directory.wrapper).write_text(wrapper)
+    run(start_wrapper(directory))
+    assert b"/nonexistent/virt-v2v" in Conversion(directory, "dash").wait("ended 127")
+
+
+def test_a_wrapper_that_cannot_start_is_an_error(tmp_path: Path) -> None:
+    assert run(start_wrapper(RemoteDirectory(str(tmp_path / "missing")))).returncode != 0
+
+
+def test_the_state_is_running_while_it_runs_and_gone_when_all_of_it_was_killed(conversion: Conversion) -> None:
+    conversion.start("echo begun; touch ready; exec sleep 60")
+    conversion.wait_for("ready")
+    assert conversion.wait("running") == b"begun\n"
+    assert conversion.group is not None
+    os.killpg(conversion.group, signal.SIGKILL)
+    assert conversion.wait("gone") == b"begun\n"
+
+
+def test_a_conversion_that_never_was_is_gone_with_an_empty_log(directory: RemoteDirectory, shell: str) -> None:
+    done = run(read_progress(directory, 0, LIMIT), shell=shell)
+    assert (done.stdout, done.stderr) == (b"gone\n", b"")
+
+
+def test_a_hang_up_does_not_end_it(conversion: Conversion) -> None:
+    conversion.start("touch ready; while [ ! -e go ]; do sleep 0.02; done; echo survived")
+    conversion.wait_for("ready")
+    assert conversion.group is not None
+    os.killpg(conversion.group, signal.SIGHUP)
+    Path(conversion.directory.file("go")).touch()
+    assert conversion.wait("ended 0") == b"survived\n"
+
+
+def test_the_log_is_read_from_the_offset_and_no_more_than_asked_for(directory: RemoteDirectory, shell: str) -> None:
+    content = bytes(range(256)) * 40 + b"\n\nno newline at the end"
+    Path(directory.log).write_bytes(content)
+    Path(directory.status).write_text("0\n")
+    for offset in (0, 1, 255, 5000, len(content) - 1, len(content), len(content) + 10):
+        for limit in (1, 100, LIMIT):
+            done = run(read_progress(directory, offset, limit), shell=shell)
+            assert done.stdout == b"ended 0\n" + content[offset : offset + limit]
+
+
+def test_stopping_ends_the_whole_group_and_its_cleaning_up_is_waited_for(conversion: Conversion) -> None:
+    conversion.start(
+        "trap 'sleep 0.3; echo tidied; touch tidied; exit 1' TERM\n(sleep 60 & sleep 60) &\ntouch ready; wait"
+    )
+    conversion.wait_for("ready")
+    assert len(conversion.members) >= 3
+    assert conversion.run(stop_wrapper(conversion.directory, sudo=False)).returncode == 0
+    assert conversion.members == []
+    assert Path(conversion.directory.file("tidied")).exists()
+    assert conversion.wait("ended 1") == b"tidied\n"
+
+
+def test_what_ignores_a_term_is_killed(conversion: Conversion, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_commands, "STOP_SECONDS", 1)
+    conversion.start("(trap '' TERM; while :; do sleep 1; done) &\ntouch ready; wait")
+    conversion.wait_for("ready")
+    assert conversion.run(stop_wrapper(conversion.directory, sudo=False)).returncode == 0
+    assert conversion.members == []
+
+
+def test_stopping_what_does_not_run_is_harmless(conversion: Conversion) -> None:
+    stop = stop_wrapper(conversion.directory, sudo=False)
+    assert conversion.run(stop).returncode == 0
+    conversion.start("exit 0")
+    conversion.wait("ended 0")
+    assert conversion.run(stop).returncode == 0
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1 2", "x", "$$", "$(touch made)"])
+def test_a_damaged_pid_file_makes_it_kill_nothing(directory: RemoteDirectory, text: str) -> None:
+    Path(directory.pid).write_text(text)
+    assert run(stop_wrapper(directory, sudo=False)).returncode == 0
+    assert not Path(directory.file("made")).exists()
+
+
+def test_sudo_never_asks_and_stands_before_virt_v2v_and_kill_alone() -> None:
+    directory = RemoteDirectory("/tmp/virt-p2v-20260309-abcdefgh")
+    wrapper = wrapper_script(directory, ["virt-v2v", "x"], sudo=True, secret_files=[])
+    assert "\nsudo -n virt-v2v x <" in wrapper
+    assert wrapper.count("sudo") == 2
+    stop = stop_wrapper(directory, sudo=True)
+    assert stop.count("sudo -n kill -s") == stop.count("kill -s")
+    assert "sudo" not in stop_wrapper(directory, sudo=False)

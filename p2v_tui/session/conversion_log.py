@@ -16,7 +16,9 @@ from p2v_tui.session.terminal_text import harmless, plain
 _PHASE = re.compile(r"^\[ *(\d+\.\d)\] (.+)$")
 _COPYING = re.compile(r"^Copying disk (\d{1,4})/\d")
 _WARNING = re.compile(r"^\S+: warning: ")
-_ERROR = re.compile(r"^\S+: (?:error|fatal error): ")
+# Of virt-v2v and the programs that it copies with. The appliance's daemon and its commands say "error" in the
+# debugging output all the time and mean nothing by it.
+_ERROR = re.compile(r"^(?:virt-v2v|nbdcopy|nbdkit|qemu-img)(?:: \S+)?: (?:fatal )?error: ")
 # nbdcopy: "42% [***---]" on stderr after a carriage return; qemu-img (virt-v2v 1.x): "(42.10/100%)".
 _PERCENT = re.compile(r"(?:(\d{1,3})% \[[*-]+\]|\((\d{1,3})\.\d+/100%\))")
 # What cannot be the continuation of an error message.

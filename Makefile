@@ -31,8 +31,8 @@ packages:
 	$$sudo apt-get update -q && \
 	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing
 
+# Without python3-venv an earlier try leaves a Python there, but no pip.
 $(stamps)/python: pyproject.toml constraints.txt debian-packages.txt | packages
-	# Without python3-venv an earlier try leaves a Python there, but no pip.
 	$(venv)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(venv)
 	$(venv)/bin/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	@mkdir -p $(stamps) && touch $@

@@ -219,6 +219,8 @@ def _build_system(image: Path, scratch: Path) -> None:
     arguments.append("--dpkgopt=path-include=/usr/share/doc/*/copyright")
     arguments += [f"--customize-hook={_ROOT_HOOK}", suite, str(tarball), "-"]
     run_command(arguments, timeout=_ROOT_SECONDS, stdin=sources, log=cache_directory() / "mmdebstrap.log")
+    # The appliance's own disk may have been found before ours: guestfish's /dev/sda is then /dev/sdb to the programs
+    # inside, so that grub-install has to be told by GRUB itself which disk it is on.
     _guestfish(
         image,
         _SYSTEM_MIB,
@@ -229,7 +231,7 @@ def _build_system(image: Path, scratch: Path) -> None:
         mke2fs /dev/sda1 fstype:ext4 uuid:{_SYSTEM_UUID} label:guest
         mount-options discard /dev/sda1 /
         tar-in {tarball} /
-        command "grub-install --target=i386-pc /dev/sda"
+        sh "grub-install --target=i386-pc $(grub-probe --target=disk /)"
         command update-grub
         fstrim /
         """,

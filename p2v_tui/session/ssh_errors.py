@@ -24,7 +24,8 @@ class _Attempt:
 
 def explain(transcript: bytes, host: str, port: int, user: str, by_identity: bool) -> P2VError:
     """The error for a login that ssh gave up. transcript: all that it printed."""
-    text = transcript.decode(errors="replace")
+    # Parts of it become parts of messages, and the server can put anything before them in its banner.
+    text = "\n".join(plain(line) for line in transcript.decode(errors="replace").splitlines())
     attempt = _Attempt(host, port, user, by_identity)
     for pattern, make in _EXPLANATIONS:
         if match := re.search(pattern, text):

@@ -1,0 +1,174 @@
+"""What ssh says when it fails, as OpenSSH 7 to 9 say it, and what the operator reads instead."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from p2v_tui.errors import ConnectionFailed, P2VError, PreflightRefused
+from p2v_tui.session.ssh_errors import explain, last_lines, no_answer, password_refused
+from p2v_tui.session.terminal_text import plain
+
+CHANGED = b"""@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@\r
+@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\r
+@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@\r
+IT IS POSSIBLE THAT SOMEONE IS DOING SOMETHING NASTY!\r
+Host key for [conv]:2222 has changed and you have requested strict checking.\r
+Host key verification failed.\r
+"""
+
+# message, class, setting, a word of the explanation
+RECORDED: list[tuple[bytes, type[P2VError], str | None, str]] = [
+    (
+        b"ssh: Could not resolve hostname conv: Name or service not known\r\n",
+        ConnectionFailed,
+        "remote.server",
+        "Name or service not known",
+    ),
+    (
+        b"ssh: Could not resolve hostname conv: Temporary failure in name resolution\r\n",
+        ConnectionFailed,
+        "remote.server",
+        "Temporary failure",
+    ),
+    (
+        b"ssh: connect to host conv port 2222: Connection refused\r\n",
+        ConnectionFailed,
+        "remote.port",
+        "refuses connections to port 2222",
+    ),
+    (
+        b"ssh: connect to host conv port 2222: Connection timed out\r\n",
+        ConnectionFailed,
+        "remote.server",
+        "does not answer",
+    ),
+    (b"Connection timed out during banner exchange\r\n", ConnectionFailed, "remote.server", "does not answer"),
+    (
+        b"ssh: connect to host conv port 2222: No route to host\r\n",
+        ConnectionFailed,
+        "remote.server",
+        "No route to host",
+    ),
+    (
+        b"ssh: connect to host conv port 2222: Network is unreachable\r\n",
+        ConnectionFailed,
+        "remote.server",
+        "Network is unreachable",
+    ),
+    (CHANGED, ConnectionFailed, "remote.hostkey", "another host key"),
+    (
+        b"No ED25519 host key is known for conv and you have requested strict checking.\r\n"
+        b"Host key verification failed.\r\n",
+        ConnectionFailed,
+        "remote.hostkey",
+        "host key",
+    ),
+    (
+        b"root@conv: Permission denied (publickey,password,keyboard-interactive).\r\n",
+        ConnectionFailed,
+        "auth.password",
+        "refused the password of root",
+    ),
+    (
+        b"root@conv: Permission denied (publickey,gssapi-keyex,gssapi-with-mic).\r\n",
+        ConnectionFailed,
+        "auth.identity.url",
+        "only by publickey",
+    ),
+    (
+        b"Received disconnect from 10.0.0.1 port 2222:2: Too many authentication failures\r\n",
+        ConnectionFailed,
+        "auth.password",
+        "refused the password",
+    ),
+    (
+        b"Unable to negotiate with 10.0.0.1 port 2222: no matching host key type found. Their offer: ssh-dss\r\n",
+        ConnectionFailed,
+        None,
+        "Their offer: ssh-dss",
+    ),
+    (
+        b"Error: remote port forwarding failed for listen port 0\r\n",
+        PreflightRefused,
+        None,
+        "remote port forwarding",
+    ),
+    (
+        b"Warning: remote port forwarding failed for listen port 0\r\n",
+        PreflightRefused,
+        None,
+        "remote port forwarding",
+    ),
+    (b"This account is currently not available.\r\n", ConnectionFailed, "auth.username", "gets no shell"),
+    (
+        b"kex_exchange_identification: Connection closed by remote host\r\n",
+        ConnectionFailed,
+        None,
+        "Connection closed by remote host",
+    ),
+    (b"", ConnectionFailed, None, "It said: nothing"),
+]
+
+
+@pytest.mark.parametrize(("said", "kind", "setting", "word"), RECORDED)
+def test_each_recorded_message_has_its_own_explanation(
+    said: bytes, kind: type[P2VError], setting: str | None, word: str
+) -> None:
+    error = explain(said, "conv", 2222, "root", False)
+    assert type(error) is kind
+    assert getattr(error, "setting", None) == setting
+    assert word in error.message
+    assert error.advice
+    assert error.exit_code == {ConnectionFailed: 3, PreflightRefused: 4}[kind]
+
+
+def test_a_refused_identity_is_not_called_a_wrong_password() -> None:
+    error = explain(b"root@conv: Permission denied (publickey,password).\r\n", "conv", 22, "root", True)
+    assert isinstance(error, ConnectionFailed)
+    assert error.setting == "auth.identity.url"
+    assert "password" not in error.message
+
+
+def test_a_banner_before_the_refusal_does_not_hide_it() -> None:
+    banner = b"Connection refused for the idle: sessions are timed out. password:\r\n"
+    error = explain(banner + b"root@conv: Permission denied (password).\r\n", "conv", 22, "root", False)
+    assert isinstance(error, ConnectionFailed)
+    assert error.setting == "auth.password"
+
+
+def test_a_refused_password_is_said_to_have_been_sent_once() -> None:
+    error = password_refused("conv", "host1")
+    assert "conv" in error.message
+    assert "host1" in error.message
+    assert "once" in error.advice
+
+
+def test_a_login_that_hangs_is_told_with_the_last_that_was_heard() -> None:
+    error = no_answer(b"Welcome\r\nPress ENTER to go on\r\n", "conv", 22, 75.0)
+    assert "75 seconds" in error.message
+    assert "Press ENTER to go on" in error.message
+    assert "heard" not in no_answer(b"", "conv", 22, 75.0).message
+
+
+def test_the_last_lines_are_those_that_say_something() -> None:
+    assert last_lines("one\r\n\x1b[31mtwo\x1b[0m\n\n  \nthree\n\n", 2) == ["two", "three"]
+
+
+@given(st.binary(), st.booleans())
+def test_whatever_ssh_says_the_explanation_is_one_of_ours_and_drives_no_terminal(said: bytes, identity: bool) -> None:
+    error = explain(said, "conv", 22, "root", identity)
+    assert isinstance(error, P2VError)
+    assert plain(error.message) == error.message
+
+
+@given(
+    st.sampled_from([said for said, *_ in RECORDED]),
+    st.sampled_from(["\x1b[2J", "\x1b]0;x\x07", "\x9b2J", "\x08"]),
+    st.integers(0, 200),
+)
+def test_no_explanation_carries_a_control_sequence_of_the_servers(said: bytes, sequence: str, place: int) -> None:
+    text = said[:place] + sequence.encode() + said[place:]
+    error = explain(text, "conv", 2222, "root", False)
+    assert plain(error.message) == error.message

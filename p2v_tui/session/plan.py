@@ -79,12 +79,15 @@ def make_plan(settings: Settings, machine: Machine, image: Path | None = None) -
     network_map = chosen.network_map or NetworkMap()
     _check_network_map(network_map, machine)
     interfaces = [_find_interface(name, machine) for name in chosen.interfaces or ()]
+    _check_named_once([interface.name for interface in interfaces], "interfaces")
+    removable = tuple(_find_removable(name, machine) for name in chosen.removable or ())
+    _check_named_once([medium.name for medium in removable], "removable")
     guest = Guest(
         name=chosen.guestname or _default_name(machine.hostname),
         memory=chosen.memory or machine.memory,
         topology=_topology(chosen, machine),
         disks=(),
-        removable=tuple(_find_removable(name, machine) for name in chosen.removable or ()),
+        removable=removable,
         interfaces=tuple(
             GuestInterface(interface.name, interface.mac, network_map.target(interface.name))
             for interface in interfaces
@@ -182,7 +185,8 @@ def _disk_image(path: Path) -> Disk | None:
         return None
     if status.st_size == 0:
         raise SettingsError(f"The disk image {path} is empty.", "Name a raw disk image.", setting="disks")
-    return Disk(name=str(path), device=path, size=status.st_size)
+    # Resolved, so that one image under two names is seen to be one.
+    return Disk(name=str(path), device=path.resolve(), size=status.st_size)
 
 
 def _check_readable(disk: Disk) -> None:
@@ -210,6 +214,14 @@ def _find_removable(name: str, machine: Machine) -> RemovableMedium:
         f"There are: {names}." if names else "It has none; leave p2v.removable out.",
         setting="removable",
     )
+
+
+def _check_named_once(names: Sequence[str], setting: str) -> None:
+    for position, name in enumerate(names):
+        if name in names[:position]:
+            raise SettingsError(
+                f"{name} is named twice in p2v.{setting}.", f"Name each one in p2v.{setting} once.", setting=setting
+            )
 
 
 def _find_interface(name: str, machine: Machine) -> NetworkInterface:

@@ -1,0 +1,320 @@
+"""The plan of a conversion: what is chosen of a made-up machine, and what is refused before anything starts."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from p2v_tui.config import BY_KEY, NetworkMap, Settings
+from p2v_tui.errors import SettingsError
+from p2v_tui.hwprobe.machine import Disk, Firmware, Machine
+from p2v_tui.session.plan import Plan, fill_in, make_plan
+from p2v_tui.xmlgen import Topology
+from tests.unit.machines import CCISS, DISKLESS, GIB, MULTIPATH, SDA, SDB, SERVER, STRIPED
+
+
+def plan(machine: Machine = SERVER, image: Path | None = None, **settings: object) -> Plan:
+    return make_plan(Settings(**settings), machine, image)  # type: ignore[arg-type]
+
+
+def refusal(machine: Machine = SERVER, **settings: object) -> SettingsError:
+    with pytest.raises(SettingsError) as raised:
+        plan(machine, **settings)
+    assert raised.value.advice
+    return raised.value
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    path = tmp_path / "disk.img"
+    path.write_bytes(bytes(4096))
+    return path
+
+
+def test_all_disks_are_converted_by_default_in_the_machines_order() -> None:
+    assert plan().disks == SERVER.disks
+
+
+def test_the_disks_are_those_named_in_the_order_they_are_named() -> None:
+    assert plan(disks=("sdb", "sda")).disks == (SDB, SDA)
+
+
+@pytest.mark.parametrize(
+    ("name", "disk"),
+    [
+        ("sda", SDA),
+        ("/dev/sda", SDA),
+        ("cciss/c0d0", CCISS),
+        ("cciss!c0d0", CCISS),
+        ("/dev/cciss/c0d0", CCISS),
+        ("mpatha", MULTIPATH),
+        ("/dev/mapper/mpatha", MULTIPATH),
+    ],
+)
+def test_a_disk_is_found_by_its_name_and_by_its_path(name: str, disk: Disk) -> None:
+    assert plan(disks=(name,)).disks == (disk,)
+
+
+def test_a_disk_is_found_by_a_link_to_it(tmp_path: Path) -> None:
+    link = tmp_path / "by-id"
+    link.symlink_to(SDB.device)
+    assert plan(disks=(str(link),)).disks == (SDB,)
+
+
+@pytest.mark.parametrize(
+    ("name", "disk"),
+    [("sda2", "sda"), ("/dev/sda1", "sda"), ("cciss/c0d0p1", "cciss/c0d0"), ("cciss!c0d0p1", "cciss/c0d0")],
+)
+def test_a_partition_is_refused_with_its_disk_named(name: str, disk: str) -> None:
+    error = refusal(disks=(name,))
+    assert f"{name} is a partition of {disk}" in error.message
+    assert f"p2v.disks={disk}" in error.advice
+    assert error.setting == "disks"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("sdz", "runs from it"), ("/dev/sdz", "runs from it"), ("sdc", "a path of mpatha")]
+)
+def test_a_disk_that_is_left_out_is_refused_for_the_reason_it_was_left_out(name: str, reason: str) -> None:
+    error = refusal(disks=("sda", name))
+    assert name in error.message
+    assert reason in error.message
+    assert "sda, sdb, cciss/c0d0, mpatha" in error.advice
+
+
+@pytest.mark.parametrize(
+    "name", ["sdq", "/dev/sdq", "sd", "disk.img", "/", "..", "sda/../sdb", "/nonexistent/disk.img"]
+)
+def test_a_disk_that_does_not_exist_is_refused_with_those_that_do(name: str) -> None:
+    error = refusal(disks=(name,))
+    assert f"no fixed disk {name} " in error.message
+    assert "sda, sdb, cciss/c0d0, mpatha" in error.advice
+    assert error.setting == "disks"
+
+
+def test_a_machine_without_disks_is_refused_with_what_was_left_out_and_why() -> None:
+    error = refusal(DISKLESS)
+    assert "no fixed disk to convert" in error.message
+    assert "sdz: p2v-tui runs from it" in error.message
+    assert error.setting == "disks"
+
+
+def test_a_machine_without_any_block_device_is_refused_too() -> None:
+    assert "None was found" in refusal(dataclasses.replace(DISKLESS, excluded=())).message
+
+
+def test_an_empty_list_of_disks_is_no_conversion_and_not_all_of_them() -> None:
+    assert "no fixed disk to convert" in refusal(disks=()).message
+
+
+@pytest.mark.parametrize("names", [("sda", "sda"), ("sda", "/dev/sda"), ("/dev/null", "sda")])
+def test_a_disk_named_twice_is_refused(names: tuple[str, str]) -> None:
+    assert "sda is named twice" in refusal(disks=names).message
+
+
+def test_an_image_named_twice_is_refused_whatever_it_is_called(image: Path) -> None:
+    link = image.with_name("link.img")
+    link.symlink_to(image)
+    for other in (str(image), f"{image.parent}/./disk.img", str(link)):
+        assert "named twice" in refusal(disks=(str(image), other)).message
+
+
+def test_a_group_that_is_not_whole_is_refused_with_the_disks_that_are_missing() -> None:
+    error = refusal(STRIPED, disks=("sda", "cciss/c0d0"))
+    assert "LVM volume group vg0" in error.message
+    assert "mpatha, sdb" in error.message
+    assert "mpatha, sda, sdb" in error.advice
+
+
+@pytest.mark.parametrize("names", [("sda", "sdb", "mpatha"), ("mpatha", "cciss/c0d0", "sdb", "sda"), ("cciss/c0d0",)])
+def test_a_group_is_converted_whole_or_not_at_all(names: tuple[str, ...]) -> None:
+    assert [disk.name for disk in plan(STRIPED, disks=names).disks] == list(names)
+
+
+def test_an_image_file_is_a_disk(image: Path) -> None:
+    (disk,) = plan(disks=(str(image),)).disks
+    assert (disk.name, disk.size) == (str(image), 4096)
+
+
+def test_a_test_image_takes_the_place_of_the_machines_disks_and_drives(image: Path) -> None:
+    made = plan(image=image)
+    assert [disk.name for disk in made.disks] == [str(image)]
+    assert made.guest.removable == ()
+
+
+def test_a_test_image_says_nothing_of_how_this_machine_boots(image: Path) -> None:
+    assert plan(image=image).guest.firmware is None
+
+
+def test_an_empty_image_is_refused(image: Path) -> None:
+    image.write_bytes(b"")
+    assert "is empty" in refusal(disks=(str(image),)).message
+
+
+def test_a_directory_is_no_disk(tmp_path: Path) -> None:
+    assert "no fixed disk" in refusal(disks=(str(tmp_path),)).message
+
+
+def test_a_disk_that_is_gone_since_it_was_found_is_refused(tmp_path: Path) -> None:
+    gone = dataclasses.replace(SDA, device=tmp_path / "gone")
+    error = refusal(dataclasses.replace(SERVER, disks=(gone,)))
+    assert "The disk sda cannot be read: No such file" in error.message
+
+
+def test_the_guest_has_the_machines_interfaces_and_drives_by_default() -> None:
+    guest = plan().guest
+    assert [(interface.name, interface.mac) for interface in guest.interfaces] == [
+        ("em1", "52:54:00:00:00:01"),
+        ("em2", "52:54:00:00:00:02"),
+    ]
+    assert [medium.name for medium in guest.removable] == ["sr0", "fd0"]
+
+
+def test_the_interfaces_are_those_named() -> None:
+    assert [interface.name for interface in plan(interfaces=("em2",)).guest.interfaces] == ["em2"]
+    assert plan(interfaces=()).guest.interfaces == ()
+
+
+def test_an_interface_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    error = refusal(interfaces=("eth9",))
+    assert "eth9" in error.message
+    assert "em1, em2" in error.advice
+    assert error.setting == "interfaces"
+
+
+def test_each_interface_is_connected_as_the_map_says() -> None:
+    network_map = NetworkMap((("em2", "management"),), "other")
+    assert [interface.network for interface in plan(network_map=network_map).guest.interfaces] == [
+        "other",
+        "management",
+    ]
+    assert [interface.network for interface in plan().guest.interfaces] == ["default", "default"]
+
+
+def test_a_map_of_an_interface_that_does_not_exist_is_refused() -> None:
+    error = refusal(network_map=NetworkMap((("eth9", "net"),)))
+    assert "eth9" in error.message
+    assert "em1, em2" in error.advice
+    assert error.setting == "network_map"
+
+
+def test_a_map_may_name_an_interface_that_the_guest_does_not_get() -> None:
+    made = plan(interfaces=("em1",), network_map=NetworkMap((("em2", "management"),), "other"))
+    assert [interface.network for interface in made.guest.interfaces] == ["other"]
+
+
+@pytest.mark.parametrize("name", ["sr0", "/dev/sr0"])
+def test_a_drive_is_found_by_its_name_and_by_its_path(name: str) -> None:
+    assert [medium.name for medium in plan(removable=(name,)).guest.removable] == ["sr0"]
+
+
+@pytest.mark.parametrize("name", ["sdy", "sr9"])
+def test_a_usb_stick_and_a_drive_that_is_not_there_are_refused(name: str) -> None:
+    error = refusal(removable=(name,))
+    assert name in error.message
+    assert "sr0, fd0" in error.advice
+    assert error.setting == "removable"
+
+
+@pytest.mark.parametrize(("setting", "name"), [("removable", "sr0"), ("interfaces", "em1")])
+def test_a_drive_or_an_interface_named_twice_is_not_made_twice(setting: str, name: str) -> None:
+    error = refusal(**{setting: (name, name)})
+    assert f"{name} is named twice" in error.message
+    assert error.setting == setting
+
+
+@pytest.mark.parametrize(
+    ("hostname", "name"),
+    [("db1", "db1"), ("db1.example.com", "db1"), ("my_host", "my_host"), ("-odd host!", "odd-host-"), ("DB1", "DB1")],
+)
+def test_the_guest_is_named_after_the_machine(hostname: str, name: str) -> None:
+    assert plan(dataclasses.replace(SERVER, hostname=hostname)).guest.name == name
+
+
+@pytest.mark.parametrize("hostname", ["localhost", "localhost.localdomain", "", "..."])
+def test_a_machine_without_a_name_of_its_own_gets_a_random_one(hostname: str) -> None:
+    machine = dataclasses.replace(SERVER, hostname=hostname)
+    names = {plan(machine).guest.name for _ in range(5)}
+    assert len(names) == 5
+    assert all(re.fullmatch(r"p2v-[0-9a-f]{8}", name) for name in names)
+
+
+@given(st.text())
+def test_whatever_the_machine_is_called_the_guests_name_is_a_valid_one(hostname: str) -> None:
+    name = plan(dataclasses.replace(SERVER, hostname=hostname)).guest.name
+    assert BY_KEY["p2v.name"].parse(name) == name
+
+
+def test_the_guest_has_a_socket_for_each_processor_that_is_online() -> None:
+    assert plan().guest.topology.vcpus == 16
+    assert plan(vcpus=3).guest.topology.vcpus == 3
+
+
+def test_the_machines_topology_goes_before_a_number_of_processors() -> None:
+    assert plan(phys_topo=True, vcpus=3).guest.topology == Topology(sockets=2, cores=4, threads=2)
+
+
+def test_the_memory_is_what_is_installed_and_not_rounded_up() -> None:
+    assert plan().guest.memory == 23 * GIB
+    assert plan(memory=GIB).guest.memory == GIB
+
+
+def test_the_cpus_features_are_the_machines_unless_said_otherwise() -> None:
+    guest = plan().guest
+    assert (guest.cpu_vendor, guest.cpu_model) == ("Intel", None)
+    assert (guest.acpi, guest.apic, guest.pae) == (True, True, True)
+    guest = plan(cpu_vendor="AMD", cpu_model="EPYC", cpu_acpi=False, cpu_apic=False, cpu_pae=False).guest
+    assert (guest.cpu_vendor, guest.cpu_model) == ("AMD", "EPYC")
+    assert (guest.acpi, guest.apic, guest.pae) == (False, False, False)
+
+
+@pytest.mark.parametrize(
+    ("settings", "firmware"),
+    [
+        ({}, Firmware.BIOS),
+        ({"target_firmware": "bios"}, Firmware.BIOS),
+        ({"target_firmware": "uefi"}, Firmware.UEFI),
+        ({"disks": ("sdb", "sda")}, None),
+        ({"disks": ("sdb",), "target_firmware": "uefi"}, Firmware.UEFI),
+    ],
+)
+def test_the_firmware_is_the_installed_systems_only_where_its_disk_boots_the_guest(
+    settings: dict[str, object], firmware: Firmware | None
+) -> None:
+    assert plan(**settings).guest.firmware == firmware
+
+
+def test_the_firmware_that_runs_now_is_not_taken_for_the_installed_ones() -> None:
+    machine = dataclasses.replace(SERVER, installed_firmware=None)
+    assert machine.booted_by is Firmware.UEFI
+    assert plan(machine).guest.firmware is None
+
+
+def test_the_disks_get_the_ports_in_their_order() -> None:
+    made = plan(disks=("sdb", "sda"))
+    assert [(disk.disk.name, disk.port) for disk in made.guest_with([1111, 2222]).disks] == [
+        ("sdb", 1111),
+        ("sda", 2222),
+    ]
+    with pytest.raises(ValueError, match="shorter"):
+        made.guest_with([1111])
+
+
+def test_an_output_mode_that_lacks_something_is_refused_before_anything_starts() -> None:
+    assert refusal(output_type="rhv").setting == "output.type"
+
+
+def test_filling_in_leaves_what_was_said_and_adds_the_rest() -> None:
+    filled = fill_in(Settings(disks=("sdb",), memory=GIB, cpu_acpi=False, network_map=NetworkMap((), "x")), SERVER)
+    assert (filled.disks, filled.memory, filled.cpu_acpi) == (("sdb",), GIB, False)
+    assert filled.network_map == NetworkMap((), "x")
+    assert filled.removable == ("sr0", "fd0")
+    assert filled.interfaces == ("em1", "em2")
+    assert (filled.guestname, filled.vcpus) == ("db1", 16)
+    assert filled.output_storage == "/var/tmp"
+    assert fill_in(Settings(output_type="libvirt"), SERVER).output_storage is None

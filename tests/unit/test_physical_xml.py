@@ -9,7 +9,6 @@ from xml.etree.ElementTree import Element
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from p2v_tui.hwprobe.machine import Disk, Firmware, MediumKind, RemovableMedium, Transport
 from p2v_tui.xmlgen import Guest, GuestDisk, GuestInterface, Topology, physical_xml

@@ -18,11 +18,11 @@ from p2v_tui.xmlgen import Topology
 from tests.unit.machines import CCISS, DISKLESS, GIB, MULTIPATH, SDA, SDB, SERVER, STRIPED
 
 
-def plan(machine: Machine = SERVER, image: Path | None = None, **settings: object) -> Plan:
+def plan(machine: Machine = SERVER, image: Path | None = None, /, **settings: object) -> Plan:
     return make_plan(Settings(**settings), machine, image)  # type: ignore[arg-type]
 
 
-def refusal(machine: Machine = SERVER, **settings: object) -> SettingsError:
+def refusal(machine: Machine = SERVER, /, **settings: object) -> SettingsError:
     with pytest.raises(SettingsError) as raised:
         plan(machine, **settings)
     assert raised.value.advice
@@ -142,13 +142,13 @@ def test_an_image_file_is_a_disk(image: Path) -> None:
 
 
 def test_a_test_image_takes_the_place_of_the_machines_disks_and_drives(image: Path) -> None:
-    made = plan(image=image)
+    made = plan(SERVER, image)
     assert [disk.name for disk in made.disks] == [str(image)]
     assert made.guest.removable == ()
 
 
 def test_a_test_image_says_nothing_of_how_this_machine_boots(image: Path) -> None:
-    assert plan(image=image).guest.firmware is None
+    assert plan(SERVER, image).guest.firmware is None
 
 
 def test_an_empty_image_is_refused(image: Path) -> None:

@@ -101,9 +101,10 @@ class Console:
         self._line(f"{colour}{line}{_RESET}" if self._colours else line)
 
     def _line(self, text: str) -> None:
-        # A console that is gone or full must not end a conversion.
+        # A console that is gone or full, or lacks a character, must not end a conversion.
+        encoding = self._out.encoding or "utf-8"
         with contextlib.suppress(OSError):
-            print(text, file=self._out, flush=True)
+            print(text.encode(encoding, "replace").decode(encoding), file=self._out, flush=True)
 
 
 def _closed(text: str) -> str:

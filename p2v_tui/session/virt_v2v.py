@@ -54,7 +54,7 @@ def plain_lines(text: str) -> list[str]:
 
 
 def _version(text: str) -> str:
-    match = re.search(r"^virt-v2v (\d+)\.(\d+)(\S*)", "\n".join(plain_lines(text)), re.MULTILINE)
+    match = re.search(r"^virt-v2v (\d{1,4})\.(\d{1,4})(?!\d)(\S{0,80})", "\n".join(plain_lines(text)), re.MULTILINE)
     if match is None:
         said = (plain_lines(text) or [""])[0][:100]
         raise PreflightRefused(

@@ -20,6 +20,7 @@ from p2v_tui.session.events import (
     RemoteOutput,
     ServerVersion,
     Status,
+    StepStarted,
     Warned,
 )
 from p2v_tui.session.terminal_text import plain
@@ -52,6 +53,8 @@ class Console:
     def show(self, event: Event) -> None:
         match event:
             case Status(text):
+                self._say(text, _MAGENTA)
+            case StepStarted(_, text):
                 self._say(text, _MAGENTA)
             case Warned(text):
                 self._say(f"warning: {text}", _YELLOW)

@@ -27,7 +27,6 @@ from p2v_tui.session import (
     describe,
     fill_in,
     make_plan,
-    wait_for_network,
 )
 from p2v_tui.session.events import Status, Warned
 from p2v_tui.session.terminal_text import plain
@@ -117,7 +116,6 @@ class _Job:
         with self._server(machine) as server:
             virt_v2v = None
             if not self._settings.skip_test_connection:
-                self._wait_for_network()
                 virt_v2v = server.test_connection()
                 plan.output.mode_on(virt_v2v)
             self._interruptible = False
@@ -130,7 +128,6 @@ class _Job:
         machine = hwprobe.probe()
         plan = self._plan(machine)
         with self._server(machine) as server:
-            self._wait_for_network()
             self._console.text(describe(server, plan, server.test_connection()))
         self._console.show(Status("This was a dry run: nothing was changed here or on the conversion server."))
 
@@ -147,9 +144,6 @@ class _Job:
             mode = self._settings.output_type
             self._console.show(Warned(f"{name} is left out: the output mode {mode} does not take it."))
         return plan
-
-    def _wait_for_network(self) -> None:
-        wait_for_network(self._settings.server or "", self._console.show, self._cancellation)
 
     def _server(self, machine: Machine) -> ConversionServer:
         return ConversionServer(

@@ -6,7 +6,6 @@ calls `convert`; it is told what happens by events, given to its callback, and s
 
 from p2v_tui.session.cancellation import Cancellation
 from p2v_tui.session.conversion import convert, describe
-from p2v_tui.session.network import wait_for_network
 from p2v_tui.session.plan import Plan, fill_in, make_plan
 from p2v_tui.session.server import ConversionServer
 from p2v_tui.session.virt_v2v import VirtV2V
@@ -20,5 +19,4 @@ __all__ = [
     "describe",
     "fill_in",
     "make_plan",
-    "wait_for_network",
 ]

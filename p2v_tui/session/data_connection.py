@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pexpect
+
 from p2v_tui.errors import ConversionFailed
 from p2v_tui.hwprobe.machine import Disk
 from p2v_tui.session import ssh_errors
@@ -12,6 +16,17 @@ from p2v_tui.session.workspace import Workspace
 
 # "localhost" and no address: sshd then listens on 127.0.0.1 and ::1, and virt-v2v may try either.
 _ALLOCATED = rb"Allocated port (\d+) for remote forward"
+
+
+def check_forwarding(login: Login, cancellation: Cancellation) -> None:
+    """Opens a port on the server's loopback and closes it. Raises PreflightRefused where that is forbidden."""
+    close_connection(_open_tunnel(login, Path("/nonexistent"), cancellation))
+
+
+def _open_tunnel(login: Login, socket: Path, cancellation: Cancellation) -> pexpect.spawn[bytes]:
+    """ssh -R from a port that the server chooses to our socket; the port is what was matched last."""
+    options = ["-N", "-T", "-o", "ExitOnForwardFailure=yes", "-R", f"localhost:0:{socket}"]
+    return open_connection(login, options, None, _ALLOCATED, cancellation)
 
 
 class DataConnection:
@@ -25,13 +40,7 @@ class DataConnection:
             program, disk.device, workspace.nbd_socket(number), workspace.nbd_log(number), cancellation
         )
         try:
-            self._tunnel = open_connection(
-                login,
-                ["-N", "-T", "-o", "ExitOnForwardFailure=yes", "-R", f"localhost:0:{self._server.socket}"],
-                None,
-                _ALLOCATED,
-                cancellation,
-            )
+            self._tunnel = _open_tunnel(login, self._server.socket, cancellation)
         except BaseException:
             self._server.close()
             raise

@@ -26,6 +26,33 @@ class Warned:
     text: str
 
 
+class TestStep(enum.Enum):
+    """The steps of the connection test, in their order."""
+
+    NETWORK = "network"
+    HOST_KEY = "host key"
+    LOGIN = "login"
+    VERSION = "virt-v2v"
+    FEATURES = "features"
+    FORWARDING = "port forwarding"
+
+
+@dataclass(frozen=True)
+class StepStarted:
+    """text: what is being done, a sentence."""
+
+    step: TestStep
+    text: str
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """text: what was found, in a few words."""
+
+    step: TestStep
+    text: str
+
+
 @dataclass(frozen=True)
 class HostKeyLearnt:
     """The conversion server's key, seen for the first time and now the only one accepted. fingerprint: SHA256:..."""
@@ -111,6 +138,8 @@ class Converted:
 Event: TypeAlias = (
     Status
     | Warned
+    | StepStarted
+    | StepDone
     | HostKeyLearnt
     | ServerVersion
     | LogDirectory

@@ -14,9 +14,10 @@ from p2v_tui.errors import SettingsError
 from p2v_tui.hwprobe.machine import Disk
 from p2v_tui.session import host_keys, virt_v2v
 from p2v_tui.session.cancellation import Cancellation
-from p2v_tui.session.data_connection import DataConnection
-from p2v_tui.session.events import HostKeyLearnt, Report, ServerVersion, Status
+from p2v_tui.session.data_connection import DataConnection, check_forwarding
+from p2v_tui.session.events import HostKeyLearnt, Report, ServerVersion, Status, StepDone, StepStarted, TestStep
 from p2v_tui.session.identity import fetch_identity
+from p2v_tui.session.network import wait_for_network
 from p2v_tui.session.openssh import Login, PasswordSource, cipher_preference
 from p2v_tui.session.remote_shell import RemoteShell
 from p2v_tui.session.virt_v2v import VirtV2V
@@ -81,19 +82,40 @@ class ConversionServer:
         )
 
     def test_connection(self) -> VirtV2V:
-        """Logs in, asks virt-v2v what it is, and closes the connection. Raises as `open_shell` does."""
+        """Waits for the network, logs in, asks virt-v2v what it is, opens a port there; closes it all again.
+
+        Each step is reported. Raises as `open_shell` does.
+        """
         settings = self._settings
-        self._ready_login()
-        self._report(Status(f"Connecting to {self._host} port {settings.port} as {settings.username}"))
+        self._report(StepStarted(TestStep.NETWORK, "Looking for a network address"))
+        wait_for_network(self._host, self._report, self._cancellation)
+        self._report(StepDone(TestStep.NETWORK, "ready"))
+        login = self._ready_login()
+        self._report(StepStarted(TestStep.HOST_KEY, f"Connecting to {self._host} port {settings.port}"))
+        if login.known_hosts.exists():
+            self._host_key_done("the known one only")
         with self.open_shell() as shell:
-            self._report(Status("Logged in; asking virt-v2v for its version and features"))
-            return self.examine(shell)
+            self._report(StepDone(TestStep.LOGIN, f"as {settings.username}"))
+            found = self.examine(shell)
+        self._report(StepStarted(TestStep.FORWARDING, "Trying port forwarding"))
+        check_forwarding(login, self._cancellation)
+        self._report(StepDone(TestStep.FORWARDING, "allowed"))
+        return found
 
     def examine(self, shell: RemoteShell) -> VirtV2V:
         """What virt-v2v can do there. Raises PreflightRefused where it is missing, too old or not permitted."""
-        found = virt_v2v.examine(shell, sudo=self.sudo, user=self._settings.username)
+        user = self._settings.username
+        self._report(StepStarted(TestStep.VERSION, "Logged in; asking virt-v2v for its version and features"))
+        version = virt_v2v.ask_version(shell, sudo=self.sudo, user=user)
+        self._report(StepDone(TestStep.VERSION, version))
+        found = virt_v2v.ask_features(shell, version, sudo=self.sudo, user=user)
+        self._report(StepDone(TestStep.FEATURES, f"output modes {', '.join(found.output_modes)}"))
         self._report(ServerVersion(found.version, found.output_modes))
         return found
+
+    def _host_key_done(self, text: str) -> None:
+        self._report(StepDone(TestStep.HOST_KEY, text))
+        self._report(StepStarted(TestStep.LOGIN, f"Logging in as {self._settings.username}"))
 
     def close(self) -> None:
         self._workspace.close()
@@ -131,4 +153,5 @@ class ConversionServer:
         accepted = self._accept_host_key is None or self._accept_host_key(fingerprint)
         if accepted:
             self._report(HostKeyLearnt(fingerprint))
+            self._host_key_done(fingerprint)
         return accepted

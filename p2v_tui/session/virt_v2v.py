@@ -26,12 +26,16 @@ class VirtV2V:
         return "colours-option" in self.features
 
 
-def examine(shell: RemoteShell, *, sudo: bool, user: str) -> VirtV2V:
-    """Asks virt-v2v on the server, by sudo where told.
+def ask_version(shell: RemoteShell, *, sudo: bool, user: str) -> str:
+    """virt-v2v's version on the server, asked by sudo where told.
 
     Raises PreflightRefused where it is missing, too old, or sudo does not let us.
     """
-    version = _version(_ask(shell, remote_commands.virt_v2v_version(sudo), sudo=sudo, user=user))
+    return _version(_ask(shell, remote_commands.virt_v2v_version(sudo), sudo=sudo, user=user))
+
+
+def ask_features(shell: RemoteShell, version: str, *, sudo: bool, user: str) -> VirtV2V:
+    """What virt-v2v of that version can do there. Raises as `ask_version` does."""
     return parse_features(version, _ask(shell, remote_commands.virt_v2v_features(sudo), sudo=sudo, user=user))
 
 

@@ -1,0 +1,65 @@
+"""What the three screens have in common: the title line, the line of keys, moving about, help."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from p2v_tui import __version__
+from p2v_tui.screens.dialogs import Dialog
+from p2v_tui.screens.state import State
+from p2v_tui.screens.widgets import Help, Line
+
+KEYS_HELP = """Tab, Down            next field
+Shift-Tab, Up        previous field
+Left, Right          change a choice
+Space, Enter         check, press
+Esc                  back
+F1, Ctrl-W           this help
+F2, Ctrl-X           a shell (exit comes back)
+F3, Ctrl-L           draw the screen again
+F4, Ctrl-T           plain or rich look"""
+
+
+class BaseScreen(Screen[None]):
+    """A screen of its own title. `heading` is what the first line says; `keys` the last."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down", "app.focus_next", show=False),
+        Binding("up", "app.focus_previous", show=False),
+        Binding("f1,ctrl+w", "help", show=False, priority=True),
+        Binding("escape", "back", show=False),
+    ]
+    AUTO_FOCUS = ""
+
+    heading = ""
+    keys = "F1/^W help  F2/^X shell  F3/^L redraw  F4/^T look  Tab, arrows: move  Esc: back"
+
+    def __init__(self, state: State) -> None:
+        super().__init__()
+        self.state = state
+
+    def title_line(self) -> Line:
+        return Line(f"p2v-tui {__version__}  {self.heading}", classes="title")
+
+    def keys_line(self) -> Line:
+        return Line(self.keys, classes="keys")
+
+    def compose(self) -> ComposeResult:
+        yield self.title_line()
+        yield self.keys_line()
+
+    def action_help(self) -> None:
+        """What the focused field is for, and the keys."""
+        for widget in self.focused.ancestors_with_self if self.focused else ():
+            found = getattr(widget, "help", None)
+            if isinstance(found, Help):
+                self.app.push_screen(Dialog(found.title, f"{found.text}\n\n{KEYS_HELP}"))
+                return
+        self.app.push_screen(Dialog("Keys", KEYS_HELP))
+
+    def action_back(self) -> None:
+        """Goes to the screen before; the first one has none."""

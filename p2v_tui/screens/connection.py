@@ -1,0 +1,277 @@
+"""The first screen: where the conversion server is and how to log in, and the test that both work."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from typing import Final
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, VerticalScroll
+from textual.message import Message
+from textual.widgets import Input
+
+from p2v_tui.config import BY_KEY, Settings
+from p2v_tui.errors import Cancelled, P2VError, SettingsError
+from p2v_tui.screens.base import BaseScreen
+from p2v_tui.screens.dialogs import Dialog
+from p2v_tui.screens.state import State
+from p2v_tui.screens.widgets import Action, FormField, Help, Line, Toggle
+from p2v_tui.session import Cancellation, ConversionServer, VirtV2V
+from p2v_tui.session.events import Event, Status, StepDone, StepStarted, TestStep, Warned
+
+# The field that an error about a setting puts the focus on.
+FIELDS: Final = {
+    "remote.server": "server",
+    "remote.port": "port",
+    "remote.hostkey": "server",
+    "auth.username": "username",
+    "auth.password": "password",
+    "auth.identity.url": "identity",
+}
+_DONE, _RUNNING, _FAILED, _WAITING = "[ ok ]", "[ .. ]", "[fail]", "[    ]"
+
+
+def _help(setting: str) -> Help:
+    declared = BY_KEY[f"p2v.{setting}"]
+    return Help(f"p2v.{declared.short_name}", f"{declared.help}\n\nValid: {declared.kind.valid}.")
+
+
+class ConnectionScreen(BaseScreen):
+    """Next opens only after a successful test; any edit closes it again."""
+
+    heading = "Conversion server (1 of 3)"
+
+    class Reported(Message):
+        """What the test said, from its thread."""
+
+        def __init__(self, event: Event) -> None:
+            super().__init__()
+            self.event = event
+
+    class Ended(Message):
+        """The test is over: either `virt_v2v` or `error` is there."""
+
+        def __init__(self, server: ConversionServer, virt_v2v: VirtV2V | None, error: P2VError | None) -> None:
+            super().__init__()
+            self.server = server
+            self.virt_v2v = virt_v2v
+            self.error = error
+
+    def __init__(self, state: State) -> None:
+        super().__init__(state)
+        self._cancellation: Cancellation | None = None
+
+    def compose(self) -> ComposeResult:
+        settings = self.state.settings
+        yield self.title_line()
+        with VerticalScroll(can_focus=False):
+            yield Line(" ")
+            yield FormField(
+                "Conversion server", id="server", help=_help("remote.server"), value=settings.server or ""
+            )
+            yield FormField("SSH port", id="port", help=_help("remote.port"), value=str(settings.port), width=6)
+            yield FormField("User name", id="username", help=_help("auth.username"), value=settings.username)
+            password = settings.password.reveal() if settings.password else ""
+            yield FormField("Password", id="password", help=_help("auth.password"), value=password, password=True)
+            yield FormField(
+                "SSH identity URL", id="identity", help=_help("auth.identity.url"), value=settings.identity_url or ""
+            )
+            yield Toggle("Use sudo when running virt-v2v", id="sudo", help=_help("auth.sudo"), value=settings.sudo)
+            yield Line(" ")
+            with Horizontal(classes="buttons"):
+                yield Action(
+                    "Test connection",
+                    id="test",
+                    help=Help("Test connection", "Logs in, asks virt-v2v what it can do, tries port forwarding."),
+                )
+                yield Action(
+                    "Next", id="next", disabled=True, help=Help("Next", "To the settings of the conversion.")
+                )
+            with Horizontal(classes="buttons"):
+                yield Action(
+                    "Configure network",
+                    id="network",
+                    help=Help("Configure network", "Runs nmtui: addresses, VLANs, bonds, Wi-Fi."),
+                )
+                yield Action("Shell", id="shell", help=Help("Shell", "A shell; leave it with exit to come back."))
+                yield Action("About", id="about", help=Help("About", "The version, the licence, where to ask."))
+            yield Line(" ")
+            yield Line("Press Test connection when the fields are filled in.", id="status")
+            for step in TestStep:
+                yield Line("", id=f"step-{step.name.lower()}")
+        yield self.keys_line()
+
+    def on_mount(self) -> None:
+        self._exclude()
+        self.query_one("#server-input").focus()
+
+    @on(Input.Changed)
+    def _edited(self) -> None:
+        self._exclude()
+        self._forget_test("The fields were changed: test the connection again.")
+
+    @on(Toggle.Changed)
+    def _toggled(self) -> None:
+        self._forget_test("The fields were changed: test the connection again.")
+
+    @on(Action.Pressed, "#test")
+    def _test_pressed(self) -> None:
+        if self._cancellation is not None:
+            self._cancellation.cancel()
+            return
+        try:
+            settings = self.settings()
+        except SettingsError as error:
+            self._show_error(error)
+            return
+        self._start_test(settings)
+
+    @on(Action.Pressed, "#next")
+    async def _next_pressed(self) -> None:
+        self.state.settings = self.settings()
+        await self.run_action("app.open_conversion")
+
+    @on(Action.Pressed, "#network")
+    async def _network_pressed(self) -> None:
+        await self.run_action("app.configure_network")
+
+    @on(Action.Pressed, "#shell")
+    async def _shell_pressed(self) -> None:
+        await self.run_action("app.shell")
+
+    @on(Action.Pressed, "#about")
+    async def _about_pressed(self) -> None:
+        await self.run_action("app.about")
+
+    def action_back(self) -> None:
+        if self._cancellation is not None:
+            self._cancellation.cancel()
+
+    def settings(self) -> Settings:
+        """The application's settings with what the fields say. Raises SettingsError for the first wrong one."""
+        values: dict[str, object] = {"sudo": self.query_one("#sudo", Toggle).value and self._sudo_possible()}
+        for name, field in FIELDS.items():
+            declared = BY_KEY[f"p2v.{name}"]
+            if name == "remote.hostkey":
+                continue
+            text = self.query_one(f"#{field}", FormField).value
+            text = text if declared.kind.secret else text.strip()
+            empty = not text and declared.default is None and name != "remote.server"
+            values[declared.attribute] = None if empty else declared.parse(text)
+        return dataclasses.replace(self.state.settings, **values)  # type: ignore[arg-type]
+
+    def _sudo_possible(self) -> bool:
+        return self.query_one("#username", FormField).value.strip() != "root"
+
+    def _exclude(self) -> None:
+        """Password and identity exclude each other; root needs no sudo."""
+        password = self.query_one("#password", FormField)
+        identity = self.query_one("#identity", FormField)
+        identity.set_enabled(not password.value)
+        password.set_enabled(not identity.value or bool(password.value))
+        self.query_one("#sudo", Toggle).disabled = not self._sudo_possible()
+
+    def _forget_test(self, why: str) -> None:
+        if self.state.server is None:
+            return
+        self.state.forget_server()
+        self.query_one("#next", Action).disabled = True
+        self.query_one("#status", Line).show(why)
+
+    def _start_test(self, settings: Settings) -> None:
+        self.state.forget_server()
+        self.query_one("#next", Action).disabled = True
+        for step in TestStep:
+            self._step(step, _WAITING, "")
+        self._cancellation = cancellation = Cancellation()
+        self.query_one("#test", Action).label = "Stop the test"
+        self.query_one("#status", Line).show("Testing the connection...")
+        self.run_worker(lambda: self._test(settings, cancellation), thread=True, exit_on_error=False)
+
+    def _test(self, settings: Settings, cancellation: Cancellation) -> None:
+        """Runs in a thread of its own."""
+        virt_v2v, failure = None, None
+        server = ConversionServer(
+            settings,
+            lambda event: self._post(self.Reported(event)),
+            cancellation,
+            cpu_has_aes="aes" in self.state.machine().cpu.flags,
+            accept_host_key=lambda fingerprint: self._ask_about_host_key(fingerprint, cancellation),
+        )
+        try:
+            virt_v2v = server.test_connection()
+        except P2VError as error:
+            failure = error
+        self._post(self.Ended(server, virt_v2v, failure))
+
+    def _post(self, message: Message) -> None:
+        if not self.post_message(message) and isinstance(message, self.Ended):
+            message.server.close()
+
+    def _ask_about_host_key(self, fingerprint: str, cancellation: Cancellation) -> bool:
+        """Called from the test's thread: waits there for the operator's answer."""
+        if fingerprint in self.state.accepted_host_keys:
+            return True
+        answered = threading.Event()
+        answers: list[bool] = []
+
+        def ask() -> None:
+            dialog = Dialog(
+                "Is this the conversion server?",
+                f"Its host key is\n\n{fingerprint}\n\nOn the server itself this shows the right one:\n"
+                "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub",
+                yes="Yes, go on",
+                no="No",
+            )
+            self.app.push_screen(dialog, decide)
+
+        def decide(answer: bool | None) -> None:
+            answers.append(bool(answer))
+            answered.set()
+
+        self.app.call_from_thread(ask)
+        while not answered.wait(0.1):
+            cancellation.check()
+        if answers == [True]:
+            self.state.accepted_host_keys.add(fingerprint)
+        return answers == [True]
+
+    def on_connection_screen_reported(self, message: ConnectionScreen.Reported) -> None:
+        match message.event:
+            case StepStarted(step, text):
+                self._step(step, _RUNNING, text)
+            case StepDone(step, text):
+                self._step(step, _DONE, text)
+            case Status(text) | Warned(text):
+                self.query_one("#status", Line).show(text)
+
+    def on_connection_screen_ended(self, message: ConnectionScreen.Ended) -> None:
+        self._cancellation = None
+        self.query_one("#test", Action).label = "Test connection"
+        if message.virt_v2v is None:
+            message.server.close()
+            for step in TestStep:
+                line = self.query_one(f"#step-{step.name.lower()}", Line)
+                line.show(line.text.replace(_RUNNING, _FAILED))
+            self._show_error(message.error or Cancelled())
+            return
+        self.state.remember_server(message.server, message.virt_v2v)
+        self.query_one("#status", Line).show("The connection works. Press Next.")
+        action = self.query_one("#next", Action)
+        action.disabled = False
+        action.focus()
+
+    def _step(self, step: TestStep, mark: str, text: str) -> None:
+        line = f"{mark} {step.value}" + (f": {text}" if text else "")
+        self.query_one(f"#step-{step.name.lower()}", Line).show(line)
+
+    def _show_error(self, error: P2VError) -> None:
+        """The error in words, and the focus on the field that caused it."""
+        self.query_one("#status", Line).show(f"{error.title}: {error.message}\n{error.advice}".rstrip())
+        setting = getattr(error, "setting", None)
+        if setting in FIELDS:
+            self.query_one(f"#{FIELDS[setting]}-input").focus()
+        else:
+            self.query_one("#test").focus()

@@ -1,0 +1,50 @@
+"""What outlives a screen: the settings being edited, the machine, the conversion server that was tested."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from p2v_tui import hwprobe
+from p2v_tui.config import Settings
+from p2v_tui.hwprobe import Machine
+from p2v_tui.session import ConversionServer, Plan, VirtV2V
+
+
+@dataclass
+class State:
+    """settings: what the fields say; at first what the kernel command line says.
+
+    image: a disk image to convert in place of the machine's disks. iso: we run from our live image.
+    plan: what the second screen made of them. server, virt_v2v: those of the last successful test, until a field of the first screen changes.
+    """
+
+    settings: Settings
+    image: Path | None = None
+    iso: bool = False
+    plan: Plan | None = None
+    server: ConversionServer | None = None
+    virt_v2v: VirtV2V | None = None
+    accepted_host_keys: set[str] = field(default_factory=set)
+    _machine: Machine | None = None
+
+    def machine(self) -> Machine:
+        """The machine as it was when it was last looked at. The first call looks: not for the screens' thread."""
+        if self._machine is None:
+            self._machine = hwprobe.probe()
+        return self._machine
+
+    def look_again(self) -> Machine:
+        """Looks at the machine anew. Not for the screens' thread."""
+        self._machine = hwprobe.probe()
+        return self._machine
+
+    def remember_server(self, server: ConversionServer, virt_v2v: VirtV2V) -> None:
+        """The server whose test succeeded; it is closed when another one is tested, or at the end."""
+        self.forget_server()
+        self.server, self.virt_v2v = server, virt_v2v
+
+    def forget_server(self) -> None:
+        if self.server is not None:
+            self.server.close()
+        self.server = self.virt_v2v = None

@@ -1,0 +1,228 @@
+"""The few widgets that all screens are made of, one line high and made of characters that every console has.
+
+Focus, checked and selected are told by characters: `>` in front of what has the focus, `[x]` for checked. Colour
+comes on top, where there is one. Nothing blinks and nothing moves: every cell that changes costs time on a serial
+line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widget import Widget
+from textual.widgets import Input, Static
+
+
+@dataclass(frozen=True)
+class Help:
+    """What F1 shows for a widget. text: paragraphs."""
+
+    title: str
+    text: str
+
+
+class Line(Static):
+    """Text that cannot be focused. No markup: texts come from disks and servers."""
+
+    def __init__(self, text: str = "", *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(Text(text), id=id, classes=classes, markup=False)
+
+    def show(self, text: str) -> None:
+        """Replaces the text; nothing is repainted where it is the same."""
+        if text != self.text:
+            self.update(Text(text))
+
+    @property
+    def text(self) -> str:
+        content = self.content
+        return content.plain if isinstance(content, Text) else str(content)
+
+
+class Heading(Line):
+    """The name of a part of a screen."""
+
+
+class FormField(Horizontal):
+    """A labelled input: `> Label: [text      ]`. Its id is the input's too, with `-input` behind it.
+
+    label_width: characters. The label's line turns into a mark of trouble when `mark_wrong` is called.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        *,
+        id: str,
+        help: Help,
+        value: str = "",
+        label_width: int = 22,
+        password: bool = False,
+        width: int | None = None,
+    ) -> None:
+        super().__init__(id=id, classes="form-field")
+        self.help = help
+        self.input = FieldInput(value=value, password=password, id=f"{id}-input")
+        self._label = label
+        self._label_width = label_width
+        if width is not None:
+            self.input.styles.width = width
+
+    def compose(self) -> ComposeResult:
+        yield Line(">", classes="mark")
+        yield Line(f"{self._label}:".rjust(self._label_width), classes="label")
+        yield Line(" [", classes="bracket")
+        yield self.input
+        yield Line("]", classes="bracket")
+
+    @property
+    def value(self) -> str:
+        return self.input.value
+
+    @value.setter
+    def value(self, text: str) -> None:
+        self.input.value = text
+
+    def set_enabled(self, enabled: bool) -> None:
+        self.input.disabled = not enabled
+
+
+class FieldInput(Input):
+    """An input without a border, a blinking cursor or a selection of its own colour."""
+
+    def __init__(self, *, value: str, password: bool, id: str) -> None:
+        super().__init__(value, password=password, id=id, compact=True, select_on_focus=False)
+        self.cursor_blink = False
+
+    @property
+    def _value(self) -> Text:
+        # Textual hides a password behind a bullet, which a VT220 does not have.
+        if self.password:
+            return Text("*" * len(self.value), no_wrap=True, overflow="ignore", end="")
+        return super()._value
+
+
+class Toggle(Widget, can_focus=True):
+    """`> [x] label`, switched by Space or Enter."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("space,enter", "switch", show=False)]
+
+    value: reactive[bool] = reactive(False)
+    label: reactive[str] = reactive("", layout=True)
+
+    class Changed(Message):
+        def __init__(self, toggle: Toggle, value: bool) -> None:
+            super().__init__()
+            self.toggle = toggle
+            self.value = value
+
+        @property
+        def control(self) -> Toggle:
+            return self.toggle
+
+    def __init__(
+        self, label: str, *, help: Help, value: bool = False, id: str | None = None, name: str | None = None
+    ) -> None:
+        super().__init__(id=id, name=name)
+        self.help = help
+        self.set_reactive(Toggle.value, value)
+        self.set_reactive(Toggle.label, label)
+
+    def render(self) -> Text:
+        box = "[x]" if self.value else "[ ]"
+        if self.disabled:
+            box = "(x)" if self.value else "( )"
+        return Text(f"{'>' if self.has_focus else ' '} {box} {self.label}", no_wrap=True, overflow="ellipsis")
+
+    def action_switch(self) -> None:
+        self.value = not self.value
+        self.post_message(self.Changed(self, self.value))
+
+
+class Choice(Widget, can_focus=True):
+    """`> Label: < value >`, changed by Left and Right, or by Space and Enter to the next."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("right,space,enter", "step(1)", show=False),
+        Binding("left", "step(-1)", show=False),
+    ]
+
+    value: reactive[str] = reactive("")
+
+    class Changed(Message):
+        def __init__(self, choice: Choice, value: str) -> None:
+            super().__init__()
+            self.choice = choice
+            self.value = value
+
+        @property
+        def control(self) -> Choice:
+            return self.choice
+
+    def __init__(
+        self, label: str, options: Sequence[str], *, id: str, help: Help, value: str, label_width: int = 22
+    ) -> None:
+        super().__init__(id=id)
+        self.help = help
+        self._label = f"{label}:".rjust(label_width)
+        self._options = tuple(options)
+        self.set_reactive(Choice.value, value)
+
+    def render(self) -> Text:
+        arrows = ("<", ">") if len(self._options) > 1 else (" ", " ")
+        longest = max((len(option) for option in self._options), default=0)
+        text = f"{'>' if self.has_focus else ' '}{self._label} {arrows[0]} {self.value.ljust(longest)} {arrows[1]}"
+        return Text(text, no_wrap=True, overflow="ellipsis")
+
+    def set_options(self, options: Sequence[str]) -> None:
+        """Other options; the value stays where it is among them, else it is the first."""
+        self._options = tuple(options)
+        if self.value not in self._options and self._options:
+            self.value = self._options[0]
+        self.refresh()
+
+    def action_step(self, step: int) -> None:
+        if len(self._options) > 1:
+            position = self._options.index(self.value) if self.value in self._options else 0
+            self.value = self._options[(position + step) % len(self._options)]
+            self.post_message(self.Changed(self, self.value))
+
+
+class Action(Widget, can_focus=True):
+    """`>[ Label ]`, pressed by Enter or Space. `( Label )` when it cannot be pressed now."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("space,enter", "press", show=False)]
+
+    label: reactive[str] = reactive("", layout=True)
+
+    class Pressed(Message):
+        def __init__(self, action: Action) -> None:
+            super().__init__()
+            self.action = action
+
+        @property
+        def control(self) -> Action:
+            return self.action
+
+    def __init__(self, label: str, *, id: str, help: Help, disabled: bool = False) -> None:
+        super().__init__(id=id, disabled=disabled)
+        self.help = help
+        self.set_reactive(Action.label, label)
+
+    def render(self) -> Text:
+        left, right = ("(", ")") if self.disabled else ("[", "]")
+        return Text(f"{'>' if self.has_focus else ' '}{left} {self.label} {right}", no_wrap=True)
+
+    def get_content_width(self, container: object, viewport: object) -> int:
+        del container, viewport
+        return len(self.label) + 5
+
+    def action_press(self) -> None:
+        self.post_message(self.Pressed(self))

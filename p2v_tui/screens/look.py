@@ -18,8 +18,7 @@ Toggle, Choice { height: 1; width: 1fr; }
 Action { height: 1; width: auto; }
 Toggle:focus, Choice:focus, Action:focus { text-style: bold; }
 .form-field { height: 1; width: 1fr; }
-.form-field .mark { visibility: hidden; width: 1; }
-.form-field:focus-within > .mark { visibility: visible; text-style: bold; }
+.form-field .mark { width: 1; text-style: bold; }
 .form-field .label { width: auto; }
 .form-field .bracket { width: auto; }
 FieldInput, FieldInput:focus {

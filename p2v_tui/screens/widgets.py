@@ -76,11 +76,17 @@ class FormField(Horizontal):
             self.input.styles.width = width
 
     def compose(self) -> ComposeResult:
-        yield Line(">", classes="mark")
+        yield Line(" ", classes="mark")
         yield Line(f"{self._label}:".rjust(self._label_width), classes="label")
         yield Line(" [", classes="bracket")
         yield self.input
         yield Line("]", classes="bracket")
+
+    def on_descendant_focus(self) -> None:
+        self.query_one(".mark", Line).show(">")
+
+    def on_descendant_blur(self) -> None:
+        self.query_one(".mark", Line).show(" ")
 
     @property
     def value(self) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import socket
+import struct
 import subprocess
 import time
 from collections.abc import Sequence
@@ -18,6 +20,13 @@ from p2v_tui.session.cancellation import Cancellation
 PROGRAMS: Final = ("nbdkit", "qemu-nbd")
 START_TIMEOUT: Final = 15.0
 STOP_TIMEOUT: Final = 5.0
+ANSWER_TIMEOUT: Final = 0.5
+
+# NBD's newstyle handshake (its doc/proto.md): two magic words and flags from the server; flags, then the option ABORT
+# from the client; the header of the answer to it.
+_GREETING_SIZE: Final = 18
+_GOODBYE: Final = struct.pack(">I8sII", 3, b"IHAVEOPT", 2, 0)
+_REPLY_SIZE: Final = 20
 
 
 def find_program(wanted: str | None) -> str:
@@ -101,10 +110,25 @@ class NbdServer:
 
     def _wait_until_ready(self, cancellation: Cancellation) -> None:
         deadline = time.monotonic() + START_TIMEOUT
-        while not self.socket.exists():
+        while not self._answers():
             if not self.running or time.monotonic() > deadline:
                 raise PreflightRefused(
                     f"{self._program} cannot serve {self._device}: {self.last_words}.",
                     "Check that the disk can be read: dd if=DISK of=/dev/null count=1",
                 )
             cancellation.wait(0.02)
+
+    def _answers(self) -> bool:
+        """Whether it speaks NBD by now.
+
+        That the socket is there is not enough: qemu-nbd makes it before it opens the disk, and may fail then.
+        """
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(ANSWER_TIMEOUT)
+            client.connect(str(self.socket))
+            if client.recv(_GREETING_SIZE).startswith(b"NBDMAGICIHAVEOPT"):
+                # A client that says goodbye leaves no complaint in the log.
+                client.sendall(_GOODBYE)
+                client.recv(_REPLY_SIZE)
+                return True
+        return False

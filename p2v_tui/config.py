@@ -200,6 +200,11 @@ def _fingerprints(text: str) -> tuple[str, ...]:
     return tuple(item.rstrip("=") for item in _list(text))
 
 
+def without_password(url: str) -> str:
+    """The URL as it may be shown: a password in `scheme://user:password@host` is hidden."""
+    return re.sub(r"^([A-Za-z][A-Za-z0-9+.-]*://[^/?#@:]*):[^/?#]*@", rf"\1:{HIDDEN}@", url)
+
+
 def _choice(*choices: str) -> Kind[str]:
     def parse(text: str) -> str:
         if text not in choices:
@@ -262,6 +267,7 @@ IDENTITY_URL: Final = Kind(
     "a URL such as https://host/id, file:///path/to/id",
     _matching(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s]+", "it is not a URL"),
     str,
+    dump=without_password,
 )
 GUEST_NAME: Final = Kind(
     "GUESTNAME",

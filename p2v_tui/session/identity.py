@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import requests
 
+from p2v_tui.config import without_password
 from p2v_tui.errors import ConnectionFailed, P2VError
 
 TIMEOUT = 30.0
@@ -34,7 +35,10 @@ def fetch_identity(url: str, destination: Path) -> None:
     else:
         key = _read_curl(url)
     if len(key) > MAX_SIZE:
-        raise _error(f"The SSH identity at {url} has more than {MAX_SIZE} bytes.", "Give the URL of a private key.")
+        raise _error(
+            f"The SSH identity at {without_password(url)} has more than {MAX_SIZE} bytes.",
+            "Give the URL of a private key.",
+        )
     descriptor = os.open(destination, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         # ssh takes a key without its last newline for damaged; web servers and editors lose it.
@@ -50,7 +54,7 @@ def _read_file(url: str) -> bytes:
     parts = urlsplit(url)
     if parts.netloc not in {"", "localhost"}:
         raise _error(
-            f"The SSH identity URL {url} names the host {parts.netloc!r}.",
+            f"The SSH identity URL {without_password(url)} names the host {parts.netloc!r}.",
             "A file on this machine has three slashes: file:///path/to/id.",
         )
     path = Path(unquote(parts.path))
@@ -79,35 +83,38 @@ def _read_http(url: str) -> bytes:
         with response:
             if response.status_code != requests.codes.ok:
                 raise _error(
-                    f"The SSH identity cannot be had from {url}: the web server answers "
+                    f"The SSH identity cannot be had from {without_password(url)}: the web server answers "
                     f"{response.status_code} {response.reason}.",
                     "Check p2v.identity and that this machine may fetch it.",
                 )
             return response.raw.read(MAX_SIZE + 1, decode_content=True) or b""
     except (requests.RequestException, OSError) as error:
         raise _error(
-            f"The SSH identity cannot be had from {url}: {error}.",
+            f"The SSH identity cannot be had from {without_password(url)}: {error}.",
             "Check p2v.identity, the network and the web server.",
         ) from error
 
 
 def _read_curl(url: str) -> bytes:
-    command = ["curl", "--silent", "--show-error", "--fail", "--max-time", str(int(TIMEOUT)), "--url", url]
+    # The URL may hold a password: it goes in by standard input, as ps shows every argument.
+    command = ["curl", "--silent", "--show-error", "--fail", "--globoff", "--max-time", str(int(TIMEOUT))]
+    quoted = url.replace("\\", "\\\\").replace('"', '\\"')
+    config = f'url = "{quoted}"\n'.encode()
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT + 5, check=False
+            [*command, "--config", "-"], input=config, capture_output=True, timeout=TIMEOUT + 5, check=False
         )
     except FileNotFoundError as error:
         raise _error(
-            f"curl is not installed here, so {url} cannot be fetched.", "Use http, https or file."
+            f"curl is not installed here, so {without_password(url)} cannot be fetched.", "Use http, https or file."
         ) from error
     except subprocess.TimeoutExpired as error:
         raise _error(
-            f"The SSH identity cannot be had from {url}: curl does not end.", "Check p2v.identity."
+            f"The SSH identity cannot be had from {without_password(url)}: curl does not end.", "Check p2v.identity."
         ) from error
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip()
-        raise _error(f"The SSH identity cannot be had from {url}: {said}.", "Check p2v.identity.")
+        raise _error(f"The SSH identity cannot be had from {without_password(url)}: {said}.", "Check p2v.identity.")
     return done.stdout
 
 
@@ -123,12 +130,13 @@ def _check_key(url: str, path: Path) -> None:
     )
     if done.returncode == 0:
         return
+    said = done.stderr.strip().splitlines() or ["ssh-keygen gives no reason"]
     if "passphrase" in done.stderr:
         raise _error(
-            f"The SSH identity {url} has a passphrase.",
+            f"The SSH identity {without_password(url)} has a passphrase.",
             "Nobody is there to type it for every connection. Make a key without one: ssh-keygen -t ed25519 -N ''",
         )
     raise _error(
-        f"What {url} gives is not an SSH private key: {done.stderr.strip().splitlines()[-1:]}.",
+        f"What {without_password(url)} gives is not an SSH private key: {said[-1]}.",
         "Give the URL of the private key (not of the .pub file).",
     )

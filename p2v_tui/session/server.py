@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import TracebackType
 
-from p2v_tui.config import Secret, Settings
+from p2v_tui.config import Secret, Settings, without_password
 from p2v_tui.errors import SettingsError
 from p2v_tui.hwprobe.machine import Disk
 from p2v_tui.session import host_keys, virt_v2v
@@ -132,7 +132,7 @@ class ConversionServer:
         if self._login is None:
             settings = self._settings
             if settings.identity_url is not None:
-                self._report(Status(f"Getting the SSH identity from {settings.identity_url}"))
+                self._report(Status(f"Getting the SSH identity from {without_password(settings.identity_url)}"))
                 fetch_identity(settings.identity_url, self._workspace.identity)
             if settings.hostkey:
                 host_keys.write_pinned(self._host, settings.port, settings.hostkey, self._workspace.known_hosts)

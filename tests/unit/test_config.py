@@ -22,6 +22,7 @@ from p2v_tui.config import (
     Secret,
     Settings,
     dump,
+    without_password,
 )
 from p2v_tui.errors import SettingsError
 from p2v_tui.session import fill_in
@@ -317,6 +318,23 @@ def test_the_dump_pads_the_names_to_twenty_columns_and_shows_every_kind_of_value
         "output.misc          x=1 y=2",
     ):
         assert line in lines
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://host/id", "https://host/id"),
+        ("https://user@host/id", "https://user@host/id"),
+        (f"https://user:{SECRET}@host:8443/id?a=b:c@d", "https://user:***@host:8443/id?a=b:c@d"),
+        (f"ftp://:{SECRET}@host/id", "ftp://:***@host/id"),
+        (f"https://user:{SECRET}@@host/id", "https://user:***@host/id"),
+        ("https://host:8443/a:b@c", "https://host:8443/a:b@c"),
+        ("file:///root/a:b@c", "file:///root/a:b@c"),
+    ],
+)
+def test_a_password_in_the_identitys_url_is_hidden_and_nothing_else_of_it(url: str, shown: str) -> None:
+    assert without_password(url) == shown
+    assert f"auth.identity.url    {shown}" in dump(Settings(identity_url=url), "1", "2").splitlines()
 
 
 def test_an_unset_password_is_not_shown_as_a_hidden_one() -> None:

@@ -1,0 +1,207 @@
+"""Serving a disk by the real nbdkit and qemu-nbd: what is read, that nothing is written, that nothing is left."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from p2v_tui.errors import Cancelled, PreflightRefused
+from p2v_tui.session.cancellation import Cancellation
+from p2v_tui.session.nbd_server import PROGRAMS, NbdServer, find_program
+from p2v_tui.session.workspace import Workspace
+from tests.unit.nbd_client import NbdClient
+
+MIB = 1 << 20
+
+
+@pytest.fixture(params=PROGRAMS)
+def program(request: pytest.FixtureRequest) -> str:
+    """Each of the programs; a missing one is a failure that names it."""
+    return find_program(str(request.param))
+
+
+@pytest.fixture
+def workspace() -> Iterator[Workspace]:
+    with Workspace() as made:
+        yield made
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    # A comma and blanks: both are syntax to one of the programs.
+    path = tmp_path / "a disk, served.img"
+    path.write_bytes(os.urandom(4 * MIB))
+    return path
+
+
+def serve(program: str, device: Path, workspace: Workspace) -> NbdServer:
+    return NbdServer(program, device, workspace.nbd_socket(0), workspace.nbd_log(0), Cancellation())
+
+
+def users_of(text: str) -> list[int]:
+    """The processes with this text in their arguments, but for those that only wait to be collected."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        arguments = process.info["cmdline"] or []
+        if process.info["status"] != psutil.STATUS_ZOMBIE and any(text in argument for argument in arguments):
+            found.append(process.pid)
+    return found
+
+
+def test_the_disk_is_served_as_it_is(program: str, image: Path, workspace: Workspace) -> None:
+    server = serve(program, image, workspace)
+    with NbdClient(server.socket) as client:
+        assert client.size == 4 * MIB
+        assert client.read(0, 4 * MIB) == image.read_bytes()
+    server.close()
+
+
+def test_it_can_be_read_by_several_clients_one_after_the_other_and_at_once(
+    program: str, image: Path, workspace: Workspace
+) -> None:
+    server = serve(program, image, workspace)
+    with NbdClient(server.socket) as first, NbdClient(server.socket) as second:
+        assert first.read(0, 512) == second.read(0, 512)
+    with NbdClient(server.socket) as third:
+        assert third.size == 4 * MIB
+    server.close()
+
+
+def test_the_disk_cannot_be_written_to(program: str, image: Path, workspace: Workspace) -> None:
+    before = hashlib.sha256(image.read_bytes()).digest()
+    server = serve(program, image, workspace)
+    with NbdClient(server.socket) as client:
+        assert client.says_read_only
+        for refused in (client.write(0, b"x" * 512), client.write_zeroes(0, 4096), client.trim(0, 4096)):
+            assert refused in {errno.EPERM, errno.EINVAL}
+        assert client.read(0, 512) == image.read_bytes()[:512]
+    server.close()
+    assert hashlib.sha256(image.read_bytes()).digest() == before
+
+
+def test_an_ordinary_client_cannot_copy_on_to_the_disk(program: str, image: Path, workspace: Workspace) -> None:
+    server = serve(program, image, workspace)
+    done = subprocess.run(
+        ["nbdcopy", "--", "/dev/zero", f"nbd+unix:///?socket={server.socket}"],
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    server.close()
+    assert done.returncode != 0
+
+
+def test_the_bytes_served_grow_by_what_is_read(program: str, image: Path, workspace: Workspace) -> None:
+    server = serve(program, image, workspace)
+    start = server.bytes_served
+    with NbdClient(server.socket) as client:
+        idle = server.bytes_served
+        client.read(0, MIB)
+        client.read(2 * MIB, MIB)
+        served = server.bytes_served - idle
+    # A little more is allowed: its log, its random numbers. Less would be a count that does not count.
+    assert 2 * MIB <= served <= 2 * MIB + 64 * 1024
+    assert idle - start < 64 * 1024
+    server.close()
+    assert server.bytes_served >= idle + 2 * MIB
+
+
+def test_after_closing_neither_a_process_nor_a_socket_is_left(
+    program: str, image: Path, workspace: Workspace
+) -> None:
+    server = serve(program, image, workspace)
+    assert server.running
+    assert users_of(str(server.socket))
+    with NbdClient(server.socket) as client:
+        server.close()
+        assert client.size
+        assert not server.running
+        assert users_of(str(server.socket)) == []
+        assert not server.socket.exists()
+    server.close()
+
+
+def test_a_server_that_hangs_is_ended_too(
+    image: Path, workspace: Workspace, program: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("p2v_tui.session.nbd_server.STOP_TIMEOUT", 0.2)
+    server = serve(program, image, workspace)
+    (pid, *_) = users_of(str(server.socket))
+    os.kill(pid, signal.SIGSTOP)
+    server.close()
+    assert users_of(str(server.socket)) == []
+
+
+def test_it_dies_with_us_however_we_end(program: str, image: Path, workspace: Workspace) -> None:
+    script = f"""
+import os, signal
+from pathlib import Path
+from p2v_tui.session.cancellation import Cancellation
+from p2v_tui.session.nbd_server import NbdServer
+NbdServer({program!r}, Path({str(image)!r}), Path({str(workspace.nbd_socket(0))!r}),
+          Path({str(workspace.nbd_log(0))!r}), Cancellation())
+print("serving", flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, check=False)
+    assert done.stdout == b"serving\n"
+    left = [psutil.Process(pid) for pid in users_of(str(workspace.nbd_socket(0)))]
+    _, alive = psutil.wait_procs(left, timeout=10)
+    assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def test_a_disk_that_cannot_be_opened_is_refused_with_the_programs_words(program: str, workspace: Workspace) -> None:
+    with pytest.raises(PreflightRefused) as raised:
+        serve(program, Path("/nonexistent/disk"), workspace)
+    assert "/nonexistent/disk" in raised.value.message
+    assert "No such file" in raised.value.message
+    assert program in raised.value.message
+    assert users_of(str(workspace.nbd_socket(0))) == []
+
+
+def test_a_cancellation_while_it_starts_leaves_nothing(program: str, image: Path, workspace: Workspace) -> None:
+    cancellation = Cancellation()
+    cancellation.cancel()
+    with pytest.raises(Cancelled):
+        NbdServer(program, image, workspace.nbd_socket(0), workspace.nbd_log(0), cancellation)
+    assert users_of(str(workspace.nbd_socket(0))) == []
+
+
+def test_a_server_that_was_killed_is_known_to_be_gone(program: str, image: Path, workspace: Workspace) -> None:
+    server = serve(program, image, workspace)
+    for pid in users_of(str(server.socket)):
+        os.kill(pid, signal.SIGKILL)
+    server.close()
+    assert not server.running
+    assert server.last_words
+    assert server.bytes_served >= 0
+
+
+def test_the_first_program_that_is_installed_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find_program(None) == "nbdkit"
+    stand_in = tmp_path / "qemu-nbd"
+    stand_in.touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert find_program(None) == "qemu-nbd"
+
+
+@pytest.mark.parametrize("wanted", [None, *PROGRAMS])
+def test_a_missing_program_is_refused_by_its_name(
+    wanted: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(PreflightRefused) as raised:
+        find_program(wanted)
+    for name in (wanted,) if wanted else PROGRAMS:
+        assert name in raised.value.message
+    assert "nstall" in raised.value.advice
+    assert raised.value.exit_code == 4

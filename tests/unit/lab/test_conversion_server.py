@@ -129,7 +129,8 @@ def test_sudo_works_for_what_was_allowed_and_not_for_the_rest(key: Identity) -> 
         Account(sudo=["/usr/bin/printenv"]) as account,
     ):
         allowed = ssh(server, key, "sudo -n /usr/bin/printenv LIBGUESTFS_BACKEND", user=account.name)
-        assert allowed == "direct\n"
+        # Where the machine's own name does not resolve, sudo says so first.
+        assert allowed.splitlines()[-1] == "direct"
         with pytest.raises(LabFailure, match="password is required"):
             ssh(server, key, "sudo -n /usr/bin/id", user=account.name)
 

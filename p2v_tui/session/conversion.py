@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import re
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -163,7 +164,7 @@ class _Run:
             )
 
     def follow(self, shell: RemoteShell) -> ConversionLog:
-        """Reports virt-v2v's output and the progress until it has ended."""
+        """Reports virt-v2v's output and the progress until it has ended. Raises ConversionFailed if it was killed."""
         log = ConversionLog(debug=self._plan.debug)
         tracker = ProgressTracker(self._plan.disks)
         offset = 0
@@ -179,6 +180,12 @@ class _Run:
             self._report(tracker.sample([each.bytes_served for each in self._connections], time.monotonic()))
             if ended:
                 self._exit_code = _exit_code(state)
+                if self._exit_code is None:
+                    # Its wrapper is gone too: what that would have tidied, `stop` has to.
+                    raise ConversionFailed(
+                        "virt-v2v was killed on the conversion server before it could say why.",
+                        f"Look for the out-of-memory killer or a reboot there. {self._where_the_log_is}",
+                    )
                 return log
             if state == "running":
                 for connection in self._connections:
@@ -228,14 +235,13 @@ class _Run:
         if stopped.status != 0:
             raise ConnectionFailed(f"it does not end ({stopped.last_line}).")
 
+    @property
+    def _where_the_log_is(self) -> str:
+        return f"The whole log is {self._directory.log} on the conversion server."
+
     def outcome(self, log: ConversionLog, seconds: float) -> Converted:
         """Raises ConversionFailed unless virt-v2v succeeded in everything."""
-        advice = f"The whole log is {self._directory.log} on the conversion server."
-        if self._exit_code is None:
-            raise ConversionFailed(
-                "virt-v2v was killed on the conversion server before it could say why.",
-                f"Look for the out-of-memory killer or a reboot there. {advice}",
-            )
+        advice = self._where_the_log_is
         if self._exit_code != 0:
             raise ConversionFailed(
                 f"virt-v2v failed: {log.error or f'it gave no reason (exit code {self._exit_code})'}.", advice
@@ -252,4 +258,4 @@ class _Run:
 
 def _exit_code(state: str) -> int | None:
     word, _, code = state.partition(" ")
-    return int(code) if word == "ended" and code.isdigit() else None
+    return int(code) if word == "ended" and re.fullmatch("[0-9]{1,3}", code) else None

@@ -149,6 +149,10 @@ class ConnectionScreen(BaseScreen):
         if self._cancellation is not None:
             self._cancellation.cancel()
 
+    def on_unmount(self) -> None:
+        if self._cancellation is not None:
+            self._cancellation.cancel()
+
     def settings(self) -> Settings:
         """The application's settings with what the fields say. Raises SettingsError for the first wrong one."""
         values: dict[str, object] = {"sudo": self.query_one("#sudo", Toggle).value and self._sudo_possible()}
@@ -195,7 +199,7 @@ class ConnectionScreen(BaseScreen):
         virt_v2v, failure = None, None
         server = ConversionServer(
             settings,
-            lambda event: self._post(self.Reported(event)),
+            self._report,
             cancellation,
             cpu_has_aes="aes" in self.state.machine().cpu.flags,
             accept_host_key=lambda fingerprint: self._ask_about_host_key(fingerprint, cancellation),
@@ -204,11 +208,13 @@ class ConnectionScreen(BaseScreen):
             virt_v2v = server.test_connection()
         except P2VError as error:
             failure = error
-        self._post(self.Ended(server, virt_v2v, failure))
+            server.close()
+        if not self.post_message(self.Ended(server, virt_v2v, failure)):
+            # The screens were left meanwhile.
+            server.close()
 
-    def _post(self, message: Message) -> None:
-        if not self.post_message(message) and isinstance(message, self.Ended):
-            message.server.close()
+    def _report(self, event: Event) -> None:
+        self.post_message(self.Reported(event))
 
     def _ask_about_host_key(self, fingerprint: str, cancellation: Cancellation) -> bool:
         """Called from the test's thread: waits there for the operator's answer."""
@@ -251,7 +257,6 @@ class ConnectionScreen(BaseScreen):
         self._cancellation = None
         self.query_one("#test", Action).label = "Test connection"
         if message.virt_v2v is None:
-            message.server.close()
             for step in TestStep:
                 line = self.query_one(f"#step-{step.name.lower()}", Line)
                 line.show(line.text.replace(_RUNNING, _FAILED))

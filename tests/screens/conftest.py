@@ -1,0 +1,54 @@
+"""What the tests of the screens share: the screen as text, snapshots of it as plain files, waiting for something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
+from syrupy.location import PyTestLocation
+from textual.app import App
+from textual.pilot import Pilot
+
+SIZES = {"80x24": (80, 24), "132x43": (132, 43)}
+_TRIES = 400
+
+
+def screen_lines(app: App[int]) -> list[str]:
+    """What stands on the screen, line by line, without the blanks at the end."""
+    return [strip.text.rstrip() for strip in app.screen._compositor.render_strips()]
+
+
+def screen_text(app: App[int]) -> str:
+    return "\n".join(screen_lines(app)) + "\n"
+
+
+async def wait_until(pilot: Pilot[int], condition: Callable[[], object]) -> None:
+    """Lets the application work until the condition holds; fails when it never does."""
+    for _ in range(_TRIES):
+        if condition():
+            return
+        await pilot.pause(0.02)
+    raise AssertionError(f"It never came to be. The screen:\n{screen_text(pilot.app)}")
+
+
+class ScreenFile(SingleFileSnapshotExtension):
+    """A snapshot is a text file that a person can read, tests/snapshots/<test module>/<test>.txt."""
+
+    _write_mode = WriteMode.TEXT
+    file_extension = "txt"
+
+    @classmethod
+    def dirname(cls, *, test_location: PyTestLocation) -> str:
+        module = Path(test_location.filepath)
+        return str(module.parents[1] / "snapshots" / module.stem)
+
+    def serialize(self, data: object, **_: object) -> str:
+        return str(data)
+
+
+@pytest.fixture
+def snapshot(snapshot: SnapshotAssertion) -> SnapshotAssertion:
+    return snapshot.use_extension(ScreenFile)

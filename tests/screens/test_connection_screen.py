@@ -1,0 +1,228 @@
+"""The connection screen: what its fields do, and the test of the connection against a real sshd."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+from textual.pilot import Pilot
+
+from p2v_tui import cmdline
+from p2v_tui.app import P2VTui
+from p2v_tui.screens.state import State
+from p2v_tui.screens.widgets import Action, FormField, Line, Toggle
+from tests.lab.conversion_server import ConversionServer, Identity, closed_port, identity, silent_port
+from tests.screens.conftest import SIZES, screen_text, wait_until
+
+
+@pytest.fixture(scope="module")
+def key(tmp_path_factory: pytest.TempPathFactory) -> Identity:
+    return identity(tmp_path_factory.mktemp("identity"))
+
+
+@pytest.fixture(scope="module")
+def server(key: Identity) -> Iterator[ConversionServer]:
+    with ConversionServer(authorized=[key.public_key]) as made:
+        yield made
+
+
+def app_for(words: str, *, rich: bool = False) -> P2VTui:
+    return P2VTui(State(cmdline.parse(words).settings), rich=rich)
+
+
+def at(server: ConversionServer, key: Identity) -> str:
+    return f"p2v.server={server.host} p2v.port={server.port} p2v.identity={key.url}"
+
+
+def status(app: P2VTui) -> str:
+    return app.screen.query_one("#status", Line).text
+
+
+async def press_action(pilot: Pilot[int], name: str) -> None:
+    pilot.app.screen.query_one(f"#{name}", Action).focus()
+    await pilot.press("enter")
+
+
+async def succeed(pilot: Pilot[int]) -> None:
+    """Tests the connection, accepting the host key by the keyboard."""
+    await press_action(pilot, "test")
+    await wait_until(pilot, lambda: "Is this the conversion server?" in screen_text(pilot.app))
+    await pilot.press("right", "enter")
+    await wait_until(pilot, lambda: not pilot.app.screen.query_one("#next", Action).disabled)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_screen_as_it_opens(size: str, snapshot: SnapshotAssertion) -> None:
+    app = app_for("")
+    async with app.run_test(size=SIZES[size]):
+        assert screen_text(app) == snapshot
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_screen_filled_from_the_kernel_command_line(size: str, snapshot: SnapshotAssertion) -> None:
+    app = app_for("p2v.server=conv.example.com p2v.port=2022 p2v.username=conv p2v.password=secret p2v.sudo")
+    async with app.run_test(size=SIZES[size]):
+        assert "secret" not in screen_text(app)
+        assert screen_text(app) == snapshot
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("keys", ["f1", "ctrl+w"])
+async def test_help_is_about_the_focused_field(size: str, keys: str, snapshot: SnapshotAssertion) -> None:
+    app = app_for("")
+    async with app.run_test(size=SIZES[size]) as pilot:
+        await pilot.press("down", keys)
+        await pilot.pause()
+        assert "p2v.port" in screen_text(app)
+        assert screen_text(app) == snapshot(name=size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_about_dialog(size: str, snapshot: SnapshotAssertion) -> None:
+    app = app_for("")
+    async with app.run_test(size=SIZES[size]) as pilot:
+        await press_action(pilot, "about")
+        await wait_until(pilot, lambda: "About p2v-tui" in screen_text(app))
+        assert screen_text(app) == snapshot
+
+
+async def test_the_rich_look_is_a_key_away_and_back() -> None:
+    app = app_for("")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press_action(pilot, "about")
+        await pilot.pause()
+        assert screen_text(app).isascii()
+        await pilot.press("ctrl+t")
+        await pilot.pause()
+        assert "╭" in screen_text(app)
+        await pilot.press("f4")
+        await pilot.pause()
+        assert screen_text(app).isascii()
+
+
+async def test_password_and_identity_exclude_each_other() -> None:
+    app = app_for("")
+    async with app.run_test(size=(80, 24)) as pilot:
+        password, key_url = (app.screen.query_one(name, FormField) for name in ("#password", "#identity"))
+        password.input.focus()
+        await pilot.press("x")
+        assert key_url.input.disabled
+        await pilot.press("backspace")
+        assert not key_url.input.disabled
+        key_url.input.focus()
+        await pilot.press("f")
+        assert password.input.disabled
+
+
+async def test_sudo_is_off_limits_for_root() -> None:
+    app = app_for("p2v.username=roo")
+    async with app.run_test(size=(80, 24)) as pilot:
+        sudo = app.screen.query_one("#sudo", Toggle)
+        assert not sudo.disabled
+        app.screen.query_one("#username", FormField).input.focus()
+        await pilot.press("end", "t")
+        assert sudo.disabled
+
+
+@pytest.mark.parametrize(
+    ("words", "field"),
+    [
+        ("", "server-input"),
+        ("p2v.server=nosuch.invalid p2v.password=x", "server-input"),
+    ],
+)
+async def test_an_error_puts_the_focus_on_the_field_that_caused_it(words: str, field: str) -> None:
+    app = app_for(words)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press_action(pilot, "test")
+        await wait_until(pilot, lambda: app.focused is not None and app.focused.id == field)
+        assert "p2v.server" in status(app) or "nosuch.invalid" in status(app)
+
+
+async def test_a_wrong_port_is_named_and_focused() -> None:
+    app = app_for("p2v.server=127.0.0.1")
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.screen.query_one("#port", FormField).value = "65536"
+        await press_action(pilot, "test")
+        assert app.focused is not None
+        assert app.focused.id == "port-input"
+        assert "1 to 65535" in status(app)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_refused_connection(size: str) -> None:
+    with closed_port() as port:
+        app = app_for(f"p2v.server=127.0.0.1 p2v.port={port} p2v.password=x")
+        async with app.run_test(size=SIZES[size]) as pilot:
+            await press_action(pilot, "test")
+            await wait_until(pilot, lambda: "refuses connections" in status(app))
+            assert "[fail] host key" in screen_text(app)
+            assert app.focused is not None
+            assert app.focused.id == "port-input"
+
+
+async def test_the_test_can_be_interrupted() -> None:
+    with silent_port() as port:
+        app = app_for(f"p2v.server=127.0.0.1 p2v.port={port} p2v.password=x")
+        async with app.run_test(size=(80, 24)) as pilot:
+            await press_action(pilot, "test")
+            await wait_until(pilot, lambda: "[ .. ] host key" in screen_text(app))
+            assert app.screen.query_one("#test", Action).label == "Stop the test"
+            await pilot.press("enter")
+            await wait_until(pilot, lambda: "Cancelled" in status(app))
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_successful_test_opens_next_and_an_edit_closes_it(
+    size: str, server: ConversionServer, key: Identity
+) -> None:
+    app = app_for(at(server, key))
+    async with app.run_test(size=SIZES[size]) as pilot:
+        assert app.screen.query_one("#next", Action).disabled
+        await succeed(pilot)
+        shown = screen_text(app)
+        for words in (
+            "[ ok ] network",
+            f"[ ok ] host key: {server.fingerprint}",
+            "[ ok ] login: as root",
+            "[ ok ] virt-v2v: 2",
+        ):
+            assert words in shown
+        assert app.state.server is not None
+        app.screen.query_one("#port", FormField).input.focus()
+        await pilot.press("end", "1")
+        await wait_until(pilot, lambda: app.screen.query_one("#next", Action).disabled)
+        assert app.state.server is None
+
+
+async def test_an_accepted_host_key_is_not_asked_for_again(server: ConversionServer, key: Identity) -> None:
+    app = app_for(at(server, key))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await succeed(pilot)
+        await press_action(pilot, "test")
+        await wait_until(pilot, lambda: not app.screen.query_one("#next", Action).disabled)
+
+
+async def test_a_host_key_that_is_not_accepted_ends_the_test(server: ConversionServer, key: Identity) -> None:
+    app = app_for(at(server, key))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press_action(pilot, "test")
+        await wait_until(pilot, lambda: "Is this the conversion server?" in screen_text(app))
+        assert server.fingerprint in screen_text(app)
+        # The safe answer has the focus.
+        await pilot.press("enter")
+        await wait_until(pilot, lambda: "was not accepted" in status(app))
+        assert app.screen.query_one("#next", Action).disabled
+
+
+async def test_nothing_is_left_of_a_test_that_was_stopped() -> None:
+    before = set(Path("/tmp").glob("p2v-tui-*"))
+    with silent_port() as port:
+        app = app_for(f"p2v.server=127.0.0.1 p2v.port={port} p2v.password=x")
+        async with app.run_test(size=(80, 24)) as pilot:
+            await press_action(pilot, "test")
+            await wait_until(pilot, lambda: "[ .. ] host key" in screen_text(app))
+            await pilot.press("escape")
+            await wait_until(pilot, lambda: set(Path("/tmp").glob("p2v-tui-*")) == before)

@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup packages demo test check clean
+.PHONY: help setup packages demo test lint check clean
 
 PYTHON ?= python3
 venv := .venv
@@ -43,12 +43,14 @@ demo: setup ## convert a real disk and boot the guest that comes out
 test: setup ## run all tests, real conversions among them
 	$(venv)/bin/pytest
 
-check: setup ## format, lint, types, layers and the fast tests: what to run before every commit
+lint: setup ## format, lint, types and layers
 	$(venv)/bin/ruff format --check
 	$(venv)/bin/ruff check
 	$(venv)/bin/mypy
 	$(venv)/bin/lint-imports
-	$(venv)/bin/pytest tests/unit
+
+check: lint ## lint and the fast tests: what to run before every commit
+	$(venv)/bin/pytest tests/unit tests/screens
 
 clean: ## remove what was made here; the guest disks in the user's cache directory stay
 	rm -rf $(venv) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -16,7 +16,8 @@ class State:
     """settings: what the fields say; at first what the kernel command line says.
 
     image: a disk image to convert in place of the machine's disks. iso: we run from our live image.
-    plan: what the second screen made of them. server, virt_v2v: those of the last successful test, until a field of the first screen changes.
+    plan: what the second screen made of them.
+    server, virt_v2v: those of the last successful test, until a field of the first screen changes.
     """
 
     settings: Settings

@@ -10,7 +10,7 @@ from pathlib import Path
 import setproctitle
 
 from p2v_tui import __version__, cmdline, unattended
-from p2v_tui.config import HIDDEN, SETTINGS, Settings
+from p2v_tui.config import HIDDEN, SETTINGS, Settings, without_password
 from p2v_tui.errors import P2VError, SettingsError
 
 EXIT_CODES = """exit codes:
@@ -68,11 +68,11 @@ def _run(options: argparse.Namespace) -> int:
 def _hide_secrets(text: str, settings: Settings) -> None:
     """Takes the secrets of --cmdline out of what ps and /proc show of this process."""
     values = (getattr(settings, setting.attribute) for setting in SETTINGS if setting.kind.secret)
-    secrets = [value.reveal() for value in values if value is not None]
-    if not secrets:
-        return
-    for secret in secrets:
-        text = text.replace(secret, HIDDEN)
+    hidden = {value.reveal(): HIDDEN for value in values if value is not None}
+    if settings.identity_url is not None:
+        hidden[settings.identity_url] = without_password(settings.identity_url)
+    for secret, shown in hidden.items():
+        text = text.replace(secret, shown)
     setproctitle.setproctitle(f"p2v-tui --cmdline={text}")
 
 

@@ -19,7 +19,7 @@ from p2v_tui.screens.dialogs import Dialog
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action, FormField, Help, Line, Toggle
 from p2v_tui.session import Cancellation, ConversionServer, VirtV2V
-from p2v_tui.session.events import Event, Status, StepDone, StepStarted, TestStep, Warned
+from p2v_tui.session.events import Event, Status, StepDone, StepStarted, ConnectionStep, Warned
 
 # The field that an error about a setting puts the focus on.
 FIELDS: Final = {
@@ -99,7 +99,7 @@ class ConnectionScreen(BaseScreen):
                 yield Action("About", id="about", help=Help("About", "The version, the licence, where to ask."))
             yield Line(" ")
             yield Line("Press Test connection when the fields are filled in.", id="status")
-            for step in TestStep:
+            for step in ConnectionStep:
                 yield Line("", id=f"step-{step.name.lower()}")
         yield self.keys_line()
 
@@ -187,7 +187,7 @@ class ConnectionScreen(BaseScreen):
     def _start_test(self, settings: Settings) -> None:
         self.state.forget_server()
         self.query_one("#next", Action).disabled = True
-        for step in TestStep:
+        for step in ConnectionStep:
             self._step(step, _WAITING, "")
         self._cancellation = cancellation = Cancellation()
         self.query_one("#test", Action).label = "Stop the test"
@@ -257,7 +257,7 @@ class ConnectionScreen(BaseScreen):
         self._cancellation = None
         self.query_one("#test", Action).label = "Test connection"
         if message.virt_v2v is None:
-            for step in TestStep:
+            for step in ConnectionStep:
                 line = self.query_one(f"#step-{step.name.lower()}", Line)
                 line.show(line.text.replace(_RUNNING, _FAILED))
             self._show_error(message.error or Cancelled())
@@ -268,7 +268,7 @@ class ConnectionScreen(BaseScreen):
         action.disabled = False
         action.focus()
 
-    def _step(self, step: TestStep, mark: str, text: str) -> None:
+    def _step(self, step: ConnectionStep, mark: str, text: str) -> None:
         line = f"{mark} {step.value}" + (f": {text}" if text else "")
         self.query_one(f"#step-{step.name.lower()}", Line).show(line)
 

@@ -26,8 +26,8 @@ class Warned:
     text: str
 
 
-class TestStep(enum.Enum):
-    """The steps of the connection test, in their order."""
+class ConnectionStep(enum.Enum):
+    """The steps of a connection test, in their order."""
 
     NETWORK = "network"
     HOST_KEY = "host key"
@@ -41,7 +41,7 @@ class TestStep(enum.Enum):
 class StepStarted:
     """text: what is being done, a sentence."""
 
-    step: TestStep
+    step: ConnectionStep
     text: str
 
 
@@ -49,7 +49,7 @@ class StepStarted:
 class StepDone:
     """text: what was found, in a few words."""
 
-    step: TestStep
+    step: ConnectionStep
     text: str
 
 

@@ -15,7 +15,7 @@ from p2v_tui.hwprobe.machine import Disk
 from p2v_tui.session import host_keys, virt_v2v
 from p2v_tui.session.cancellation import Cancellation
 from p2v_tui.session.data_connection import DataConnection, check_forwarding
-from p2v_tui.session.events import HostKeyLearnt, Report, ServerVersion, Status, StepDone, StepStarted, TestStep
+from p2v_tui.session.events import HostKeyLearnt, Report, ServerVersion, Status, StepDone, StepStarted, ConnectionStep
 from p2v_tui.session.identity import fetch_identity
 from p2v_tui.session.network import wait_for_network
 from p2v_tui.session.openssh import Login, PasswordSource, cipher_preference
@@ -87,35 +87,35 @@ class ConversionServer:
         Each step is reported. Raises as `open_shell` does.
         """
         settings = self._settings
-        self._report(StepStarted(TestStep.NETWORK, "Looking for a network address"))
+        self._report(StepStarted(ConnectionStep.NETWORK, "Looking for a network address"))
         wait_for_network(self._host, self._report, self._cancellation)
-        self._report(StepDone(TestStep.NETWORK, "ready"))
+        self._report(StepDone(ConnectionStep.NETWORK, "ready"))
         login = self._ready_login()
-        self._report(StepStarted(TestStep.HOST_KEY, f"Connecting to {self._host} port {settings.port}"))
+        self._report(StepStarted(ConnectionStep.HOST_KEY, f"Connecting to {self._host} port {settings.port}"))
         if login.known_hosts.exists():
             self._host_key_done("the known one only")
         with self.open_shell() as shell:
-            self._report(StepDone(TestStep.LOGIN, f"as {settings.username}"))
+            self._report(StepDone(ConnectionStep.LOGIN, f"as {settings.username}"))
             found = self.examine(shell)
-        self._report(StepStarted(TestStep.FORWARDING, "Trying port forwarding"))
+        self._report(StepStarted(ConnectionStep.FORWARDING, "Trying port forwarding"))
         check_forwarding(login, self._cancellation)
-        self._report(StepDone(TestStep.FORWARDING, "allowed"))
+        self._report(StepDone(ConnectionStep.FORWARDING, "allowed"))
         return found
 
     def examine(self, shell: RemoteShell) -> VirtV2V:
         """What virt-v2v can do there. Raises PreflightRefused where it is missing, too old or not permitted."""
         user = self._settings.username
-        self._report(StepStarted(TestStep.VERSION, "Logged in; asking virt-v2v for its version and features"))
+        self._report(StepStarted(ConnectionStep.VERSION, "Logged in; asking virt-v2v for its version and features"))
         version = virt_v2v.ask_version(shell, sudo=self.sudo, user=user)
-        self._report(StepDone(TestStep.VERSION, version))
+        self._report(StepDone(ConnectionStep.VERSION, version))
         found = virt_v2v.ask_features(shell, version, sudo=self.sudo, user=user)
-        self._report(StepDone(TestStep.FEATURES, f"output modes {', '.join(found.output_modes)}"))
+        self._report(StepDone(ConnectionStep.FEATURES, f"output modes {', '.join(found.output_modes)}"))
         self._report(ServerVersion(found.version, found.output_modes))
         return found
 
     def _host_key_done(self, text: str) -> None:
-        self._report(StepDone(TestStep.HOST_KEY, text))
-        self._report(StepStarted(TestStep.LOGIN, f"Logging in as {self._settings.username}"))
+        self._report(StepDone(ConnectionStep.HOST_KEY, text))
+        self._report(StepStarted(ConnectionStep.LOGIN, f"Logging in as {self._settings.username}"))
 
     def close(self) -> None:
         self._workspace.close()

@@ -74,7 +74,7 @@ class Console:
             case Progress(disks):
                 self._progress(disks)
             case Converted():
-                self._say(f"Conversion finished successfully in {_duration(event.seconds)}.", _GREEN)
+                self._say(f"Conversion finished successfully in {duration_text(event.seconds)}.", _GREEN)
                 self._say(f"Made: {event.where}", _GREEN)
                 self._say("Do not start the physical machine again while the guest runs.", _GREEN)
 
@@ -120,7 +120,7 @@ def _progress_line(disk: DiskProgress) -> str:
     if disk.percent is not None:
         parts.insert(0, f"{disk.percent}% copied")
     if disk.percent != 100 and disk.seconds_left is not None:
-        parts.append(f"about {_duration(disk.seconds_left)} left")
+        parts.append(f"about {duration_text(disk.seconds_left)} left")
     return f"{disk.name}: {', '.join(parts)}"
 
 
@@ -133,7 +133,8 @@ def size_text(count: float) -> str:
     return f"{count:.1f} TiB"
 
 
-def _duration(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
+    """A time for people, to the second below an hour."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

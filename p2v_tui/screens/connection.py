@@ -19,7 +19,7 @@ from p2v_tui.screens.dialogs import Dialog
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action, FormField, Help, Line, Toggle
 from p2v_tui.session import Cancellation, ConversionServer, VirtV2V
-from p2v_tui.session.events import Event, Status, StepDone, StepStarted, ConnectionStep, Warned
+from p2v_tui.session.events import ConnectionStep, Event, Status, StepDone, StepStarted, Warned
 
 # The field that an error about a setting puts the focus on.
 FIELDS: Final = {

@@ -15,7 +15,7 @@ from p2v_tui.hwprobe.machine import Disk
 from p2v_tui.session import host_keys, virt_v2v
 from p2v_tui.session.cancellation import Cancellation
 from p2v_tui.session.data_connection import DataConnection, check_forwarding
-from p2v_tui.session.events import HostKeyLearnt, Report, ServerVersion, Status, StepDone, StepStarted, ConnectionStep
+from p2v_tui.session.events import ConnectionStep, HostKeyLearnt, Report, ServerVersion, Status, StepDone, StepStarted
 from p2v_tui.session.identity import fetch_identity
 from p2v_tui.session.network import wait_for_network
 from p2v_tui.session.openssh import Login, PasswordSource, cipher_preference

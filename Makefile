@@ -2,14 +2,14 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup packages demo test lint check clean
+.PHONY: help setup packages demo demo-tui test lint check clean
 
 PYTHON ?= python3
 venv := .venv
 stamps := $(venv)/stamps
 
 help: ## show this
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup: packages $(stamps)/python ## install what is missing: Debian packages, then .venv
 
@@ -39,6 +39,9 @@ $(stamps)/python: pyproject.toml constraints.txt debian-packages.txt | packages
 
 demo: setup ## convert a real disk and boot the guest that comes out
 	$(venv)/bin/python -m tests.lab.demo $(DEMO_OPTIONS)
+
+demo-tui: setup ## open the screens against a conversion server on this machine
+	$(venv)/bin/python -m tests.lab.demo_tui
 
 test: setup ## run all tests, real conversions among them
 	$(venv)/bin/pytest

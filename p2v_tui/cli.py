@@ -47,12 +47,8 @@ def _run(options: argparse.Namespace) -> int:
     if parsed.settings.dump_config_and_exit:
         unattended.print_dump(parsed.settings, image)
         return 0
-    if parsed.settings.server is None:
-        raise SettingsError(
-            "No conversion server is given, and the screens that would ask for it are not in this version.",
-            "Give p2v.server=HOST on the kernel command line or by --cmdline; see p2v-tui --help.",
-            setting="remote.server",
-        )
+    if parsed.settings.server is None or options.interactive:
+        return _show_screens(parsed.settings, image, iso=options.iso)
     return unattended.run(
         parsed.settings,
         unattended.Options(
@@ -63,6 +59,19 @@ def _run(options: argparse.Namespace) -> int:
             verbose=options.verbose,
         ),
     )
+
+
+def _show_screens(settings: Settings, image: Path | None, *, iso: bool) -> int:
+    if not sys.stdin.isatty():
+        raise SettingsError(
+            "No conversion server is given, and there is no terminal to ask for it on.",
+            "Give p2v.server=HOST on the kernel command line or by --cmdline, or start p2v-tui on a terminal.",
+            setting="remote.server",
+        )
+    # Only now: unattended mode must not carry the weight of the screens.
+    from p2v_tui import app  # noqa: PLC0415
+
+    return app.run(settings, image=image, iso=iso)
 
 
 def _hide_secrets(text: str, settings: Settings) -> None:
@@ -100,6 +109,9 @@ def _parser() -> argparse.ArgumentParser:
         help="take the p2v.* settings from this text and not from /proc/cmdline (docs/settings.md lists them)",
     )
     parser.add_argument("--iso", action="store_true", help="p2v-tui runs from its live image")
+    parser.add_argument(
+        "--interactive", action="store_true", help="show the screens, filled in, although p2v.server is given"
+    )
     parser.add_argument(
         "--test-disk", type=Path, metavar="/DISK.IMG", help="convert this disk image and none of the machine's disks"
     )

@@ -69,8 +69,8 @@ def test_the_disk_that_we_run_from_cannot_be_converted() -> None:
     refused(run_p2v(f"p2v.server=127.0.0.1 p2v.disks={running.name}"), SETTINGS, running.name, running.reason)
 
 
-def test_without_a_server_the_missing_screens_are_named() -> None:
-    refused(run_p2v("quiet p2v.o=null"), SETTINGS, "No conversion server is given", "p2v.server=HOST")
+def test_without_a_server_and_without_a_terminal_both_are_named() -> None:
+    refused(run_p2v("quiet p2v.o=null"), SETTINGS, "No conversion server is given", "no terminal", "p2v.server=HOST")
 
 
 def test_an_unknown_setting_is_named_with_the_nearest_one() -> None:

@@ -1,0 +1,40 @@
+"""`make demo-tui`: the screens against the demo conversion server, with the connection filled in.
+
+What is to be converted is the small Debian of the demo; the guest goes into the cache directory. Not here: any answer
+to what the screens ask.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.lab.commands import LabFailure
+from tests.lab.conversion_server import ConversionServer, identity
+from tests.lab.guest_disk import cache_directory, guest_disk
+
+
+def main() -> int:
+    """Open the screens; p2v-tui's exit code."""
+    try:
+        disk = guest_disk()
+    except LabFailure as failure:
+        print(failure, file=sys.stderr)
+        return 1
+    output = cache_directory() / "converted"
+    output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="p2v-demo-") as scratch:
+        key = identity(Path(scratch))
+        with ConversionServer(authorized=[key.public_key]) as server:
+            words = f"p2v.server={server.host} p2v.port={server.port} p2v.identity={key.url} p2v.os={output}"
+            program = Path(sys.executable).with_name("p2v-tui")
+            command = [program, "--interactive", f"--test-disk={disk}", f"--cmdline={words} p2v.name=p2v-demo-tui"]
+            code = subprocess.run(command, check=False).returncode
+    print(f"What was converted is in {output}.")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

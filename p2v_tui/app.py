@@ -17,6 +17,7 @@ from textual.binding import Binding, BindingType
 
 from p2v_tui import __version__
 from p2v_tui.config import Settings
+from p2v_tui.errors import Cancelled
 from p2v_tui.screens.connection import ConnectionScreen
 from p2v_tui.screens.dialogs import Dialog
 from p2v_tui.screens.look import STYLES, is_capable
@@ -58,6 +59,25 @@ class P2VTui(App[int], inherit_bindings=False):
 
     def action_open_conversion(self) -> None:
         """The second screen."""
+        # Imported when it is needed: the first screen is to be there half a second after the start.
+        from p2v_tui.screens.conversion import ConversionScreen  # noqa: PLC0415
+
+        self.push_screen(ConversionScreen(self.state))
+
+    def action_start_conversion(self) -> None:
+        """The third screen, which converts as `state.plan` says."""
+        from p2v_tui.screens.running import RunningScreen  # noqa: PLC0415
+
+        self.push_screen(RunningScreen(self.state))
+
+    def action_leave(self) -> None:
+        """Asks, and ends the program."""
+
+        def decide(answer: bool | None) -> None:
+            if answer:
+                self.exit(Cancelled.exit_code)
+
+        self.push_screen(Dialog("Leave p2v-tui?", "Nothing is being converted.", yes="Leave", no="Stay"), decide)
 
     def action_configure_network(self) -> None:
         """nmtui, or what is missing for it."""

@@ -61,5 +61,6 @@ class BaseScreen(Screen[None]):
                 return
         self.app.push_screen(Dialog("Keys", KEYS_HELP))
 
-    def action_back(self) -> None:
-        """Goes to the screen before; the first one has none."""
+    async def action_back(self) -> None:
+        """Goes to the screen before."""
+        await self.run_action("app.pop_screen")

@@ -145,9 +145,11 @@ class ConnectionScreen(BaseScreen):
     async def _about_pressed(self) -> None:
         await self.run_action("app.about")
 
-    def action_back(self) -> None:
+    async def action_back(self) -> None:
         if self._cancellation is not None:
             self._cancellation.cancel()
+        else:
+            await self.run_action("app.leave")
 
     def on_unmount(self) -> None:
         if self._cancellation is not None:

@@ -11,6 +11,7 @@ from textual.pilot import Pilot
 
 from p2v_tui import cmdline
 from p2v_tui.app import P2VTui
+from p2v_tui.errors import Cancelled
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action, FormField, Line, Toggle
 from tests.lab.conversion_server import ConversionServer, Identity, closed_port, identity, silent_port
@@ -226,3 +227,16 @@ async def test_nothing_is_left_of_a_test_that_was_stopped() -> None:
             await wait_until(pilot, lambda: "[ .. ] host key" in screen_text(app))
             await pilot.press("escape")
             await wait_until(pilot, lambda: set(Path("/tmp").glob("p2v-tui-*")) == before)
+
+
+async def test_leaving_is_asked_with_stay_preselected() -> None:
+    app = app_for("")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("escape")
+        await wait_until(pilot, lambda: "Leave p2v-tui?" in screen_text(app))
+        await pilot.press("enter")
+        await wait_until(pilot, lambda: "Conversion server (1 of 3)" in screen_text(app))
+        await pilot.press("escape")
+        await wait_until(pilot, lambda: "Leave p2v-tui?" in screen_text(app))
+        await pilot.press("right", "enter")
+    assert app.return_value == Cancelled.exit_code

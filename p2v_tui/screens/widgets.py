@@ -204,7 +204,11 @@ class Choice(Widget, can_focus=True):
 class Action(Widget, can_focus=True):
     """`>[ Label ]`, pressed by Enter or Space. `( Label )` when it cannot be pressed now."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("space,enter", "press", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space,enter", "press", show=False),
+        Binding("right", "app.focus_next", show=False),
+        Binding("left", "app.focus_previous", show=False),
+    ]
 
     label: reactive[str] = reactive("", layout=True)
 

@@ -11,6 +11,7 @@ except where the declaration says that a setting is new.
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -226,6 +227,19 @@ def _number(low: int, high: int, metavar: str = "N") -> Kind[int]:
     return Kind(metavar, f"a whole number from {low} to {high}", _whole_number(low, high), str)
 
 
+def _server(text: str) -> str:
+    """A host name, or an IP address; an IPv6 address may stand in brackets."""
+    host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if ":" in host:
+        try:
+            ipaddress.IPv6Address(_printable(host))
+        except ValueError as error:
+            raise ValueError("it is neither a name nor an IPv6 address (the port belongs in p2v.port)") from error
+    else:
+        _matching(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", "no host is called so")(host)
+    return text
+
+
 def _secret(text: str) -> Secret | None:
     return Secret(_printable(text)) if text else None
 
@@ -253,7 +267,7 @@ MEMORY: Final = Kind(
 SERVER: Final = Kind(
     "SERVER",
     "a host name or an IP address",
-    _matching(r"\[?[A-Za-z0-9_][A-Za-z0-9_.:%-]*\]?|\[?::[A-Za-z0-9:.%]*\]?", "no host is called so"),
+    _server,
     str,
 )
 USER_NAME: Final = Kind(
@@ -330,7 +344,7 @@ class Setting:
         try:
             return self.kind.parse(text)
         except ValueError as error:
-            shown = HIDDEN if self.kind.secret else text
+            shown = HIDDEN if self.kind.secret else without_password(text)
             raise SettingsError(
                 f"p2v.{self.short_name}={shown!r} cannot be used: {error}.",
                 f"Valid is {self.kind.valid}.",

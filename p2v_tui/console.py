@@ -127,7 +127,7 @@ def _progress_line(disk: DiskProgress) -> str:
 def size_text(count: float) -> str:
     """A number of bytes for people, in binary units."""
     for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if count < 1024:
+        if round(count, 1) < 1024:
             return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} TiB"

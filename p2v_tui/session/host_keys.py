@@ -24,7 +24,7 @@ def write_pinned(host: str, port: int, pinned: Sequence[str], known_hosts: Path)
     Raises ConnectionFailed when it has none of these. Whoever answers here gains nothing by lying: ssh later demands
     the proof that the server holds the key.
     """
-    command = ["ssh-keyscan", "-T", str(CONNECT_TIMEOUT), "-p", str(port), host.strip("[]")]
+    command = ["ssh-keyscan", "-T", str(CONNECT_TIMEOUT), "-p", str(port), host]
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=4 * CONNECT_TIMEOUT, check=False
     )

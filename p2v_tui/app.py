@@ -5,8 +5,10 @@ It opens the screens in their order; what outlives a screen is in `screens/state
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,6 +58,9 @@ class P2VTui(App[int], inherit_bindings=False):
     def on_mount(self) -> None:
         self.set_class(self._rich, "-rich")
         self.push_screen(ConnectionScreen(self.state))
+        # A hang-up or a shutdown must not leave the identity's copy and half a connection behind.
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, self.exit, Cancelled.exit_code)
 
     def action_open_conversion(self) -> None:
         """The second screen."""

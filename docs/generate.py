@@ -1,17 +1,22 @@
-"""Writes the parts of the documentation that are made from the code: docs/settings.md and docs/exit-codes.md.
+"""Writes the parts of the documentation that are made from the code.
 
-`python docs/generate.py` writes them; with `--check` it changes nothing and fails when one is stale.
+docs/settings.md and docs/exit-codes.md are made whole. In README.md and docs/screens.md the pictures of the screens
+are: each stands behind a line `<!-- picture: TEST/NAME -->` and is the snapshot of that name, which a test compares
+with the screen. `python docs/generate.py` writes them; with `--check` it changes nothing and fails when one is stale.
+New pictures: `pytest tests/screens --snapshot-update`, then this.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
 from p2v_tui import cli
 from p2v_tui.config import SETTINGS, Setting
 
-DOCS = Path(__file__).parent
+DOCS = Path(__file__).resolve().parent
+SNAPSHOTS = DOCS.parent / "tests" / "snapshots"
 
 SETTINGS_HEAD = """# Settings
 
@@ -54,22 +59,35 @@ def exit_codes_page() -> str:
     return f"# Exit codes\n\nMade from `p2v_tui/cli.py` by `python docs/generate.py`.\n\n```\n{cli.EXIT_CODES}```\n"
 
 
-PAGES = {"settings.md": settings_page, "exit-codes.md": exit_codes_page}
+def with_pictures(page: Path) -> str:
+    """The page with its pictures as the screens are now. Raises FileNotFoundError for one that no test makes."""
+
+    def picture(match: re.Match[str]) -> str:
+        screen = (SNAPSHOTS / f"{match[1]}.txt").read_text().rstrip("\n")
+        return f"<!-- picture: {match[1]} -->\n```\n{screen}\n```\n"
+
+    return re.sub(r"<!-- picture: (\S+) -->\n(?:```\n.*?\n```\n)?", picture, page.read_text(), flags=re.DOTALL)
+
+
+def pages() -> dict[Path, str]:
+    """Every page with something made in it, and what it should hold."""
+    illustrated = (DOCS.parent / "README.md", DOCS / "screens.md")
+    return {
+        DOCS / "settings.md": settings_page(),
+        DOCS / "exit-codes.md": exit_codes_page(),
+        **{page: with_pictures(page) for page in illustrated},
+    }
 
 
 def main() -> int:
-    stale = [name for name, page in PAGES.items() if not _is_current(DOCS / name, page())]
+    stale = {path: text for path, text in pages().items() if not path.exists() or path.read_text() != text}
     if "--check" in sys.argv[1:]:
-        for name in stale:
-            print(f"docs/{name} is stale: run python docs/generate.py")
+        for path in stale:
+            print(f"{path.relative_to(DOCS.parent)} is stale: run python docs/generate.py")
         return 1 if stale else 0
-    for name in stale:
-        (DOCS / name).write_text(PAGES[name]())
+    for path, text in stale.items():
+        path.write_text(text)
     return 0
-
-
-def _is_current(path: Path, text: str) -> bool:
-    return path.exists() and path.read_text() == text
 
 
 if __name__ == "__main__":

@@ -99,6 +99,12 @@ class FormField(Horizontal):
     def set_enabled(self, enabled: bool) -> None:
         self.input.disabled = not enabled
 
+    def set_label(self, label: str) -> None:
+        """Another label, before or after the field is shown."""
+        self._label = label
+        for line in self.query(".label").results(Line):
+            line.show(f"{label}:".rjust(self._label_width))
+
 
 class FieldInput(Input):
     """An input without a border, a blinking cursor or a selection of its own colour."""

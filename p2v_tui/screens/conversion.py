@@ -1,0 +1,476 @@
+"""The second screen: what of the machine to convert, what guest to make of it and where it goes.
+
+The parts of the form are in modules of their own (`target_fields.py`, `output_fields.py`, `device_lists.py`); this
+one lays them out, looks at the machine, and makes the plan. Whatever can take longer than a blink (probing, opening
+the disks, blinking a port) is done in a thread.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, ClassVar, Final, Protocol
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Horizontal, Vertical
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import Input
+
+from p2v_tui import __version__
+from p2v_tui.cmdline import format_settings
+from p2v_tui.config import SETTINGS, Settings
+from p2v_tui.errors import P2VError, SettingsError
+from p2v_tui.hwprobe import Machine
+from p2v_tui.hwprobe.changes import DeviceWatch
+from p2v_tui.screens.base import BaseScreen
+from p2v_tui.screens.device_lists import DeviceList, DiskList, InterfaceList, InterfaceRow, MediaList
+from p2v_tui.screens.device_words import changes_in_words, shown
+from p2v_tui.screens.dialogs import Dialog, error_dialog
+from p2v_tui.screens.form import Form, Reading, WrongField
+from p2v_tui.screens.output_fields import OutputFields
+from p2v_tui.screens.port_blinking import BLINK_SECONDS, blink_port
+from p2v_tui.screens.state import State
+from p2v_tui.screens.target_fields import TargetFields
+from p2v_tui.screens.widgets import Action, Heading, Help, Line, Toggle
+from p2v_tui.session import Plan, make_plan
+from p2v_tui.session.plan import fill_in
+
+# From this many columns on, the form has two, as virt-p2v's dialog.
+WIDE: Final = 120
+
+# The field that an error about a setting puts the focus on; those of the lists are found in them.
+FIELDS: Final = {
+    "guestname": "#guestname-input",
+    "vcpu.cores": "#vcpus-input",
+    "memory": "#memory-input",
+    "target.firmware": "#firmware",
+    "output.type": "#mode",
+    "output.connection": "#connection-input",
+    "output.storage": "#storage-input",
+    "output.format": "#format-input",
+    "output.allocation": "#allocation",
+    "output.misc": "#misc-input",
+    "output.password": "#password-input",
+}
+_LISTS: Final = {
+    "disks": "#disks",
+    "removable": "#removable",
+    "interfaces": "#interfaces",
+    "network_map": "#interfaces",
+}
+_LOOKING: Final = "Looking at the machine..."
+
+
+class Watch(Protocol):
+    """Something that tells of devices until it is stopped."""
+
+    def stop(self) -> None: ...
+
+
+class ConversionScreen(BaseScreen):
+    """watch: starts to tell of devices that come and go."""
+
+    heading = "Conversion (2 of 3)"
+    keys = "F1/^W help  F2/^X shell  F5/^R refresh  ^N blink port  PgUp/PgDn  Esc: back"
+
+    CSS = """
+    ConversionScreen #form { height: 1fr; }
+    ConversionScreen #columns { height: auto; layout: vertical; }
+    ConversionScreen.-wide #columns { layout: horizontal; }
+    ConversionScreen #left, ConversionScreen #right { height: auto; width: 1fr; }
+    ConversionScreen.-wide #left { margin: 0 2 0 0; }
+    ConversionScreen .part { height: auto; margin: 0 0 1 0; }
+    ConversionScreen .rows, ConversionScreen .device { height: auto; }
+    ConversionScreen .note { padding: 0 0 0 6; }
+    ConversionScreen #more { height: 1; }
+    ConversionScreen #status { max-height: 5; }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f5,ctrl+r", "refresh_machine", show=False, priority=True),
+        Binding("ctrl+n", "blink", show=False, priority=True),
+        Binding("pagedown", "turn_page(1)", show=False),
+        Binding("pageup", "turn_page(-1)", show=False),
+    ]
+
+    class DevicesChanged(Message):
+        """Disks or cables came or went."""
+
+    class Looked(Message):
+        """The machine was looked at: it, or why that failed."""
+
+        def __init__(self, machine: Machine | None, failure: str) -> None:
+            super().__init__()
+            self.machine = machine
+            self.failure = failure
+
+    class Planned(Message):
+        """The plan was made: it, or what speaks against it."""
+
+        def __init__(self, settings: Settings, plan: Plan | None, error: SettingsError | None) -> None:
+            super().__init__()
+            self.settings = settings
+            self.plan = plan
+            self.error = error
+
+    class Blinked(Message):
+        def __init__(self, interface: str, error: P2VError | None) -> None:
+            super().__init__()
+            self.interface = interface
+            self.error = error
+
+    def __init__(self, state: State, *, watch: Callable[[Callable[[], None]], Watch] = DeviceWatch) -> None:
+        super().__init__(state)
+        self._start_watch = watch
+        self._watch: Watch | None = None
+        self._machine: Machine | None = None
+        self._looking = False
+        self._look_again = False
+        self._asked = False
+        self._planning = False
+        self._blinking = ""
+
+    def compose(self) -> ComposeResult:
+        virt_v2v = self.state.virt_v2v
+        yield self.title_line()
+        with Form(id="form"), Container(id="columns"):
+            with Vertical(id="left"):
+                yield TargetFields()
+                yield OutputFields(virt_v2v)
+                with Vertical(id="versions", classes="part"):
+                    yield Heading("Versions")
+                    yield Line(f"      p2v-tui {__version__} on this machine")
+                    server = shown(self.state.settings.server) or "the conversion server"
+                    version = shown(virt_v2v.version) if virt_v2v else "(not asked yet)"
+                    yield Line(f"      virt-v2v {version} on {server}")
+            with Vertical(id="right"):
+                yield DiskList()
+                yield MediaList("removable")
+                yield InterfaceList("interfaces")
+        yield Line("", id="more")
+        yield Line("", id="status")
+        with Horizontal(classes="buttons"):
+            yield Action(
+                "Back", id="back", help=Help("Back", "To the conversion server. What is chosen here is kept.")
+            )
+            yield Action(
+                "Start conversion",
+                id="start",
+                help=Help("Start conversion", "Checks what is chosen, then copies the disks. They are only read."),
+            )
+            yield Action(
+                "Show as kernel arguments",
+                id="arguments",
+                help=Help(
+                    "Show as kernel arguments",
+                    "The p2v.* words that repeat these choices unattended, for the kernel command line.",
+                ),
+            )
+            yield Action(
+                "Refresh",
+                id="refresh",
+                help=Help("Refresh", "Looks at the machine again. New disks and cables also show up by themselves."),
+            )
+        yield self.keys_line()
+
+    def on_mount(self) -> None:
+        form = self.query_one(Form)
+        form.display = False
+        for name in ("scroll_y", "virtual_size", "size"):
+            self.watch(form, name, self._show_more_later, init=False)
+        self._look()
+        self._watch = self._start_watch(lambda: self._post(self.DevicesChanged()))
+
+    def on_unmount(self) -> None:
+        if self._watch is not None:
+            self._watch.stop()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.set_class(event.size.width >= WIDE, "-wide")
+        self.call_after_refresh(self._reveal_focused)
+
+    # Looking at the machine.
+
+    def action_refresh_machine(self) -> None:
+        self._asked = True
+        self._look()
+
+    @on(Action.Pressed, "#refresh")
+    def _refresh_pressed(self) -> None:
+        self.action_refresh_machine()
+
+    @on(DevicesChanged)
+    def _devices_changed(self) -> None:
+        self._look()
+
+    def _look(self) -> None:
+        """One look at a time; what changes during one makes another one follow."""
+        if self._looking:
+            self._look_again = True
+            return
+        self._looking, self._look_again = True, False
+        if self._asked or self._machine is None:
+            self._status(_LOOKING)
+        self.run_worker(self._probe, thread=True)
+
+    def _probe(self) -> None:
+        """Runs in a thread of its own."""
+        try:
+            self._post(self.Looked(self.state.look_again(), ""))
+        # Whatever a strange machine does to the probing, the screen stays, and so does what was typed.
+        except Exception as error:
+            self._post(self.Looked(None, shown(f"{type(error).__name__}: {error}")))
+
+    @on(Looked)
+    async def _looked(self, message: Looked) -> None:
+        self._looking = False
+        if message.machine is None:
+            self._status(f"The machine cannot be looked at: {message.failure}. Try again with F5 or Ctrl-R.")
+            if self.focused is None:
+                self.query_one("#refresh").focus()
+        else:
+            await self._show_machine(message.machine)
+        if self._look_again:
+            self._look()
+
+    async def _show_machine(self, machine: Machine) -> None:
+        before, self._machine = self._machine, machine
+        first = fill_in(self.state.settings, machine, self.state.image) if before is None else None
+        asked, self._asked = self._asked, False
+        if first is None and before == machine:
+            if asked:
+                self._status("Looked again: nothing has changed.")
+            return
+        with self.app.batch_update():
+            await self.query_one(DiskList).show(machine, self.state.image, first)
+            await self.query_one(MediaList).show(machine, first)
+            await self.query_one(InterfaceList).show(machine, first)
+            if first is not None:
+                self.query_one(TargetFields).fill(first, machine)
+                self.query_one(OutputFields).fill(first)
+                self.query_one(Form).display = True
+                self._status("Choose what to convert, then press Start conversion.")
+            else:
+                self.query_one(TargetFields).look_at(machine)
+        if first is not None and self.focused in (None, self.query_one("#refresh")):
+            self.call_after_refresh(self.query_one("#guestname-input").focus)
+        if before is not None:
+            changes = changes_in_words(before, machine)
+            self._status(changes or "Looked again: nothing has changed.")
+        self._show_more_later()
+
+    # Moving about.
+
+    def set_focus(self, widget: Widget | None, scroll_visible: bool = True, from_app_focus: bool = False) -> None:
+        """Scrolls by its own rule: Textual's centres the field, which repaints the form at every step."""
+        del scroll_visible
+        super().set_focus(widget, scroll_visible=False, from_app_focus=from_app_focus)
+        self._reveal_focused()
+
+    def _reveal_focused(self) -> None:
+        form = self.query_one(Form)
+        if self.focused is not None and form in self.focused.ancestors:
+            form.reveal(self.focused)
+
+    def action_turn_page(self, direction: int) -> None:
+        widget = self.query_one(Form).turn_page(direction)
+        if widget is not None:
+            super().set_focus(widget, scroll_visible=False)
+
+    def _show_more_later(self) -> None:
+        self.call_after_refresh(self._show_more)
+
+    def _show_more(self) -> None:
+        form = self.query_one(Form)
+        self.query_one("#more", Line).show(form.more if form.display else "")
+
+    # What the fields say.
+
+    @on(Input.Changed, "#guestname-input")
+    def _guest_name_changed(self, message: Input.Changed) -> None:
+        self.query_one(OutputFields).show_guest_name(shown(message.value) or "NAME")
+
+    @on(Toggle.Changed, "#disks Toggle")
+    def _disk_checked(self) -> None:
+        self._status(self.query_one(DiskList).warning)
+
+    def _readings(self) -> list[Reading]:
+        return [
+            *self.query_one(TargetFields).readings(),
+            *self.query_one(OutputFields).readings(),
+            *(reading for part in self.query(DeviceList).results(DeviceList) for reading in part.readings()),
+        ]
+
+    def settings(self) -> Settings:
+        """All that the form says. Raises WrongField for the first field that cannot be used."""
+        values = {attribute: read() for attribute, read in self._readings()}
+        if not values["disks"]:
+            disks = self.query_one(DiskList)
+            raise WrongField(
+                SettingsError("No fixed disk is chosen.", "Check at least one.", setting="disks"),
+                next((row.toggle for row in disks.rows), self.query_one("#refresh")),
+            )
+        return dataclasses.replace(self.state.settings, **values)
+
+    def _settings_so_far(self) -> Settings:
+        """All that the form says and that can be used; the rest is as it was."""
+        values: dict[str, Any] = {}
+        for attribute, read in self._readings():
+            try:
+                values[attribute] = read()
+            except WrongField:
+                continue
+        return dataclasses.replace(self.state.settings, **values)
+
+    def _said(self, settings: Settings) -> Settings:
+        """The settings but for what this machine's defaults say anyhow."""
+        assert self._machine is not None
+        optional = {setting.attribute: None for setting in SETTINGS if setting.default is None}
+        # A name that is made up is another one each time, so that it is never taken for the default.
+        unsaid: dict[str, Any] = {**optional, "output_type": settings.output_type}
+        defaults = fill_in(dataclasses.replace(Settings(), **unsaid), self._machine, self.state.image)
+        same: dict[str, Any] = {name: None for name in optional if getattr(settings, name) == getattr(defaults, name)}
+        return dataclasses.replace(settings, **same)
+
+    # Starting, and leaving.
+
+    @on(Action.Pressed, "#start")
+    def _start_pressed(self) -> None:
+        machine = self._machine
+        if machine is None or self._planning:
+            return
+        try:
+            settings = self.settings()
+        except WrongField as wrong:
+            self._show_error(wrong.error, wrong.field)
+            return
+        self._planning = True
+        self._status("Checking what is chosen...")
+        self.run_worker(lambda: self._plan(settings, machine), thread=True)
+
+    def _plan(self, settings: Settings, machine: Machine) -> None:
+        """Runs in a thread of its own: opening a disk that fails takes its time."""
+        try:
+            plan = make_plan(settings, machine, self.state.image)
+            if self.state.virt_v2v is not None:
+                plan.output.mode_on(self.state.virt_v2v)
+        except SettingsError as error:
+            self._post(self.Planned(settings, None, error))
+        else:
+            self._post(self.Planned(settings, plan, None))
+
+    @on(Planned)
+    async def _planned(self, message: Planned) -> None:
+        self._planning = False
+        if message.error is not None:
+            self._show_error(message.error, self._field_of(message.error))
+            return
+        self._status("")
+        self.state.settings = self._said(message.settings)
+        self.state.plan = message.plan
+        await self.run_action("app.start_conversion")
+
+    def _field_of(self, error: SettingsError) -> Widget:
+        """The field that an error of the plan is about."""
+        setting = error.setting or ""
+        if setting in FIELDS:
+            return self.query_one(FIELDS[setting])
+        if setting == "disks" and (missing := self.query_one(DiskList).first_missing()):
+            return missing
+        if setting in _LISTS:
+            rows = self.query_one(_LISTS[setting], DeviceList).rows
+            words = error.message.replace(",", " ").rstrip(".").split()
+            named = [row.toggle for row in rows if row.row.name in words or f"{row.row.name}:" in words]
+            if rows:
+                return (named or [rows[0].toggle])[0]
+        return self.query_one("#start")
+
+    def _show_error(self, error: SettingsError, field: Widget) -> None:
+        """The error in words, and the focus on the field that it is about."""
+        self._status(f"{error.message} {error.advice}".strip())
+        field.focus()
+
+    @on(Action.Pressed, "#back")
+    async def _back_pressed(self) -> None:
+        await self.action_back()
+
+    async def action_back(self) -> None:
+        if self._machine is not None:
+            self.state.settings = self._said(self._settings_so_far())
+        await super().action_back()
+
+    @on(Action.Pressed, "#arguments")
+    def _arguments_pressed(self) -> None:
+        if self._machine is None:
+            return
+        try:
+            settings = self._said(self.settings())
+        except WrongField as wrong:
+            self._show_error(wrong.error, wrong.field)
+            return
+        try:
+            self.app.push_screen(Dialog("As kernel arguments", self._arguments(settings)))
+        except SettingsError as error:
+            self.app.push_screen(error_dialog(error))
+
+    def _arguments(self, settings: Settings) -> str:
+        """Raises SettingsError for what a kernel command line cannot carry."""
+        # What the mode does not take, and a number of vCPUs that the topology overrides, would only draw a warning.
+        ignored = [*self.query_one(OutputFields).not_taken(), *(["vcpus"] if settings.phys_topo else [])]
+        defaults: dict[str, Any] = {name: getattr(Settings(), name) for name in ignored}
+        said = dataclasses.replace(settings, **defaults)
+        secrets = [f"p2v.{it.short_name}=..." for it in SETTINGS if it.kind.secret and getattr(said, it.attribute)]
+        without = f"Without secrets; add yourself: {' '.join(secrets)}\n\n" if secrets else ""
+        words = shown(format_settings(said)) or "(nothing: all is at its default)"
+        return (
+            "On the kernel command line these words repeat the choices unattended. What they do not say is as the "
+            f"machine has it: all disks, all interfaces, its name.\n\n{words}\n\n{without}"
+        ).rstrip()
+
+    # Finding a port.
+
+    def action_blink(self) -> None:
+        interface = self.query_one(InterfaceList).interface_of(self.focused)
+        if interface is None:
+            self._status("Move to a network interface; Ctrl-N then makes its port blink.")
+        else:
+            self._blink(interface)
+
+    @on(InterfaceRow.BlinkAsked)
+    def _blink_asked(self, message: InterfaceRow.BlinkAsked) -> None:
+        self._blink(message.interface)
+
+    def _blink(self, interface: str) -> None:
+        if self._blinking:
+            self._status(f"{self._blinking} is blinking still.")
+            return
+        self._blinking = shown(interface)
+        self._status(f"The port of {self._blinking} blinks for {BLINK_SECONDS} seconds.")
+        self.run_worker(lambda: self._make_it_blink(interface), thread=True)
+
+    def _make_it_blink(self, interface: str) -> None:
+        """Runs in a thread of its own."""
+        try:
+            blink_port(interface)
+        except P2VError as error:
+            self._post(self.Blinked(interface, error))
+        else:
+            self._post(self.Blinked(interface, None))
+
+    @on(Blinked)
+    def _blinked(self, message: Blinked) -> None:
+        self._blinking = ""
+        if message.error is not None:
+            self._status(str(message.error).replace("\n", " "))
+        else:
+            self._status(f"The port of {shown(message.interface)} has blinked.")
+
+    def _post(self, message: Message) -> None:
+        """From any thread; after the screen is gone there is nobody to tell."""
+        self.post_message(message)
+
+    def _status(self, text: str) -> None:
+        self.query_one("#status", Line).show(shown(text))

@@ -1,0 +1,313 @@
+"""What of the machine becomes a part of the guest: its fixed disks, removable drives and network interfaces.
+
+Each list is shown again whenever the machine was looked at: what was checked stays checked, what is new comes
+checked, what has gone goes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+from textual.widget import Widget
+
+from p2v_tui.config import BY_KEY, NetworkMap, Settings
+from p2v_tui.errors import SettingsError
+from p2v_tui.hwprobe import Disk, Machine, MediumKind
+from p2v_tui.screens.device_words import (
+    disk_details,
+    disk_line,
+    identity,
+    interface_details,
+    interface_line,
+    left_out_lines,
+    medium_line,
+    shown,
+)
+from p2v_tui.screens.form import Note, Reading, WrongField, setting_help
+from p2v_tui.screens.widgets import Action, FormField, Heading, Help, Toggle
+
+_NETWORK = BY_KEY["p2v.network_map"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A device as a list shows it. key: what tells it from another one of the same name. details: the second line."""
+
+    key: tuple[str, ...]
+    name: str
+    label: str
+    details: str = ""
+
+
+class DeviceRow(Vertical):
+    """A device that can be checked."""
+
+    def __init__(self, row: Row, *, checked: bool, help: Help) -> None:
+        super().__init__(classes="device")
+        self.row = row
+        self.toggle = Toggle(row.label, help=help, value=checked, name=row.name)
+        self._details = Note(row.details)
+
+    def compose(self) -> ComposeResult:
+        yield self.toggle
+        yield self._details
+
+    @property
+    def checked(self) -> bool:
+        return self.toggle.value
+
+    def show(self, row: Row) -> None:
+        self.row = row
+        self.toggle.label = row.label
+        self._details.show(row.details)
+
+
+class InterfaceRow(DeviceRow):
+    """A network interface, with the network of the target that it is connected to."""
+
+    _numbers = count(1)
+
+    class BlinkAsked(Message):
+        def __init__(self, interface: str) -> None:
+            super().__init__()
+            self.interface = interface
+
+    def __init__(self, row: Row, *, checked: bool, help: Help, network: str) -> None:
+        super().__init__(row, checked=checked, help=help)
+        # Interfaces' names may hold what an id cannot.
+        number = next(self._numbers)
+        self.network = FormField(
+            "to network", id=f"network-{number}", help=setting_help("network_map"), value=network, label_width=16
+        )
+        self.blink = Action(
+            "Blink port",
+            id=f"blink-{number}",
+            help=Help(
+                "Blink port", "Makes the port's light blink for five seconds, to find its cable. Also: Ctrl-N."
+            ),
+        )
+
+    def compose(self) -> ComposeResult:
+        yield from super().compose()
+        with Horizontal(classes="buttons"):
+            yield self.network
+            yield self.blink
+
+    @on(Action.Pressed)
+    def _blink(self, message: Action.Pressed) -> None:
+        message.stop()
+        self.post_message(self.BlinkAsked(self.row.name))
+
+
+class DeviceList(Vertical):
+    """A heading and the rows below it. nothing: what is said where there is no row."""
+
+    heading = ""
+    nothing = ""
+    attribute = ""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(id=id, classes="part")
+        self._rows = Vertical(classes="rows")
+        self._nothing = Note(self.nothing)
+        # The names of the command line that are not on this machine, until they are.
+        self._missing: tuple[str, ...] = ()
+        self._filled = False
+
+    def compose(self) -> ComposeResult:
+        yield Heading(self.heading)
+        yield self._nothing
+        yield self._rows
+
+    @property
+    def rows(self) -> list[DeviceRow]:
+        return list(self._rows.query_children(DeviceRow))
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The names of what is checked, in their order."""
+        return tuple(row.row.name for row in self.rows if row.checked)
+
+    def readings(self) -> list[Reading]:
+        return [Reading(self.attribute, lambda: self.chosen)]
+
+    def find(self, name: str) -> Toggle | None:
+        return next((row.toggle for row in self.rows if row.row.name == name), None)
+
+    def new_row(self, row: Row, *, checked: bool) -> DeviceRow:
+        return DeviceRow(row, checked=checked, help=setting_help(self.attribute))
+
+    async def show_rows(self, rows: Iterable[Row], wanted: Sequence[str] | None) -> None:
+        """wanted: the names that are checked at first; None where the list was shown before.
+
+        Widgets of devices that stay are kept, and the focus with them.
+        """
+        if wanted is not None:
+            self._missing = tuple(name for name in wanted if name not in {row.name for row in rows})
+        present = {row.name for row in rows}
+        self._missing = tuple(name for name in self._missing if name not in present)
+        rows = [*rows, *(Row(("named", name), name, _unknown(name)) for name in self._missing)]
+        existing = {row.row.key: row for row in self.rows}
+        for key in existing.keys() - {row.key for row in rows}:
+            await existing[key].remove()
+        for position, row in enumerate(rows):
+            if widget := existing.get(row.key):
+                widget.show(row)
+                if self.rows.index(widget) != position:
+                    self._rows.move_child(widget, before=position)
+            else:
+                checked = wanted is None or row.name in wanted
+                widget = self.new_row(row, checked=checked)
+                await self._rows.mount(widget, before=position if position < len(self.rows) else None)
+        self._nothing.display = not rows
+
+
+class DiskList(DeviceList):
+    """The fixed disks, and those that are left out with the reason."""
+
+    heading = "Fixed disks (the first one checked boots the guest)"
+    nothing = "None was found. If one is missing, its driver is: look at dmesg and lspci in the shell (F2)."
+    attribute = "disks"
+
+    def __init__(self) -> None:
+        super().__init__("disks")
+        self._warning = Note(id="disks-warning")
+        self._left_out = Note(id="left-out")
+        self._machine: Machine | None = None
+        self._named: tuple[str, ...] | None = None
+
+    def compose(self) -> ComposeResult:
+        yield from super().compose()
+        yield self._warning
+        yield self._left_out
+
+    async def show(self, machine: Machine, image: Path | None, first: Settings | None) -> None:
+        """image: is offered in place of the disks. first: the settings, when the list is shown for the first time."""
+        disks = () if image else machine.disks
+        wanted = None
+        if first is not None:
+            wanted = tuple(_name_of(name, disks) for name in first.disks or ())
+            self._named = wanted
+        # The first disk boots the guest: the order in which they were named holds.
+        places = {name: place for place, name in enumerate(self._named or ())}
+        ordered = sorted(disks, key=lambda disk: places.get(disk.name, len(places)))
+        self._machine = machine
+        await self.show_rows(
+            [Row(identity(disk), disk.name, disk_line(disk), disk_details(disk, machine)) for disk in ordered], wanted
+        )
+        left_out = left_out_lines(() if image else machine.excluded)
+        self._left_out.show("\n".join(["Left out:", *(f"  {line}" for line in left_out)]) if left_out else "")
+        self._warn()
+
+    @on(Toggle.Changed)
+    def _warn(self) -> None:
+        self._warning.show(self.warning)
+
+    @property
+    def warning(self) -> str:
+        """What is halved by the choice of disks, with the disks that are missing."""
+        groups = self._machine.incomplete_groups(self.chosen) if self._machine else ()
+        return "\n".join(
+            f"Warning: {group.kind} {shown(group.name)} also needs {', '.join(sorted(missing))}. "
+            "Check all of its disks or none."
+            for group, missing in groups
+        )
+
+    def first_missing(self) -> Toggle | None:
+        """The first disk without which a volume group or an array would be halved."""
+        groups = self._machine.incomplete_groups(self.chosen) if self._machine else ()
+        missing = {name for _, names in groups for name in names}
+        return next((row.toggle for row in self.rows if row.row.name in missing), None)
+
+
+class MediaList(DeviceList):
+    heading = "Removable media (an empty drive in the guest)"
+    nothing = "None."
+    attribute = "removable"
+
+    async def show(self, machine: Machine, first: Settings | None) -> None:
+        media = [medium for medium in machine.removable if medium.kind is not MediumKind.OTHER]
+        rows = [Row(identity(medium), medium.name, medium_line(medium)) for medium in media]
+        names = None if first is None else tuple(name.removeprefix("/dev/") for name in first.removable or ())
+        await self.show_rows(rows, names)
+
+
+class InterfaceList(DeviceList):
+    heading = "Network interfaces"
+    nothing = "None with hardware behind it."
+    attribute = "interfaces"
+
+    def __init__(self, id: str) -> None:
+        super().__init__(id)
+        self._network_map = NetworkMap()
+
+    async def show(self, machine: Machine, first: Settings | None) -> None:
+        if first is not None:
+            self._network_map = first.network_map or NetworkMap()
+        rows = [
+            Row(identity(interface), interface.name, interface_line(interface), interface_details(interface))
+            for interface in machine.interfaces
+        ]
+        await self.show_rows(rows, None if first is None else first.interfaces or ())
+
+    def new_row(self, row: Row, *, checked: bool) -> DeviceRow:
+        return InterfaceRow(
+            row,
+            checked=checked,
+            help=setting_help("interfaces", "Ctrl-N makes the port's light blink."),
+            network=self._network_map.target(row.name),
+        )
+
+    def readings(self) -> list[Reading]:
+        return [*super().readings(), Reading("network_map", self._read_networks)]
+
+    def interface_of(self, widget: Widget | None) -> str | None:
+        """The name of the interface that the widget belongs to; the only one where there is but one."""
+        for ancestor in widget.ancestors_with_self if widget else ():
+            if isinstance(ancestor, InterfaceRow):
+                return ancestor.row.name
+        return self.rows[0].row.name if len(self.rows) == 1 else None
+
+    def _read_networks(self) -> NetworkMap:
+        """Of what is checked. One network for all of them is said once, so that it serves other machines too."""
+        rows = [row for row in self.rows if isinstance(row, InterfaceRow) and row.checked]
+        pairs = tuple((row.row.name, _network(row)) for row in rows)
+        targets = {target for _, target in pairs}
+        if len(targets) == 1:
+            return NetworkMap((), targets.pop())
+        default = self._network_map.default
+        return NetworkMap(tuple(pair for pair in pairs if pair[1] != default), default)
+
+
+def _network(row: InterfaceRow) -> str:
+    """The target network of an interface. Raises WrongField for what p2v.network could not say."""
+    target = row.network.value.strip()
+    try:
+        value = _NETWORK.parse(f"{row.row.name}:{target}")
+        if value.pairs != ((row.row.name, target),):
+            raise SettingsError(
+                f"{target!r} is no name of a network.", "It cannot have a comma.", setting=_NETWORK.name
+            )
+    except SettingsError as error:
+        raise WrongField(error, row.network.input) from error
+    return target
+
+
+def _name_of(name: str, disks: Sequence[Disk]) -> str:
+    """The name of the disk that `p2v.disks` names, maybe by a path; the same where it names none of them."""
+    plain_name = name.removeprefix("/dev/").removeprefix("mapper/").replace("!", "/")
+    device = os.path.realpath(name) if name.startswith("/") else None
+    return next((disk.name for disk in disks if disk.name == plain_name or str(disk.device) == device), name)
+
+
+def _unknown(name: str) -> str:
+    image = name.startswith("/") and not name.startswith("/dev/")
+    return f"{shown(name)}  {'disk image' if image else 'not found on this machine'}"

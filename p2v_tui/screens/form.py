@@ -1,0 +1,110 @@
+"""A form that is longer than the screen, and how its fields are read as settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from textual.containers import VerticalScroll
+from textual.widget import Widget
+
+from p2v_tui.config import BY_KEY, Setting
+from p2v_tui.errors import SettingsError
+from p2v_tui.screens.widgets import FormField, Help, Line
+
+LABEL_WIDTH: Final = 25
+# Lines of the form above the field that has just come into view: its heading, or what it belongs to.
+_CONTEXT: Final = 2
+
+
+class WrongField(Exception):
+    """What a field says cannot be used. field: what gets the focus."""
+
+    def __init__(self, error: SettingsError, field: Widget) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.field = field
+
+
+class Reading(NamedTuple):
+    """How one setting is read from the form. read: raises WrongField."""
+
+    attribute: str
+    read: Callable[[], Any]
+
+
+class Note(Line):
+    """A line that belongs to the field above it; it takes no room while it says nothing."""
+
+    def __init__(self, text: str = "", *, id: str | None = None) -> None:
+        super().__init__(text, id=id, classes="note")
+        self.display = bool(text)
+
+    def show(self, text: str) -> None:
+        self.display = bool(text)
+        super().show(text)
+
+
+class Form(VerticalScroll, inherit_bindings=False, can_focus=False):
+    """A column of fields that is scrolled to the one with the focus.
+
+    inherit_bindings: the arrow keys move between the fields; Textual's would scroll line by line.
+    """
+
+    def reveal(self, widget: Widget) -> None:
+        """Scrolls so that the widget is in view, by a large step: each step repaints the whole form."""
+        top, height = self._place(widget)
+        above, room = round(self.scroll_y), self.size.height
+        if above <= top and top + height <= above + room:
+            return
+        goal = top - _CONTEXT if top > above else top + height + _CONTEXT - room
+        self.scroll_to(y=max(0, goal), animate=False, immediate=True)
+
+    def turn_page(self, direction: int) -> Widget | None:
+        """Scrolls by a page; the first field that is then in view, None where there is none."""
+        step = direction * max(1, self.size.height - 1)
+        goal = min(max(0, round(self.scroll_y) + step), self.max_scroll_y)
+        moved = goal != round(self.scroll_y)
+        self.scroll_to(y=goal, animate=False, immediate=True)
+        fields = [widget for widget in self.screen.focus_chain if self in widget.ancestors]
+        if not moved:
+            return fields[-1 if direction > 0 else 0] if fields else None
+        for widget in fields:
+            top, height = self._place(widget)
+            if goal <= top and top + height <= goal + self.size.height:
+                return widget
+        return None
+
+    @property
+    def more(self) -> str:
+        """Which way there is more of the form than is seen, in words; empty where all is seen."""
+        above, below = round(self.scroll_y) > 0, round(self.scroll_y) < self.max_scroll_y
+        if not above and not below:
+            return ""
+        where = " and ".join(word for word, there in (("above", above), ("below", below)) if there)
+        arrows = ("^" if above else " ") + ("v" if below else " ")
+        return f" {arrows} more {where} (PageUp, PageDown)"
+
+    def _place(self, widget: Widget) -> tuple[int, int]:
+        """Where the widget is in the form: its first line and its height."""
+        row = next((it for it in widget.ancestors_with_self if isinstance(it, FormField)), widget)
+        # Not from `region`, which is where the widget was drawn last, maybe before this form was scrolled.
+        above = (it for it in row.ancestors_with_self if isinstance(it, Widget) and self in it.ancestors)
+        return sum(widget.virtual_region.y for widget in above), row.virtual_region.height
+
+
+def setting_help(name: str, *more: str) -> Help:
+    """What F1 shows for a setting, from its declaration. more: further paragraphs."""
+    declared = BY_KEY[f"p2v.{name}"]
+    default = [f"Default: {declared.default_words}."] if declared.default_words else []
+    paragraphs = [declared.help, f"Valid: {declared.kind.valid}.", *default, *more]
+    return Help(f"p2v.{declared.short_name}", "\n\n".join(paragraph for paragraph in paragraphs if paragraph))
+
+
+def parse_field(field: FormField, declared: Setting, text: str | None = None) -> Any:
+    """The setting's value in the field. text: what is parsed in place of the field's. Raises WrongField."""
+    given = field.value if text is None else text
+    try:
+        return declared.parse(given if declared.kind.secret else given.strip())
+    except SettingsError as error:
+        raise WrongField(error, field.input) from error

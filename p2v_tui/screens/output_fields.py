@@ -1,0 +1,206 @@
+"""Where the guest goes: the output mode, from the server's own list, and only the fields that the mode takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.widgets import Input
+
+from p2v_tui.config import BY_KEY, Settings
+from p2v_tui.errors import SettingsError
+from p2v_tui.screens.device_words import shown
+from p2v_tui.screens.form import LABEL_WIDTH, Note, Reading, WrongField, parse_field, setting_help
+from p2v_tui.screens.widgets import Choice, FormField, Heading, Toggle
+from p2v_tui.session import VirtV2V
+from p2v_tui.session.output_modes import OutputMode, Use, find_mode
+
+
+@dataclass(frozen=True)
+class _OutputField:
+    """A text field of this part. id: also what an `OutputMode` calls the use of it. option: virt-v2v's."""
+
+    id: str
+    setting: str
+    label: str
+    option: str
+
+    def use(self, mode: OutputMode) -> Use:
+        use = getattr(mode, self.id)
+        assert isinstance(use, Use)
+        if self.id == "misc" and mode.needed_misc:
+            return Use.NEEDED
+        return use
+
+
+_FIELDS: Final = (
+    _OutputField("connection", "output.connection", "Connection", "-oc"),
+    _OutputField("storage", "output.storage", "Storage", "-os"),
+    _OutputField("format", "output.format", "Format", "-of"),
+    _OutputField("misc", "output.misc", "Options", "-oo"),
+    _OutputField("password", "output.password", "Password", "-op"),
+)
+
+
+class OutputFields(Vertical):
+    """The second part of the conversion screen."""
+
+    def __init__(self, virt_v2v: VirtV2V | None) -> None:
+        super().__init__(id="output", classes="part")
+        self._virt_v2v = virt_v2v
+        self._settings = Settings()
+
+    def compose(self) -> ComposeResult:
+        yield Heading("Output, on the conversion server")
+        yield Choice(
+            "Output to (-o)", (), id="mode", help=setting_help("output.type"), value="", label_width=LABEL_WIDTH
+        )
+        yield Note(id="mode-note")
+        for field in _FIELDS:
+            yield FormField(
+                f"{field.label} ({field.option})",
+                id=field.id,
+                help=setting_help(field.setting),
+                label_width=LABEL_WIDTH,
+                password=BY_KEY[f"p2v.{field.setting}"].kind.secret,
+            )
+            if field.id == "format":
+                allocation = BY_KEY["p2v.output.allocation"]
+                yield Choice(
+                    "Allocation (-oa)",
+                    allocation.kind.metavar.split("|"),
+                    id="allocation",
+                    help=setting_help("output.allocation", "none: virt-v2v decides."),
+                    value=allocation.default,
+                    label_width=LABEL_WIDTH,
+                )
+        yield Toggle("Debugging output of virt-v2v (-v -x)", id="debug", help=setting_help("debug"))
+
+    def fill(self, settings: Settings) -> None:
+        self._settings = settings
+        choice = self.query_one("#mode", Choice)
+        modes = self._virt_v2v.output_modes if self._virt_v2v else (settings.output_type,)
+        names = find_mode(settings.output_type).names
+        choice.set_options(modes)
+        # A mode that the server does not have stays, with a warning: another one would be a guess.
+        choice.value = next((name for name in names if name in modes), settings.output_type)
+        for field in _FIELDS:
+            declared = BY_KEY[f"p2v.{field.setting}"]
+            value = getattr(settings, declared.attribute)
+            self._field(field.id).value = declared.format(value) if value else ""
+        self.query_one("#allocation", Choice).value = settings.output_allocation
+        self.query_one("#debug", Toggle).value = settings.debug
+        self._show_mode()
+
+    @property
+    def mode(self) -> OutputMode:
+        return find_mode(self.query_one("#mode", Choice).value)
+
+    def not_taken(self) -> list[str]:
+        """The attributes of the settings that the mode does not take."""
+        names = [
+            BY_KEY[f"p2v.{field.setting}"].attribute for field in _FIELDS if field.use(self.mode) is Use.NOT_TAKEN
+        ]
+        return names + (["output_allocation"] if self.mode.allocation is Use.NOT_TAKEN else [])
+
+    def readings(self) -> list[Reading]:
+        """Of what the mode takes; what it does not take keeps the value that it had."""
+        readings = [
+            Reading("output_type", self._read_mode),
+            Reading("debug", lambda: self.query_one("#debug", Toggle).value),
+        ]
+        if self.mode.allocation is not Use.NOT_TAKEN:
+            readings.append(Reading("output_allocation", lambda: self.query_one("#allocation", Choice).value))
+        return readings + [
+            Reading(BY_KEY[f"p2v.{field.setting}"].attribute, partial(self._read, field))
+            for field in _FIELDS
+            if field.use(self.mode) is not Use.NOT_TAKEN
+        ]
+
+    def _read_mode(self) -> str:
+        """The name that the settings have for the mode, where it is the same one."""
+        name = self.query_one("#mode", Choice).value
+        return self._settings.output_type if self._settings.output_type in find_mode(name).names else name
+
+    def _read(self, field: _OutputField) -> Any:
+        widget = self._field(field.id)
+        declared = BY_KEY[f"p2v.{field.setting}"]
+        text = widget.value
+        missing = _missing_misc(self.mode, text) if field.id == "misc" else ()
+        if missing or (not text.strip() and field.use(self.mode) is Use.NEEDED):
+            wanted = " and ".join(f"-oo {name}=..." for name in missing) or f"{field.option} ({field.label.lower()})"
+            raise WrongField(
+                SettingsError(
+                    f"The output mode {self.mode.names[0]} needs {wanted}.",
+                    "virt-v2v(1) on the server says what it means.",
+                    setting=field.setting,
+                ),
+                widget.input,
+            )
+        if not text.strip() and declared.default is None:
+            return None
+        return parse_field(widget, declared)
+
+    @on(Choice.Changed, "#mode")
+    def _mode_changed(self) -> None:
+        storage = self._field("storage")
+        defaults = {find_mode(name).default_storage for name in self._virt_v2v.output_modes} if self._virt_v2v else {}
+        # What nobody typed makes room for the new mode's own default.
+        if not storage.value or storage.value in defaults:
+            storage.value = self.mode.default_storage or ""
+        self._show_mode()
+
+    @on(Input.Changed)
+    def _changed(self) -> None:
+        self._show_note()
+
+    def show_guest_name(self, name: str) -> None:
+        """The guest's name is a part of what the mode makes."""
+        self._guest_name = name
+        self._show_note()
+
+    _guest_name = "NAME"
+
+    def _show_mode(self) -> None:
+        mode = self.mode
+        for field in _FIELDS:
+            widget, use = self._field(field.id), field.use(mode)
+            needed = use is Use.NEEDED
+            widget.display = use is not Use.NOT_TAKEN
+            widget.set_label(f"{field.label} ({field.option})" + (", needed" if needed else ""))
+            about = f"The output mode {mode.names[0]} {'needs' if needed else 'takes'} it."
+            widget.help = setting_help(field.setting, about, _about_misc(mode) if field.id == "misc" else "")
+        self.query_one("#allocation", Choice).display = mode.allocation is not Use.NOT_TAKEN
+        self._show_note()
+
+    def _show_note(self) -> None:
+        mode = self.mode
+        values = {field.id: shown(self._field(field.id).value) for field in _FIELDS}
+        made = mode.makes.format(
+            name=self._guest_name,
+            storage=values["storage"] or mode.default_storage or "default",
+            connection=values["connection"] or "CONNECTION",
+        )
+        note = f"Makes {made}."
+        if self._virt_v2v and not set(mode.names) & set(self._virt_v2v.output_modes):
+            note = f"Warning: virt-v2v on the server does not have the mode {mode.names[0]}."
+        self.query_one("#mode-note", Note).show(" ".join([note, _about_misc(mode)]).rstrip())
+
+    def _field(self, name: str) -> FormField:
+        return self.query_one(f"#{name}", FormField)
+
+
+def _about_misc(mode: OutputMode) -> str:
+    return (
+        f"It needs the options {', '.join(f'{name}=...' for name in mode.needed_misc)}." if mode.needed_misc else ""
+    )
+
+
+def _missing_misc(mode: OutputMode, text: str) -> Sequence[str]:
+    given = {option.strip().partition("=")[0] for option in text.split(",")}
+    return [name for name in mode.needed_misc if name not in given]

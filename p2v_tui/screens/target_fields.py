@@ -1,0 +1,122 @@
+"""What the guest is to be: its name, processors, memory and firmware, with a warning beside what KVM may not take."""
+
+from __future__ import annotations
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.widgets import Input
+
+from p2v_tui.config import BY_KEY, Settings
+from p2v_tui.errors import SettingsError
+from p2v_tui.hwprobe import Machine
+from p2v_tui.screens.device_words import MIB, memory_warning, topology_in_words, vcpu_warning
+from p2v_tui.screens.form import LABEL_WIDTH, Note, Reading, parse_field, setting_help
+from p2v_tui.screens.widgets import Choice, FormField, Heading, Toggle
+
+_NAME, _VCPUS = BY_KEY["p2v.guestname"], BY_KEY["p2v.vcpu.cores"]
+_MEMORY, _FIRMWARE = BY_KEY["p2v.memory"], BY_KEY["p2v.target.firmware"]
+
+
+class TargetFields(Vertical):
+    """The first part of the conversion screen."""
+
+    def __init__(self) -> None:
+        super().__init__(id="target", classes="part")
+        self._machine: Machine | None = None
+        self._memory: tuple[str, int] = ("", 0)
+        self._vcpus = ""
+
+    def compose(self) -> ComposeResult:
+        yield Heading("Target")
+        yield FormField("Guest name", id="guestname", help=setting_help("guestname"), label_width=LABEL_WIDTH)
+        yield FormField("vCPUs", id="vcpus", help=setting_help("vcpu.cores"), label_width=LABEL_WIDTH, width=6)
+        yield Note(id="vcpus-note")
+        yield Toggle("Copy the physical CPU topology", id="topology", help=setting_help("vcpu.phys_topo"))
+        memory_help = setting_help("memory", "A plain number is megabytes here.")
+        yield FormField("Memory (MB)", id="memory", help=memory_help, label_width=LABEL_WIDTH, width=12)
+        yield Note(id="memory-note")
+        yield Choice(
+            "Firmware",
+            _FIRMWARE.kind.metavar.split("|"),
+            id="firmware",
+            help=setting_help("target.firmware"),
+            value=_FIRMWARE.default,
+            label_width=LABEL_WIDTH,
+        )
+
+    def fill(self, settings: Settings, machine: Machine) -> None:
+        """settings: with the machine's defaults filled in."""
+        self._machine = machine
+        memory = settings.memory or machine.memory
+        self._memory = (str(memory // MIB), memory)
+        self._vcpus = str(settings.vcpus or machine.cpu.online)
+        self._field("guestname").value = settings.guestname or ""
+        self._field("memory").value = self._memory[0]
+        self.query_one("#firmware", Choice).value = settings.target_firmware
+        self.query_one("#topology", Toggle).value = settings.phys_topo
+        self._show_topology()
+
+    def look_at(self, machine: Machine) -> None:
+        """The machine was looked at anew."""
+        self._machine = machine
+        self._warn()
+
+    def readings(self) -> list[Reading]:
+        return [
+            Reading("guestname", lambda: parse_field(self._field("guestname"), _NAME)),
+            Reading("vcpus", self._read_vcpus),
+            Reading("phys_topo", lambda: self.query_one("#topology", Toggle).value),
+            Reading("memory", self._read_memory),
+            Reading("target_firmware", lambda: self.query_one("#firmware", Choice).value),
+        ]
+
+    def _read_vcpus(self) -> int:
+        field = self._field("vcpus")
+        copied = self.query_one("#topology", Toggle).value
+        return int(parse_field(field, _VCPUS, self._vcpus if copied else None))
+
+    def _read_memory(self) -> int:
+        """Bytes. What was filled in and not edited stays exact, where the field shows whole megabytes."""
+        field = self._field("memory")
+        text = field.value.strip()
+        if text == self._memory[0]:
+            return self._memory[1]
+        return int(parse_field(field, _MEMORY, f"{text}M" if text.isdigit() else None))
+
+    @on(Toggle.Changed, "#topology")
+    def _topology_changed(self, message: Toggle.Changed) -> None:
+        if message.value:
+            self._vcpus = self._field("vcpus").value
+        self._show_topology()
+
+    def _show_topology(self) -> None:
+        """With the physical topology, the field shows the machine's number and is off limits."""
+        copied = self.query_one("#topology", Toggle).value
+        field = self._field("vcpus")
+        cpu = self._machine.cpu if self._machine else None
+        field.value = str(cpu.sockets * cpu.cores * cpu.threads) if copied and cpu else self._vcpus
+        field.set_enabled(not copied)
+        self._warn()
+
+    @on(Input.Changed)
+    def _warn(self) -> None:
+        machine = self._machine
+        if machine is None:
+            return
+        copied = self.query_one("#topology", Toggle).value
+        note = ""
+        if (text := self._field("vcpus").value.strip()).isdigit():
+            note = vcpu_warning(int(text), machine)
+        if copied:
+            note = f"{topology_in_words(machine.cpu)}, as in this machine. {note}".rstrip()
+        self.query_one("#vcpus-note", Note).show(note)
+        text = self._field("memory").value.strip()
+        try:
+            memory = _MEMORY.parse(f"{text}M" if text.isdigit() else text)
+        except SettingsError:
+            memory = None
+        self.query_one("#memory-note", Note).show(memory_warning(memory, machine) if memory else "")
+
+    def _field(self, name: str) -> FormField:
+        return self.query_one(f"#{name}", FormField)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from p2v_tui import hwprobe
 from p2v_tui.config import Settings
+from p2v_tui.errors import SettingsError
 from p2v_tui.hwprobe import Machine
+from p2v_tui.screens.conversion_run import ConversionRun
 from p2v_tui.session import ConversionServer, Plan, VirtV2V
 
 
@@ -18,6 +20,7 @@ class State:
     image: a disk image to convert in place of the machine's disks. iso: we run from our live image.
     plan: what the second screen made of them.
     server, virt_v2v: those of the last successful test, until a field of the first screen changes.
+    run: the last conversion, whether it still goes on or not.
     """
 
     settings: Settings
@@ -27,6 +30,7 @@ class State:
     server: ConversionServer | None = None
     virt_v2v: VirtV2V | None = None
     accepted_host_keys: set[str] = field(default_factory=set)
+    run: ConversionRun | None = None
     _machine: Machine | None = None
 
     def machine(self) -> Machine:
@@ -46,6 +50,20 @@ class State:
         self.server, self.virt_v2v = server, virt_v2v
 
     def forget_server(self) -> None:
-        if self.server is not None:
+        # A conversion that goes on needs its server to the end.
+        running = self.run is not None and self.run.server is self.server and self.run.adopt_server()
+        if self.server is not None and not running:
             self.server.close()
         self.server = self.virt_v2v = None
+
+    def start_conversion(self) -> ConversionRun:
+        """The conversion that goes on, or else a new one of `plan` on the server that was tested.
+
+        Raises SettingsError where one of the two is missing.
+        """
+        if self.run is None or self.run.finished:
+            if self.server is None or self.plan is None:
+                raise SettingsError("The connection to the conversion server is not tested.", "Test it first.")
+            self.run = ConversionRun(self.server, self.plan, self.virt_v2v)
+            self.run.start()
+        return self.run

@@ -1,0 +1,244 @@
+"""The scrolling pane of a conversion's log: its first line is its heading, the others show the log.
+
+It follows the end until the operator scrolls back; then it stands still, says so, and goes on when the end is asked
+for again. Long lines go on in the next row. Only rows that show are made from lines, so that a log of any length
+costs the same; nothing is painted but by `show` and by keys, so that the caller decides how often a burst repaints.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import ClassVar, Final
+
+from rich.cells import cell_len, chop_cells
+from rich.style import Style
+from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+from p2v_tui.screens.ascii_text import ascii_text
+from p2v_tui.screens.conversion_run import MAX_LINES, LogLine
+from p2v_tui.screens.widgets import Help
+from p2v_tui.session.terminal_text import harmless, plain
+
+HELP: Final = Help(
+    "Output of virt-v2v",
+    "What virt-v2v says on the conversion server, as it comes, and between it what p2v-tui does.\n\n"
+    "Up, PageUp (b, Ctrl-U), Home (g)    look back; the pane stops following\n"
+    "Down, PageDown (Space, Ctrl-N)      forward\n"
+    "End (G)                             to the newest line; the pane follows again",
+)
+
+
+# Nothing that the server sends blinks, and nothing is there that cannot be read.
+_SEEN: Final = Style(blink=False, blink2=False, conceal=False)
+
+
+class LogPane(Widget, can_focus=True):
+    """In the plain look it shows nothing that is not ASCII."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "line_up", show=False),
+        Binding("down", "line_down", show=False),
+        Binding("pageup,b,ctrl+u", "page(-1)", show=False),
+        Binding("pagedown,space,ctrl+n", "page(1)", show=False),
+        Binding("home,g", "first", show=False),
+        Binding("end,G", "follow", show=False),
+    ]
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self.help = HELP
+        self._lines: list[LogLine] = []
+        # The row at the top: the line's number, and which of its rows. None while the pane follows the end.
+        self._top: tuple[int, int] | None = None
+
+    @property
+    def following(self) -> bool:
+        return self._top is None
+
+    @property
+    def next_number(self) -> int:
+        """The number of the first line that has not been given to `show`."""
+        return self._lines[-1].number + 1 if self._lines else 0
+
+    def show(self, lines: Sequence[LogLine]) -> None:
+        """Adds the lines, all at once. Those that it has already are passed over."""
+        new = [line for line in lines if line.number >= self.next_number]
+        if not new:
+            return
+        if new[0].number != self.next_number:
+            # More came at once than is kept.
+            self._lines.clear()
+        self._lines += new
+        if len(self._lines) > 2 * MAX_LINES:
+            del self._lines[:-MAX_LINES]
+        if self._top is not None and self._top[0] < self._lines[0].number:
+            self._top = (self._lines[0].number, 0)
+            self.refresh()
+        elif self._top is None:
+            self.refresh()
+        else:
+            self.refresh(Region(0, 0, self.size.width, 1))
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        if y == 0:
+            return Strip([*self._heading(width).render(self.app.console)], width).apply_style(self.rich_style)
+        rows = self._visible_rows()
+        if y > len(rows):
+            return Strip.blank(width, self.rich_style)
+        row = self._row(*rows[y - 1])
+        strip = Strip([*row.render(self.app.console)])
+        return strip.adjust_cell_length(width).apply_style(self.rich_style)
+
+    def action_line_up(self) -> None:
+        top = self._first_row()
+        if top is None or self._before(top) is None:
+            # Nothing to look back at: then Up moves as it does everywhere.
+            if self._top is None:
+                self.screen.focus_previous()
+            return
+        self._go_to(self._before(top))
+
+    def action_line_down(self) -> None:
+        if self._top is None:
+            self.screen.focus_next()
+            return
+        self._go_to(self._after(self._top))
+
+    def action_page(self, direction: int) -> None:
+        top = self._first_row()
+        for _ in range(max(1, self._height - 1)):
+            step = None if top is None else self._before(top) if direction < 0 else self._after(top)
+            if step is None:
+                break
+            top = step
+        if direction < 0 or self._top is not None:
+            self._go_to(top)
+
+    def action_first(self) -> None:
+        if self._lines:
+            self._go_to((self._lines[0].number, 0))
+
+    def action_follow(self) -> None:
+        if self._top is not None:
+            self._top = None
+            self.refresh()
+
+    def on_focus(self) -> None:
+        self.refresh(Region(0, 0, self.size.width, 1))
+
+    def on_blur(self) -> None:
+        self.refresh(Region(0, 0, self.size.width, 1))
+
+    @property
+    def _height(self) -> int:
+        return max(0, self.size.height - 1)
+
+    def _heading(self, width: int) -> Text:
+        if self._top is not None:
+            last = self._lines[-1].number + 1
+            words = f"STOPPED at line {self._top[0] + 1} of {last}; End: follow again"
+        elif self.has_focus:
+            words = "Output of virt-v2v; Up, PageUp, Home: look back"
+        else:
+            words = "Output of virt-v2v"
+        mark = ">" if self.has_focus else "-"
+        text = f"{mark}- {words} ".ljust(width, "-")[:width]
+        return Text(text, style="bold" if self.has_focus else "", end="", no_wrap=True)
+
+    def _go_to(self, top: tuple[int, int] | None) -> None:
+        """Stands there, or follows again where that shows the end."""
+        if top is not None:
+            end = self._end_row()
+            top = None if end is None or top >= end else top
+        if top != self._top:
+            self._top = top
+            self.refresh()
+
+    def _first_row(self) -> tuple[int, int] | None:
+        return self._end_row() if self._top is None else self._valid(self._top)
+
+    def _end_row(self) -> tuple[int, int] | None:
+        """The row at the top when the last one is at the bottom."""
+        if not self._lines:
+            return None
+        last = self._lines[-1].number
+        row: tuple[int, int] = (last, len(self._rows_of(last)) - 1)
+        for _ in range(self._height - 1):
+            before = self._before(row)
+            if before is None:
+                break
+            row = before
+        return row
+
+    def _visible_rows(self) -> list[tuple[int, int]]:
+        row = self._first_row()
+        rows: list[tuple[int, int]] = []
+        while row is not None and len(rows) < self._height:
+            rows.append(row)
+            row = self._after(row)
+        return rows
+
+    def _valid(self, row: tuple[int, int]) -> tuple[int, int]:
+        """The row, or its line's last one where the pane has become wider."""
+        return row[0], min(row[1], len(self._rows_of(row[0])) - 1)
+
+    def _before(self, row: tuple[int, int]) -> tuple[int, int] | None:
+        number, part = row
+        if part > 0:
+            return number, part - 1
+        if number == self._lines[0].number:
+            return None
+        return number - 1, len(self._rows_of(number - 1)) - 1
+
+    def _after(self, row: tuple[int, int]) -> tuple[int, int] | None:
+        number, part = row
+        if part + 1 < len(self._rows_of(number)):
+            return number, part + 1
+        return (number + 1, 0) if number < self._lines[-1].number else None
+
+    def _row(self, number: int, part: int) -> Text:
+        return self._rows_of(number)[part]
+
+    def _rows_of(self, number: int) -> tuple[Text, ...]:
+        line = self._lines[number - self._lines[0].number]
+        return _wrapped(line.text, line.kind is None, max(1, self.size.width), not self.app.has_class("-rich"))
+
+
+@lru_cache(maxsize=512)
+def _wrapped(text: str, ours: bool, width: int, ascii_only: bool) -> tuple[Text, ...]:
+    """The rows of one line: its SGR colours as styles, and no other sequence, whoever made the line."""
+    text = f"p2v-tui: {plain(text)}" if ours else harmless(text)
+    text = ascii_text(text) if ascii_only else text
+    try:
+        whole = Text.from_ansi(text)
+    except ValueError:
+        # A colour of more digits than Python turns into a number.
+        whole = Text(plain(text))
+    whole.expand_tabs(8)
+    whole.stylize(_SEEN)
+    offsets = list(itertools.accumulate(map(len, _pieces(whole.plain, width))))[:-1]
+    rows = whole.divide(offsets)
+    for row in rows:
+        row.end = ""
+        row.no_wrap = True
+    return tuple(rows)
+
+
+def _pieces(text: str, width: int) -> list[str]:
+    """The text cut to rows of at most `width` cells, behind a space where there is one in the second half."""
+    pieces = []
+    while cell_len(text[: width + 1]) > width or len(text) > width:
+        # A character may be two cells wide, or none.
+        fits = chop_cells(text[:width], width)[0] or text[0]
+        space = fits.rfind(" ")
+        piece = text[: space + 1] if space > len(fits) // 2 else fits
+        pieces.append(piece)
+        text = text[len(piece) :]
+    return [*pieces, text]

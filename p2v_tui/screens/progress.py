@@ -1,0 +1,202 @@
+"""How far a conversion is, in characters: the phases in columns, and a bar for each disk.
+
+A cell that changes costs time on a serial line: the bar and the percentage are always those of now, the bytes, the
+rate and the time left are looked up more rarely and rounded.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from rich.text import Text
+from textual.geometry import Offset, Size
+from textual.widget import Widget
+
+from p2v_tui.console import size_text
+from p2v_tui.screens.ascii_text import ascii_text
+from p2v_tui.screens.phases import Phase, PhaseState, current_phase
+from p2v_tui.session.events import DiskProgress
+
+# How often bytes, rate and time left change on the screen, in seconds.
+DETAILS_INTERVAL: Final = 10.0
+_COLUMN_WIDTH: Final = 40
+_NAME_WIDTH: Final = 16
+_BAR_WIDTHS: Final = (10, 40)
+
+
+class PhaseList(Widget):
+    """`[ ok ] done`, `[ .. ] current`, `[    ] to come`, in as many columns as fit.
+
+    Where there are more phases than room, those around the current one are shown and the others are counted.
+    """
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._phases: tuple[Phase, ...] = ()
+
+    def show(self, phases: tuple[Phase, ...]) -> None:
+        if phases != self._phases:
+            taller = len(phases) != len(self._phases)
+            self._phases = phases
+            self.refresh(layout=taller)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        del container
+        return _phase_rows(len(self._phases), width, viewport.height)
+
+    def render(self) -> Text:
+        return phases_text(self._phases, self.size.width, self.size.height)
+
+
+def _phase_rows(count: int, width: int, screen_height: int) -> int:
+    columns = max(1, width // _COLUMN_WIDTH)
+    return min(-(-count // columns), max(2, screen_height // 3 - 1))
+
+
+def phases_text(phases: tuple[Phase, ...], width: int, height: int) -> Text:
+    columns = max(1, width // _COLUMN_WIDTH)
+    cells = _phase_cells(phases, columns * height)
+    text = Text(no_wrap=True, end="")
+    for row in range(height):
+        for column in range(columns):
+            number = column * height + row
+            if number < len(cells):
+                words, current = cells[number]
+                wide = width // columns
+                text.append(_cut(words, wide - 1).ljust(wide), style="bold" if current else "")
+        if row + 1 < height:
+            text.append("\n")
+    return text
+
+
+def _phase_cells(phases: tuple[Phase, ...], room: int) -> list[tuple[str, bool]]:
+    first, last = window(len(phases), current_phase(phases), room)
+    now = (PhaseState.RUNNING, PhaseState.FAILED)
+    cells = [(f"{each.state.value} {each.name}", each.state in now) for each in phases[first:last]]
+    if first > 0:
+        cells[0] = (f"{PhaseState.DONE.value} {first + 1} phases before", False)
+    if last < len(phases):
+        cells[-1] = (f"{PhaseState.WAITING.value} {len(phases) - last + 1} phases more", False)
+    return cells
+
+
+def window(count: int, current: int, room: int) -> tuple[int, int]:
+    """Which of `count` entries to show in `room` places, so that neither end of it is the current one's."""
+    if count <= room:
+        return 0, count
+    first = min(max(0, current - room // 2), count - room)
+    return first, first + room
+
+
+class DiskBars(Widget):
+    """`sda  [####------]  42%  ...`, a line for each disk. clock: seconds, monotonic.
+
+    Where there are more disks than room, those around the one being copied are shown.
+    """
+
+    def __init__(self, *, id: str, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(id=id)
+        self._clock = clock
+        self._disks: tuple[DiskProgress, ...] = ()
+        self._details: tuple[DiskProgress, ...] = ()
+        self._looked_up: float | None = None
+
+    def show(self, disks: tuple[DiskProgress, ...]) -> None:
+        now = self._clock()
+        taller = len(disks) != len(self._disks)
+        due = self._looked_up is None or now - self._looked_up >= DETAILS_INTERVAL
+        if due or _stage(disks) != _stage(self._disks):
+            self._details, self._looked_up = disks, now
+        if disks != self._disks:
+            self._disks = disks
+            self.refresh(layout=taller)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        del container, width
+        return min(len(self._disks), max(2, viewport.height // 8))
+
+    def render(self) -> Text:
+        return Text("\n".join(self.rows()), no_wrap=True, end="")
+
+    def percent_sign(self) -> Offset | None:
+        """Where the percent sign of the disk being copied stands on the screen.
+
+        A terminal whose cursor waits there has the shortest way to the digit that changes next.
+        """
+        height = self.size.height
+        copying = _copying(self._disks)
+        first, last = window(len(self._disks), copying, height)
+        if not first <= copying < last:
+            return None
+        column = self.rows()[copying - first].find("%")
+        return None if column < 0 else self.content_region.offset + Offset(column, copying - first)
+
+    def rows(self) -> list[str]:
+        width, height = self.size.width, self.size.height
+        first, last = window(len(self._disks), _copying(self._disks), height)
+        names = [_short_name(disk.name) for disk in self._disks]
+        longest = max(map(len, names), default=0)
+        rows = [
+            disk_row(name.ljust(longest), disk, details, width)
+            for name, disk, details in zip(names, self._disks, self._details, strict=True)
+        ][first:last]
+        if first > 0:
+            rows[0] = f"{first + 1} disks before this one are done"
+        if last < len(self._disks):
+            rows[-1] = f"{len(self._disks) - last + 1} disks more are to be copied"
+        return rows
+
+
+def disk_row(name: str, disk: DiskProgress, details: DiskProgress, width: int) -> str:
+    """One disk on one line. details: the same disk as it was when bytes, rate and time left were looked up."""
+    words = details_text(details, disk.percent)
+    bar_width = min(max(width - len(name) - len(words) - 11, _BAR_WIDTHS[0]), _BAR_WIDTHS[1])
+    # The same width whatever the words are, for the bar would jump.
+    bar_width = min(bar_width, max(_BAR_WIDTHS[0], (width - len(name) - 63)))
+    percent = "  --" if disk.percent is None else f"{disk.percent:3d}%"
+    return f"{name}  [{bar(disk.percent, bar_width)}] {percent}  {words}"[:width]
+
+
+def bar(percent: int | None, width: int) -> str:
+    full = width * (percent or 0) // 100
+    return "#" * full + "-" * (width - full)
+
+
+def details_text(disk: DiskProgress, percent: int | None) -> str:
+    """percent: of now. The columns keep their places while the numbers grow."""
+    parts = [f"{size_text(disk.served)} of {size_text(disk.size)}".ljust(22)]
+    if percent != 100:
+        parts.append(f"{size_text(disk.rate)}/s".rjust(12))
+        if disk.seconds_left is not None:
+            parts.append(f"{_rough_duration(disk.seconds_left)} left")
+    return "  ".join(parts)
+
+
+def _rough_duration(seconds: float) -> str:
+    """A time to come, as exact as it can be known."""
+    minutes = round(seconds / 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes} min" if minutes else f"{max(10, round(seconds / 10) * 10)} s"
+
+
+def _copying(disks: tuple[DiskProgress, ...]) -> int:
+    """The number of the disk that is being copied: nbdcopy takes one after the other."""
+    return max((number for number, disk in enumerate(disks) if disk.percent is not None), default=0)
+
+
+def _stage(disks: tuple[DiskProgress, ...]) -> list[tuple[bool, bool, bool]]:
+    """What makes the details worth another look at once: a disk is read, is copied, is done."""
+    return [(disk.rate > 0, disk.percent is not None, disk.percent == 100) for disk in disks]
+
+
+def _short_name(name: str) -> str:
+    """A disk image's name is its path."""
+    return ascii_text(_cut(name.rpartition("/")[2] if name.startswith("/") else name, _NAME_WIDTH))
+
+
+def _cut(text: str, width: int) -> str:
+    text = ascii_text(text)
+    return text if len(text) <= width else text[: max(0, width - 3)] + "..."

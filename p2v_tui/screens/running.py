@@ -1,0 +1,405 @@
+"""The third screen: the conversion while it runs, and what came of it.
+
+It only shows `state.run`, which works in a thread of its own: the screen may be left and opened again. The run may
+say something a hundred times a second; the screen looks once a second, so that a burst costs one repaint.
+"""
+
+from __future__ import annotations
+
+import datetime
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import ClassVar, Final
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.message import Message
+from textual.timer import Timer
+from textual.widgets import Input
+
+from p2v_tui.console import duration_text
+from p2v_tui.errors import P2VError
+from p2v_tui.screens.ascii_text import ascii_text
+from p2v_tui.screens.base import BaseScreen
+from p2v_tui.screens.conversion_run import ConversionRun, LogLine, Snapshot
+from p2v_tui.screens.dialogs import Dialog, error_dialog
+from p2v_tui.screens.log_pane import LogPane
+from p2v_tui.screens.phases import PhaseState, current_phase
+from p2v_tui.screens.progress import DiskBars, PhaseList
+from p2v_tui.screens.saved_log import default_directory, save
+from p2v_tui.screens.state import State
+from p2v_tui.screens.widgets import Action, FormField, Heading, Help, Line
+from p2v_tui.session.events import Converted, OutputKind
+from p2v_tui.session.terminal_text import plain
+
+# The least time between two looks, in seconds, and how long after the first news of a batch to wait for the others.
+PAINT_INTERVAL: Final = 1.0
+_BATCH_TIME: Final = 0.1
+# How many of virt-v2v's last lines are shown with an error; Details shows more.
+_LAST_LINES: Final = 3
+_DETAIL_LINES: Final = 20
+
+RunCommand = Callable[[Sequence[str]], None]
+
+
+class PowerFailed(P2VError):
+    title = "The machine goes on"
+
+
+def run_command(command: Sequence[str]) -> None:
+    """Runs a program to its end. Raises PowerFailed."""
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace")
+    except OSError as error:
+        raise PowerFailed(f"{command[0]} cannot be run: {error.strerror}.", "Use the machine's switch.") from error
+    if done.returncode != 0:
+        raise PowerFailed(f"{' '.join(command)} failed: {done.stderr.strip()}", "Use the machine's switch.")
+
+
+class SaveDialog(Dialog):
+    """Asks for the directory, which is `directory` after the answer yes."""
+
+    def __init__(self, directory: str) -> None:
+        super().__init__("Save logs", "", yes="Save", no="Back")
+        self.directory = directory
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield Heading("Save logs")
+            yield Line("What this screen showed, as a file in a directory of this machine, such as a USB stick's:")
+            yield FormField(
+                "Directory",
+                id="directory",
+                label_width=9,
+                value=self.directory,
+                help=Help("Directory", "Where the file is made. It must exist. F2 opens a shell to mount a stick."),
+            )
+            with Horizontal(classes="buttons"):
+                yield Action("Back", id="no", help=Help("Back", "Saves nothing."))
+                yield Action("Save", id="yes", help=Help("Save", "Makes the file; only its owner can read it."))
+
+    def on_mount(self) -> None:
+        self.query_one("#directory-input").focus()
+
+    @on(Input.Changed)
+    def _typed(self, message: Input.Changed) -> None:
+        self.directory = message.value.strip()
+
+    @on(Input.Submitted)
+    def _entered(self) -> None:
+        self.dismiss(True)
+
+
+class RunningScreen(BaseScreen):
+    """Shows `state.run`, and starts it where there is none.
+
+    interval: the least time between two looks at the run. clock: seconds, monotonic.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("right", "app.focus_next", show=False),
+        Binding("left", "app.focus_previous", show=False),
+    ]
+    CSS = """
+    PhaseList, DiskBars { height: auto; width: 1fr; background: ansi_default; color: ansi_default; }
+    LogPane { height: 1fr; min-height: 3; width: 1fr; background: ansi_default; color: ansi_default; }
+    #going { height: auto; }
+    #ended { height: auto; max-height: 50%; }
+    """
+
+    heading = "Conversion (3 of 3)"
+
+    class Changed(Message):
+        """There is something new in the run."""
+
+    class Saved(Message):
+        def __init__(self, path: Path | None, error: P2VError | None) -> None:
+            super().__init__()
+            self.path = path
+            self.error = error
+
+    class PowerRefused(Message):
+        def __init__(self, error: P2VError) -> None:
+            super().__init__()
+            self.error = error
+
+    def __init__(
+        self,
+        state: State,
+        *,
+        interval: float = PAINT_INTERVAL,
+        clock: Callable[[], float] = time.monotonic,
+        run_command: RunCommand = run_command,
+    ) -> None:
+        super().__init__(state)
+        self.run = state.run or state.start_conversion()
+        self._interval = interval
+        self._clock = clock
+        self._run_command = run_command
+        self._painted = -interval
+        self._timer: Timer | None = None
+        self._told = False
+        self._ended = False
+        self._question: Dialog | None = None
+        self._end_listening: Callable[[], None] = lambda: None
+
+    def compose(self) -> ComposeResult:
+        yield self.title_line()
+        with Vertical(id="going"):
+            yield PhaseList(id="phases")
+            yield DiskBars(id="disks", clock=self._clock)
+        with VerticalScroll(id="ended", can_focus=False):
+            yield Line("", id="outcome")
+        yield LogPane(id="log")
+        yield Line("", id="log-directory")
+        yield Line("", id="status")
+        with Horizontal(classes="buttons"):
+            yield Action(
+                "Cancel conversion",
+                id="cancel",
+                help=Help("Cancel conversion", "Stops virt-v2v on the conversion server. It asks first."),
+            )
+            yield Action(
+                "Back to the settings",
+                id="back",
+                help=Help("Back to the settings", "To change something and start again; nothing has to be retyped."),
+            )
+            yield Action(
+                "Details", id="details", help=Help("Details", "The whole outcome, with warnings and the last lines.")
+            )
+            yield Action("Save logs", id="save", help=Help("Save logs", "Writes a file on this machine."))
+            yield Action(
+                "Shut down", id="poweroff", help=Help("Shut down", "Switches this machine off. It asks first.")
+            )
+            if self.state.iso:
+                yield Action("Reboot", id="reboot", help=Help("Reboot", "Starts this machine anew. It asks first."))
+        yield self.keys_line()
+
+    def on_mount(self) -> None:
+        self.query_one("#ended").display = False
+        for name in ("back", "details"):
+            self.query_one(f"#{name}").display = False
+        for action in self._power_actions():
+            action.disabled = True
+        self.query_one(LogPane).focus()
+        self._end_listening = self.run.listen(self._tell)
+        self.paint()
+
+    def on_unmount(self) -> None:
+        self._end_listening()
+
+    def _tell(self) -> None:
+        """Called from the run's thread. One message is enough until it is heeded."""
+        if not self._told:
+            self._told = True
+            self.post_message(self.Changed())
+
+    def on_running_screen_changed(self) -> None:
+        self._told = False
+        if self.run.finished:
+            self.paint()
+        elif self._timer is None:
+            wait = max(min(_BATCH_TIME, self._interval), self._painted + self._interval - self._clock())
+            self._timer = self.set_timer(wait, self.paint)
+
+    def paint(self) -> None:
+        """Shows the run as it is now."""
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer = None
+        self._painted = self._clock()
+        snapshot = self.run.snapshot
+        log = self.query_one(LogPane)
+        log.show(self.run.lines_from(log.next_number))
+        directory = f"{snapshot.log_directory} on the conversion server" if snapshot.log_directory else "not yet"
+        self.query_one("#log-directory", Line).show(self._text(f"Log files: {directory}"))
+        if snapshot.finished:
+            self._show_end(snapshot)
+            return
+        self.query_one(PhaseList).show(snapshot.phases)
+        bars = self.query_one(DiskBars)
+        bars.show(snapshot.disks)
+        if self.is_current and (place := bars.percent_sign()) is not None:
+            self.app.cursor_position = place
+        status = "Cancelling; waiting until virt-v2v has ended" if snapshot.cancelling else snapshot.status
+        self.query_one("#status", Line).show(self._text(f"Status: {status}"))
+        if snapshot.cancelling and not self.query_one("#cancel", Action).disabled:
+            self.query_one("#cancel", Action).disabled = True
+            log.focus()
+
+    def _show_end(self, snapshot: Snapshot) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        self.query_one("#outcome", Line).show(self._text(_outcome_text(self.run, _LAST_LINES)))
+        self.query_one("#going").display = False
+        self.query_one("#ended").display = True
+        self.query_one("#cancel").display = False
+        for name in ("back", "details"):
+            self.query_one(f"#{name}").display = True
+        for action in self._power_actions():
+            action.disabled = False
+        status = "The conversion has ended." if snapshot.outcome else "The conversion has ended without a guest."
+        self.query_one("#status", Line).show(f"Status: {status}")
+        if self._question is not None and self.app.screen is self._question:
+            # What it asks makes no sense any more.
+            self._question.dismiss(False)
+        self.query_one("#poweroff" if snapshot.outcome else "#back", Action).focus()
+
+    def _power_actions(self) -> list[Action]:
+        return [action for action in self.query(Action) if action.id in {"poweroff", "reboot"}]
+
+    def _text(self, text: str) -> str:
+        text = "\n".join(plain(line) for line in text.splitlines())
+        return text if self.app.has_class("-rich") else ascii_text(text)
+
+    async def action_back(self) -> None:
+        if self.run.finished:
+            self.app.pop_screen()
+            return
+
+        def decide(answer: bool | None) -> None:
+            if answer and self.is_current:
+                self.app.pop_screen()
+
+        self._ask(
+            Dialog(
+                "The conversion is running",
+                "It goes on when you leave this screen; Start conversion comes back here.\n"
+                "To stop it, press Cancel conversion here.",
+                yes="Leave the screen",
+                no="Stay",
+            ),
+            decide,
+        )
+
+    @on(Action.Pressed, "#cancel")
+    def _cancel_pressed(self) -> None:
+        def decide(answer: bool | None) -> None:
+            if answer:
+                self.run.cancel()
+
+        self._ask(
+            Dialog(
+                "Cancel the conversion?",
+                "virt-v2v is stopped on the conversion server, and what it has copied so far is of no use.\n"
+                "Nothing is changed on the disks of this machine.",
+                yes="Yes, cancel it",
+                no="No, go on",
+            ),
+            decide,
+        )
+
+    def _ask(self, dialog: Dialog, decide: Callable[[bool | None], None]) -> None:
+        def answered(answer: bool | None) -> None:
+            self._question = None
+            decide(answer)
+
+        self._question = dialog
+        self.app.push_screen(dialog, answered)
+
+    @on(Action.Pressed, "#back")
+    def _back_pressed(self) -> None:
+        self.app.pop_screen()
+
+    @on(Action.Pressed, "#details")
+    def _details_pressed(self) -> None:
+        self.app.push_screen(Dialog("Outcome", self._text(_outcome_text(self.run, _DETAIL_LINES))))
+
+    @on(Action.Pressed, "#save")
+    def _save_pressed(self) -> None:
+        dialog = SaveDialog(default_directory())
+
+        def decide(answer: bool | None) -> None:
+            if answer:
+                self.run_worker(lambda: self._save(dialog.directory), thread=True)
+
+        self.app.push_screen(dialog, decide)
+
+    def _save(self, directory: str) -> None:
+        """Runs in a thread of its own."""
+        try:
+            path = save(self.run, directory, datetime.datetime.now())
+        except P2VError as error:
+            self.post_message(self.Saved(None, error))
+        else:
+            self.post_message(self.Saved(path, None))
+
+    def on_running_screen_saved(self, message: RunningScreen.Saved) -> None:
+        if message.error is not None:
+            self.app.push_screen(error_dialog(message.error))
+        else:
+            self.app.push_screen(Dialog("Logs saved", self._text(f"They are in\n\n{message.path}")))
+
+    @on(Action.Pressed, "#poweroff")
+    def _poweroff_pressed(self) -> None:
+        self._ask_for_power(
+            "Shut down this machine?", "It is switched off.", "Yes, shut down", ["systemctl", "poweroff"]
+        )
+
+    @on(Action.Pressed, "#reboot")
+    def _reboot_pressed(self) -> None:
+        text = "It starts anew, from its own disk if this medium is taken out."
+        if self.run.snapshot.outcome is not None:
+            text += "\nThe guest is this machine now: the two must never run at the same time."
+        self._ask_for_power("Reboot this machine?", text, "Yes, reboot", ["systemctl", "reboot"])
+
+    def _ask_for_power(self, title: str, text: str, yes: str, command: Sequence[str]) -> None:
+        def decide(answer: bool | None) -> None:
+            if answer:
+                self.run_worker(lambda: self._switch(command), thread=True)
+
+        self.app.push_screen(Dialog(title, text, yes=yes, no="No"), decide)
+
+    def _switch(self, command: Sequence[str]) -> None:
+        """Runs in a thread of its own."""
+        try:
+            self._run_command(command)
+        except P2VError as error:
+            self.post_message(self.PowerRefused(error))
+
+    def on_running_screen_power_refused(self, message: RunningScreen.PowerRefused) -> None:
+        self.app.push_screen(error_dialog(message.error))
+
+
+def _outcome_text(run: ConversionRun, last_lines: int) -> str:
+    """What came of it, in words. last_lines: how many of virt-v2v's are quoted, at most."""
+    snapshot = run.snapshot
+    if snapshot.outcome is not None:
+        return _success_text(snapshot.outcome, snapshot.warnings[-last_lines:])
+    if snapshot.error is None:
+        return ""
+    phase = snapshot.phases[current_phase(snapshot.phases)]
+    text = [f"{snapshot.error.title}: {snapshot.error.message}"]
+    if phase.state is PhaseState.FAILED:
+        text.append(f"It happened in the phase: {phase.name}.")
+    if snapshot.error.advice:
+        text.append(snapshot.error.advice)
+    if lines := _lines_that_matter(run.lines_from(0), snapshot.error.message, last_lines):
+        text += ["virt-v2v's last words:", *(f"  {plain(line)}" for line in lines)]
+    return "\n".join(text)
+
+
+def _success_text(outcome: Converted, warnings: Sequence[str]) -> str:
+    text = [
+        f"Conversion finished successfully in {duration_text(outcome.seconds)}.",
+        f"Made: {outcome.where}",
+        "Shut this machine down now. Never start it again while the guest runs.",
+    ]
+    if warnings:
+        text += ["Warnings:", *(f"  {plain(warning)}" for warning in warnings)]
+    return "\n".join(text)
+
+
+def _lines_that_matter(lines: Sequence[LogLine], message: str, count: int) -> list[str]:
+    """virt-v2v's last errors and warnings that the message does not hold; without any, its last lines."""
+    kinds = {OutputKind.ERROR, OutputKind.WARNING}
+    told = [plain(line.text) for line in lines if line.kind in kinds]
+    new = [text for text in told if text.rpartition(": ")[2].strip() not in message]
+    if not told:
+        new = [plain(line.text) for line in lines if line.kind not in {None, OutputKind.DEBUG}]
+    return new[-count:]

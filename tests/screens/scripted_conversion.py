@@ -1,0 +1,161 @@
+"""A stand-in for `session.convert` that says what a test tells it to, when it tells it to."""
+
+from __future__ import annotations
+
+import queue
+from typing import cast
+
+from p2v_tui.config import Settings
+from p2v_tui.screens.state import State
+from p2v_tui.session import Cancellation, ConversionServer, Plan, VirtV2V, make_plan
+from p2v_tui.session.conversion_log import ConversionLog, CopyPercent
+from p2v_tui.session.events import (
+    Converted,
+    DiskProgress,
+    Event,
+    LogDirectory,
+    OutputKind,
+    PhaseStarted,
+    Progress,
+    RemoteOutput,
+    Report,
+    Status,
+)
+from tests.unit.machines import SERVER
+
+GIB = 1 << 30
+MIB = 1 << 20
+LOG_DIRECTORY = "/tmp/virt-p2v-20261123-abcdefgh"
+MADE = Converted("db1", "the disks /var/tmp/db1-sd* and the description /var/tmp/db1.xml", LOG_DIRECTORY, 3723.0)
+
+
+class ScriptedConversion:
+    """Called like `convert`: reports the events it is given, and ends with the outcome or the error among them.
+
+    held: it does not heed a cancellation, as ssh does not while it connects.
+    """
+
+    def __init__(self) -> None:
+        self._script: queue.Queue[Event | BaseException] = queue.Queue()
+        self.calls = 0
+        self.heeds_cancellation = True
+
+    def say(self, *events: Event | BaseException) -> None:
+        for event in events:
+            self._script.put(event)
+
+    def __call__(
+        self,
+        server: ConversionServer,
+        plan: Plan,
+        report: Report,
+        cancellation: Cancellation,
+        virt_v2v: VirtV2V | None = None,
+    ) -> Converted:
+        del server, plan, virt_v2v
+        self.calls += 1
+        while True:
+            try:
+                event = self._script.get(timeout=0.01)
+            except queue.Empty:
+                if self.heeds_cancellation:
+                    cancellation.check()
+                continue
+            if isinstance(event, BaseException):
+                raise event
+            report(event)
+            if isinstance(event, Converted):
+                return event
+
+
+class NoServer:
+    """Stands where a ConversionServer is only kept and closed."""
+
+    def __init__(self) -> None:
+        self.closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def as_server(self) -> ConversionServer:
+        return cast(ConversionServer, self)
+
+
+def plan(*disks: str) -> Plan:
+    return make_plan(Settings(guestname="db1", disks=disks or ("sda", "sdb")), SERVER)
+
+
+def state(*, iso: bool = False) -> State:
+    return State(Settings(server="conv.example.com", guestname="db1"), iso=iso)
+
+
+def said(text: str) -> list[Event]:
+    """The events of virt-v2v's output, as the session makes them."""
+    return [event for event in ConversionLog(debug=False).feed(text.encode()) if not isinstance(event, CopyPercent)]
+
+
+def output(*lines: str) -> list[Event]:
+    return [RemoteOutput(line, OutputKind.MESSAGE) for line in lines]
+
+
+def phase(name: str, seconds: float) -> list[Event]:
+    return [
+        RemoteOutput(f"\x1b[0;32m[{seconds:6.1f}] {name}\x1b[0m", OutputKind.PHASE),
+        PhaseStarted(name, seconds),
+    ]
+
+
+def copied(first: int | None, second: int | None = None, *, seconds_left: float | None = None) -> Progress:
+    """The progress of sda (500 GiB) and sdb (250 GiB), by their percentages."""
+
+    def disk(name: str, size: int, percent: int | None) -> DiskProgress:
+        copying = percent is not None and percent < 100
+        return DiskProgress(
+            name,
+            size * GIB,
+            size * GIB * (percent or 0) // 100,
+            112.5 * MIB if copying else 0.0,
+            percent,
+            seconds_left if copying else None,
+        )
+
+    return Progress((disk("sda", 500, first), disk("sdb", 250, second)))
+
+
+CONNECTING: list[Event] = [
+    Status("Opening the data connection of sda"),
+    Status("Opening the data connection of sdb"),
+    Status("Opening the control connection"),
+]
+STARTED: list[Event] = [
+    *CONNECTING,
+    LogDirectory(LOG_DIRECTORY),
+    Status("Sending the description of this machine"),
+    Status("Starting virt-v2v; from here on the conversion takes minutes to hours"),
+]
+INSPECTING: list[Event] = [
+    *STARTED,
+    *phase("Setting up the source: -i libvirtxml /tmp/physical.xml", 0.0),
+    *phase("Opening the source", 1.1),
+    *phase("Inspecting the source", 12.5),
+]
+COPYING: list[Event] = [
+    *INSPECTING,
+    *phase("Checking for sufficient free disk space in the guest", 20.1),
+    *phase("Converting Debian GNU/Linux 12 (bookworm) to run on KVM", 20.2),
+    *said("virt-v2v: warning: could not determine a way to update the configuration of Grub2\n"),
+    *output("virt-v2v: This guest has virtio drivers installed."),
+    *phase("Mapping filesystem data to avoid copying unused and blank areas", 71.0),
+    *phase("Closing the overlay", 72.4),
+    *phase("Assigning disks to buses", 73.0),
+    *phase("Checking if the guest needs BIOS or UEFI to boot", 73.1),
+    *phase("Setting up the destination: -o disk -os /var/tmp", 73.2),
+    *phase("Copying disk 1/2", 74.0),
+]
+FINISHED: list[Event] = [
+    *COPYING,
+    *phase("Copying disk 2/2", 3000.0),
+    *phase("Creating output metadata", 3721.0),
+    *phase("Finishing off", 3722.5),
+    MADE,
+]

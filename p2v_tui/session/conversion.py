@@ -243,9 +243,8 @@ class _Run:
         """Raises ConversionFailed unless virt-v2v succeeded in everything."""
         advice = self._where_the_log_is
         if self._exit_code != 0:
-            raise ConversionFailed(
-                f"virt-v2v failed: {log.error or f'it gave no reason (exit code {self._exit_code})'}.", advice
-            )
+            reason = log.error.rstrip(".") or f"it gave no reason (exit code {self._exit_code})"
+            raise ConversionFailed(f"virt-v2v failed: {reason}.", advice)
         # virt-v2v ends with 0 although the domain does not exist (output/output_libvirt.ml).
         if undefined := [warning for warning in log.warnings if "could not define libvirt domain" in warning]:
             raise ConversionFailed(

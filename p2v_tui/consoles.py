@@ -1,0 +1,364 @@
+"""How the screens get onto consoles: the terminal's settings, and one tmux session that all consoles share.
+
+A serial line, a Linux VT or an IPMI console is slow, garbles bytes, hangs up and does not know its size. tmux deals
+with all of it, so there the screens run in a tmux session of their own: the first p2v-tui starts it, a further one
+on another console joins it. A desktop's terminal needs none of this. docs/consoles.md has the operator's view.
+
+    console ── p2v-tui ── tmux client ──┐
+                                        ├── tmux server ── p2v-tui's screens (`python -m p2v_tui.consoles FIFO`)
+    console ── p2v-tui ── tmux client ──┘
+
+The settings hold passwords, so they go through a named pipe in a private directory: they are in nobody's arguments or
+environment, and in no file. The exit code comes back by letting tmux replace its clients by `exit CODE`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import curses
+import fcntl
+import os
+import pickle
+import re
+import shlex
+import shutil
+import signal
+import stat
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from p2v_tui.config import Settings
+from p2v_tui.errors import P2VError, SettingsError
+from p2v_tui.screens.look import is_capable
+
+SESSION: Final = "p2v-tui"
+
+# What Textual reads when it is imported. Colours are the terminal's own sixteen; nothing moves; no kitty keyboard
+# protocol, which prints `25u` on terminals that do not know it; an escape sequence may arrive in pieces (Serial over
+# LAN), so that ESC alone counts as the key only after half a second.
+TEXTUAL_ENVIRONMENT: Final = {
+    "TEXTUAL_THEME": "ansi-dark",
+    "TEXTUAL_COLOR_SYSTEM": "standard",
+    "TEXTUAL_ANIMATIONS": "none",
+    "TEXTUAL_DISABLE_KITTY_KEY": "1",
+    "TEXTUAL_SMOOTH_SCROLL": "0",
+    "ESCDELAY": "500",
+}
+# NO_COLOR makes Textual draw black on black; systemd says COLORTERM=truecolor on every console; LINES and COLUMNS
+# would hide every later change of the size.
+_MISLEADING: Final = ("NO_COLOR", "COLORTERM", "LINES", "COLUMNS")
+
+DEFAULT_SIZE: Final = (24, 80)
+_SERIAL_TERM, _VT_TERM = "vt220", "linux"
+
+_OPTIONS: Final = (
+    # No status line: the screen is the application's, and every change of the line would cost bytes.
+    ("set-option", "-g", "status", "off"),
+    # All keys are the application's. Ctrl-B is tmux's own prefix and means nothing here.
+    ("set-option", "-g", "prefix", "None"),
+    ("set-option", "-g", "prefix2", "None"),
+    ("unbind-key", "-a", "-q", "-T", "prefix"),
+    ("unbind-key", "-a", "-q", "-T", "root"),
+    ("set-option", "-g", "mouse", "off"),
+    # tmux passes a lone ESC on after this many ms; the application puts it together with what comes within ESCDELAY.
+    ("set-option", "-s", "escape-time", "200"),
+    # Sequences that a VT220 prints as text.
+    ("set-option", "-s", "focus-events", "off"),
+    ("set-option", "-s", "set-clipboard", "off"),
+    ("set-option", "-g", "set-titles", "off"),
+    # The size is that of the console where somebody typed last: one that nobody looks at makes no other one small.
+    ("set-option", "-g", "window-size", "latest"),
+    # What every system with ncurses has, and what tmux speaks to the application whatever the consoles are.
+    ("set-option", "-g", "default-terminal", "screen"),
+    ("set-option", "-g", "remain-on-exit", "off"),
+    ("set-option", "-g", "destroy-unattached", "off"),
+    ("set-option", "-g", "detach-on-destroy", "on"),
+    # Enough for the last words of a program that failed.
+    ("set-option", "-g", "history-limit", "500"),
+    # A further console's environment is its own matter.
+    ("set-option", "-g", "update-environment", ""),
+)
+# Added to the application's exit code on its way through the tmux client: tmux itself ends with 0 or 1.
+_ENDED: Final = 64
+
+
+class Handover(NamedTuple):
+    """What the screens need to know of the options of the p2v-tui that started them."""
+
+    settings: Settings
+    image: Path | None
+    iso: bool
+
+
+def run_interactive(settings: Settings, image: Path | None = None, iso: bool = False) -> int:
+    """Shows the screens on this console until the operator leaves them, and returns the exit code.
+
+    They may be those that another console started: then `settings` are not looked at. Raises SettingsError where
+    there is no terminal, P2VError in a shell that was opened from the screens.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise SettingsError(
+            "No conversion server is given, and there is no terminal to ask for it.",
+            "Give p2v.server=HOST on the kernel command line or by --cmdline; see p2v-tui --help.",
+            setting="remote.server",
+        )
+    tmux = shutil.which("tmux")
+    session = None if tmux is None else Session(tmux, private_directory())
+    if session is not None and session.is_around(os.environ):
+        raise P2VError("This is a shell inside p2v-tui's own screens.", "Leave the shell by exit to see them.")
+    os.environ.update(terminal_environment(sys.stdin.fileno(), os.environ))
+    set_size_where_unknown(sys.stdin.fileno())
+    if session is not None and (needs_tmux(os.environ, iso=iso) or session.exists()):
+        code = session.run(Handover(settings, image, iso))
+        if code is not None:
+            return code
+        print("p2v-tui: tmux cannot use this terminal; going on without it.", file=sys.stderr)
+    return show_screens(Handover(settings, image, iso))
+
+
+def show_screens(handover: Handover) -> int:
+    """Runs the screens on this terminal, whatever it is."""
+    set_textual_environment()
+    from p2v_tui import app  # noqa: PLC0415 - Textual reads the environment when it is imported.
+
+    return app.run(handover.settings, image=handover.image, iso=handover.iso)
+
+
+def set_textual_environment() -> None:
+    """Before the first import of Textual: what suits a console, and a desktop's terminal no less."""
+    for name in _MISLEADING:
+        os.environ.pop(name, None)
+    os.environ.update(TEXTUAL_ENVIRONMENT)
+
+
+def needs_tmux(environment: Mapping[str, str], *, iso: bool) -> bool:
+    """Whether the screens are better off in our tmux session.
+
+    Not on a terminal that is fast and knows itself, nor inside another tmux or screen, which does the same work. But
+    on the live image always: a console may come and go there at any time, and an ssh login is one of them.
+    """
+    multiplexed = "TMUX" in environment or "STY" in environment
+    return iso or not (is_capable(environment) or multiplexed)
+
+
+def terminal_environment(terminal: int, environment: Mapping[str, str]) -> dict[str, str]:
+    """TERM for the terminal behind a file descriptor: what `environment` says, where that can be used at all.
+
+    A getty that does not know what is at the other end says `dumb`, `unknown` or nothing.
+    """
+    term = environment.get("TERM", "")
+    if not _can_move_cursor(term, terminal):
+        term = _VT_TERM if _is_virtual_terminal(os.ttyname(terminal)) else _SERIAL_TERM
+    return {"TERM": term}
+
+
+def set_size_where_unknown(terminal: int) -> None:
+    """A serial line knows no size and says 0x0. It gets 80x24, and so does whatever runs on it afterwards."""
+    size = os.get_terminal_size(terminal)
+    if size.columns > 0 and size.lines > 0:
+        return
+    with contextlib.suppress(OSError):
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", *DEFAULT_SIZE, 0, 0))
+
+
+def private_directory() -> Path:
+    """Where the session's socket and pipe are: a directory of this user alone. Raises P2VError if it is not.
+
+    Root's is the same from every console and login, so not in $XDG_RUNTIME_DIR. TMUX_TMPDIR moves it, as it moves
+    tmux's own sockets.
+    """
+    user = os.geteuid()
+    base = os.environ.get("TMUX_TMPDIR") or ("/run" if user == 0 else tempfile.gettempdir())
+    path = Path(base, f"p2v-tui-{user}")
+    path.mkdir(mode=0o700, exist_ok=True)
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != user or found.st_mode & 0o077:
+        raise P2VError(f"{path} is not a private directory of this user.", f"Remove {path} and try again.")
+    return path
+
+
+class Session:
+    """The tmux session of the screens on this machine, whether it runs or not."""
+
+    def __init__(self, tmux: str, directory: Path) -> None:
+        self._tmux = tmux
+        self._directory = directory
+        self._socket = directory / "tmux"
+
+    def is_around(self, environment: Mapping[str, str]) -> bool:
+        """Whether a process with this environment runs inside the session."""
+        return environment.get("TMUX", "").partition(",")[0] == str(self._socket)
+
+    def exists(self) -> bool:
+        return self._command("has-session", "-t", f"={SESSION}").returncode == 0
+
+    def run(self, handover: Handover) -> int | None:
+        """Starts the session, or joins the one that runs, and shows it on this console until it ends.
+
+        Returns the exit code of the screens, 1 when they ended without one; None when tmux cannot use the console.
+        """
+        existed = self.exists()
+        with self._pipe(handover) as pipe:
+            screens = [sys.executable, "-P", "-X", "utf8", "-m", "p2v_tui.consoles", str(pipe)]
+            options = (*_OPTIONS, *_locale_for_children(os.environ))
+            # -A: whoever comes first starts the session, also where two consoles start at the same time.
+            chain = [word for option in options for word in (*option, ";")]
+            start = ["new-session", "-A", "-s", SESSION, "-n", SESSION, "--", *screens]
+            command = [self._tmux, "-S", str(self._socket), "-f", "/dev/null", *chain, *start]
+            code = _run_client(command, _client_environment(os.environ))
+            started = existed or not pipe.exists()
+        if code >= _ENDED:
+            return code - _ENDED
+        return 1 if started else None
+
+    def end(self, code: int) -> None:
+        """Ends every client with the screens' exit code. Called from inside, as the last thing.
+
+        What a failed program left on its screen, such as a traceback, is shown on the consoles once more.
+        """
+        command = f"exit {_ENDED + code}"
+        report = self._last_words(code) if code else None
+        if report is not None:
+            command = f"cat {shlex.quote(str(report))}; {command}"
+        # The clients run the command by the session's shell, which may be any: /bin/sh from now on.
+        self._command("set-option", "-g", "default-shell", "/bin/sh")
+        self._command("detach-client", "-s", f"={SESSION}", "-E", command)
+
+    def _last_words(self, code: int) -> Path | None:
+        """The file with what is on the screen now that the application has left it, None where there is nothing."""
+        mark = f"p2v-tui: exit code {code}"
+        print(mark, file=sys.stderr, flush=True)
+        deadline = time.monotonic() + 2.0
+        text = ""
+        while mark not in text and time.monotonic() < deadline:
+            text = self._command("capture-pane", "-p", "-J", "-S", "-", "-t", f"={SESSION}:").stdout
+        if text.partition(mark)[0].strip() == "":
+            return None
+        report = self._directory / "last-words"
+        with os.fdopen(os.open(report, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(text.rstrip() + "\n")
+        return report
+
+    @contextlib.contextmanager
+    def _pipe(self, handover: Handover) -> Iterator[Path]:
+        """A named pipe that holds the handover until the screens take it; what nobody takes is gone at the end."""
+        path = self._directory / f"settings-{os.getpid()}"
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+        os.mkfifo(path, 0o600)
+        # For reading and writing: opening does not wait for the other end, and the bytes stay in the kernel.
+        pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            content = pickle.dumps(tuple(handover))
+            os.write(pipe, struct.pack("!I", len(content)) + content)
+            yield path
+        finally:
+            os.close(pipe)
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+
+    def _command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [self._tmux, "-S", str(self._socket), *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+        )
+
+
+def take_handover(path: Path) -> Handover:
+    """Reads the pipe that `Session` filled, and removes it. Raises P2VError if the p2v-tui that filled it is gone."""
+    pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    path.unlink()
+    with os.fdopen(pipe, "rb", buffering=0) as file:
+        header = file.read(4)
+        if not header:
+            raise P2VError("The console that started p2v-tui is gone.", "Start p2v-tui again.")
+        content = file.read(struct.unpack("!I", header)[0])
+    # From our own program, through a directory that nobody else can write to.
+    return Handover(*pickle.loads(content))
+
+
+def main(arguments: list[str]) -> int:
+    """The inside of the session. arguments: the pipe."""
+    tmux = shutil.which("tmux")
+    pipe = Path(arguments[0])
+    code = 1
+    try:
+        code = show_screens(take_handover(pipe))
+    except P2VError as error:
+        print(f"p2v-tui: {error.title}: {error}", file=sys.stderr)
+        code = error.exit_code
+    except Exception as error:  # Nobody else is there to say it.
+        print(f"p2v-tui: {type(error).__name__}: {error}", file=sys.stderr)
+    finally:
+        if tmux is not None:
+            Session(tmux, pipe.parent).end(code)
+    return code
+
+
+def _run_client(command: list[str], environment: Mapping[str, str]) -> int:
+    """Runs a tmux client on this terminal until it ends. Being told to end, it tells the client so first."""
+    client = subprocess.Popen(command, env=environment)
+
+    def end(number: int, _frame: object) -> None:
+        client.terminate()
+        sys.exit(128 + number)
+
+    caught = (signal.SIGTERM, signal.SIGHUP)
+    previous = {number: signal.signal(number, end) for number in caught}
+    try:
+        return client.wait()
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _client_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What tmux's client reads of its terminal: without TMUX, which would forbid it to run in another tmux.
+
+    UTF-8 goes to terminals that show it; to all others only ASCII, with tmux's `_` for anything else. A Linux VT has
+    few glyphs, but puts one in the place of those that it lacks.
+    """
+    found = {name: value for name, value in environment.items() if name not in (*_MISLEADING, "TMUX", "TMUX_PANE")}
+    if not is_capable(found) and found["TERM"] != _VT_TERM:
+        found["LC_ALL"] = "C"
+    return found
+
+
+def _locale_for_children(environment: Mapping[str, str]) -> list[tuple[str, ...]]:
+    """tmux options that give the screens the locale which `_client_environment` took from the client."""
+    locale = environment.get("LC_ALL")
+    return [("set-environment", "-gu", "LC_ALL") if locale is None else ("set-environment", "-g", "LC_ALL", locale)]
+
+
+def _can_move_cursor(term: str, terminal: int) -> bool:
+    """Whether terminfo knows the terminal as one with a cursor to move and a screen to clear."""
+    if not term:
+        return False
+    try:
+        curses.setupterm(term, terminal)
+    except curses.error:
+        return False
+    return bool(curses.tigetstr("cup") and curses.tigetstr("clear"))
+
+
+def _is_virtual_terminal(name: str) -> bool:
+    if name == "/dev/console":
+        with contextlib.suppress(OSError, IndexError):
+            name = "/dev/" + Path("/sys/class/tty/console/active").read_text().split()[-1]
+    return re.fullmatch(r"/dev/tty\d+", name) is not None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -60,7 +60,13 @@ class P2VTui(App[int], inherit_bindings=False):
         self.push_screen(ConnectionScreen(self.state))
         # A hang-up or a shutdown must not leave the identity's copy and half a connection behind.
         for number in (signal.SIGTERM, signal.SIGHUP):
-            asyncio.get_running_loop().add_signal_handler(number, self.exit, Cancelled.exit_code)
+            asyncio.get_running_loop().add_signal_handler(number, self._ended_from_outside)
+
+    def _ended_from_outside(self) -> None:
+        # The run's thread keeps the process until virt-v2v is stopped and everything here is tidied.
+        if self.state.run is not None:
+            self.state.run.cancel()
+        self.exit(Cancelled.exit_code)
 
     def action_open_conversion(self) -> None:
         """The second screen."""
@@ -78,9 +84,12 @@ class P2VTui(App[int], inherit_bindings=False):
     def action_leave(self) -> None:
         """Asks, and ends the program."""
 
+        run = self.state.run
+        succeeded = run is not None and run.snapshot.outcome is not None
+
         def decide(answer: bool | None) -> None:
             if answer:
-                self.exit(Cancelled.exit_code)
+                self.exit(0 if succeeded else Cancelled.exit_code)
 
         self.push_screen(Dialog("Leave p2v-tui?", "Nothing is being converted.", yes="Leave", no="Stay"), decide)
 

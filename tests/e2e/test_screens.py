@@ -1,0 +1,130 @@
+"""The screens as an operator meets them: the real program on a real terminal, by the keyboard alone."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import with_key
+from tests.e2e.program import CONVERSION_SECONDS, PROGRAM
+from tests.lab.boot import boot_until_login
+from tests.lab.conversion_server import Account, ConversionServer, Identity
+from tests.lab.guest_disk import guest_disk
+from tests.lab.terminal import Terminal
+
+_STEPS = 60
+
+
+def move_to(terminal: Terminal, label: str, key: str = "Tab") -> None:
+    """Presses a key until the focus mark stands before the label, as a person would who looks for it."""
+    wanted = re.compile(rf">\s*(?:\[.\] |[\[(] )?{re.escape(label)}")
+    for _ in range(_STEPS):
+        if wanted.search(terminal.screen()):
+            return
+        before = terminal.screen()
+        terminal.press(key)
+        deadline = time.monotonic() + 5
+        while terminal.screen() == before and time.monotonic() < deadline:
+            time.sleep(0.02)  # The screen is the only thing that tells.
+    raise AssertionError(f"{label!r} is not reached by {key}:\n{terminal.screen()}")
+
+
+def fill_in(terminal: Terminal, label: str, text: str) -> None:
+    """Goes to the field, deletes what is in it and types."""
+    move_to(terminal, f"{label}:")
+    terminal.press("End", *["BSpace"] * 40)
+    terminal.type(text)
+
+
+def press(terminal: Terminal, label: str, key: str = "Tab") -> None:
+    move_to(terminal, label, key)
+    terminal.press("Enter")
+
+
+def test_from_an_empty_screen_to_a_guest_that_boots_with_a_wrong_password_on_the_way(
+    account: Account, password_server: ConversionServer
+) -> None:
+    output = account.home / "tui-out"
+    output.mkdir()
+    output.chmod(0o777)
+    with Terminal([PROGRAM, f"--test-disk={guest_disk()}", "--cmdline="]) as terminal:
+        terminal.wait_for(r"Conversion server \(1 of 3\)")
+        fill_in(terminal, "Conversion server", password_server.host)
+        fill_in(terminal, "SSH port", str(password_server.port))
+        fill_in(terminal, "User name", account.name)
+        fill_in(terminal, "Password", "wrong")
+        press(terminal, "Test connection")
+        terminal.wait_for(r"Is this the conversion server\?[\s\S]*" + re.escape(password_server.fingerprint))
+        press(terminal, "Yes, go on")
+        # The focus is where the mistake is.
+        terminal.wait_for(r">\s*Password:[\s\S]*refused the password")
+        fill_in(terminal, "Password", account.password)
+        press(terminal, "Test connection")
+        terminal.wait_for(r">\[ Next \][\s\S]*\[ ok \] login")
+        terminal.press("Enter")
+        terminal.wait_for(r"Conversion \(2 of 3\)[\s\S]*Guest name")
+        fill_in(terminal, "Guest name", "by-keyboard")
+        fill_in(terminal, "Storage (-os), needed", str(output))
+        press(terminal, "Start conversion")
+        terminal.wait_for(r"Conversion \(3 of 3\)")
+        terminal.wait_for(r"by-keyboard-sd\*[\s\S]*\[ Shut down \]", seconds=CONVERSION_SECONDS)
+        assert account.password not in terminal.screen()
+        press(terminal, "Back to the settings")
+        terminal.wait_for(r"Conversion \(2 of 3\)")
+        terminal.press("Escape")
+        terminal.wait_for(r"Conversion server \(1 of 3\)")
+        terminal.press("Escape")
+        press(terminal, "Leave")
+        assert terminal.wait_for_exit() == 0
+    boot_until_login([output / "by-keyboard-sda"])
+
+
+@pytest.mark.parametrize("term", ["vt220", "linux", "xterm-256color"])
+def test_everything_is_reached_by_tab_arrows_enter_and_space(
+    term: str, key_server: ConversionServer, key: Identity, small_disk: Path, tmp_path: Path
+) -> None:
+    """Also: a failed conversion is retried, and a running one cancelled."""
+    words = f"{with_key(key_server, key)} p2v.remote.hostkey={key_server.fingerprint} p2v.o=null p2v.os={tmp_path}"
+    program = [PROGRAM, "--interactive", f"--test-disk={small_disk}", f"--cmdline={words}"]
+    with Terminal(program, term=term) as terminal:
+        terminal.wait_for(r">\s*Conversion server:")
+        press(terminal, "About", "Up")
+        terminal.wait_for("About p2v-tui")
+        terminal.press("Space")
+        press(terminal, "Test connection", "Down")
+        terminal.wait_for(r">\[ Next \]")
+        terminal.press("Space")
+        terminal.wait_for(r"Conversion \(2 of 3\)[\s\S]*Guest name")
+        move_to(terminal, "Copy the physical CPU topology", "Down")
+        terminal.press("Space")
+        terminal.wait_for(r"> \[x\] Copy the physical CPU topology")
+        terminal.press("Space")
+        press(terminal, "Show as kernel arguments", "Up")
+        terminal.wait_for(r"p2v\.o=null")
+        terminal.press("Enter")
+        press(terminal, "Start conversion")
+        terminal.wait_for(r"inspection could not detect the source\s+guest", seconds=300)
+        press(terminal, "Back to the settings")
+        terminal.wait_for(r"Conversion \(2 of 3\)")
+        press(terminal, "Start conversion")
+        terminal.wait_for(r"\[ \.\. \] Opening the source", seconds=60)
+        press(terminal, "Cancel conversion")
+        # The safe answer has the focus.
+        terminal.wait_for(r">\[ No\b")
+        terminal.press("Enter")
+        terminal.wait_for(r"\[ Cancel conversion \]")
+        press(terminal, "Cancel conversion")
+        press(terminal, "Yes", "Right")
+        terminal.wait_for(r"[Cc]ancelled[\s\S]*\[ Back to the settings \]", seconds=60)
+
+
+def test_the_shell_key_opens_a_shell_and_exit_comes_back(small_disk: Path) -> None:
+    with Terminal([PROGRAM, f"--test-disk={small_disk}", "--cmdline="], environment={"SHELL": "/bin/sh"}) as terminal:
+        terminal.wait_for(r"Conversion server \(1 of 3\)")
+        terminal.press("C-x")
+        terminal.wait_for("come back when it ends")
+        terminal.type("echo $((6 * 7)) is the answer; exit\n")
+        terminal.wait_for(r">\s*Conversion server:")

@@ -107,6 +107,8 @@ class ConversionRun:
     ) -> None:
         self.server = server
         self.plan = plan
+        # Set by the screen that showed the end when the operator leaves it.
+        self.outcome_seen = False
         self._virt_v2v = virt_v2v
         self._convert = convert
         self._now = now

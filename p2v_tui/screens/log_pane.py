@@ -130,6 +130,11 @@ class LogPane(Widget, can_focus=True):
             self._top = None
             self.refresh()
 
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        # Plain and rich show other characters, not only other styles.
+        self.refresh()
+
     def on_focus(self) -> None:
         self.refresh(Region(0, 0, self.size.width, 1))
 
@@ -208,11 +213,16 @@ class LogPane(Widget, can_focus=True):
 
     def _rows_of(self, number: int) -> tuple[Text, ...]:
         line = self._lines[number - self._lines[0].number]
-        return _wrapped(line.text, line.kind is None, max(1, self.size.width), not self.app.has_class("-rich"))
+        return rows_of(
+            line.text,
+            ours=line.kind is None,
+            width=max(1, self.size.width),
+            ascii_only=not self.app.has_class("-rich"),
+        )
 
 
 @lru_cache(maxsize=512)
-def _wrapped(text: str, ours: bool, width: int, ascii_only: bool) -> tuple[Text, ...]:
+def rows_of(text: str, *, ours: bool, width: int, ascii_only: bool) -> tuple[Text, ...]:
     """The rows of one line: its SGR colours as styles, and no other sequence, whoever made the line."""
     text = f"p2v-tui: {plain(text)}" if ours else harmless(text)
     text = ascii_text(text) if ascii_only else text

@@ -18,12 +18,16 @@ from p2v_tui.console import size_text
 from p2v_tui.screens.ascii_text import ascii_text
 from p2v_tui.screens.phases import Phase, PhaseState, current_phase
 from p2v_tui.session.events import DiskProgress
+from p2v_tui.session.terminal_text import plain
 
 # How often bytes, rate and time left change on the screen, in seconds.
 DETAILS_INTERVAL: Final = 10.0
 _COLUMN_WIDTH: Final = 40
-_NAME_WIDTH: Final = 16
-_BAR_WIDTHS: Final = (10, 40)
+_BAR_WIDTHS: Final = (8, 40)
+# Of a disk's line: what stands around its name and its bar, when the words are at their longest.
+_WORDS_WIDTH: Final = 63
+_NAME_WIDTHS: Final = (9, 16)
+_UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 class PhaseList(Widget):
@@ -52,7 +56,7 @@ class PhaseList(Widget):
 
 def _phase_rows(count: int, width: int, screen_height: int) -> int:
     columns = max(1, width // _COLUMN_WIDTH)
-    return min(-(-count // columns), max(2, screen_height // 3 - 1))
+    return min(-(-count // columns), max(3, screen_height // 3 - 1))
 
 
 def phases_text(phases: tuple[Phase, ...], width: int, height: int) -> Text:
@@ -115,7 +119,7 @@ class DiskBars(Widget):
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         del container, width
-        return min(len(self._disks), max(2, viewport.height // 8))
+        return min(len(self._disks), max(3, viewport.height // 8))
 
     def render(self) -> Text:
         return Text("\n".join(self.rows()), no_wrap=True, end="")
@@ -136,7 +140,9 @@ class DiskBars(Widget):
     def rows(self) -> list[str]:
         width, height = self.size.width, self.size.height
         first, last = window(len(self._disks), _copying(self._disks), height)
-        names = [_short_name(disk.name) for disk in self._disks]
+        low, high = _NAME_WIDTHS
+        room = min(max(width - _WORDS_WIDTH - _BAR_WIDTHS[0], low), high)
+        names = [_short_name(disk.name, room) for disk in self._disks]
         longest = max(map(len, names), default=0)
         rows = [
             disk_row(name.ljust(longest), disk, details, width)
@@ -151,12 +157,11 @@ class DiskBars(Widget):
 
 def disk_row(name: str, disk: DiskProgress, details: DiskProgress, width: int) -> str:
     """One disk on one line. details: the same disk as it was when bytes, rate and time left were looked up."""
-    words = details_text(details, disk.percent)
-    bar_width = min(max(width - len(name) - len(words) - 11, _BAR_WIDTHS[0]), _BAR_WIDTHS[1])
-    # The same width whatever the words are, for the bar would jump.
-    bar_width = min(bar_width, max(_BAR_WIDTHS[0], (width - len(name) - 63)))
+    # The same width whatever the words are, or the bar would jump.
+    low, high = _BAR_WIDTHS
+    bar_width = min(max(width - len(name) - _WORDS_WIDTH, low), high)
     percent = "  --" if disk.percent is None else f"{disk.percent:3d}%"
-    return f"{name}  [{bar(disk.percent, bar_width)}] {percent}  {words}"[:width]
+    return f"{name}  [{bar(disk.percent, bar_width)}] {percent}  {details_text(details, disk.percent)}"[:width]
 
 
 def bar(percent: int | None, width: int) -> str:
@@ -166,12 +171,21 @@ def bar(percent: int | None, width: int) -> str:
 
 def details_text(disk: DiskProgress, percent: int | None) -> str:
     """percent: of now. The columns keep their places while the numbers grow."""
-    parts = [f"{size_text(disk.served)} of {size_text(disk.size)}".ljust(22)]
+    parts = [_amount(disk.served, disk.size).ljust(20)]
     if percent != 100:
         parts.append(f"{size_text(disk.rate)}/s".rjust(12))
         if disk.seconds_left is not None:
             parts.append(f"{_rough_duration(disk.seconds_left)} left")
     return "  ".join(parts)
+
+
+def _amount(served: int, size: int) -> str:
+    """Both in the unit of the size: `210.0 of 500.0 GiB`."""
+    number, _, unit = size_text(size).partition(" ")
+    exponent = _UNITS.index(unit)
+    # A tenth of a TiB takes a quarter of an hour.
+    decimals = {"bytes": 0, "TiB": 2}.get(unit, 1)
+    return f"{served / 1024**exponent:.{decimals}f} of {number} {unit}"
 
 
 def _rough_duration(seconds: float) -> str:
@@ -192,11 +206,11 @@ def _stage(disks: tuple[DiskProgress, ...]) -> list[tuple[bool, bool, bool]]:
     return [(disk.rate > 0, disk.percent is not None, disk.percent == 100) for disk in disks]
 
 
-def _short_name(name: str) -> str:
+def _short_name(name: str, width: int) -> str:
     """A disk image's name is its path."""
-    return ascii_text(_cut(name.rpartition("/")[2] if name.startswith("/") else name, _NAME_WIDTH))
+    return _cut(name.rpartition("/")[2] if name.startswith("/") else name, width)
 
 
 def _cut(text: str, width: int) -> str:
-    text = ascii_text(text)
+    text = ascii_text(plain(text))
     return text if len(text) <= width else text[: max(0, width - 3)] + "..."

@@ -70,7 +70,10 @@ class SaveDialog(Dialog):
     def compose(self) -> ComposeResult:
         with Vertical():
             yield Heading("Save logs")
-            yield Line("What this screen showed, as a file in a directory of this machine, such as a USB stick's:")
+            with VerticalScroll(can_focus=False, id="dialog-text"):
+                yield Line(
+                    "What this screen showed, as a file in a directory of this machine, such as a USB stick's:"
+                )
             yield FormField(
                 "Directory",
                 id="directory",
@@ -83,7 +86,8 @@ class SaveDialog(Dialog):
                 yield Action("Save", id="yes", help=Help("Save", "Makes the file; only its owner can read it."))
 
     def on_mount(self) -> None:
-        self.query_one("#directory-input").focus()
+        # Dialog's own focus comes after this.
+        self.call_later(self.query_one("#directory-input").focus)
 
     @on(Input.Changed)
     def _typed(self, message: Input.Changed) -> None:
@@ -95,7 +99,7 @@ class SaveDialog(Dialog):
 
 
 class RunningScreen(BaseScreen):
-    """Shows `state.run`, and starts it where there is none.
+    """Shows the conversion that `state` has, and starts it where there is none.
 
     interval: the least time between two looks at the run. clock: seconds, monotonic.
     """
@@ -136,7 +140,7 @@ class RunningScreen(BaseScreen):
         run_command: RunCommand = run_command,
     ) -> None:
         super().__init__(state)
-        self.run = state.run or state.start_conversion()
+        self.run = state.start_conversion()
         self._interval = interval
         self._clock = clock
         self._run_command = run_command
@@ -192,6 +196,12 @@ class RunningScreen(BaseScreen):
     def on_unmount(self) -> None:
         self._end_listening()
 
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        if self.is_mounted:
+            # The other look has other characters.
+            self.call_later(self.paint)
+
     def _tell(self) -> None:
         """Called from the run's thread. One message is enough until it is heeded."""
         if not self._told:
@@ -200,10 +210,10 @@ class RunningScreen(BaseScreen):
 
     def on_running_screen_changed(self) -> None:
         self._told = False
-        if self.run.finished:
+        wait = max(min(_BATCH_TIME, self._interval), self._painted + self._interval - self._clock())
+        if self.run.finished or wait <= 0:
             self.paint()
         elif self._timer is None:
-            wait = max(min(_BATCH_TIME, self._interval), self._painted + self._interval - self._clock())
             self._timer = self.set_timer(wait, self.paint)
 
     def paint(self) -> None:
@@ -232,10 +242,10 @@ class RunningScreen(BaseScreen):
             log.focus()
 
     def _show_end(self, snapshot: Snapshot) -> None:
+        self.query_one("#outcome", Line).show(self._text(_outcome_text(self.run, _LAST_LINES)))
         if self._ended:
             return
         self._ended = True
-        self.query_one("#outcome", Line).show(self._text(_outcome_text(self.run, _LAST_LINES)))
         self.query_one("#going").display = False
         self.query_one("#ended").display = True
         self.query_one("#cancel").display = False
@@ -259,12 +269,12 @@ class RunningScreen(BaseScreen):
 
     async def action_back(self) -> None:
         if self.run.finished:
-            self.app.pop_screen()
+            self._leave()
             return
 
         def decide(answer: bool | None) -> None:
             if answer and self.is_current:
-                self.app.pop_screen()
+                self._leave()
 
         self._ask(
             Dialog(
@@ -304,6 +314,10 @@ class RunningScreen(BaseScreen):
 
     @on(Action.Pressed, "#back")
     def _back_pressed(self) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
+        self.run.outcome_seen = self._ended
         self.app.pop_screen()
 
     @on(Action.Pressed, "#details")

@@ -57,11 +57,11 @@ class State:
         self.server = self.virt_v2v = None
 
     def start_conversion(self) -> ConversionRun:
-        """The conversion that goes on, or else a new one of `plan` on the server that was tested.
+        """The conversion that goes on or whose outcome nobody has seen, else a new one of `plan`, started.
 
         Raises SettingsError where one of the two is missing.
         """
-        if self.run is None or self.run.finished:
+        if self.run is None or (self.run.finished and self.run.outcome_seen):
             if self.server is None or self.plan is None:
                 raise SettingsError("The connection to the conversion server is not tested.", "Test it first.")
             self.run = ConversionRun(self.server, self.plan, self.virt_v2v)

@@ -204,7 +204,16 @@ class ConversionScreen(BaseScreen):
 
     @on(DevicesChanged)
     def _devices_changed(self) -> None:
-        self._look()
+        # Not below a conversion that runs: it needs the disks more.
+        if self.is_active:
+            self._look()
+        else:
+            self._look_again = True
+
+    @on(events.ScreenResume)
+    def _come_back_to(self) -> None:
+        if self._look_again and not self._looking:
+            self._look()
 
     def _look(self) -> None:
         """One look at a time; what changes during one makes another one follow."""
@@ -233,7 +242,7 @@ class ConversionScreen(BaseScreen):
                 self.query_one("#refresh").focus()
         else:
             await self._show_machine(message.machine)
-        if self._look_again:
+        if self._look_again and self.is_active:
             self._look()
 
     async def _show_machine(self, machine: Machine) -> None:
@@ -308,12 +317,17 @@ class ConversionScreen(BaseScreen):
         """All that the form says. Raises WrongField for the first field that cannot be used."""
         values = {attribute: read() for attribute, read in self._readings()}
         if not values["disks"]:
-            disks = self.query_one(DiskList)
-            raise WrongField(
-                SettingsError("No fixed disk is chosen.", "Check at least one.", setting="disks"),
-                next((row.toggle for row in disks.rows), self.query_one("#refresh")),
-            )
+            raise self._no_disk()
         return dataclasses.replace(self.state.settings, **values)
+
+    def _no_disk(self) -> WrongField:
+        rows = self.query_one(DiskList).rows
+        if rows:
+            error = SettingsError("No fixed disk is chosen.", "Check at least one.", setting="disks")
+            return WrongField(error, rows[0].toggle)
+        advice = "Plug one in, or load its driver in the shell (F2)."
+        error = SettingsError("There is no fixed disk to convert.", advice, setting="disks")
+        return WrongField(error, self.query_one("#refresh"))
 
     def _settings_so_far(self) -> Settings:
         """All that the form says and that can be used; the rest is as it was."""

@@ -20,8 +20,9 @@ from textual.widget import Widget
 
 from p2v_tui.config import BY_KEY, NetworkMap, Settings
 from p2v_tui.errors import SettingsError
-from p2v_tui.hwprobe import Disk, Machine, MediumKind
+from p2v_tui.hwprobe import Disk, Machine
 from p2v_tui.screens.device_words import (
+    convertible,
     disk_details,
     disk_line,
     identity,
@@ -234,8 +235,7 @@ class MediaList(DeviceList):
     attribute = "removable"
 
     async def show(self, machine: Machine, first: Settings | None) -> None:
-        media = [medium for medium in machine.removable if medium.kind is not MediumKind.OTHER]
-        rows = [Row(identity(medium), medium.name, medium_line(medium)) for medium in media]
+        rows = [Row(identity(medium), medium.name, medium_line(medium)) for medium in convertible(machine.removable)]
         names = None if first is None else tuple(name.removeprefix("/dev/") for name in first.removable or ())
         await self.show_rows(rows, names)
 

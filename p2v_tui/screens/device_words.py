@@ -98,7 +98,8 @@ def _content(content: Content, disk: Disk, machine: Machine) -> str:
     label = shown(content.label)
     if not label:
         return name
-    return f"{name} {label if len(label) <= _LONGEST_LABEL else label[: _LONGEST_LABEL - 1] + '~'}"
+    short = label if len(label) <= _LONGEST_LABEL else label[: _LONGEST_LABEL - 1] + "~"
+    return f'{name} "{short}"'
 
 
 def left_out_lines(excluded: Iterable[ExcludedDisk]) -> list[str]:
@@ -117,6 +118,11 @@ def _names(disks: Sequence[ExcludedDisk]) -> str:
     if len(disks) == 1:
         return f"{shown(disks[0].name)} ({size_in_words(disks[0].size)})"
     return ", ".join(shown(disk.name) for disk in disks)
+
+
+def convertible(media: Iterable[RemovableMedium]) -> list[RemovableMedium]:
+    """The drives that a guest can have, too."""
+    return [medium for medium in media if medium.kind is not MediumKind.OTHER]
 
 
 def medium_line(medium: RemovableMedium) -> str:
@@ -142,7 +148,7 @@ def carrier_in_words(interface: NetworkInterface) -> str:
 def changes_in_words(before: Machine, after: Machine) -> str:
     """What came, went and changed between two looks; empty where nothing did that the screen shows."""
     words = _came_and_went("disk", before.disks, after.disks)
-    words += _came_and_went("drive", before.removable, after.removable)
+    words += _came_and_went("drive", convertible(before.removable), convertible(after.removable))
     words += _came_and_went("network interface", before.interfaces, after.interfaces)
     links = {interface.name: interface.carrier for interface in before.interfaces}
     words += [

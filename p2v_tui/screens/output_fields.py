@@ -183,13 +183,17 @@ class OutputFields(Vertical):
         values = {field.id: shown(self._field(field.id).value) for field in _FIELDS}
         made = mode.makes.format(
             name=self._guest_name,
-            storage=values["storage"] or mode.default_storage or "default",
+            storage=values["storage"] or mode.default_storage or self._no_storage,
             connection=values["connection"] or "CONNECTION",
         )
         note = f"Makes {made}."
         if self._virt_v2v and not set(mode.names) & set(self._virt_v2v.output_modes):
             note = f"Warning: virt-v2v on the server does not have the mode {mode.names[0]}."
         self.query_one("#mode-note", Note).show(" ".join([note, _about_misc(mode)]).rstrip())
+
+    @property
+    def _no_storage(self) -> str:
+        return "STORAGE" if self.mode.storage is Use.NEEDED else "default"
 
     def _field(self, name: str) -> FormField:
         return self.query_one(f"#{name}", FormField)

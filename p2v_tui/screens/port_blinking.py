@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from typing import Final
 
@@ -10,6 +11,8 @@ from p2v_tui.errors import P2VError
 from p2v_tui.session.terminal_text import plain
 
 BLINK_SECONDS: Final = 5
+# ethtool lives there, and an ordinary user's PATH does not name it.
+_SBIN = ("/usr/sbin", "/sbin")
 
 
 class CannotBlink(P2VError):
@@ -21,11 +24,10 @@ class CannotBlink(P2VError):
 def blink_port(interface: str) -> None:
     """Blinks the port for BLINK_SECONDS and returns then. Raises CannotBlink, in words."""
     environment = {**os.environ, "LC_ALL": "C"}
-    # ethtool lives in sbin, which an ordinary user's PATH does not name.
-    environment["PATH"] = os.pathsep.join([environment.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    path = os.pathsep.join([environment.get("PATH", os.defpath), *_SBIN])
     try:
         done = subprocess.run(
-            ["ethtool", "--identify", interface, str(BLINK_SECONDS)],
+            [shutil.which("ethtool", path=path) or "ethtool", "--identify", interface, str(BLINK_SECONDS)],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=BLINK_SECONDS * 4,

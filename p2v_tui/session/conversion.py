@@ -45,6 +45,7 @@ def convert(
     output mode), ConnectionFailed, PreflightRefused, ConversionFailed or Cancelled.
     """
     started = time.monotonic()
+    server.attend(report, cancellation)
     program = find_program(plan.nbd)
     with contextlib.ExitStack() as stack:
         stack.enter_context(no_sleep())
@@ -214,7 +215,7 @@ class _Run:
             self._stop_over(shell)
         except P2VError:
             try:
-                with self._server.open_shell() as another:
+                with self._server.open_shell(cancellable=False) as another:
                     self._stop_over(another)
             except P2VError as error:
                 self._report(

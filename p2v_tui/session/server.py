@@ -66,9 +66,17 @@ class ConversionServer:
         given = (self._settings.password, self._settings.output_password, *self._passwords.secrets)
         return tuple(secret for secret in given if secret is not None)
 
-    def open_shell(self) -> RemoteShell:
-        """A new control connection. Raises ConnectionFailed, PreflightRefused or Cancelled."""
-        return RemoteShell(self._ready_login(), self._cancellation)
+    def attend(self, report: Report, cancellation: Cancellation) -> None:
+        """Reports there from now on, and is cancelled by that: a test and a conversion have their own."""
+        self._report = report
+        self._cancellation = cancellation
+
+    def open_shell(self, *, cancellable: bool = True) -> RemoteShell:
+        """A new control connection. Raises ConnectionFailed, PreflightRefused or Cancelled.
+
+        cancellable: not where something has to be stopped because of a cancellation.
+        """
+        return RemoteShell(self._ready_login(), self._cancellation if cancellable else Cancellation())
 
     def open_data_connection(self, disk: Disk, number: int, program: str) -> DataConnection:
         """program: the NBD server's. Raises as `open_shell` does."""

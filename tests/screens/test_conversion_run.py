@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from p2v_tui.config import Secret, Settings
 from p2v_tui.errors import Cancelled, ConversionFailed
 from p2v_tui.screens import conversion_run
 from p2v_tui.screens.ascii_text import ascii_text
 from p2v_tui.screens.conversion_run import ConversionRun, Snapshot
 from p2v_tui.screens.phases import Phase, PhaseState, current_phase, first_phases, when_ended, with_started
 from p2v_tui.screens.progress import bar, disk_row, phases_text, window
+from p2v_tui.session import Cancellation, ConversionServer, make_plan
 from p2v_tui.session.events import DiskProgress, Event, PhaseStarted, Warned
+from tests.lab.conversion_server import silent_port
 from tests.screens.scripted_conversion import (
     COPYING,
     FINISHED,
@@ -29,6 +33,7 @@ from tests.screens.scripted_conversion import (
     plan,
     said,
 )
+from tests.unit.machines import SERVER
 
 
 def ran(*events: Event | BaseException) -> ConversionRun:
@@ -255,3 +260,24 @@ def test_ascii_text_is_ascii_and_adds_no_control_characters(text: str) -> None:
 
 def test_phases_without_output_count_too() -> None:
     assert marks(ran(PhaseStarted("Finishing off", 1.0), MADE).snapshot.phases)["Finishing off"] is PhaseState.DONE
+
+
+def test_cancelling_stops_a_connection_that_is_being_opened(tmp_path: Path) -> None:
+    image = tmp_path / "disk"
+    image.write_bytes(bytes(1 << 20))
+    with silent_port() as port:
+        chosen = Settings(server="127.0.0.1", port=port, guestname="db1", password=Secret("x"), disks=(str(image),))
+        # What the connection test was cancelled by is another matter.
+        server = ConversionServer(chosen, lambda _: None, Cancellation(), cpu_has_aes=True)
+        with server:
+            run = ConversionRun(server, make_plan(chosen, SERVER, image))
+            run.start()
+            try:
+                opening = threading.Event()
+                run.listen(lambda: opening.set() if "data connection" in run.snapshot.status else None)
+                assert "data connection" in run.snapshot.status or opening.wait(10)
+            finally:
+                run.cancel()
+            # ssh alone would wait for minutes.
+            assert run.wait(20)
+            assert isinstance(run.snapshot.error, Cancelled)

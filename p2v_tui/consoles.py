@@ -30,7 +30,7 @@ import sys
 import tempfile
 import termios
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -44,6 +44,7 @@ SESSION: Final = "p2v-tui"
 # protocol, which prints `25u` on terminals that do not know it; an escape sequence may arrive in pieces (Serial over
 # LAN), so that ESC alone counts as the key only after half a second.
 TEXTUAL_ENVIRONMENT: Final = {
+    "TEXTUAL_DRIVER": "p2v_tui.screens.console_driver:ConsoleDriver",
     "TEXTUAL_THEME": "ansi-dark",
     "TEXTUAL_COLOR_SYSTEM": "standard",
     "TEXTUAL_ANIMATIONS": "none",
@@ -85,6 +86,8 @@ _OPTIONS: Final = (
     # A further console's environment is its own matter.
     ("set-option", "-g", "update-environment", ""),
 )
+# -P: not whatever happens to be in the directory where we are. tmux's panes speak UTF-8, whatever the locale is.
+INSIDE: Final = (sys.executable, "-P", "-X", "utf8", "-m", "p2v_tui.consoles")
 # Added to the application's exit code on its way through the tmux client: tmux itself ends with 0 or 1.
 _ENDED: Final = 64
 
@@ -199,18 +202,18 @@ class Session:
     def exists(self) -> bool:
         return self._command("has-session", "-t", f"={SESSION}").returncode == 0
 
-    def run(self, handover: Handover) -> int | None:
+    def run(self, handover: Handover, inside: Sequence[str] = INSIDE) -> int | None:
         """Starts the session, or joins the one that runs, and shows it on this console until it ends.
 
-        Returns the exit code of the screens, 1 when they ended without one; None when tmux cannot use the console.
+        inside: the program of the session, which is given the pipe. Returns the exit code of the screens, 1 when they
+        ended without one; None when tmux cannot use the console.
         """
         existed = self.exists()
         with self._pipe(handover) as pipe:
-            screens = [sys.executable, "-P", "-X", "utf8", "-m", "p2v_tui.consoles", str(pipe)]
             options = (*_OPTIONS, *_locale_for_children(os.environ))
             # -A: whoever comes first starts the session, also where two consoles start at the same time.
             chain = [word for option in options for word in (*option, ";")]
-            start = ["new-session", "-A", "-s", SESSION, "-n", SESSION, "--", *screens]
+            start = ["new-session", "-A", "-s", SESSION, "-n", SESSION, "--", *inside, str(pipe)]
             command = [self._tmux, "-S", str(self._socket), "-f", "/dev/null", *chain, *start]
             code = _run_client(command, _client_environment(os.environ))
             started = existed or not pipe.exists()

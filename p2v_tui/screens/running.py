@@ -41,6 +41,7 @@ PAINT_INTERVAL: Final = 1.0
 _BATCH_TIME: Final = 0.1
 # How many of virt-v2v's last lines are shown with an error; Details shows more.
 _LAST_LINES: Final = 3
+_MESSAGE_ROWS: Final = 4
 _DETAIL_LINES: Final = 20
 
 RunCommand = Callable[[Sequence[str]], None]
@@ -242,7 +243,8 @@ class RunningScreen(BaseScreen):
             log.focus()
 
     def _show_end(self, snapshot: Snapshot) -> None:
-        self.query_one("#outcome", Line).show(self._text(_outcome_text(self.run, _LAST_LINES)))
+        short = _MESSAGE_ROWS * self.size.width
+        self.query_one("#outcome", Line).show(self._text(_outcome_text(self.run, _LAST_LINES, short)))
         if self._ended:
             return
         self._ended = True
@@ -380,15 +382,18 @@ class RunningScreen(BaseScreen):
         self.app.push_screen(error_dialog(message.error))
 
 
-def _outcome_text(run: ConversionRun, last_lines: int) -> str:
-    """What came of it, in words. last_lines: how many of virt-v2v's are quoted, at most."""
+def _outcome_text(run: ConversionRun, last_lines: int, longest: int | None = None) -> str:
+    """What came of it, in words. last_lines: how many of virt-v2v's are quoted, at most.
+
+    longest: characters of the error's message, where there is not room for any.
+    """
     snapshot = run.snapshot
     if snapshot.outcome is not None:
         return _success_text(snapshot.outcome, snapshot.warnings[-last_lines:])
     if snapshot.error is None:
         return ""
     phase = snapshot.phases[current_phase(snapshot.phases)]
-    text = [f"{snapshot.error.title}: {snapshot.error.message}"]
+    text = [_cut(f"{snapshot.error.title}: {snapshot.error.message}", longest)]
     if phase.state is PhaseState.FAILED:
         text.append(f"It happened in the phase: {phase.name}.")
     if snapshot.error.advice:
@@ -396,6 +401,10 @@ def _outcome_text(run: ConversionRun, last_lines: int) -> str:
     if lines := _lines_that_matter(run.lines_from(0), snapshot.error.message, last_lines):
         text += ["virt-v2v's last words:", *(f"  {plain(line)}" for line in lines)]
     return "\n".join(text)
+
+
+def _cut(text: str, longest: int | None) -> str:
+    return text if longest is None or len(text) <= longest else f"{text[:longest]}... (Details shows the rest)"
 
 
 def _success_text(outcome: Converted, warnings: Sequence[str]) -> str:
@@ -411,9 +420,14 @@ def _success_text(outcome: Converted, warnings: Sequence[str]) -> str:
 
 def _lines_that_matter(lines: Sequence[LogLine], message: str, count: int) -> list[str]:
     """virt-v2v's last errors and warnings that the message does not hold; without any, its last lines."""
-    kinds = {OutputKind.ERROR, OutputKind.WARNING}
-    told = [plain(line.text) for line in lines if line.kind in kinds]
-    new = [text for text in told if text.rpartition(": ")[2].strip() not in message]
-    if not told:
-        new = [plain(line.text) for line in lines if line.kind not in {None, OutputKind.DEBUG}]
-    return new[-count:]
+    said = [line for line in lines if line.kind not in {None, OutputKind.DEBUG}]
+    matter = [line for line in said if line.kind in {OutputKind.ERROR, OutputKind.WARNING}]
+    chosen: list[str] = []
+    # From the end, so that a log of any length costs the same.
+    for line in reversed(matter or said):
+        text = plain(line.text)
+        if not (matter and text.rpartition(": ")[2].strip() in message):
+            chosen.append(text)
+        if len(chosen) == count:
+            break
+    return chosen[::-1]

@@ -25,7 +25,16 @@ from p2v_tui.screens.running import PowerFailed, RunningScreen
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action
 from p2v_tui.session.conversion_log import ConversionLog
-from p2v_tui.session.events import Event, LogDirectory, OutputKind, RemoteOutput, Status, Warned
+from p2v_tui.session.events import (
+    DiskProgress,
+    Event,
+    LogDirectory,
+    OutputKind,
+    Progress,
+    RemoteOutput,
+    Status,
+    Warned,
+)
 from p2v_tui.session.terminal_text import SGR
 from tests.screens.conftest import SIZES, screen_lines, screen_text, wait_until
 from tests.screens.scripted_conversion import (
@@ -263,7 +272,33 @@ async def test_the_cursor_waits_at_the_percent_sign_of_the_disk_being_copied() -
         assert line.startswith("sdb") and line[column] == "%"
 
 
+async def test_of_many_disks_the_one_being_copied_shows() -> None:
+    async with opened() as screen:
+        disks = tuple(
+            DiskProgress(f"sd{letter}", 1 << 40, 1 << 38, 0.0, 100 if letter < "e" else 55 if letter == "e" else None)
+            for letter in "abcdefghij"
+        )
+        await screen.hear(*INSPECTING, Progress(disks))
+        await screen.until_shown("4 disks before this one are done", "sde", " 55%", "5 disks more are to be copied")
+        assert screen.log.size.height >= 6
+
+
 # The log.
+
+
+async def test_another_size_of_the_terminal_wraps_the_lines_anew_and_keeps_the_place() -> None:
+    async with opened() as screen:
+        await screen.hear(*output(*(f"{number}: " + "word " * 30 for number in range(30))))
+        await screen.pilot.press("home", "pagedown")
+        heading = next(line for line in screen_lines(screen.app) if "STOPPED" in line)
+        await screen.pilot.resize_terminal(132, 43)
+        await screen.until(lambda: len(screen_lines(screen.app)) == 43)
+        assert heading.rstrip("-") in screen.text
+        await screen.pilot.press("end")
+        await screen.until_shown("29: word")
+        await screen.pilot.resize_terminal(80, 24)
+        await screen.until(lambda: len(screen_lines(screen.app)) == 24)
+        assert "29: word" in screen.text and "STOPPED" not in screen.text
 
 
 async def test_a_burst_is_painted_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -549,6 +584,15 @@ async def test_a_failure_says_what_where_and_what_to_do() -> None:
         await screen.press("details")
         await screen.until_shown("Outcome")
         assert "the boot sector" in screen.text
+
+
+async def test_a_long_error_leaves_room_for_the_advice_and_details_has_it_all() -> None:
+    error = ConversionFailed("virt-v2v failed: " + "words of libguestfs, " * 40 + "the end.", "Look there.")
+    async with opened() as screen:
+        await screen.hear(*INSPECTING, error)
+        await screen.until_shown("(Details shows the rest)", "Look there.")
+        await screen.press("details")
+        await screen.until_shown("the end.", "Look there.")
 
 
 async def test_an_error_of_our_own_is_shown_and_does_not_end_the_application() -> None:

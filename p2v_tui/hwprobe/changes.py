@@ -123,8 +123,12 @@ def _udev_events() -> Source:
 
     def take() -> bool:
         found = False
-        while monitor.poll(0) is not None:
-            found = True
+        try:
+            while monitor.poll(0) is not None:
+                found = True
+        except OSError:
+            # ENOBUFS: there were more events than the socket holds, so something did change.
+            return True
         return found
 
     # The descriptor is libudev's and closes with the monitor.

@@ -35,8 +35,7 @@ from p2v_tui.screens.port_blinking import BLINK_SECONDS, blink_port
 from p2v_tui.screens.state import State
 from p2v_tui.screens.target_fields import TargetFields
 from p2v_tui.screens.widgets import Action, Heading, Help, Line, Toggle
-from p2v_tui.session import Plan, make_plan
-from p2v_tui.session.plan import fill_in
+from p2v_tui.session import Plan, fill_in, make_plan
 
 # From this many columns on, the form has two, as virt-p2v's dialog.
 WIDE: Final = 120
@@ -268,7 +267,8 @@ class ConversionScreen(BaseScreen):
             self.call_after_refresh(self.query_one("#guestname-input").focus)
         if before is not None:
             changes = changes_in_words(before, machine)
-            self._status(changes or "Looked again: nothing has changed.")
+            if changes or asked:
+                self._status(changes or "Looked again: nothing has changed.")
         self._show_more_later()
 
     # Moving about.

@@ -17,6 +17,7 @@ from p2v_tui import cmdline
 from p2v_tui.app import P2VTui
 from p2v_tui.config import NetworkMap
 from p2v_tui.hwprobe.machine import (
+    Clock,
     Content,
     Disk,
     DiskGroup,
@@ -181,18 +182,18 @@ class Opened:
         return next(row for row in self.screen.query(InterfaceRow) if row.row.name == name)
 
     async def type(self, name: str, text: str) -> None:
-        """Replaces the text of a field by the keyboard."""
+        """Replaces the text of a field; a key in it costs the tests too much time."""
         field = self.field(name)
         field.input.focus()
-        await self.pilot.press("end", *["backspace"] * len(field.value), *text)
+        field.value = text
+        await self.pilot.pause()
 
     async def choose_mode(self, mode: str) -> None:
-        self.screen.query_one("#mode").focus()
-        for _ in MODES:
-            if self.screen.query_one("#mode", Choice).value == mode:
-                return
-            await self.pilot.press("right")
-        raise AssertionError(f"There is no mode {mode}.")
+        choice = self.screen.query_one("#mode", Choice)
+        choice.focus()
+        steps = MODES.index(mode) - MODES.index(choice.value)
+        await self.pilot.press(*["right" if steps > 0 else "left"] * abs(steps))
+        assert choice.value == mode
 
     async def switch(self, name: str) -> None:
         self.toggle(name).focus()
@@ -442,6 +443,13 @@ async def test_the_fields_are_filled_from_the_kernel_command_line() -> None:
         await it.press("start")
         assert make_plan(it.state.settings, DB1) == make_plan(before, DB1)
         assert it.state.settings.memory == before.memory
+
+
+async def test_the_keyboard_edits_a_field() -> None:
+    async with opened() as it:
+        await it.pilot.press("end", "backspace", "2", "-", "x")
+        assert it.field("guestname").value == "db2-x"
+        assert "/var/tmp/db2-x.xml" in it.line("mode-note")
 
 
 async def test_the_physical_topology_shows_its_number_and_closes_the_field() -> None:
@@ -794,6 +802,14 @@ async def test_a_cable_shows() -> None:
         await it.look()
         assert it.status == "em2: link up."
         assert it.toggle("em2").label.endswith("link up")
+
+
+async def test_what_the_screen_does_not_show_is_not_told() -> None:
+    async with opened() as it:
+        said = it.status
+        it.state.found = dataclasses.replace(DB1, clock=Clock(offset=7))
+        await it.look()
+        assert it.status == said
 
 
 async def test_interfaces_and_drives_come_and_go() -> None:

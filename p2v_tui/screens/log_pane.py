@@ -155,7 +155,10 @@ class LogPane(Widget, can_focus=True):
             words = "Output of virt-v2v"
         mark = ">" if self.has_focus else "-"
         text = f"{mark}- {words} ".ljust(width, "-")[:width]
-        return Text(text, style="bold" if self.has_focus else "", end="", no_wrap=True)
+        heading = Text(text, end="", no_wrap=True)
+        if self.has_focus:
+            heading.stylize("bold")
+        return heading
 
     def _go_to(self, top: tuple[int, int] | None) -> None:
         """Stands there, or follows again where that shows the end."""

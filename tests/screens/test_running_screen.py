@@ -356,6 +356,19 @@ async def test_walking_down_to_the_end_resumes_the_tail() -> None:
         assert screen.log.following
 
 
+async def test_the_focus_on_the_pane_shows_in_characters() -> None:
+    async with opened() as screen:
+        await screen.until_shown(">- Output of virt-v2v; Up")
+        await screen.pilot.press("tab")
+        await screen.until_shown("-- Output of virt-v2v -", ">[ Cancel conversion ]")
+
+
+async def test_help_on_the_pane_names_its_keys() -> None:
+    async with opened() as screen:
+        await screen.pilot.press("ctrl+w")
+        await screen.until_shown("the pane follows again")
+
+
 async def test_up_and_down_leave_the_pane_where_there_is_nothing_more_to_see() -> None:
     async with opened() as screen:
         await screen.pilot.press("down")

@@ -28,9 +28,10 @@ from p2v_tui.session.terminal_text import harmless, plain
 HELP: Final = Help(
     "Output of virt-v2v",
     "What virt-v2v says on the conversion server, as it comes, and between it what p2v-tui does.\n\n"
-    "Up, PageUp (b, Ctrl-U), Home (g)    look back; the pane stops following\n"
-    "Down, PageDown (Space, Ctrl-N)      forward\n"
-    "End (G)                             to the newest line; the pane follows again",
+    "Up, PageUp, Home      look back; the pane stops following\n"
+    "Down, PageDown        forward\n"
+    "End                   to the end; the pane follows again\n"
+    "b or Ctrl-U, Space or Ctrl-N, g, G do what PageUp, PageDown, Home, End do.",
 )
 
 

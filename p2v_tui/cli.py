@@ -48,7 +48,10 @@ def _run(options: argparse.Namespace) -> int:
         unattended.print_dump(parsed.settings, image)
         return 0
     if parsed.settings.server is None or options.interactive:
-        return _show_screens(parsed.settings, image, iso=options.iso)
+        # Only now: unattended mode must not carry the weight of the screens.
+        from p2v_tui import consoles  # noqa: PLC0415
+
+        return consoles.run_interactive(parsed.settings, image, options.iso)
     return unattended.run(
         parsed.settings,
         unattended.Options(
@@ -59,19 +62,6 @@ def _run(options: argparse.Namespace) -> int:
             verbose=options.verbose,
         ),
     )
-
-
-def _show_screens(settings: Settings, image: Path | None, *, iso: bool) -> int:
-    if not sys.stdin.isatty():
-        raise SettingsError(
-            "No conversion server is given, and there is no terminal to ask for it on.",
-            "Give p2v.server=HOST on the kernel command line or by --cmdline, or start p2v-tui on a terminal.",
-            setting="remote.server",
-        )
-    # Only now: unattended mode must not carry the weight of the screens.
-    from p2v_tui import app  # noqa: PLC0415
-
-    return app.run(settings, image=image, iso=iso)
 
 
 def _hide_secrets(text: str, settings: Settings) -> None:

@@ -86,6 +86,8 @@ class ConversionScreen(BaseScreen):
     ConversionScreen .note { padding: 0 0 0 6; }
     ConversionScreen #more { height: 1; }
     ConversionScreen #status { max-height: 5; }
+    /* The mark in front tells the focus; bold would draw the whole line anew. */
+    ConversionScreen Toggle:focus, ConversionScreen Choice:focus { text-style: none; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -259,6 +261,7 @@ class ConversionScreen(BaseScreen):
             if first is not None:
                 self.query_one(TargetFields).fill(first, machine)
                 self.query_one(OutputFields).fill(first)
+                self._show_guest_name()
                 self.query_one(Form).display = True
                 self._status("Choose what to convert, then press Start conversion.")
             else:
@@ -298,9 +301,10 @@ class ConversionScreen(BaseScreen):
 
     # What the fields say.
 
-    @on(Input.Changed, "#guestname-input")
-    def _guest_name_changed(self, message: Input.Changed) -> None:
-        self.query_one(OutputFields).show_guest_name(shown(message.value) or "NAME")
+    @on(Input.Blurred, "#guestname-input")
+    def _show_guest_name(self) -> None:
+        name = self.query_one("#guestname-input", Input).value
+        self.query_one(OutputFields).show_guest_name(shown(name) or "NAME")
 
     @on(Toggle.Changed, "#disks Toggle")
     def _disk_checked(self) -> None:

@@ -155,8 +155,9 @@ class OutputFields(Vertical):
             storage.value = self.mode.default_storage or ""
         self._show_mode()
 
-    @on(Input.Changed)
-    def _changed(self) -> None:
+    # Not at every key: on a serial line a line that is drawn anew costs more than the key.
+    @on(Input.Blurred)
+    def _left(self) -> None:
         self._show_note()
 
     def show_guest_name(self, name: str) -> None:

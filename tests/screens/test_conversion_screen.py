@@ -449,6 +449,7 @@ async def test_the_keyboard_edits_a_field() -> None:
     async with opened() as it:
         await it.pilot.press("end", "backspace", "2", "-", "x")
         assert it.field("guestname").value == "db2-x"
+        await it.pilot.press("tab")
         assert "/var/tmp/db2-x.xml" in it.line("mode-note")
 
 
@@ -584,6 +585,7 @@ async def test_the_storage_is_the_modes_own_until_one_is_typed() -> None:
         assert it.field("storage").value == "/var/tmp"
         await it.type("storage", "/data")
         await it.choose_mode("local")
+        await it.pilot.pause()
         assert it.field("storage").value == "/data"
         assert "/data/db1.xml" in it.line("mode-note")
 

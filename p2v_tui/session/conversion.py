@@ -17,6 +17,7 @@ from p2v_tui.session.conversion_log import ConversionLog, CopyPercent
 from p2v_tui.session.data_connection import DataConnection
 from p2v_tui.session.events import Converted, LogDirectory, Report, Status, Warned
 from p2v_tui.session.nbd_server import find_program
+from p2v_tui.session.openssh import KEEPALIVE_COUNT, KEEPALIVE_INTERVAL
 from p2v_tui.session.plan import Plan
 from p2v_tui.session.progress import ProgressTracker
 from p2v_tui.session.remote_directory import RemoteDirectory
@@ -32,6 +33,8 @@ GENERATOR: Final = f"p2v-tui {__version__}"
 INTERVAL: Final = 1.0
 LOG_CHUNK: Final = 256 * 1024
 STOP_TIMEOUT: Final = remote_commands.STOP_SECONDS + 30.0
+# A read of the log may wait as long as ssh itself bears with a silent line: the connection is not given up before.
+FOLLOW_TIMEOUT: Final = KEEPALIVE_INTERVAL * KEEPALIVE_COUNT + 60.0
 # Ports for a physical.xml that is only shown: the real ones are chosen by the server when the tunnels open.
 SAMPLE_PORT: Final = 10809
 
@@ -197,7 +200,8 @@ class _Run:
     def _read(self, shell: RemoteShell, offset: int) -> tuple[str, bytes]:
         """The state (`running`, `ended CODE`, `gone`) and the log from `offset` on."""
         try:
-            result = shell.run(remote_commands.read_progress(self._directory, offset, LOG_CHUNK))
+            command = remote_commands.read_progress(self._directory, offset, LOG_CHUNK)
+            result = shell.run(command, timeout=FOLLOW_TIMEOUT)
         except ConnectionFailed as error:
             raise ConversionFailed(
                 error.message, f"{error.advice} The log so far is {self._directory.log} there."

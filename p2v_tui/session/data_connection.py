@@ -57,8 +57,10 @@ class DataConnection:
                 f"The NBD server of {self.disk.name} ended: {self._server.last_words}.",
                 "Look for a disk error in the kernel's log (dmesg) and convert again.",
             )
+        # Its complaints are read as they come: ssh would block on a terminal that is full of them.
+        self._tunnel.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=0)
         if not self._tunnel.isalive():
-            said = self._tunnel.read().decode(errors="replace")
+            said = (self._tunnel.before or b"").decode(errors="replace")
             words = " / ".join(ssh_errors.last_lines(said, 2)) or "ssh said nothing"
             raise ConversionFailed(
                 f"The data connection of {self.disk.name} was lost: {words}.",

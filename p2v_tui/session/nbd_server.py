@@ -48,9 +48,9 @@ def command(program: str, device: Path, socket: Path) -> list[str]:
         options = ["--foreground", "--exit-with-parent", "--readonly", "--newstyle", "--threads=16"]
         return ["nbdkit", *options, f"--unix={socket}", "file", f"file={device}"]
     # --shared=0: any number of clients, --persistent: one after the other. qemu-nbd cannot watch its parent itself.
-    options = ["--read-only", "--persistent", "--shared=0", "--format=raw", "--cache=none", "--aio=native"]
+    options = ["--read-only", "--persistent", "--shared=0", "--format=raw", "--cache=none"]
     if not device.is_block_device():
-        options = options[:-2]
+        options.remove("--cache=none")
     return ["setpriv", "--pdeathsig=TERM", "qemu-nbd", *options, f"--socket={socket}", str(device)]
 
 
@@ -105,7 +105,9 @@ class NbdServer:
                 self._process.wait(STOP_TIMEOUT)
             except subprocess.TimeoutExpired:
                 self._process.kill()
-        self._process.wait()
+        # A process that hangs in the kernel on a dying disk does not even die of KILL: it is left to itself.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(STOP_TIMEOUT)
         self.socket.unlink(missing_ok=True)
 
     def _wait_until_ready(self, cancellation: Cancellation) -> None:

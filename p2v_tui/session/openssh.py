@@ -6,7 +6,9 @@ Only ssh's command line and its conversation are here: what runs over a connecti
 
 from __future__ import annotations
 
+import contextlib
 import re
+import termios
 import time
 import tty
 from collections.abc import Callable, Sequence
@@ -17,7 +19,7 @@ from typing import Final
 import pexpect
 
 from p2v_tui.config import Secret
-from p2v_tui.errors import ConnectionFailed
+from p2v_tui.errors import ConnectionFailed, PreflightRefused
 from p2v_tui.session import ssh_errors
 from p2v_tui.session.cancellation import Cancellation
 
@@ -28,6 +30,7 @@ LOGIN_TIMEOUT: Final = 75.0
 # An idle firewall sees traffic every 15 s, an outage of less than 5 minutes ends nothing (facts/transport.md).
 KEEPALIVE_INTERVAL: Final = 15
 KEEPALIVE_COUNT: Final = 20
+CLOSE_TIMEOUT: Final = 10.0
 # How often the login looks up, in seconds: to see whether ssh asks something, or it was cancelled.
 LOGIN_SLICE: Final = 0.05
 
@@ -36,6 +39,9 @@ _CHACHA: Final = ("chacha20-poly1305@openssh.com",)
 _OTHERS: Final = ("aes128-ctr", "aes192-ctr", "aes256-ctr")
 
 _HOST_KEY: Final = rb"key fingerprint is (SHA256:[A-Za-z0-9+/]{43})[\s\S]*?\(yes/no(?:/\[fingerprint\])?\)\? ?"
+
+
+_NEVER: Final = rb"(?!)"
 
 
 def cipher_preference(cpu_has_aes: bool) -> tuple[str, ...]:
@@ -128,9 +134,15 @@ def open_connection(
     Its terminal is then raw: what is sent and received passes unchanged. Raises ConnectionFailed or PreflightRefused
     with ssh's reason in words, or Cancelled; ssh is then gone.
     """
-    child: pexpect.spawn[bytes] = pexpect.spawn(
-        "ssh", login.command(options, remote_command), echo=True, timeout=None, encoding=None, maxread=65536
-    )
+    command = login.command(options, remote_command)
+    try:
+        child: pexpect.spawn[bytes] = pexpect.spawn(
+            "ssh", command, echo=True, timeout=None, encoding=None, maxread=65536
+        )
+    except pexpect.ExceptionPexpect as error:
+        raise PreflightRefused(
+            "ssh is not installed on this machine.", "Install the OpenSSH client (openssh-client)."
+        ) from error
     # pexpect's pause before each send is for programs that switch the echo off after they ask; ssh does it before.
     child.delaybeforesend = None
     child.delayafterclose = child.delayafterterminate = 0.02
@@ -150,17 +162,30 @@ def matched_text(child: pexpect.spawn[bytes]) -> str:
 
 
 def close_connection(child: pexpect.spawn[bytes]) -> None:
-    """Ends ssh and waits until it is gone: HUP, then KILL."""
-    child.close(force=True)
+    """Ends ssh and waits until it is gone: HUP, then KILL. One that even that does not end is left to itself."""
+    deadline = time.monotonic() + CLOSE_TIMEOUT
+    while time.monotonic() < deadline:
+        # pexpect gives up a moment after KILL; a loaded machine takes longer.
+        with contextlib.suppress(pexpect.ExceptionPexpect):
+            child.close(force=True)
+            return
+
+
+def send(child: pexpect.spawn[bytes], data: bytes) -> None:
+    """Sends all of it: a signal can cut a single write short."""
+    while data:
+        data = data[child.send(data) :]
 
 
 def _log_in(child: pexpect.spawn[bytes], login: Login, ready: bytes, cancellation: Cancellation) -> None:
     transcript = b""
     answered = False
+    # ssh asks about the key only while none is known, once, and before the server can send a banner that looks alike.
+    host_key = _NEVER if login.known_hosts.exists() else _HOST_KEY
     deadline = time.monotonic() + LOGIN_TIMEOUT
     while True:
         cancellation.check()
-        matched = child.expect([ready, pexpect.EOF, _HOST_KEY, pexpect.TIMEOUT], timeout=LOGIN_SLICE)
+        matched = child.expect([ready, pexpect.EOF, host_key, pexpect.TIMEOUT], timeout=LOGIN_SLICE)
         if matched == 0:
             return
         if matched == 1:
@@ -168,6 +193,7 @@ def _log_in(child: pexpect.spawn[bytes], login: Login, ready: bytes, cancellatio
             raise ssh_errors.explain(transcript, login.host, login.port, login.user, login.identity is not None)
         if matched == 2:
             _decide_on_host_key(child, login)
+            host_key = _NEVER
             deadline = time.monotonic() + LOGIN_TIMEOUT
         elif question := _secret_question(child):
             if answered:
@@ -224,4 +250,5 @@ def _answer(child: pexpect.spawn[bytes], login: Login, question: str) -> None:
 
 def _make_raw(child: pexpect.spawn[bytes]) -> None:
     # Without this a line of more than 4096 bytes would be cut, and CRs added to what comes back.
-    tty.setraw(child.child_fd)
+    # TCSANOW: the other modes wait until ssh's output is written, which is never if it floods and nobody reads.
+    tty.setraw(child.child_fd, termios.TCSANOW)

@@ -145,6 +145,12 @@ class Output:
             "-op": password_file if self.password else None,
         }
         arguments = [word for option, value in options.items() if value for word in (option, value)]
+        if self.misc and "io/oo" not in virt_v2v.features:
+            raise SettingsError(
+                f"virt-v2v {virt_v2v.version} on the server knows no -oo (p2v.oo).",
+                "Leave p2v.oo out, or install virt-v2v 1.40 or later there.",
+                setting="output.misc",
+            )
         for option in self.misc:
             arguments += ["-oo", option]
         return [*arguments, "--root", self.root]

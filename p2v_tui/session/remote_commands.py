@@ -120,7 +120,7 @@ def stop_wrapper(directory: RemoteDirectory, *, sudo: bool) -> str:
     kill = as_root(sudo, "kill")
     return f"""group=$(cat {quote(directory.pid)} 2>/dev/null) || exit 0
 case $group in ''|0|1|*[!0-9]*) exit 0 ;; esac
-alive() {{ {kill} -s 0 -- -"$group" 2>/dev/null; }}
+alive() {{ kill -s 0 "$group" 2>/dev/null || {kill} -s 0 -- -"$group" 2>/dev/null; }}
 alive || exit 0
 {kill} -s TERM -- -"$group"
 tries=0

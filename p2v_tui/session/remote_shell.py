@@ -18,7 +18,7 @@ import pexpect
 from p2v_tui.errors import ConnectionFailed, PreflightRefused
 from p2v_tui.session import remote_commands, ssh_errors
 from p2v_tui.session.cancellation import Cancellation
-from p2v_tui.session.openssh import Login, close_connection, matched_text, open_connection
+from p2v_tui.session.openssh import Login, close_connection, matched_text, open_connection, send
 
 COMMAND_TIMEOUT: Final = 120.0
 # How often a wait for a command looks up to see whether it was cancelled, in seconds.
@@ -61,7 +61,7 @@ class RemoteShell:
             rb"\n" + self._token.encode() + rb"\r?\n",
             cancellation,
         )
-        self._child.send(remote_commands.set_locale() + "\n")
+        send(self._child, f"{remote_commands.set_locale()}\n".encode())
 
     def run(
         self,
@@ -78,7 +78,7 @@ class RemoteShell:
         """
         self._commands += 1
         mark = f"{self._token}-{self._commands}"
-        self._child.send(_framed(command, stdin, mark))
+        send(self._child, _framed(command, stdin, mark).encode())
         pattern = rb"\n" + mark.encode() + rb" (\d+)\r?\n"
         deadline = time.monotonic() + timeout
         while True:

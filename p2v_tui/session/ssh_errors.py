@@ -100,6 +100,14 @@ def _host_key(attempt: _Attempt, _: re.Match[str]) -> P2VError:
     )
 
 
+def _unknown_host_key(attempt: _Attempt, _: re.Match[str]) -> P2VError:
+    return ConnectionFailed(
+        f"The host keys of {attempt.place} could not be read, so that none could be compared with p2v.remote.hostkey.",
+        "Nothing was sent to it. Run `ssh-keyscan` on its address in the shell to see what it answers.",
+        setting="remote.hostkey",
+    )
+
+
 def _denied(attempt: _Attempt, match: re.Match[str]) -> P2VError:
     methods = match[1].split(",")
     if attempt.by_identity:
@@ -143,6 +151,7 @@ def _no_shell(attempt: _Attempt, match: re.Match[str]) -> P2VError:
 _EXPLANATIONS: tuple[tuple[str, Callable[[_Attempt, re.Match[str]], P2VError]], ...] = (
     (r"Could not resolve hostname [^:]*: ([^\r\n]*)", _unresolved),
     (r"remote port forwarding failed|forwarding request failed|administratively prohibited", _forwarding),
+    (r"No \S+ host key is known for", _unknown_host_key),
     (r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed", _host_key),
     (r"Unable to negotiate with [^\r\n]*", _negotiation),
     (r"Permission denied \(([^)]*)\)", _denied),

@@ -18,25 +18,32 @@ from tests.lab.terminal import Terminal
 _STEPS = 60
 
 
+def focus(screen: str) -> str:
+    """Where the focus mark is: the number of its line, and what follows it up to the next field."""
+    found = re.search(r"^.*?(>[^:\]\n]*)", screen, re.MULTILINE)
+    return f"{screen[: found.start()].count(chr(10))} {found[1]}" if found else ""
+
+
 def move_to(terminal: Terminal, label: str, key: str = "Tab") -> None:
     """Presses a key until the focus mark stands before the label, as a person would who looks for it."""
     wanted = re.compile(rf">\s*(?:\[.\] |[\[(] )?{re.escape(label)}")
     for _ in range(_STEPS):
-        if wanted.search(terminal.screen()):
+        screen = terminal.screen()
+        if wanted.search(screen):
             return
-        before = terminal.screen()
         terminal.press(key)
         deadline = time.monotonic() + 5
-        while terminal.screen() == before and time.monotonic() < deadline:
+        while focus(terminal.screen()) == focus(screen) and time.monotonic() < deadline:
             time.sleep(0.02)  # The screen is the only thing that tells.
     raise AssertionError(f"{label!r} is not reached by {key}:\n{terminal.screen()}")
 
 
-def fill_in(terminal: Terminal, label: str, text: str) -> None:
-    """Goes to the field, deletes what is in it and types."""
+def fill_in(terminal: Terminal, label: str, text: str, *, shown: str | None = None) -> None:
+    """Goes to the field, deletes what is in it and types. shown: what stands there then, if not the text."""
     move_to(terminal, f"{label}:")
     terminal.press("End", *["BSpace"] * 40)
     terminal.type(text)
+    terminal.wait_for(rf">\s*{re.escape(label)}: \[{re.escape(shown or text)} *\]")
 
 
 def press(terminal: Terminal, label: str, key: str = "Tab") -> None:
@@ -55,13 +62,13 @@ def test_from_an_empty_screen_to_a_guest_that_boots_with_a_wrong_password_on_the
         fill_in(terminal, "Conversion server", password_server.host)
         fill_in(terminal, "SSH port", str(password_server.port))
         fill_in(terminal, "User name", account.name)
-        fill_in(terminal, "Password", "wrong")
+        fill_in(terminal, "Password", "wrong", shown="*****")
         press(terminal, "Test connection")
         terminal.wait_for(r"Is this the conversion server\?[\s\S]*" + re.escape(password_server.fingerprint))
         press(terminal, "Yes, go on")
         # The focus is where the mistake is.
         terminal.wait_for(r">\s*Password:[\s\S]*refused\s+the\s+password")
-        fill_in(terminal, "Password", account.password)
+        fill_in(terminal, "Password", account.password, shown="*" * len(account.password))
         press(terminal, "Test connection")
         terminal.wait_for(r">\[ Next \][\s\S]*\[ ok \] login")
         terminal.press("Enter")

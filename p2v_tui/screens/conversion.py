@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, ClassVar, Final, Protocol
 
 from textual import events, on
@@ -60,6 +61,8 @@ _LISTS: Final = {
     "interfaces": "#interfaces",
     "network_map": "#interfaces",
 }
+# Seconds for which nothing is painted while the machine is expected.
+_LONGEST_HOLD: Final = 0.1
 _LOOKING: Final = "Looking at the machine..."
 
 
@@ -127,8 +130,9 @@ class ConversionScreen(BaseScreen):
         super().__init__(state)
         self._start_watch = watch
         self._watch: Watch | None = None
+        self._held = ExitStack()
         self._machine: Machine | None = None
-        self._looking = False
+        self.looking = False
         self._look_again = False
         self._asked = False
         self._planning = False
@@ -182,10 +186,14 @@ class ConversionScreen(BaseScreen):
         form.display = False
         for name in ("scroll_y", "virtual_size", "size"):
             self.watch(form, name, self._show_more_later, init=False)
+        # The machine as the test of the connection found it is there at once: the screen is painted once, with it.
+        self._held.enter_context(self.app.batch_update())
+        self.set_timer(_LONGEST_HOLD, self._held.close)
         self._look()
         self._watch = self._start_watch(lambda: self._post(self.DevicesChanged()))
 
     def on_unmount(self) -> None:
+        self._held.close()
         if self._watch is not None:
             self._watch.stop()
 
@@ -193,7 +201,7 @@ class ConversionScreen(BaseScreen):
         self.set_class(event.size.width >= WIDE, "-wide")
         self.call_after_refresh(self._reveal_focused)
 
-    # Looking at the machine.
+    # Looking at the machine. `looking`: whether a thread does.
 
     def action_refresh_machine(self) -> None:
         self._asked = True
@@ -213,31 +221,36 @@ class ConversionScreen(BaseScreen):
 
     @on(events.ScreenResume)
     def _come_back_to(self) -> None:
-        if self._look_again and not self._looking:
+        if self._look_again and not self.looking:
             self._look()
 
     def _look(self) -> None:
         """One look at a time; what changes during one makes another one follow."""
-        if self._looking:
+        if self.looking:
             self._look_again = True
             return
-        self._looking, self._look_again = True, False
-        if self._asked or self._machine is None:
+        first = self._machine is None
+        # What was found before is shown first, and a new look follows.
+        self.looking, self._look_again = True, first
+        if self._asked or first:
             self._status(_LOOKING)
-        self.run_worker(self._probe, thread=True)
+        self.run_worker(lambda: self._probe(first), thread=True)
 
-    def _probe(self) -> None:
+    def _probe(self, first: bool) -> None:
         """Runs in a thread of its own."""
         try:
-            self._post(self.Looked(self.state.look_again(), ""))
+            machine = self.state.machine() if first else self.state.look_again()
+            self._post(self.Looked(machine, ""))
         # Whatever a strange machine does to the probing, the screen stays, and so does what was typed.
         except Exception as error:
             self._post(self.Looked(None, shown(f"{type(error).__name__}: {error}")))
 
     @on(Looked)
     async def _looked(self, message: Looked) -> None:
-        self._looking = False
+        self.looking = False
+        self.call_after_refresh(self._held.close)
         if message.machine is None:
+            self._look_again = False
             self._status(f"The machine cannot be looked at: {message.failure}. Try again with F5 or Ctrl-R.")
             if self.focused is None:
                 self.query_one("#refresh").focus()

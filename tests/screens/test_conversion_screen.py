@@ -111,11 +111,14 @@ class MadeUpState(State):
         self.found = found
         self.looks = 0
 
-    def look_again(self) -> Machine:
-        self.looks += 1
+    def machine(self) -> Machine:
         if isinstance(self.found, Exception):
             raise self.found
         return self.found
+
+    def look_again(self) -> Machine:
+        self.looks += 1
+        return self.machine()
 
 
 class MadeUpWatch:
@@ -224,11 +227,11 @@ async def opened(state: State | None = None, size: str = "80x24") -> AsyncIterat
     app = OneScreen(state or MadeUpState())
     async with app.run_test(size=SIZES[size]) as pilot:
         await wait_until(pilot, lambda: isinstance(app.screen, ConversionScreen))
-        await app.workers.wait_for_complete()
-        await pilot.pause()
-        await pilot.pause()
         screen = app.screen
         assert isinstance(screen, ConversionScreen)
+        await wait_until(pilot, lambda: not screen.looking)
+        await pilot.pause()
+        await pilot.pause()
         yield Opened(app, pilot, screen)
 
 
@@ -283,9 +286,9 @@ async def test_it_says_that_it_looks_at_the_machine_and_the_keys_work_meanwhile(
     looking = threading.Event()
 
     class SlowState(MadeUpState):
-        def look_again(self) -> Machine:
+        def machine(self) -> Machine:
             looking.wait(10)
-            return super().look_again()
+            return super().machine()
 
     app = OneScreen(SlowState())
     async with app.run_test(size=SIZES["80x24"]) as pilot:
@@ -906,10 +909,10 @@ async def test_back_keeps_what_was_edited(way: str) -> None:
         assert settings.memory is None
         assert settings.server == "conv.example.com"
         await it.app.push_screen(ConversionScreen(it.state, watch=it.app.watch_devices))
-        await it.app.workers.wait_for_complete()
-        await it.pilot.pause()
-        assert isinstance(it.app.screen, ConversionScreen)
-        again = dataclasses.replace(it, screen=it.app.screen)
+        screen = it.app.screen
+        assert isinstance(screen, ConversionScreen)
+        await wait_until(it.pilot, lambda: not screen.looking)
+        again = dataclasses.replace(it, screen=screen)
         assert again.field("guestname").value == "web"
         assert again.names("disks") == [("sda", True), ("nvme0n1", True), ("sdb", False)]
 

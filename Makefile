@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup packages demo demo-tui test lint check clean
+.PHONY: help setup packages demo demo-tui test bench lint check clean
 
 PYTHON ?= python3
 venv := .venv
@@ -45,6 +45,9 @@ demo-tui: setup ## open the screens against a conversion server on this machine
 
 test: setup ## run all tests, real conversions among them
 	$(venv)/bin/pytest
+
+bench: setup ## measure what the screens cost on a console, against the limits and newt
+	$(venv)/bin/python -m bench.console_bytes
 
 lint: setup ## format, lint, types and layers
 	$(venv)/bin/ruff format --check

@@ -35,10 +35,7 @@ IDLE_SECONDS: Final = 5.0
 # The screens look at the conversion once a second: what belongs together has come when this long nothing did.
 SETTLED: Final = 1.5
 MIB: Final = 1 << 20
-_PROGRAM: Final = (
-    "import sys; from p2v_tui import cmdline, consoles; "
-    "sys.exit(consoles.run_interactive(cmdline.parse('p2v.username=root').settings))"
-)
+_PROGRAM: Final = (str(Path(sys.executable).with_name("p2v-tui")), "--cmdline=p2v.username=root")
 _NEWT: Final = ("/usr/bin/python3", str(Path(__file__).with_name("newt_form.py")))
 
 
@@ -79,7 +76,7 @@ def measure_first_screen() -> Measured:
     with private_tmux() as place:
         # Once before, so that the files are read and compiled, as they are on a live image.
         for _ in range(2):
-            with Terminal([sys.executable, "-c", _PROGRAM], TERM, place) as terminal:
+            with Terminal(_PROGRAM, TERM, place) as terminal:
                 paint = terminal.read_until(b"Esc: back")
                 found[START] = time.monotonic() - terminal.started
                 paint += terminal.read_until_quiet()
@@ -114,7 +111,7 @@ def measure_other_screens() -> Measured:
             found[TICK], found[TICK_MAX] = statistics.median(ticks), max(ticks)
             say(f"lines {BURST} {BURST_SECONDS}")
             burst = terminal.read_until_quiet(SETTLED)
-            assert f"line {BURST - 1} of".encode() in _without_moves(terminal, place), burst
+            assert f"line {BURST - 1} of".encode() in _shown(place), burst
             found[LINE] = len(burst) / BURST
             found[IDLE_THIRD] = len(terminal.read_for(IDLE_SECONDS)) / IDLE_SECONDS
             say(f"lines {BURST} {BURST_SECONDS}")
@@ -203,9 +200,8 @@ def _cost(terminal: Terminal, key: bytes) -> int:
     return len(terminal.read_until_quiet(0.25, first=2.0))
 
 
-def _without_moves(terminal: Terminal, place: dict[str, str]) -> bytes:
-    """What the console shows: tmux knows it, as it knows which cells it need not write."""
-    del terminal
+def _shown(place: dict[str, str]) -> bytes:
+    """What the console shows: the bytes of the pty alone leave out what was there already."""
     return tmux(place, "capture-pane", "-p")
 
 

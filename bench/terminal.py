@@ -111,7 +111,8 @@ class Terminal:
         return got, last - start
 
     def _readable(self, timeout: float) -> bool:
-        return bool(select.select([self._master], [], [], timeout)[0])
+        # Nothing comes from a terminal that has hung up.
+        return self._master >= 0 and bool(select.select([self._master], [], [], timeout)[0])
 
     def _read(self, size: int = 65536) -> bytes:
         try:

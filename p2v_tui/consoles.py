@@ -65,8 +65,8 @@ _OPTIONS: Final = (
     # All keys are the application's. Ctrl-B is tmux's own prefix and means nothing here.
     ("set-option", "-g", "prefix", "None"),
     ("set-option", "-g", "prefix2", "None"),
-    ("unbind-key", "-a", "-q", "-T", "prefix"),
-    ("unbind-key", "-a", "-q", "-T", "root"),
+    # A table without a key in it. (unbind-key -a would fail, and end the line, where it was done before.)
+    ("set-option", "-g", "key-table", "p2v-tui"),
     ("set-option", "-g", "mouse", "off"),
     # tmux passes a lone ESC on after this many ms; the application puts it together with what comes within ESCDELAY.
     ("set-option", "-s", "escape-time", "200"),

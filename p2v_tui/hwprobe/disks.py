@@ -40,10 +40,15 @@ _VIRTUAL_KINDS = {
 
 @dataclass(frozen=True)
 class FoundDisks:
-    """disks: the kernel's name of each device (`dm-0` for `mpatha`) with the disk, in natural order."""
+    """disks: the kernel's name of each device (`dm-0` for `mpatha`) with the disk, in natural order.
+
+    names: the same for every disk of the machine, those that are left out among them, with the operator's name of it.
+    What is part of a disk or made of disks has no name there.
+    """
 
     disks: Mapping[str, Disk]
     excluded: tuple[ExcludedDisk, ...]
+    names: Mapping[str, str]
 
 
 def find_disks(devices: BlockDevices, in_use: Mapping[str, str], places: Places) -> FoundDisks:
@@ -54,36 +59,27 @@ def find_disks(devices: BlockDevices, in_use: Mapping[str, str], places: Places)
     drivers = block_drivers(read_text(places.proc / "devices") or "")
     disks: dict[str, Disk] = {}
     excluded: list[ExcludedDisk] = []
+    names: dict[str, str] = {}
     for device in devices.whole:
         if medium_kind(device) in {MediumKind.CDROM, MediumKind.FLOPPY} or _is_partition_of_mapped_disk(
             device, devices
         ):
             continue
-        reason = exclusion(device, devices, in_use, drivers)
+        no_disk = _not_a_disk(device, drivers) or _part_of_another_disk(device, devices)
+        if not no_disk:
+            names[device.name] = _shown_name(device)
+        reason = no_disk or _not_convertible(device, devices, in_use)
         if reason:
             excluded.append(ExcludedDisk(_shown_name(device), device.size, reason, model_of(device)))
         else:
             disks[device.name] = _disk(device, devices, places)
-    return FoundDisks(disks, tuple(excluded))
+    return FoundDisks(disks, tuple(excluded), names)
 
 
 def block_drivers(proc_devices: str) -> dict[str, str]:
     """The drivers of block devices by major number, from the text of /proc/devices."""
     _, _, block = proc_devices.partition("Block devices:")
     return dict(words for line in block.splitlines() if len(words := line.split()) == 2)
-
-
-def exclusion(
-    device: BlockDevice, devices: BlockDevices, in_use: Mapping[str, str], drivers: Mapping[str, str]
-) -> str | None:
-    """Why the device is not offered, in words for the operator; None where it is a fixed disk."""
-    reason = (
-        _not_a_disk(device, drivers)
-        or _part_of_another_disk(device, devices)
-        or in_use.get(device.name)
-        or _empty_or_removable(device)
-    )
-    return reason or _unassembled(device, devices)
 
 
 def is_multipath(device: BlockDevice) -> bool:
@@ -148,6 +144,11 @@ def _part_of_another_disk(device: BlockDevice, devices: BlockDevices) -> str | N
         if is_firmware_raid(holder):
             return f"member of the firmware RAID set {_shown_name(holder)}"
     return None
+
+
+def _not_convertible(device: BlockDevice, devices: BlockDevices, in_use: Mapping[str, str]) -> str | None:
+    """Why a disk is not offered, in words for the operator; None where it is."""
+    return in_use.get(device.name) or _empty_or_removable(device) or _unassembled(device, devices)
 
 
 def _empty_or_removable(device: BlockDevice) -> str | None:

@@ -1,7 +1,8 @@
 """Disks that belong together: a volume group, an array or a file system that spans several of them.
 
-A guest with half a volume group does not boot, so the operator has to know. Nothing is activated or assembled to
-find out; LVM's own tool reads the metadata, without locks and without writing.
+A guest with half a volume group does not boot, so the operator has to know, be the other half on a disk that is
+offered or on one that is left out. Nothing is activated or assembled to find out; LVM's own tool reads the metadata,
+without locks and without writing.
 """
 
 from __future__ import annotations
@@ -15,13 +16,17 @@ from typing import Any
 
 from p2v_tui.hwprobe.blockdev import BlockDevice, BlockDevices
 from p2v_tui.hwprobe.contents import label_of
-from p2v_tui.hwprobe.machine import Disk, DiskGroup
+from p2v_tui.hwprobe.disks import FoundDisks
+from p2v_tui.hwprobe.machine import DiskGroup
 from p2v_tui.hwprobe.places import Places
 
 VOLUME_GROUP = "LVM volume group"
 MD_ARRAY = "md array"
 BTRFS = "btrfs file system"
 ZFS = "ZFS pool"
+
+# In the place of a volume group's name, which is read after "The LVM volume group".
+UNKNOWN_VOLUME_GROUP = "(unknown: lvm2 is missing or fails)"
 
 _LVM_MEMBER = "LVM2_member"
 
@@ -36,20 +41,21 @@ class _Membership:
     device: BlockDevice
 
 
-def find_groups(devices: BlockDevices, disks: Mapping[str, Disk], places: Places) -> tuple[DiskGroup, ...]:
-    """The things that two or more of the disks hold together. disks: by the kernel's name of the device."""
-    owners = {kernel_name: disk.name for kernel_name, disk in disks.items()}
+def find_groups(devices: BlockDevices, found: FoundDisks, places: Places) -> tuple[DiskGroup, ...]:
+    """The things that two or more disks hold together, at least one of which is offered."""
+    offered = {disk.name for disk in found.disks.values()}
     names: dict[tuple[str, str], str] = {}
     held: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     for part in _memberships(devices, places):
         key = (part.kind, part.identity)
         # The first name wins: LVM and the superblocks know it better than the running system.
         names[key] = names.get(key) or part.name
-        held[key] |= disks_below(part.device, devices, owners)
+        held[key] |= disks_below(part.device, devices, found.names)
     groups = [
         DiskGroup(kind, names[kind, identity] or identity, frozenset(on)) for (kind, identity), on in held.items()
     ]
-    return tuple(sorted((group for group in groups if len(group.disks) > 1), key=lambda it: (it.kind, it.name)))
+    shared = (group for group in groups if len(group.disks) > 1 and group.disks & offered)
+    return tuple(sorted(shared, key=lambda it: (it.kind, it.name)))
 
 
 def disks_below(device: BlockDevice, devices: BlockDevices, owners: Mapping[str, str]) -> set[str]:
@@ -65,11 +71,15 @@ def disks_below(device: BlockDevice, devices: BlockDevices, owners: Mapping[str,
 
 
 def _memberships(devices: BlockDevices, places: Places) -> Iterator[_Membership]:
-    yield from _physical_volumes(devices, places)
+    holding = [device for device in devices.by_name.values() if device.properties.get("ID_FS_TYPE") == _LVM_MEMBER]
+    rows = _ask_pvs(holding, places) if holding else []
+    yield from _physical_volumes(rows or [], devices, places)
     for device in devices.by_name.values():
         yield from _recognised(device)
-    for device in devices.by_name.values():
-        yield from _active(device, devices)
+    active = [part for device in devices.by_name.values() for part in _active(device, devices)]
+    yield from active
+    if rows is None:
+        yield from _unknown(holding, active)
 
 
 def _recognised(device: BlockDevice) -> Iterator[_Membership]:
@@ -120,17 +130,34 @@ def _group_in(dm_name: str) -> str:
     return group[0].replace("--", "-") if group else dm_name
 
 
-def _physical_volumes(devices: BlockDevices, places: Places) -> Iterator[_Membership]:
-    """The physical volumes with their groups, from pvs. Only devices known to hold LVM metadata are opened."""
-    holding = [device for device in devices.by_name.values() if device.properties.get("ID_FS_TYPE") == _LVM_MEMBER]
-    if not holding:
-        return
-    report = places.run(_pvs(holding))
-    for row in _rows(report) if report else ():
+def _physical_volumes(
+    rows: Iterable[Mapping[str, str]], devices: BlockDevices, places: Places
+) -> Iterator[_Membership]:
+    """The physical volumes with their groups. rows: of the report by pvs."""
+    for row in rows:
         device = devices.at(row.get("pv_name", ""), places)
         name, uuid = row.get("vg_name"), row.get("vg_uuid")
         if device and name and uuid:
             yield _Membership(VOLUME_GROUP, uuid.replace("-", ""), name, device)
+
+
+def _unknown(holding: Iterable[BlockDevice], active: Iterable[_Membership]) -> Iterator[_Membership]:
+    """The physical volumes as one group where pvs did not say which groups there are, and not all are active.
+
+    A physical volume of unknown group may be a part of any group, an active one too: an active volume shows the disks
+    that it lies on, not the others of its group. To ask for a disk too many costs a copy, or the installation of
+    lvm2; to let half a group through costs the guest.
+    """
+    known = {part.device.name for part in active if part.kind == VOLUME_GROUP}
+    if any(device.name not in known for device in holding):
+        for device in holding:
+            yield _Membership(VOLUME_GROUP, "", UNKNOWN_VOLUME_GROUP, device)
+
+
+def _ask_pvs(holding: Iterable[BlockDevice], places: Places) -> list[dict[str, str]] | None:
+    """What pvs reports of these devices; None where it is missing or fails. No other device is opened."""
+    report = places.run(_pvs(holding))
+    return None if report is None else _rows(report)
 
 
 def _pvs(holding: Iterable[BlockDevice]) -> list[str]:
@@ -144,11 +171,10 @@ def _pvs(holding: Iterable[BlockDevice]) -> list[str]:
     return ["pvs", "--readonly", "--reportformat", "json", "-o", columns, "--config", settings]
 
 
-def _rows(report: str) -> Iterator[dict[str, str]]:
-    """The rows of an LVM report in JSON; none where it is not one."""
+def _rows(report: str) -> list[dict[str, str]] | None:
+    """The rows of an LVM report in JSON; None where it is not one."""
     try:
         parsed: Any = json.loads(report)
-        for section in parsed["report"]:
-            yield from section["pv"]
+        return [row for section in parsed["report"] for row in section["pv"]]
     except (ValueError, KeyError, TypeError):
-        return
+        return None

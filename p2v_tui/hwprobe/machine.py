@@ -106,7 +106,8 @@ class ExcludedDisk:
 class DiskGroup:
     """Disks that hold one thing together, so that all of them must be converted or none.
 
-    kind: `LVM volume group`, `md array`, `btrfs file system`, ... disks: their `Disk.name`s.
+    kind: `LVM volume group`, `md array`, `btrfs file system`, ... disks: their names. Those that are not offered (an
+    `ExcludedDisk.name`: in use, removable) are among them, as the guest misses their part like any other.
     """
 
     kind: str

@@ -74,6 +74,7 @@ def test_sector_sizes_are_read_and_do_not_change_the_unit_of_the_size(recorded: 
         ("pata-pc", {"hda", "sda"}),
         ("imsm-workstation", {"md126", "sdc"}),
         ("mixed", {"mmcblk0", "sda", "sdaa", "sdd", "vda", "vdb", "xvda", "nvidia_bcdefgha"}),
+        ("lvm-in-use", {"sdb", "sdc"}),
         ("no-udevd", {"sda", "sdb"}),
     ],
 )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from p2v_tui.hwprobe import Disk, DiskGroup, Places
+import pytest
+
+from p2v_tui.hwprobe import DiskGroup, Places
 from p2v_tui.hwprobe.blockdev import BlockDevice, BlockDevices
-from p2v_tui.hwprobe.groups import disks_below, find_groups
+from p2v_tui.hwprobe.disks import find_disks
+from p2v_tui.hwprobe.groups import UNKNOWN_VOLUME_GROUP, disks_below, find_groups
 from tests.unit.hwprobe.conftest import ProbeRecorded
 
 
@@ -54,27 +58,94 @@ def test_what_is_on_one_disk_only_is_no_group(recorded: ProbeRecorded) -> None:
 
 
 def test_an_array_without_any_name_is_called_by_its_uuid() -> None:
-    parts = [_nameless_member(f"sd{letter}") for letter in "ab"]
-    disks = {part.name: Disk(part.name, part.node, part.size) for part in parts}
-    (group,) = find_groups(BlockDevices({part.name: part for part in parts}), disks, Places())
+    member = {"ID_FS_TYPE": "linux_raid_member", "ID_FS_UUID": "0d1e2f3a-4b5c6d7e"}
+    (group,) = groups_of([made_up("sda", member), made_up("sdb", member)])
     assert group == DiskGroup("md array", "0d1e2f3a4b5c6d7e", frozenset({"sda", "sdb"}))
 
 
-def _nameless_member(name: str) -> BlockDevice:
+def made_up(
+    name: str, properties: Mapping[str, str] | None = None, parent: str | None = None, slaves: tuple[str, ...] = ()
+) -> BlockDevice:
     nowhere = Path("/nonexistent") / name
-    properties = {"ID_FS_TYPE": "linux_raid_member", "ID_FS_UUID": "0d1e2f3a-4b5c6d7e"}
-    return BlockDevice(name, nowhere, nowhere, "0:0", 512, False, None, (), (), properties)
+    node = Path("/dev") / name
+    return BlockDevice(name, node, nowhere, "0:0", 512, parent is not None, parent, (), slaves, properties or {})
+
+
+def groups_of(
+    all_devices: list[BlockDevice], in_use: Mapping[str, str] | None = None, pvs: str | None = None
+) -> tuple[DiskGroup, ...]:
+    """pvs: what it prints, None where it is missing or fails."""
+    devices = BlockDevices({device.name: device for device in all_devices})
+    places = Places(proc=Path("/nonexistent"), run=lambda _command: pvs)
+    return find_groups(devices, find_disks(devices, in_use or {}, places), places)
 
 
 def test_a_partition_of_a_path_belongs_to_the_multipath_disk() -> None:
-    def device(name: str, parent: str | None = None, slaves: tuple[str, ...] = ()) -> BlockDevice:
-        nowhere = Path("/nonexistent") / name
-        return BlockDevice(name, nowhere, nowhere, "0:0", 512, parent is not None, parent, (), slaves, {})
-
-    part = device("sdb1", parent="sdb")
-    all_three = (part, device("sdb"), device("dm-0", slaves=("sdb",)))
+    part = made_up("sdb1", parent="sdb")
+    all_three = (part, made_up("sdb"), made_up("dm-0", slaves=("sdb",)))
     devices = BlockDevices({found.name: found for found in all_three})
     assert disks_below(part, devices, {"dm-0": "mpatha"}) == {"mpatha"}
+
+
+def test_the_disk_of_a_mounted_volume_is_missing_from_its_group(recorded: ProbeRecorded) -> None:
+    machine = recorded("lvm-in-use").machine
+    assert [disk.name for disk in machine.disks] == ["sdb", "sdc"]
+    missing = {group.name: names for group, names in machine.incomplete_groups(["sdb"])}
+    assert missing == {"vg0": {"sda"}}
+
+
+def test_a_removable_disk_is_missing_from_its_array(recorded: ProbeRecorded) -> None:
+    missing = {group.name: names for group, names in recorded("lvm-in-use").machine.incomplete_groups(["sdc"])}
+    assert missing == {"mirror": {"sdd"}}
+
+
+def test_a_multipath_disk_that_is_left_out_is_one_member_with_its_own_name() -> None:
+    btrfs = {"ID_FS_TYPE": "btrfs", "ID_FS_UUID": "u"}
+    mapped = {"DM_UUID": "mpath-3600", "DM_NAME": "mpatha", **btrfs}
+    all_devices = [
+        made_up("sda", btrfs),
+        made_up("sdb"),
+        made_up("sdb1", btrfs, parent="sdb"),
+        made_up("sdc"),
+        made_up("dm-0", mapped, slaves=("sdb", "sdc")),
+    ]
+    assert [group.disks for group in groups_of(all_devices, {"dm-0": "mounted"})] == [{"sda", "mpatha"}]
+
+
+def test_what_is_on_disks_that_are_left_out_only_is_no_group() -> None:
+    btrfs = {"ID_FS_TYPE": "btrfs", "ID_FS_UUID": "u"}
+    assert groups_of([made_up("sda", btrfs), made_up("sdb", btrfs)], {"sda": "mounted", "sdb": "mounted"}) == ()
+
+
+LVM = {"ID_FS_TYPE": "LVM2_member"}
+
+
+def active_volume(*on: str) -> BlockDevice:
+    return made_up("dm-0", {"DM_UUID": f"LVM-{'g' * 32}{'v' * 32}", "DM_NAME": "vg0-root"}, slaves=on)
+
+
+@pytest.mark.parametrize("pvs", [None, "no JSON", '{"report": 1}'], ids=["missing", "no-json", "another-form"])
+def test_without_pvs_the_disks_with_lvm_belong_together(pvs: str | None) -> None:
+    all_devices = [made_up("sda"), made_up("sda1", LVM, parent="sda"), made_up("sdb", LVM), made_up("sdc")]
+    together = DiskGroup("LVM volume group", UNKNOWN_VOLUME_GROUP, frozenset({"sda", "sdb"}))
+    assert groups_of(all_devices, pvs=pvs) == (together,)
+
+
+def test_without_pvs_a_disk_may_belong_to_a_group_that_is_active_on_another() -> None:
+    all_devices = [made_up("sda", LVM), made_up("sdb", LVM), active_volume("sda")]
+    (group,) = groups_of(all_devices, {"sda": "mounted", "dm-0": "mounted"})
+    assert group == DiskGroup("LVM volume group", UNKNOWN_VOLUME_GROUP, frozenset({"sda", "sdb"}))
+
+
+def test_without_pvs_groups_that_are_all_active_are_known() -> None:
+    (group,) = groups_of([made_up("sda", LVM), made_up("sdb", LVM), active_volume("sda", "sdb")])
+    assert group == DiskGroup("LVM volume group", "vg0", frozenset({"sda", "sdb"}))
+
+
+def test_a_physical_volume_that_pvs_puts_into_no_group_belongs_to_none() -> None:
+    row = '{"pv_name": "/dev/%s", "vg_name": "%s", "vg_uuid": "%s"}'
+    rows = ", ".join([row % ("sda", "", ""), row % ("sdb", "vg0", "g")])
+    assert groups_of([made_up("sda", LVM), made_up("sdb", LVM)], pvs=f'{{"report": [{{"pv": [{rows}]}}]}}') == ()
 
 
 def test_pvs_is_asked_about_lvm_members_only_and_may_not_write(recorded: ProbeRecorded) -> None:

@@ -37,7 +37,7 @@ def show_form(screen: Any, commands: Any) -> None:
     grid.add(snack.Label("Press Test connection when the fields are filled in."), 0, 3)
     grid.draw()
     grid.form.watchFile(commands, 1)
-    while grid.form.run()[1] is not commands or commands.readline().strip() != "switch":
+    while grid.form.run() is not commands or commands.readline().strip() != "switch":
         pass
     screen.popWindow()
 
@@ -54,7 +54,7 @@ def show_log(screen: Any, commands: Any) -> None:
     percent = 0
     while True:
         screen.refresh()
-        if grid.form.run()[1] is not commands:
+        if grid.form.run() is not commands:
             continue
         command = commands.readline()
         if command.startswith("line"):

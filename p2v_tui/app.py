@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from textual import events
 from textual.app import App
 from textual.binding import Binding, BindingType
 
@@ -24,6 +25,7 @@ from p2v_tui.screens.connection import ConnectionScreen
 from p2v_tui.screens.dialogs import Dialog
 from p2v_tui.screens.look import STYLES, is_capable
 from p2v_tui.screens.state import State
+from p2v_tui.screens.widgets import FieldInput
 
 ABOUT = f"""p2v-tui {__version__}
 Converts a physical machine to a virtual one, by virt-v2v on a conversion server.
@@ -31,6 +33,12 @@ Converts a physical machine to a virtual one, by virt-v2v on a conversion server
 The disks of this machine are only read. Everything goes through SSH connections that start here.
 
 Licence: GPL-2.0-or-later, without any warranty."""
+
+
+_LEAVING = {
+    False: "Nothing is being converted.",
+    True: "A conversion is running. Leaving cancels it: virt-v2v is stopped, and what it has made so far is useless.",
+}
 
 
 class P2VTui(App[int], inherit_bindings=False):
@@ -62,6 +70,20 @@ class P2VTui(App[int], inherit_bindings=False):
         for number in (signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, self._ended_from_outside)
 
+    async def on_event(self, event: events.Event) -> None:
+        """Handles one key to its end before the next one.
+
+        Textual hands a character to the input at once, but runs what a key is bound to only when the key has bubbled
+        up: of keys that come together, as a slow line delivers them, text would overtake a Backspace or a Tab.
+        """
+        if not isinstance(event, events.Key) or event.is_forwarded:
+            await super().on_event(event)
+        elif not await self._check_bindings(event.key, priority=True):
+            if isinstance(self.focused, FieldInput) and event.is_printable:
+                self.focused.put(event.character or "")
+            else:
+                await self._check_bindings(event.key)
+
     def _ended_from_outside(self) -> None:
         # The run's thread keeps the process until virt-v2v is stopped and everything here is tidied.
         if self.state.run is not None:
@@ -86,12 +108,15 @@ class P2VTui(App[int], inherit_bindings=False):
 
         run = self.state.run
         succeeded = run is not None and run.snapshot.outcome is not None
+        running = run is not None and not run.finished
 
         def decide(answer: bool | None) -> None:
             if answer:
+                if run is not None:
+                    run.cancel()
                 self.exit(0 if succeeded else Cancelled.exit_code)
 
-        self.push_screen(Dialog("Leave p2v-tui?", "Nothing is being converted.", yes="Leave", no="Stay"), decide)
+        self.push_screen(Dialog("Leave p2v-tui?", _LEAVING[running], yes="Leave", no="Stay"), decide)
 
     def action_configure_network(self) -> None:
         """nmtui, or what is missing for it."""

@@ -11,6 +11,7 @@ import setproctitle
 
 from p2v_tui import __version__, cmdline, unattended
 from p2v_tui.config import HIDDEN, SETTINGS, Settings, without_password
+from p2v_tui.console import Console
 from p2v_tui.errors import P2VError, SettingsError
 
 EXIT_CODES = """exit codes:
@@ -21,6 +22,7 @@ EXIT_CODES = """exit codes:
   4  the conversion cannot start: something that it needs is missing there or here
   5  the conversion failed
   6  cancelled
+  7  the command of p2v.pre or p2v.post failed
 """
 
 
@@ -38,15 +40,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from_proc = options.cmdline is None
-    parsed = cmdline.parse(cmdline.read_proc_cmdline() if from_proc else options.cmdline)
+    text = cmdline.read_proc_cmdline() if from_proc else options.cmdline
+    try:
+        parsed = cmdline.parse(text)
+        image = _test_disk(options.test_disk, parsed.settings)
+    except SettingsError:
+        # A fleet hears of every failure, also of this one.
+        if command := cmdline.find_value(text, "p2v.fail"):
+            unattended.run_fail_command(command, Console(sys.stdout, colours=options.colours))
+        raise
     if not from_proc:
         _hide_secrets(options.cmdline, parsed.settings)
     for warning in parsed.warnings:
         print(f"p2v-tui: warning: {warning}", file=sys.stderr)
-    image = _test_disk(options.test_disk)
     if parsed.settings.dump_config_and_exit:
         unattended.print_dump(parsed.settings, image)
         return 0
+    if options.dry_run and parsed.settings.server is None:
+        raise SettingsError("--dry-run needs a conversion server.", "Give p2v.server=HOST.", setting="remote.server")
     if parsed.settings.server is None or options.interactive:
         # Only now: unattended mode must not carry the weight of the screens.
         from p2v_tui import consoles  # noqa: PLC0415
@@ -75,12 +86,16 @@ def _hide_secrets(text: str, settings: Settings) -> None:
     setproctitle.setproctitle(f"p2v-tui --cmdline={text}")
 
 
-def _test_disk(path: Path | None) -> Path | None:
+def _test_disk(path: Path | None, settings: Settings) -> Path | None:
     if path is not None and not path.is_absolute():
         raise SettingsError(
             f"--test-disk={path} is not an absolute path.",
             "Write the path of a disk image from / on.",
             setting="disks",
+        )
+    if path is not None and settings.disks is not None:
+        raise SettingsError(
+            "--test-disk and p2v.disks both say what to convert.", "Give one of them.", setting="disks"
         )
     return path
 

@@ -89,6 +89,11 @@ def parse(text: str) -> CommandLine:
     return CommandLine(Settings(**explicit), tuple(warnings))  # type: ignore[arg-type]
 
 
+def find_value(text: str, key: str) -> str | None:
+    """The value of one word, whatever the others are; None where it is not there or has none."""
+    return next((word.value for word in split_words(text) if word.key == key and word.value), None)
+
+
 def read_proc_cmdline(proc: Path = Path("/proc")) -> str:
     """The command line that this kernel was booted with; empty where it cannot be read."""
     try:

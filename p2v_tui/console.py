@@ -48,7 +48,7 @@ class Console:
         self._verbose = verbose
         self._clock = clock
         self._last_progress = clock()
-        self._last_percents: list[int] = []
+        self._last_shown: list[tuple[int, int]] = []
 
     def show(self, event: Event) -> None:
         match event:
@@ -89,13 +89,13 @@ class Console:
             self._say(error.advice, _RED)
 
     def _progress(self, disks: tuple[DiskProgress, ...]) -> None:
-        percents = [disk.percent for disk in disks if disk.percent is not None]
-        copying = percents != self._last_percents
+        shown = [(disk.percent, disk.served) for disk in disks if disk.percent is not None]
+        copying = shown != self._last_shown
         waited = self._clock() - self._last_progress
         if waited < COPY_LINE_INTERVAL or (waited < QUIET_LINE_INTERVAL and not copying):
             return
         self._last_progress = self._clock()
-        self._last_percents = percents
+        self._last_shown = shown
         for disk in disks:
             self._say(_progress_line(disk), _MAGENTA)
 

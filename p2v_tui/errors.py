@@ -67,6 +67,13 @@ class ConversionFailed(P2VError):
     exit_code = 5
 
 
+class CommandFailed(P2VError):
+    """The operator's own command, p2v.pre or p2v.post, failed; what it stands beside may have succeeded."""
+
+    title = "A command failed"
+    exit_code = 7
+
+
 class Cancelled(P2VError):
     """The operator stopped it."""
 

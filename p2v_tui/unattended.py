@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Final, TextIO
 from p2v_tui import __version__, config, hwprobe
 from p2v_tui.config import Secret, Settings
 from p2v_tui.console import Console, size_text
-from p2v_tui.errors import Cancelled, P2VError, SettingsError
+from p2v_tui.errors import Cancelled, CommandFailed, P2VError
 from p2v_tui.hwprobe import Machine
 from p2v_tui.session import (
     Cancellation,
@@ -66,12 +67,22 @@ def run(settings: Settings, options: Options, out: TextIO = sys.stdout) -> int:
             else:
                 job.convert()
     except P2VError as error:
-        console.error(error)
-        if settings.fail and not options.dry_run:
-            with contextlib.suppress(P2VError):
-                _run_command("p2v.fail", settings.fail, console)
-        return error.exit_code
-    return 0
+        failure = error
+    except Exception as bug:
+        traceback.print_exc()
+        failure = P2VError(f"An error that p2v-tui does not know: {type(bug).__name__}: {bug}", "Please report it.")
+    else:
+        return 0
+    console.error(failure)
+    if settings.fail and not options.dry_run:
+        run_fail_command(settings.fail, console)
+    return failure.exit_code
+
+
+def run_fail_command(command: str, console: Console) -> None:
+    """Runs p2v.fail. That it fails too changes nothing."""
+    with contextlib.suppress(P2VError):
+        _run_command("p2v.fail", command, console)
 
 
 def print_dump(settings: Settings, image: Path | None, out: TextIO = sys.stdout) -> None:
@@ -100,7 +111,12 @@ class _Job:
             if first and self._interruptible:
                 raise Cancelled
 
-        caught = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        # What the caller ignores stays ignored: nohup means it.
+        caught = [
+            number
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+            if signal.getsignal(number) is not signal.SIG_IGN
+        ]
         previous = {number: signal.signal(number, cancel) for number in caught}
         try:
             yield
@@ -114,13 +130,16 @@ class _Job:
         if self._settings.pre:
             _run_command("p2v.pre", self._settings.pre, self._console)
         with self._server(machine) as server:
-            virt_v2v = None
-            if not self._settings.skip_test_connection:
-                virt_v2v = server.test_connection()
-                plan.output.mode_on(virt_v2v)
-            self._interruptible = False
+            try:
+                server.prepare()
+                virt_v2v = None
+                if not self._settings.skip_test_connection:
+                    virt_v2v = server.test_connection()
+                    plan.output.mode_on(virt_v2v)
+            finally:
+                # From here on to the end of the tidying up nothing may break in.
+                self._interruptible = False
             convert(server, plan, self._console.show, self._cancellation, virt_v2v)
-            self._interruptible = True
         if post := self._post_command():
             _run_command("p2v.post", post, self._console)
 
@@ -128,7 +147,11 @@ class _Job:
         machine = hwprobe.probe()
         plan = self._plan(machine)
         with self._server(machine) as server:
-            self._console.text(describe(server, plan, server.test_connection()))
+            try:
+                found = server.test_connection()
+            finally:
+                self._interruptible = False
+            self._console.text(describe(server, plan, found))
         self._console.show(Status("This was a dry run: nothing was changed here or on the conversion server."))
 
     def _plan(self, machine: Machine) -> Plan:
@@ -151,8 +174,14 @@ class _Job:
             self._console.show,
             self._cancellation,
             cpu_has_aes="aes" in machine.cpu.flags,
-            ask_password=_ask_password if sys.stdin.isatty() else None,
+            ask_password=self._ask_password if sys.stdin.isatty() else None,
         )
+
+    def _ask_password(self, question: str) -> Secret | None:
+        before, self._interruptible = self._interruptible, True
+        text = getpass.getpass(f"{plain(question)} ")
+        self._interruptible = before
+        return Secret(text) if text else None
 
     def _post_command(self) -> str | None:
         """As virt-p2v(1) has it: without p2v.post the machine is powered off, if it was booted for the conversion."""
@@ -161,18 +190,11 @@ class _Job:
         return DEFAULT_POST if self._options.from_proc_cmdline and os.geteuid() == 0 else None
 
 
-def _ask_password(question: str) -> Secret | None:
-    text = getpass.getpass(f"{plain(question)} ")
-    return Secret(text) if text else None
-
-
 def _run_command(stage: str, command: str, console: Console) -> None:
-    """Raises SettingsError when the command fails: a p2v.pre that did not do its work must not be passed over."""
+    """Raises CommandFailed when the command does: a p2v.pre that did not do its work must not be passed over."""
     console.show(Status(f"Running {stage}: {command}"))
     done = subprocess.run(["/bin/sh", "-c", command], check=False)
     if done.returncode != 0:
-        raise SettingsError(
-            f"The command of {stage} failed with exit code {done.returncode}: {command}",
-            "Try it in the shell.",
-            setting=stage.removeprefix("p2v."),
+        raise CommandFailed(
+            f"The command of {stage} failed with exit code {done.returncode}: {command}", "Try it in the shell."
         )

@@ -113,6 +113,13 @@ class FieldInput(Input):
         super().__init__(value, password=password, id=id, compact=True, select_on_focus=False)
         self.cursor_blink = False
 
+    def put(self, character: str) -> None:
+        """Types a character where the cursor is, in place of what is selected."""
+        if self.selection.is_empty:
+            self.insert_text_at_cursor(character)
+        else:
+            self.replace(character, *self.selection)
+
     @property
     def _value(self) -> Text:
         # Textual hides a password behind a bullet, which a VT220 does not have.

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import datetime
 import re
+import shlex
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from p2v_tui import __version__
@@ -14,8 +16,9 @@ from p2v_tui.errors import ConnectionFailed, ConversionFailed, P2VError, Preflig
 from p2v_tui.session import remote_commands
 from p2v_tui.session.cancellation import Cancellation
 from p2v_tui.session.conversion_log import ConversionLog, CopyPercent
-from p2v_tui.session.data_connection import DataConnection
+from p2v_tui.session.data_connection import DataConnection, tunnel_options
 from p2v_tui.session.events import Converted, LogDirectory, Report, Status, Warned
+from p2v_tui.session.nbd_server import command as nbd_command
 from p2v_tui.session.nbd_server import find_program
 from p2v_tui.session.openssh import KEEPALIVE_COUNT, KEEPALIVE_INTERVAL
 from p2v_tui.session.plan import Plan
@@ -72,9 +75,10 @@ def convert(
 def describe(server: ConversionServer, plan: Plan, virt_v2v: VirtV2V) -> str:
     """What `convert` would do: physical.xml and the remote commands, as text. The ports in it are samples.
 
-    Raises SettingsError when the server does not have the output mode.
+    Raises SettingsError when the server does not have the output mode, PreflightRefused without an NBD server here.
     """
     directory = RemoteDirectory("/tmp/virt-p2v-YYYYMMDD-XXXXXXXX")
+    program = find_program(plan.nbd)
     ports = range(SAMPLE_PORT, SAMPLE_PORT + len(plan.disks))
     script = _wrapper(directory, plan, virt_v2v, sudo=server.sudo)
     commands = (remote_commands.make_directory(directory), remote_commands.start_wrapper(directory))
@@ -82,6 +86,10 @@ def describe(server: ConversionServer, plan: Plan, virt_v2v: VirtV2V) -> str:
         [
             f"physical.xml (the ports are chosen by the server when the {len(plan.disks)} data connections open):",
             physical_xml(plan.guest_with(ports), GENERATOR),
+            "Commands on this machine, one pair for each disk:",
+            *(f"{shlex.join(nbd_command(program, disk.device, Path('SOCKET')))}" for disk in plan.disks),
+            f"ssh {shlex.join(tunnel_options(Path('SOCKET')))} ...",
+            "",
             "Commands on the conversion server:",
             *commands,
             "",

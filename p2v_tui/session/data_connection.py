@@ -25,8 +25,12 @@ def check_forwarding(login: Login, cancellation: Cancellation) -> None:
 
 def _open_tunnel(login: Login, socket: Path, cancellation: Cancellation) -> pexpect.spawn[bytes]:
     """ssh -R from a port that the server chooses to our socket; the port is what was matched last."""
-    options = ["-N", "-T", "-o", "ExitOnForwardFailure=yes", "-R", f"localhost:0:{socket}"]
-    return open_connection(login, options, None, _ALLOCATED, cancellation)
+    return open_connection(login, tunnel_options(socket), None, _ALLOCATED, cancellation)
+
+
+def tunnel_options(socket: Path) -> list[str]:
+    """ssh's options for the tunnel from a port that the server chooses to our socket, and nothing else."""
+    return ["-N", "-T", "-o", "ExitOnForwardFailure=yes", "-R", f"localhost:0:{socket}"]
 
 
 class DataConnection:

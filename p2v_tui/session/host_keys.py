@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from p2v_tui.errors import ConnectionFailed
 from p2v_tui.session.openssh import CONNECT_TIMEOUT
+from p2v_tui.session.openssh_tools import run_tool
 
 
 def fingerprint(key: str) -> str:
@@ -25,9 +25,7 @@ def write_pinned(host: str, port: int, pinned: Sequence[str], known_hosts: Path)
     the proof that the server holds the key.
     """
     command = ["ssh-keyscan", "-T", str(CONNECT_TIMEOUT), "-p", str(port), host]
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=4 * CONNECT_TIMEOUT, check=False
-    )
+    done = run_tool(command, 4 * CONNECT_TIMEOUT)
     lines = [line for line in done.stdout.splitlines() if line and not line.startswith("#")]
     if not lines:
         # ssh-keyscan does not say why. ssh itself will, and it connects to no server whose key it does not know.

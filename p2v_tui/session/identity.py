@@ -12,9 +12,11 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import requests
+import urllib3
 
 from p2v_tui.config import without_password
 from p2v_tui.errors import ConnectionFailed, P2VError
+from p2v_tui.session.openssh_tools import run_tool
 
 TIMEOUT = 30.0
 MAX_SIZE = 64 * 1024
@@ -27,7 +29,12 @@ def fetch_identity(url: str, destination: Path) -> None:
     Raises ConnectionFailed when it cannot be had, has a passphrase, is no private key, or (file:) can be read by
     others than its owner, which ssh refuses too.
     """
-    scheme = urlsplit(url).scheme.lower()
+    try:
+        scheme = urlsplit(url).scheme.lower()
+    except ValueError as error:
+        raise _error(
+            f"The SSH identity URL {without_password(url)} cannot be read: {error}.", "Correct it."
+        ) from error
     if scheme == "file":
         key = _read_file(url)
     elif scheme in {"http", "https"}:
@@ -88,7 +95,8 @@ def _read_http(url: str) -> bytes:
                     "Check p2v.identity and that this machine may fetch it.",
                 )
             return response.raw.read(MAX_SIZE + 1, decode_content=True) or b""
-    except (requests.RequestException, OSError) as error:
+    # Reading past requests, whose own reader has no limit, the errors are urllib3's.
+    except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError, OSError) as error:
         raise _error(
             f"The SSH identity cannot be had from {without_password(url)}: {error}.",
             "Check p2v.identity, the network and the web server.",
@@ -120,14 +128,7 @@ def _read_curl(url: str) -> bytes:
 
 def _check_key(url: str, path: Path) -> None:
     # With an empty passphrase on its command line ssh-keygen never asks; the key's own passphrase is not there.
-    done = subprocess.run(
-        ["ssh-keygen", "-y", "-P", "", "-f", str(path)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-        check=False,
-    )
+    done = run_tool(["ssh-keygen", "-y", "-P", "", "-f", str(path)], TIMEOUT)
     if done.returncode == 0:
         return
     said = done.stderr.strip().splitlines() or ["ssh-keygen gives no reason"]

@@ -1,7 +1,8 @@
-"""Waits until this machine has a network address: at boot DHCP is often slower than we are."""
+"""Waits until this machine has a way to the server: at boot DHCP is often slower than we are."""
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 import time
@@ -16,27 +17,37 @@ INTERVAL = 1.0
 
 
 def wait_for_network(server: str, report: Report, cancellation: Cancellation) -> None:
-    """Returns as soon as an interface is up and has an address, or after TIMEOUT seconds.
+    """Returns as soon as there is a way to the server, or after TIMEOUT seconds.
 
-    It is no error to go on without: the connection itself fails then, and says how. For a server on this machine's
-    loopback nothing is waited for. Raises Cancelled.
+    It is no error to go on without: the connection itself fails then, and says how. Raises Cancelled.
     """
-    if _is_loopback(server) or _has_address():
+    if _is_reachable(server):
         return
     report(Status(f"Waiting for the network (up to {TIMEOUT:.0f} seconds)"))
     deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
         cancellation.wait(INTERVAL)
-        if _has_address():
+        if _is_reachable(server):
             return
-    report(Warned("No network interface has an address. Is a cable plugged in, does DHCP answer?"))
+    report(Warned(f"There is no way to {server} yet. Is a cable plugged in, does DHCP answer?"))
 
 
-def _is_loopback(server: str) -> bool:
+def _is_reachable(server: str) -> bool:
+    """Whether the kernel has a route to one of the server's addresses; nothing is sent there.
+
+    A name that does not exist counts too: waiting would not help. One that cannot be looked up now does not.
+    """
     try:
-        return ipaddress.ip_address(server.strip("[]")).is_loopback
-    except ValueError:
-        return server == "localhost"
+        addresses = socket.getaddrinfo(server.strip("[]"), 22, type=socket.SOCK_DGRAM)
+    except socket.gaierror as error:
+        return error.errno != socket.EAI_AGAIN and _has_address()
+    except UnicodeError:
+        return True
+    for family, kind, protocol, _, address in addresses:
+        with contextlib.suppress(OSError), socket.socket(family, kind, protocol) as trial:
+            trial.connect(address)
+            return True
+    return False
 
 
 def _has_address() -> bool:

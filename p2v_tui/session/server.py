@@ -15,7 +15,16 @@ from p2v_tui.hwprobe.machine import Disk
 from p2v_tui.session import host_keys, virt_v2v
 from p2v_tui.session.cancellation import Cancellation
 from p2v_tui.session.data_connection import DataConnection, check_forwarding
-from p2v_tui.session.events import ConnectionStep, HostKeyLearnt, Report, ServerVersion, Status, StepDone, StepStarted
+from p2v_tui.session.events import (
+    ConnectionStep,
+    HostKeyLearnt,
+    Report,
+    ServerVersion,
+    Status,
+    StepDone,
+    StepStarted,
+    Warned,
+)
 from p2v_tui.session.identity import fetch_identity
 from p2v_tui.session.network import wait_for_network
 from p2v_tui.session.openssh import Login, PasswordSource, cipher_preference
@@ -65,6 +74,10 @@ class ConversionServer:
         """What must not show in anything that is written or sent."""
         given = (self._settings.password, self._settings.output_password, *self._passwords.secrets)
         return tuple(secret for secret in given if secret is not None)
+
+    def prepare(self) -> None:
+        """Gets what a login needs: the identity, the pinned host keys. Raises ConnectionFailed where it cannot."""
+        self._ready_login()
 
     def attend(self, report: Report, cancellation: Cancellation) -> None:
         """Reports there from now on, and is cancelled by that: a test and a conversion have their own."""
@@ -116,6 +129,8 @@ class ConversionServer:
         self._report(StepStarted(ConnectionStep.VERSION, "Logged in; asking virt-v2v for its version and features"))
         version = virt_v2v.ask_version(shell, sudo=self.sudo, user=user)
         self._report(StepDone(ConnectionStep.VERSION, version))
+        if self.sudo and (lacking := virt_v2v.missing_kill(shell, user)):
+            self._report(Warned(lacking))
         found = virt_v2v.ask_features(shell, version, sudo=self.sudo, user=user)
         self._report(StepDone(ConnectionStep.FEATURES, f"output modes {', '.join(found.output_modes)}"))
         self._report(ServerVersion(found.version, found.output_modes))

@@ -102,7 +102,7 @@ def _host_key(attempt: _Attempt, _: re.Match[str]) -> P2VError:
 
 def _unknown_host_key(attempt: _Attempt, _: re.Match[str]) -> P2VError:
     return ConnectionFailed(
-        f"The host keys of {attempt.place} could not be read, so that none could be compared with p2v.remote.hostkey.",
+        f"The host keys of {attempt.place} could not be read, so none could be compared with p2v.remote.hostkey.",
         "Nothing was sent to it. Run `ssh-keyscan` on its address in the shell to see what it answers.",
         setting="remote.hostkey",
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterable
 from typing import Final
 
-from p2v_tui.config import HIDDEN, Secret
+from p2v_tui.config import BY_KEY, HIDDEN, Secret
 
 PROGRAMS: Final = {
     "dmesg": ("dmesg",),
@@ -16,6 +17,9 @@ PROGRAMS: Final = {
     "lsusb": ("lsusb", "-v"),
 }
 TIMEOUT: Final = 20.0
+_SECRET_KEYS: Final = "|".join(re.escape(key) for key, setting in BY_KEY.items() if setting.kind.secret)
+_ON_COMMAND_LINE: Final = re.compile(rf'((?:{_SECRET_KEYS})=)(?:"[^"]*"|\S+)'.encode())
+_IN_URL: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*://[^/?#@:\s]*:)[^/?#\s]*@")
 MAX_SIZE: Final = 1024 * 1024
 
 
@@ -28,6 +32,12 @@ def collect_system_data(secrets: Iterable[Secret]) -> dict[str, bytes]:
 
 
 def scrub(text: bytes, secrets: Iterable[Secret]) -> bytes:
+    """The text without these secrets, and without what a kernel command line in it gives for a secret setting.
+
+    The second for those that are not this run's: the machine may have been booted with others.
+    """
+    text = _ON_COMMAND_LINE.sub(rb"\1" + HIDDEN.encode(), text)
+    text = _IN_URL.sub(rb"\1" + HIDDEN.encode() + b"@", text)
     for secret in secrets:
         if secret.reveal():
             text = text.replace(secret.reveal().encode(), HIDDEN.encode())

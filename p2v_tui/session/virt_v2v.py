@@ -114,6 +114,16 @@ def _sudo_refusal(shell: RemoteShell, result: Result, user: str) -> P2VError | N
     )
 
 
+def missing_kill(shell: RemoteShell, user: str) -> str | None:
+    """A warning where sudo lets `user` run virt-v2v but not stop it; else None."""
+    if shell.run(remote_commands.may_kill_as_root()).status == 0:
+        return None
+    return (
+        f"sudo on the conversion server does not let {user} run kill: a cancelled conversion would go on there until "
+        f"it misses its disks. Add this line there with visudo: {sudoers_line(shell, user)}"
+    )
+
+
 def sudoers_line(shell: RemoteShell, user: str) -> str:
     """The line that lets `user` run a conversion: virt-v2v, and kill to stop it."""
     found = [line for line in plain_lines(shell.run(remote_commands.program_paths()).text) if line.startswith("/")]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
+from textual import events
 from textual.pilot import Pilot
 
 from p2v_tui import cmdline
@@ -240,3 +241,14 @@ async def test_leaving_is_asked_with_stay_preselected() -> None:
         await wait_until(pilot, lambda: "Leave p2v-tui?" in screen_text(app))
         await pilot.press("right", "enter")
     assert app.return_value == Cancelled.exit_code
+
+
+async def test_keys_that_come_together_are_taken_in_their_order() -> None:
+    """A slow line delivers what was typed in lumps; Textual alone lets text overtake Backspace and Tab."""
+    app = app_for("p2v.server=old.example.com")
+    async with app.run_test(size=(80, 24)) as pilot:
+        for key in ["end", *["backspace"] * 30, *"new", "tab", *["backspace"] * 5, *"2022", "tab", "end", *"x"]:
+            app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await wait_until(pilot, lambda: app.screen.query_one("#username", FormField).value == "rootx")
+        assert app.screen.query_one("#server", FormField).value == "new"
+        assert app.screen.query_one("#port", FormField).value == "2022"

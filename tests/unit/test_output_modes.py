@@ -21,7 +21,7 @@ VDSM = ("vdsm-image-uuid=1", "vdsm-vol-uuid=2", "vdsm-vm-uuid=3")
 
 
 def server_with(*modes: str) -> VirtV2V:
-    return VirtV2V("2.2.0", frozenset({"virt-v2v"}), modes)
+    return VirtV2V("2.2.0", frozenset({"virt-v2v", "io/oo"}), modes)
 
 
 def everything(mode: str) -> Settings:
@@ -214,3 +214,9 @@ def test_the_arguments_reach_virt_v2v_through_a_real_shell_unchanged(
     done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, check=True)
     assert done.stdout.decode().split("\0")[:-1] == words
     assert shlex.split(script)[2:] == words
+
+
+def test_options_are_refused_where_virt_v2v_is_too_old_for_them() -> None:
+    old = VirtV2V("1.36.10", frozenset({"virt-v2v"}), ("local",))
+    with pytest.raises(SettingsError, match=r"no -oo"):
+        choose_output(Settings(output_misc=("compressed",))).arguments(old, "/tmp/p")

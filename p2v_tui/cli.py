@@ -9,9 +9,8 @@ from pathlib import Path
 
 import setproctitle
 
-from p2v_tui import __version__, cmdline, unattended
+from p2v_tui import __version__, cmdline
 from p2v_tui.config import HIDDEN, SETTINGS, Settings, without_password
-from p2v_tui.console import Console
 from p2v_tui.errors import P2VError, SettingsError
 
 EXIT_CODES = """exit codes:
@@ -47,22 +46,27 @@ def _run(options: argparse.Namespace) -> int:
     except SettingsError:
         # A fleet hears of every failure, also of this one.
         if command := cmdline.find_value(text, "p2v.fail"):
-            unattended.run_fail_command(command, Console(sys.stdout, colours=options.colours))
+            _run_fail_command(command, colours=options.colours)
         raise
     if not from_proc:
         _hide_secrets(options.cmdline, parsed.settings)
     for warning in parsed.warnings:
         print(f"p2v-tui: warning: {warning}", file=sys.stderr)
     if parsed.settings.dump_config_and_exit:
+        from p2v_tui import unattended  # noqa: PLC0415
+
         unattended.print_dump(parsed.settings, image)
         return 0
     if options.dry_run and parsed.settings.server is None:
         raise SettingsError("--dry-run needs a conversion server.", "Give p2v.server=HOST.", setting="remote.server")
     if parsed.settings.server is None or options.interactive:
-        # Only now: unattended mode must not carry the weight of the screens.
+        # Each front end is imported when it is chosen: unattended mode must not carry the weight of the screens, and
+        # they are to be there half a second after the start.
         from p2v_tui import consoles  # noqa: PLC0415
 
         return consoles.run_interactive(parsed.settings, image, options.iso)
+    from p2v_tui import unattended  # noqa: PLC0415
+
     return unattended.run(
         parsed.settings,
         unattended.Options(
@@ -73,6 +77,13 @@ def _run(options: argparse.Namespace) -> int:
             verbose=options.verbose,
         ),
     )
+
+
+def _run_fail_command(command: str, *, colours: bool) -> None:
+    from p2v_tui import unattended  # noqa: PLC0415
+    from p2v_tui.console import Console  # noqa: PLC0415
+
+    unattended.run_fail_command(command, Console(sys.stdout, colours=colours))
 
 
 def _hide_secrets(text: str, settings: Settings) -> None:

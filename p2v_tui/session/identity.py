@@ -11,9 +11,6 @@ import subprocess
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import requests
-import urllib3
-
 from p2v_tui.config import without_password
 from p2v_tui.errors import ConnectionFailed, P2VError
 from p2v_tui.session.openssh_tools import run_tool
@@ -85,6 +82,10 @@ def _read_file(url: str) -> bytes:
 
 
 def _read_http(url: str) -> bytes:
+    # 40 ms of imports that most runs never need.
+    import requests  # noqa: PLC0415
+    import urllib3  # noqa: PLC0415
+
     try:
         response = requests.get(url, timeout=TIMEOUT, stream=True)
         with response:

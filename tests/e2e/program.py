@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -16,6 +17,9 @@ import psutil
 PROGRAM = str(Path(sys.executable).with_name("p2v-tui"))
 CONVERSION_SECONDS = 900
 _SETTLE_SECONDS = 10.0
+# In the environment of everything that the tests start.
+MARK = "P2V_TUI_E2E"
+os.environ[MARK] = "1"
 _OURS = ("ssh", "nbdkit", "qemu-nbd", "systemd-inhibit", "ssh-keyscan", "curl")
 
 
@@ -65,7 +69,10 @@ def log_directory(child: pexpect.spawn[str]) -> Path:
 
 
 class Leftovers:
-    """What a run of p2v-tui may not leave on this machine; compared with what there was before it."""
+    """What a run of p2v-tui may not leave on this machine; compared with what there was before it.
+
+    Only what these tests have started counts: it has inherited MARK in its environment.
+    """
 
     def __init__(self) -> None:
         self._processes = self._find_processes()
@@ -85,14 +92,17 @@ class Leftovers:
 
     @staticmethod
     def _find_processes() -> dict[int, str]:
-        found = {}
-        for process in psutil.process_iter(["name", "cmdline"]):
-            words = process.info["cmdline"] or []
-            # Whatever p2v-tui starts for a run is told of its private directory, or is one of these.
-            if process.info["name"] in _OURS and any("p2v-tui" in word for word in words):
-                found[process.pid] = " ".join(words)
-        return found
+        return {
+            process.pid: " ".join(process.info["cmdline"] or [])
+            for process in psutil.process_iter(["name", "cmdline", "environ"])
+            if process.info["name"] in _OURS and MARK in (process.info["environ"] or {})
+        }
 
     @staticmethod
     def _find_directories() -> set[str]:
-        return {str(path) for path in Path("/tmp").glob("p2v-tui-*")}
+        foreign = " ".join(
+            " ".join(process.info["cmdline"] or [])
+            for process in psutil.process_iter(["cmdline", "environ"])
+            if MARK not in (process.info["environ"] or {})
+        )
+        return {str(path) for path in Path("/tmp").glob("p2v-tui-*") if str(path) not in foreign}

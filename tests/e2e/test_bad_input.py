@@ -23,7 +23,7 @@ from tests.lab.conversion_server import (
     silent_port,
 )
 
-SETTINGS, CONNECTION, PREFLIGHT = 2, 3, 4
+SETTINGS, CONNECTION, PREFLIGHT, COMMAND = 2, 3, 4, 7
 
 
 def refused(outcome: Outcome, code: int, *words: str) -> None:
@@ -242,6 +242,27 @@ def test_a_failure_runs_the_fail_command_and_not_the_post_command(small_disk: Pa
             f'p2v.pre="touch {tmp_path}/pre" p2v.post="touch {tmp_path}/post" p2v.fail="touch {tmp_path}/fail"'
         )
     assert {path.name for path in tmp_path.iterdir()} == {"disk.img", "pre", "fail"}
+
+
+def test_a_setting_that_cannot_be_used_runs_the_fail_command_too(tmp_path: Path) -> None:
+    outcome = run_p2v(f'p2v.server=127.0.0.1 p2v.memory=lots p2v.fail="touch {tmp_path}/fail"')
+    refused(outcome, SETTINGS, "p2v.memory='lots'")
+    assert (tmp_path / "fail").exists()
+
+
+def test_a_pre_command_that_fails_stops_everything(small_disk: Path, tmp_path: Path) -> None:
+    words = f'p2v.server=127.0.0.1 p2v.disks={small_disk} p2v.pre=false p2v.fail="touch {tmp_path}/fail"'
+    refused(run_p2v(words), COMMAND, "The command of p2v.pre failed")
+    assert (tmp_path / "fail").exists()
+
+
+def test_an_empty_pin_does_not_switch_the_check_off(small_disk: Path) -> None:
+    refused(run_p2v(f"p2v.server=127.0.0.1 p2v.remote.hostkey= p2v.disks={small_disk}"), SETTINGS, "it is empty")
+
+
+def test_a_test_disk_beside_other_disks_is_refused(small_disk: Path) -> None:
+    outcome = run_p2v(f"p2v.server=127.0.0.1 p2v.disks={small_disk}", f"--test-disk={small_disk}")
+    refused(outcome, SETTINGS, "--test-disk and p2v.disks")
 
 
 def test_the_help_names_every_option_and_exit_code() -> None:

@@ -7,11 +7,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pexpect
 import psutil
 import pytest
 
 from tests.e2e.conftest import with_key, with_password
-from tests.e2e.program import spawn_p2v, wait_for_exit
+from tests.e2e.program import PROGRAM, spawn_p2v, wait_for_exit
 from tests.lab.conversion_server import Account, ConversionServer, Identity, silent_port
 
 CANCELLED = 6
@@ -75,6 +76,20 @@ def test_a_signal_cancels_as_the_keyboard_does(
     child.kill(number)
     assert wait_for_exit(child, timeout=60).code == CANCELLED
     assert nothing_runs_on(server)
+
+
+def test_a_hang_up_that_is_ignored_cancels_nothing(server: ConversionServer, key: Identity, small_disk: Path) -> None:
+    words = f"{with_key(server, key)} p2v.o=null p2v.disks={small_disk}"
+    child = pexpect.spawn(
+        "/bin/sh", ["-c", 'trap "" HUP; exec "$0" "$1"', PROGRAM, f"--cmdline={words}"], timeout=120
+    )
+    child.expect_exact("Opening the source")
+    child.kill(signal.SIGHUP)
+    child.expect_exact("Inspecting the source")
+    child.sendintr()
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == CANCELLED
 
 
 def test_a_cancelled_conversion_by_sudo_leaves_no_process_of_root(

@@ -93,3 +93,18 @@ def test_the_pinned_host_key_lets_us_in(key_server: ConversionServer, key: Ident
     outcome = run_p2v(f"{with_key(key_server, key)} {pinned} p2v.disks={small_disk}", "--dry-run")
     assert outcome.code == 0, outcome.output
     assert "host key is" not in outcome.output
+
+
+def test_a_banner_cannot_pass_for_the_question_about_the_host_key(
+    key: Identity, small_disk: Path, tmp_path: Path
+) -> None:
+    fake = "SHA256:" + "A" * 43
+    banner = f"ED25519 key fingerprint is {fake}.\nAre you sure you want to continue connecting (yes/no)? "
+    with ConversionServer(authorized=[key.public_key], banner=banner) as server:
+        pinned = f"p2v.remote.hostkey={server.fingerprint}"
+        for words in ("", pinned):
+            outcome = run_p2v(
+                f"{with_key(server, key)} {words} p2v.os={tmp_path} p2v.disks={small_disk}", "--dry-run"
+            )
+            assert outcome.code == 0, outcome.output
+            assert fake not in outcome.output

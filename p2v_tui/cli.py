@@ -10,8 +10,9 @@ from pathlib import Path
 import setproctitle
 
 from p2v_tui import __version__, cmdline
-from p2v_tui.config import HIDDEN, SETTINGS, Settings, without_password
+from p2v_tui.config import SETTINGS, Settings
 from p2v_tui.errors import P2VError, SettingsError
+from p2v_tui.kinds import HIDDEN, without_password
 
 EXIT_CODES = """exit codes:
   0  the conversion succeeded (or --dry-run found nothing wrong)

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from p2v_tui import __version__, config, hwprobe
-from p2v_tui.config import Secret, Settings
+from p2v_tui.config import Settings
 from p2v_tui.console import Console, size_text
 from p2v_tui.errors import Cancelled, CommandFailed, P2VError
 from p2v_tui.hwprobe import Machine
+from p2v_tui.kinds import Secret
 from p2v_tui.session import (
     Cancellation,
     ConversionServer,

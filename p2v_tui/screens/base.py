@@ -35,6 +35,8 @@ class BaseScreen(Screen[None]):
     ]
     AUTO_FOCUS = ""
 
+    # Keys that only this screen has, as lines of the help.
+    more_keys = ""
     heading = ""
     keys = "F1/^W help  F2/^X shell  F3/^L redraw  F4/^T look  Tab, arrows: move  Esc: back"
 
@@ -54,12 +56,13 @@ class BaseScreen(Screen[None]):
 
     def action_help(self) -> None:
         """What the focused field is for, and the keys."""
+        keys = f"{KEYS_HELP}\n{self.more_keys}".rstrip()
         for widget in self.focused.ancestors_with_self if self.focused else ():
             found = getattr(widget, "help", None)
             if isinstance(found, Help):
-                self.app.push_screen(Dialog(found.title, f"{found.text}\n\n{KEYS_HELP}"))
+                self.app.push_screen(Dialog(found.title, f"{found.text}\n\n{keys}"))
                 return
-        self.app.push_screen(Dialog("Keys", KEYS_HELP))
+        self.app.push_screen(Dialog("Keys", keys))
 
     async def action_back(self) -> None:
         """Goes to the screen before."""

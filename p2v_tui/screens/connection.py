@@ -16,6 +16,7 @@ from p2v_tui.config import BY_KEY, Settings
 from p2v_tui.errors import Cancelled, P2VError, SettingsError
 from p2v_tui.screens.base import BaseScreen
 from p2v_tui.screens.dialogs import Dialog
+from p2v_tui.screens.form import setting_help
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action, FormField, Help, Line, Toggle
 from p2v_tui.session import Cancellation, ConversionServer, VirtV2V
@@ -31,11 +32,6 @@ FIELDS: Final = {
     "auth.identity.url": "identity",
 }
 _DONE, _RUNNING, _FAILED, _WAITING = "[ ok ]", "[ .. ]", "[fail]", "[    ]"
-
-
-def _help(setting: str) -> Help:
-    declared = BY_KEY[f"p2v.{setting}"]
-    return Help(f"p2v.{declared.short_name}", f"{declared.help}\n\nValid: {declared.kind.valid}.")
 
 
 class ConnectionScreen(BaseScreen):
@@ -69,16 +65,25 @@ class ConnectionScreen(BaseScreen):
         with VerticalScroll(can_focus=False):
             yield Line(" ")
             yield FormField(
-                "Conversion server", id="server", help=_help("remote.server"), value=settings.server or ""
+                "Conversion server", id="server", help=setting_help("remote.server"), value=settings.server or ""
             )
-            yield FormField("SSH port", id="port", help=_help("remote.port"), value=str(settings.port), width=6)
-            yield FormField("User name", id="username", help=_help("auth.username"), value=settings.username)
-            password = settings.password.reveal() if settings.password else ""
-            yield FormField("Password", id="password", help=_help("auth.password"), value=password, password=True)
             yield FormField(
-                "SSH identity URL", id="identity", help=_help("auth.identity.url"), value=settings.identity_url or ""
+                "SSH port", id="port", help=setting_help("remote.port"), value=str(settings.port), width=6
             )
-            yield Toggle("Use sudo when running virt-v2v", id="sudo", help=_help("auth.sudo"), value=settings.sudo)
+            yield FormField("User name", id="username", help=setting_help("auth.username"), value=settings.username)
+            password = settings.password.reveal() if settings.password else ""
+            yield FormField(
+                "Password", id="password", help=setting_help("auth.password"), value=password, password=True
+            )
+            yield FormField(
+                "SSH identity URL",
+                id="identity",
+                help=setting_help("auth.identity.url"),
+                value=settings.identity_url or "",
+            )
+            yield Toggle(
+                "Use sudo when running virt-v2v", id="sudo", help=setting_help("auth.sudo"), value=settings.sudo
+            )
             yield Line(" ")
             with Horizontal(classes="buttons"):
                 yield Action(

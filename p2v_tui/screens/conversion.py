@@ -75,6 +75,9 @@ class Watch(Protocol):
 class ConversionScreen(BaseScreen):
     """watch: starts to tell of devices that come and go."""
 
+    more_keys = """F5, Ctrl-R           look at the machine again
+Ctrl-N               blink the interface's port
+PageUp, PageDown     the page before, the next page"""
     heading = "Conversion (2 of 3)"
     keys = "F1/^W help  F2/^X shell  F5/^R refresh  ^N blink port  PgUp/PgDn  Esc: back"
 

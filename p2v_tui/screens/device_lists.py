@@ -18,9 +18,10 @@ from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widget import Widget
 
-from p2v_tui.config import BY_KEY, NetworkMap, Settings
+from p2v_tui.config import BY_KEY, Settings
 from p2v_tui.errors import SettingsError
 from p2v_tui.hwprobe import Disk, Machine
+from p2v_tui.kinds import NetworkMap
 from p2v_tui.screens.device_words import (
     convertible,
     disk_details,

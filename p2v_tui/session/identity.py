@@ -11,8 +11,8 @@ import subprocess
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from p2v_tui.config import without_password
 from p2v_tui.errors import ConnectionFailed, P2VError
+from p2v_tui.kinds import without_password
 from p2v_tui.session.openssh_tools import run_tool
 
 TIMEOUT = 30.0

@@ -18,8 +18,8 @@ from typing import Final
 
 import pexpect
 
-from p2v_tui.config import Secret
 from p2v_tui.errors import ConnectionFailed, PreflightRefused
+from p2v_tui.kinds import Secret
 from p2v_tui.session import ssh_errors
 from p2v_tui.session.cancellation import Cancellation
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from p2v_tui.config import Secret, Settings
+from p2v_tui.config import Settings
 from p2v_tui.errors import SettingsError
+from p2v_tui.kinds import Secret
 from p2v_tui.session.virt_v2v import VirtV2V
 
 

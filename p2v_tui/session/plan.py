@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from p2v_tui.config import MAX_GUEST_NAME, NetworkMap, Settings
+from p2v_tui.config import Settings
 from p2v_tui.errors import SettingsError
 from p2v_tui.hwprobe.machine import (
     Disk,
@@ -24,6 +24,7 @@ from p2v_tui.hwprobe.machine import (
     NetworkInterface,
     RemovableMedium,
 )
+from p2v_tui.kinds import MAX_GUEST_NAME, NetworkMap
 from p2v_tui.session.output_modes import Output, choose_output, find_mode
 from p2v_tui.xmlgen import Guest, GuestDisk, GuestInterface, Topology
 
@@ -139,7 +140,16 @@ def _choose_disks(names: Sequence[str], machine: Machine) -> tuple[Disk, ...]:
     for group, missing in machine.incomplete_groups(disk.name for disk in disks):
         raise SettingsError(
             f"The {group.kind} {group.name} also needs {', '.join(sorted(missing))}.",
-            f"Convert all of its disks ({', '.join(sorted(group.disks))}) or none of them.",
+            " ".join(
+                [
+                    f"Convert all of its disks ({', '.join(sorted(group.disks))}) or none of them.",
+                    *(
+                        f"{each.name} is left out: {each.reason}."
+                        for each in machine.excluded
+                        if each.name in missing
+                    ),
+                ]
+            ),
             setting="disks",
         )
     for disk in disks:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import TracebackType
 
-from p2v_tui.config import Secret, Settings, without_password
+from p2v_tui.config import Settings
 from p2v_tui.errors import SettingsError
 from p2v_tui.hwprobe.machine import Disk
+from p2v_tui.kinds import Secret, without_password
 from p2v_tui.session import host_keys, virt_v2v
 from p2v_tui.session.cancellation import Cancellation
 from p2v_tui.session.data_connection import DataConnection, check_forwarding

@@ -7,7 +7,8 @@ import subprocess
 from collections.abc import Iterable
 from typing import Final
 
-from p2v_tui.config import BY_KEY, HIDDEN, Secret
+from p2v_tui.config import BY_KEY
+from p2v_tui.kinds import HIDDEN, Secret
 
 PROGRAMS: Final = {
     "dmesg": ("dmesg",),

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from p2v_tui.config import Secret, Settings
+from p2v_tui.config import Settings
 from p2v_tui.errors import Cancelled, ConversionFailed
+from p2v_tui.kinds import Secret
 from p2v_tui.screens import conversion_run
 from p2v_tui.screens.ascii_text import ascii_text
 from p2v_tui.screens.conversion_run import ConversionRun, Snapshot

@@ -15,7 +15,6 @@ from textual.widget import Widget
 
 from p2v_tui import cmdline
 from p2v_tui.app import P2VTui
-from p2v_tui.config import NetworkMap
 from p2v_tui.hwprobe.machine import (
     Clock,
     Content,
@@ -27,6 +26,7 @@ from p2v_tui.hwprobe.machine import (
     Partition,
     Transport,
 )
+from p2v_tui.kinds import NetworkMap
 from p2v_tui.screens import conversion
 from p2v_tui.screens.conversion import ConversionScreen
 from p2v_tui.screens.device_lists import DeviceList, InterfaceRow

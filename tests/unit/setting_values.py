@@ -6,7 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from p2v_tui.config import MAX_MEMORY, MIN_MEMORY, SETTINGS, NetworkMap, Secret, Settings
+from p2v_tui.config import SETTINGS, Settings
+from p2v_tui.kinds import MAX_MEMORY, MIN_MEMORY, NetworkMap, Secret
 
 # No control characters, and no double quote: the kernel's syntax cannot carry one.
 _VISIBLE = st.characters(exclude_categories=["Cc", "Cs", "Cn"], exclude_characters='"')

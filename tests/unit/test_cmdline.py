@@ -10,8 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from p2v_tui.cmdline import Word, format_settings, parse, read_proc_cmdline, split_words
-from p2v_tui.config import BY_KEY, NetworkMap, Secret, Settings
+from p2v_tui.config import BY_KEY, Settings
 from p2v_tui.errors import SettingsError
+from p2v_tui.kinds import NetworkMap, Secret
 from p2v_tui.session.terminal_text import plain
 from tests.unit.setting_values import NETWORK_MAPS, all_settings
 

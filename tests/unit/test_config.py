@@ -11,20 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2v_tui import cmdline, hwprobe
-from p2v_tui.config import (
-    BY_KEY,
-    HIDDEN,
-    MAX_GUEST_NAME,
-    MAX_MEMORY,
-    MIN_MEMORY,
-    SETTINGS,
-    NetworkMap,
-    Secret,
-    Settings,
-    dump,
-    without_password,
-)
+from p2v_tui.config import BY_KEY, SETTINGS, Settings, dump
 from p2v_tui.errors import SettingsError
+from p2v_tui.kinds import HIDDEN, MAX_GUEST_NAME, MAX_MEMORY, MIN_MEMORY, NetworkMap, Secret, without_password
 from p2v_tui.session import fill_in
 from tests.unit.setting_values import VALUES, all_settings
 

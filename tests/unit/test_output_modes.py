@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2v_tui.config import Secret, Settings
+from p2v_tui.config import Settings
 from p2v_tui.errors import SettingsError
+from p2v_tui.kinds import Secret
 from p2v_tui.session.output_modes import OUTPUT_MODES, Output, choose_output, find_mode
 from p2v_tui.session.remote_commands import quote
 from p2v_tui.session.virt_v2v import VirtV2V

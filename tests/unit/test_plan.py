@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2v_tui.config import BY_KEY, NetworkMap, Settings
+from p2v_tui.config import BY_KEY, Settings
 from p2v_tui.errors import SettingsError
 from p2v_tui.hwprobe.machine import Disk, Firmware, Machine
+from p2v_tui.kinds import NetworkMap
 from p2v_tui.session.plan import Plan, fill_in, make_plan
 from p2v_tui.xmlgen import Topology
 from tests.unit.machines import CCISS, DISKLESS, GIB, MULTIPATH, SDA, SDB, SERVER, STRIPED

@@ -1,0 +1,312 @@
+"""The kinds of values that settings have: how each is read, checked and written.
+
+A kind knows nothing of settings: `config.py` declares which setting is of which kind. The forms are those of
+virt-p2v 1.42 (generate-p2v-config.pl) where it has them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+T = TypeVar("T")
+
+MIN_MEMORY: Final = 64 * 1024 * 1024
+MAX_MEMORY: Final = 1 << 50
+MAX_GUEST_NAME: Final = 200
+NO_VALUE: Final = "(none)"
+HIDDEN: Final = "***"
+
+
+class Secret:
+    """A text that no repr, log or message shows; `reveal()` is the one way to it."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return HIDDEN
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+@dataclass(frozen=True)
+class NetworkMap:
+    """Which target network each interface is connected to.
+
+    pairs: (interface, target). default: the target of every interface that no pair names.
+    """
+
+    pairs: tuple[tuple[str, str], ...] = ()
+    default: str = "default"
+
+    def target(self, interface: str) -> str:
+        return dict(self.pairs).get(interface, self.default)
+
+
+@dataclass(frozen=True)
+class Kind(Generic[T]):
+    """How values of one type are read and written.
+
+    parse: text to value; raises ValueError with the reason. format: value to the text that `parse` takes.
+    valid: what is valid, in words, for an error and for the help. metavar: for the tables.
+    bare: the value of a setting that stands without `=`. dump: the printed form where it is not `format`.
+    """
+
+    metavar: str
+    valid: str
+    parse: Callable[[str], T | None]
+    format: Callable[[T], str]
+    bare: T | None = None
+    dump: Callable[[T], str] | None = None
+    secret: bool = False
+
+
+def _printable(text: str) -> str:
+    if bad := re.search(r"[\x00-\x1f\x7f-\x9f]", text):
+        raise ValueError(f"it contains the control character {bad[0]!r}")
+    # Bytes that are not UTF-8 come from argv as lone surrogates: they could be neither sent nor written to XML.
+    if bad := re.search(r"[\ud800-\udfff\ufffe\uffff]", text):
+        raise ValueError(f"it contains {bad[0]!r}, which is no character (is it UTF-8?)")
+    return text
+
+
+def _optional_text(text: str) -> str | None:
+    return _printable(text) or None
+
+
+def matching(pattern: str, reason: str, max_length: int | None = None) -> Callable[[str], str]:
+    compiled = re.compile(pattern)
+
+    def parse(text: str) -> str:
+        if not text:
+            raise ValueError("it is empty")
+        _printable(text)
+        if max_length is not None and len(text) > max_length:
+            raise ValueError(f"it has {len(text)} characters")
+        if not compiled.fullmatch(text):
+            raise ValueError(reason)
+        return text
+
+    return parse
+
+
+def _whole_number(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[+-]?[0-9]{1,19}", text):
+            raise ValueError("it is not a whole number")
+        number = int(text)
+        if not low <= number <= high:
+            raise ValueError(f"it is {'below' if number < low else 'above'} the limit")
+        return number
+
+    return parse
+
+
+_TRUE: Final = frozenset({"1", "true", "t", "yes", "y", "on"})
+_FALSE: Final = frozenset({"0", "false", "f", "no", "n", "off"})
+
+
+def _boolean(text: str) -> bool:
+    lowered = text.lower()
+    if lowered in _TRUE or not text:
+        return True
+    if lowered in _FALSE:
+        return False
+    raise ValueError("it is neither true nor false")
+
+
+_SIZE: Final = re.compile(r"([0-9]{1,18})(?:([kKMGTP])(B|iB)?)?")
+
+
+def _memory(text: str) -> int:
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise ValueError("it is not a size")
+    number, suffix, unit = match.groups()
+    # xstrtoull() in the peer: `G` and `GiB` count in 1024s, `GB` in 1000s.
+    size = int(number)
+    if suffix:
+        size *= (1000 if unit == "B" else 1024) ** ("KMGTP".index(suffix.upper()) + 1)
+    if size < MIN_MEMORY:
+        raise ValueError(f"it means {size} bytes, too little for a guest")
+    if size > MAX_MEMORY:
+        raise ValueError(f"it means {size} bytes, more than any machine has")
+    return size
+
+
+def _format_memory(size: int) -> str:
+    for power, suffix in ((30, "G"), (20, "M")):
+        if size % (1 << power) == 0:
+            return f"{size >> power}{suffix}"
+    return str(size)
+
+
+def _list(text: str) -> tuple[str, ...]:
+    items = tuple(_printable(text).split(",")) if text else ()
+    if "" in items:
+        raise ValueError("an item of the list is empty")
+    return items
+
+
+def _network_map(text: str) -> NetworkMap:
+    pairs: dict[str, str] = {}
+    default: str | None = None
+    for item in _list(text):
+        interface, colon, target = item.partition(":")
+        if not colon:
+            if default is not None:
+                raise ValueError(f"it has two default networks, {default!r} and {item!r}")
+            default = item
+        elif not interface or not target:
+            raise ValueError(f"{item!r} lacks the interface or the network")
+        elif interface in pairs:
+            raise ValueError(f"it connects {interface!r} twice")
+        else:
+            pairs[interface] = target
+    return NetworkMap(tuple(pairs.items()), default if default is not None else "default")
+
+
+def _format_network_map(network_map: NetworkMap) -> str:
+    pairs = [f"{interface}:{target}" for interface, target in network_map.pairs]
+    default = [] if pairs and network_map.default == NetworkMap.default else [network_map.default]
+    return ",".join(pairs + default)
+
+
+def _fingerprints(text: str) -> tuple[str, ...]:
+    # Not "none": an empty variable in a boot configuration must not switch the check off.
+    if not text:
+        raise ValueError("it is empty")
+    for item in _list(text):
+        if not re.fullmatch(r"SHA256:[A-Za-z0-9+/]{43}=?", item):
+            raise ValueError(f"{item!r} is not a SHA256 fingerprint")
+    return tuple(item.rstrip("=") for item in _list(text))
+
+
+def without_password(url: str) -> str:
+    """The URL as it may be shown: a password in `scheme://user:password@host` is hidden."""
+    return re.sub(r"^([A-Za-z][A-Za-z0-9+.-]*://[^/?#@:]*):[^/?#]*@", rf"\1:{HIDDEN}@", url)
+
+
+def choice(*choices: str) -> Kind[str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError("it is none of the choices")
+        return text
+
+    return Kind("|".join(choices), "one of: " + ", ".join(choices), parse, str)
+
+
+def text(metavar: str, valid: str) -> Kind[str]:
+    return Kind(metavar, valid, _optional_text, str)
+
+
+def list_of(metavar: str, valid: str) -> Kind[tuple[str, ...]]:
+    return Kind(metavar, valid, _list, ",".join, dump=lambda items: " ".join(items) or NO_VALUE)
+
+
+def number(low: int, high: int, metavar: str = "N") -> Kind[int]:
+    return Kind(metavar, f"a whole number from {low} to {high}", _whole_number(low, high), str)
+
+
+def _server(text: str) -> str:
+    """A host name, or an IP address; an IPv6 address may stand in brackets."""
+    host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if ":" in host:
+        try:
+            ipaddress.IPv6Address(_printable(host))
+        except ValueError as error:
+            raise ValueError("it is neither a name nor an IPv6 address (the port belongs in p2v.port)") from error
+    else:
+        matching(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", "no host is called so")(host)
+    return text
+
+
+def _secret(text: str) -> Secret | None:
+    return Secret(_printable(text)) if text else None
+
+
+def _command(text: str) -> str:
+    return _printable(text)
+
+
+BOOLEAN: Final = Kind(
+    "",
+    "no value, or true or false (also yes/no, on/off, 1/0)",
+    _boolean,
+    lambda flag: "true" if flag else "false",
+    bare=True,
+)
+SECRET: Final = Kind("TEXT", "any text without control characters", _secret, Secret.reveal, secret=True)
+COMMAND: Final = Kind('"COMMAND ARG ..."', "a shell command, or nothing", _command, str)
+MEMORY: Final = Kind(
+    "n(M|G)",
+    "a size of at least 64M with its unit, such as 1024M or 16G (a plain number is bytes)",
+    _memory,
+    _format_memory,
+    dump=str,
+)
+SERVER: Final = Kind(
+    "SERVER",
+    "a host name or an IP address",
+    _server,
+    str,
+)
+USER_NAME: Final = Kind(
+    "USERNAME",
+    "a login name: letters, digits and . _ - @ \\ +, no leading '-'",
+    matching(r"[A-Za-z0-9_.][A-Za-z0-9_.@\\+$-]*", "it has a character that no login name has"),
+    str,
+)
+IDENTITY_URL: Final = Kind(
+    "URL",
+    "a URL such as https://host/id, file:///path/to/id",
+    matching(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s]+", "it is not a URL"),
+    str,
+    dump=without_password,
+)
+GUEST_NAME: Final = Kind(
+    "GUESTNAME",
+    f"letters, digits and . _ - + (at most {MAX_GUEST_NAME}), the first one a letter or a digit",
+    # The name becomes file names, a libvirt domain and words in scripts on the server: nothing that any of these
+    # could read as syntax is let in.
+    matching(r"[A-Za-z0-9][A-Za-z0-9._+-]*", "it has a character that a guest's name cannot have", MAX_GUEST_NAME),
+    str,
+)
+OUTPUT_MODE: Final = Kind(
+    "(local|libvirt|...)",
+    "an output mode of the server's virt-v2v",
+    matching(r"[a-z0-9][a-z0-9-]*", "it is not the name of an output mode"),
+    str,
+)
+ROOT: Final = Kind(
+    "(first|single|/dev/DEVICE)",
+    "first, single, or the device of the root file system such as /dev/sda2",
+    # "ask" needs a terminal that virt-v2v does not have here: it would end at once.
+    matching(r"first|single|/dev/[A-Za-z0-9/_.+-]+", "it is none of these"),
+    str,
+)
+FINGERPRINTS: Final = Kind(
+    "SHA256:...,...", "fingerprints as ssh prints them: SHA256: and 43 characters", _fingerprints, ",".join
+)
+NETWORK_MAP: Final = Kind(
+    "interface:target,...",
+    "interface:network pairs and at most one default network, by commas",
+    _network_map,
+    _format_network_map,
+    dump=lambda network_map: _format_network_map(network_map).replace(",", " "),
+)

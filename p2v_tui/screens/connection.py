@@ -34,6 +34,16 @@ FIELDS: Final = {
 _DONE, _RUNNING, _FAILED, _WAITING = "[ ok ]", "[ .. ]", "[fail]", "[    ]"
 
 
+def host_key_dialog(fingerprint: str) -> Dialog:
+    return Dialog(
+        "Is this the conversion server?",
+        f"Its host key is\n\n{fingerprint}\n\nOn the server itself this shows the right one:\n"
+        "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub",
+        yes="Yes, go on",
+        no="No",
+    )
+
+
 class ConnectionScreen(BaseScreen):
     """Next opens only after a successful test; any edit closes it again."""
 
@@ -231,14 +241,7 @@ class ConnectionScreen(BaseScreen):
         answers: list[bool] = []
 
         def ask() -> None:
-            dialog = Dialog(
-                "Is this the conversion server?",
-                f"Its host key is\n\n{fingerprint}\n\nOn the server itself this shows the right one:\n"
-                "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub",
-                yes="Yes, go on",
-                no="No",
-            )
-            self.app.push_screen(dialog, decide)
+            self.app.push_screen(host_key_dialog(fingerprint), decide)
 
         def decide(answer: bool | None) -> None:
             answers.append(bool(answer))

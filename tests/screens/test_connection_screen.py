@@ -13,8 +13,13 @@ from textual.pilot import Pilot
 from p2v_tui import cmdline
 from p2v_tui.app import P2VTui
 from p2v_tui.errors import Cancelled
+from p2v_tui.screens.connection import ConnectionScreen, host_key_dialog
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action, FormField, Line, Toggle
+from p2v_tui.session import Cancellation
+from p2v_tui.session import ConversionServer as ConversionServerAccess
+from p2v_tui.session.events import ConnectionStep, StepDone, StepStarted
+from p2v_tui.session.ssh_errors import password_refused
 from tests.lab.conversion_server import ConversionServer, Identity, closed_port, identity, silent_port
 from tests.screens.conftest import SIZES, screen_text, wait_until
 
@@ -252,3 +257,54 @@ async def test_keys_that_come_together_are_taken_in_their_order() -> None:
         await wait_until(pilot, lambda: app.screen.query_one("#username", FormField).value == "rootx")
         assert app.screen.query_one("#server", FormField).value == "new"
         assert app.screen.query_one("#port", FormField).value == "2022"
+
+
+FINGERPRINT = "SHA256:mJcgwqEeQ9g4GvCDZDjuqaKsPnl8D+gfpKM2S5pczao"
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_question_about_the_host_key(size: str, snapshot: SnapshotAssertion) -> None:
+    app = app_for("p2v.server=conv.example.com")
+    async with app.run_test(size=SIZES[size]) as pilot:
+        app.push_screen(host_key_dialog(FINGERPRINT))
+        await wait_until(pilot, lambda: "Is this the conversion server?" in screen_text(app))
+        assert screen_text(app) == snapshot
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_question_whether_to_leave(size: str, snapshot: SnapshotAssertion) -> None:
+    app = app_for("")
+    async with app.run_test(size=SIZES[size]) as pilot:
+        await pilot.press("escape")
+        await wait_until(pilot, lambda: "Leave p2v-tui?" in screen_text(app))
+        assert screen_text(app) == snapshot
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_steps_of_the_test_as_they_happen(size: str, snapshot: SnapshotAssertion) -> None:
+    app = app_for("p2v.server=conv.example.com p2v.password=secret")
+    async with app.run_test(size=SIZES[size]) as pilot:
+        for event in (
+            StepDone(ConnectionStep.NETWORK, "ready"),
+            StepDone(ConnectionStep.HOST_KEY, FINGERPRINT),
+            StepDone(ConnectionStep.LOGIN, "as root"),
+            StepStarted(ConnectionStep.VERSION, "Logged in; asking virt-v2v for its version and features"),
+        ):
+            app.screen.post_message(ConnectionScreen.Reported(event))
+        await wait_until(pilot, lambda: "[ .. ] virt-v2v" in screen_text(app))
+        assert screen_text(app) == snapshot
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_refused_password(size: str, snapshot: SnapshotAssertion) -> None:
+    app = app_for("p2v.server=conv.example.com p2v.password=secret")
+    async with app.run_test(size=SIZES[size]) as pilot:
+        app.screen.post_message(ConnectionScreen.Reported(StepStarted(ConnectionStep.LOGIN, "Logging in as root")))
+        server = ConversionServerAccess(app.state.settings, lambda _: None, Cancellation(), cpu_has_aes=True)
+        server.close()
+        error = password_refused("root", "conv.example.com")
+        app.screen.post_message(ConnectionScreen.Ended(server, None, error))
+        await wait_until(pilot, lambda: "[fail] login" in screen_text(app))
+        assert app.focused is not None
+        assert app.focused.id == "password-input"
+        assert screen_text(app) == snapshot

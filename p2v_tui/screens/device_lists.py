@@ -122,7 +122,6 @@ class DeviceList(Vertical):
         self._nothing = Note(self.nothing)
         # The names of the command line that are not on this machine, until they are.
         self._missing: tuple[str, ...] = ()
-        self._filled = False
 
     def compose(self) -> ComposeResult:
         yield Heading(self.heading)

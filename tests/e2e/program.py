@@ -76,7 +76,7 @@ class Leftovers:
 
     def __init__(self) -> None:
         self._processes = self._find_processes()
-        self._directories = self._find_directories()
+        self._directories = _private_directories()
 
     def new(self) -> Sequence[str]:
         """The processes and private directories that were not there before; waits a little for the last to go."""
@@ -88,7 +88,7 @@ class Leftovers:
     def _new(self) -> list[str]:
         processes = self._find_processes()
         fresh = [processes[pid] for pid in processes.keys() - self._processes.keys()]
-        return fresh + sorted(self._find_directories() - self._directories)
+        return fresh + sorted(_private_directories() - self._directories - self._foreign_directories())
 
     @staticmethod
     def _find_processes() -> dict[int, str]:
@@ -99,10 +99,15 @@ class Leftovers:
         }
 
     @staticmethod
-    def _find_directories() -> set[str]:
-        foreign = " ".join(
+    def _foreign_directories() -> set[str]:
+        """Those of a p2v-tui that somebody else runs meanwhile: its ssh and NBD servers are told of them."""
+        told = " ".join(
             " ".join(process.info["cmdline"] or [])
             for process in psutil.process_iter(["cmdline", "environ"])
             if MARK not in (process.info["environ"] or {})
         )
-        return {str(path) for path in Path("/tmp").glob("p2v-tui-*") if str(path) not in foreign}
+        return {directory for directory in _private_directories() if directory in told}
+
+
+def _private_directories() -> set[str]:
+    return {str(path) for path in Path("/tmp").glob("p2v-tui-*")}

@@ -6,6 +6,7 @@ to what the screens ask.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,9 @@ from tests.lab.guest_disk import cache_directory, guest_disk
 
 def main() -> int:
     """Open the screens; p2v-tui's exit code."""
+    # As an exception, so that a hang-up ends the conversion server too.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda caught, _frame: sys.exit(128 + caught))
     try:
         disk = guest_disk()
     except LabFailure as failure:

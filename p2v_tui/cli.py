@@ -53,14 +53,10 @@ def _run(options: argparse.Namespace) -> int:
         _hide_secrets(options.cmdline, parsed.settings)
     for warning in parsed.warnings:
         print(f"p2v-tui: warning: {warning}", file=sys.stderr)
-    if parsed.settings.dump_config_and_exit:
-        from p2v_tui import unattended  # noqa: PLC0415
-
-        unattended.print_dump(parsed.settings, image)
-        return 0
     if options.dry_run and parsed.settings.server is None:
         raise SettingsError("--dry-run needs a conversion server.", "Give p2v.server=HOST.", setting="remote.server")
-    if parsed.settings.server is None or options.interactive:
+    dump = parsed.settings.dump_config_and_exit
+    if not dump and (parsed.settings.server is None or options.interactive):
         # Each front end is imported when it is chosen: unattended mode must not carry the weight of the screens, and
         # they are to be there half a second after the start.
         from p2v_tui import consoles  # noqa: PLC0415
@@ -68,6 +64,9 @@ def _run(options: argparse.Namespace) -> int:
         return consoles.run_interactive(parsed.settings, image, options.iso)
     from p2v_tui import unattended  # noqa: PLC0415
 
+    if dump:
+        unattended.print_dump(parsed.settings, image)
+        return 0
     return unattended.run(
         parsed.settings,
         unattended.Options(

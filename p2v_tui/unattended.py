@@ -180,7 +180,10 @@ class _Job:
 
     def _ask_password(self, question: str) -> Secret | None:
         before, self._interruptible = self._interruptible, True
-        text = getpass.getpass(f"{plain(question)} ")
+        try:
+            text = getpass.getpass(f"{plain(question)} ")
+        except EOFError:
+            text = ""
         self._interruptible = before
         return Secret(text) if text else None
 

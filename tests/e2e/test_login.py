@@ -74,6 +74,18 @@ def test_a_password_is_asked_for_once_on_the_terminal(
     assert account.password not in outcome.output
 
 
+def test_no_answer_to_the_question_for_the_password_is_a_clear_failure(
+    account: Account, password_server: ConversionServer, small_disk: Path
+) -> None:
+    child = spawn_p2v(f"{at(password_server)} p2v.username={account.name} p2v.disks={small_disk} p2v.o=null")
+    child.expect(r"password:")
+    child.waitnoecho()
+    child.sendeof()
+    outcome = wait_for_exit(child)
+    assert outcome.code == 3
+    assert "none was given" in outcome.output
+
+
 def test_a_dry_run_shows_the_plan_and_changes_nothing(
     key_server: ConversionServer, key: Identity, small_disk: Path
 ) -> None:

@@ -21,7 +21,8 @@ SNAPSHOTS = DOCS.parent / "tests" / "snapshots"
 SETTINGS_HEAD = """# Settings
 
 Every setting is a word of the kernel command line, or of `--cmdline`. The names are virt-p2v's; those marked *new*
-are p2v-tui's own. Each has a full name; where there is a short one, both mean the same. The first one given holds.
+are p2v-tui's own. Each has a full name; where there is a short one, both mean the same. The first one given holds;
+a setting marked *each adds one* may be given several times.
 
 A value with spaces in it is put in double quotes: `p2v.post="systemctl poweroff"`, or the whole word is:
 `"p2v.post=systemctl poweroff"`. There is no way to write a double quote inside a value. A yes-or-no setting may
@@ -41,8 +42,8 @@ def settings_page() -> str:
 
 def _row(setting: Setting) -> tuple[str, str, str, str]:
     names = " ".join(f"`p2v.{name}`" for name in (setting.name, *setting.aliases))
-    value = setting.kind.valid
-    return names + ("" if setting.peer else " *new*"), value, _default(setting), setting.help
+    marks = [*([] if setting.peer else ["*new*"]), *(["*each adds one*"] if setting.adds_up else [])]
+    return " ".join([names, *marks]), setting.kind.valid, _default(setting), setting.help
 
 
 def _default(setting: Setting) -> str:

@@ -88,8 +88,8 @@ def _run_fail_command(command: str, *, colours: bool) -> None:
 
 def _hide_secrets(text: str, settings: Settings) -> None:
     """Takes the secrets of --cmdline out of what ps and /proc show of this process."""
-    values = (getattr(settings, setting.attribute) for setting in SETTINGS if setting.kind.secret)
-    hidden = {value.reveal(): HIDDEN for value in values if value is not None}
+    given = ((setting, getattr(settings, setting.attribute)) for setting in SETTINGS if setting.kind.secret)
+    hidden = {word: HIDDEN for setting, value in given if value is not None for word in setting.words(value)}
     if settings.identity_url is not None:
         hidden[settings.identity_url] = without_password(settings.identity_url)
     for secret, shown in hidden.items():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from p2v_tui.config import BY_KEY, SETTINGS, Setting, Settings
 from p2v_tui.errors import SettingsError
@@ -65,10 +66,10 @@ def _next_word(text: str) -> tuple[Word, str]:
 def parse(text: str) -> CommandLine:
     """The settings in a kernel command line; words that do not start with `p2v.` are somebody else's.
 
-    Where a setting is given twice the first one holds, as in virt-p2v (get_cmdline_key() in kernel-cmdline.c).
-    Raises SettingsError for a value that the setting does not take.
+    Where a setting is given twice the first one holds, as in virt-p2v (get_cmdline_key() in kernel-cmdline.c), but
+    for the settings that add up. Raises SettingsError for a value that the setting does not take.
     """
-    values: dict[str, object] = {}
+    values: dict[str, Any] = {}
     warnings: list[str] = []
     for word in split_words(text):
         if not word.key.startswith(PREFIX):
@@ -81,12 +82,14 @@ def parse(text: str) -> CommandLine:
             warnings.append(
                 f'{word.key}: the closing double quote (") is missing; it reaches to the end of the line.'
             )
-        if setting.attribute in values:
+        given = setting.attribute in values
+        if given and not setting.adds_up:
             warnings.append(f"{word.key}: p2v.{setting.name} is given more than once; the first one is used.")
             continue
-        values[setting.attribute] = setting.parse_bare() if word.value is None else setting.parse(word.value)
+        value = setting.parse_bare() if word.value is None else setting.parse(word.value)
+        values[setting.attribute] = values[setting.attribute] + value if given else value
     explicit = {attribute: value for attribute, value in values.items() if value is not None}
-    return CommandLine(Settings(**explicit), tuple(warnings))  # type: ignore[arg-type]
+    return CommandLine(Settings(**explicit), tuple(warnings))
 
 
 def find_value(text: str, key: str) -> str | None:
@@ -118,7 +121,7 @@ def format_settings(settings: Settings, *, secrets: bool = False) -> str:
     for setting in SETTINGS:
         value = getattr(settings, setting.attribute)
         if value != setting.default and (secrets or not setting.kind.secret):
-            words.append(_format_word(setting, setting.format(value)))
+            words += [_format_word(setting, text) for text in setting.words(value)]
     return " ".join(words)
 
 

@@ -23,6 +23,7 @@ from p2v_tui.kinds import (
     GUEST_NAME,
     HIDDEN,
     IDENTITY_URL,
+    KEYS,
     MEMORY,
     NETWORK_MAP,
     NO_VALUE,
@@ -31,6 +32,7 @@ from p2v_tui.kinds import (
     SECRET,
     SERVER,
     USER_NAME,
+    KeySource,
     Kind,
     NetworkMap,
     Secret,
@@ -88,16 +90,25 @@ class Setting:
             )
         return self.kind.bare
 
+    @property
+    def adds_up(self) -> bool:
+        """Whether the setting, given again, adds to its value; of any other one the first holds."""
+        return self.kind.words is not None
+
     def format(self, value: Any) -> str:
         return self.kind.format(value)
+
+    def words(self, value: Any) -> list[str]:
+        """The texts that mean the value, one for each time that the setting has to be given."""
+        return self.kind.words(value) if self.kind.words else [self.kind.format(value)]
 
     def dump(self, value: Any) -> str:
         """The value as the dump shows it; a secret never shows."""
         if value is None:
             return NO_VALUE
-        if self.kind.secret:
-            return HIDDEN
-        return (self.kind.dump or self.kind.format)(value)
+        if self.kind.dump is not None:
+            return self.kind.dump(value)
+        return HIDDEN if self.kind.secret else self.kind.format(value)
 
 
 @dataclass(frozen=True)
@@ -295,6 +306,15 @@ class Settings:
         peer=False,
         help="The password for the output connection. It is sent as a file that only virt-v2v's user can read, "
         "passed as -op, and removed at the end.",
+    )
+    keys: tuple[KeySource, ...] = _setting(
+        "key",
+        kind=KEYS,
+        peer=False,
+        default=(),
+        help="The key of an encrypted volume (LUKS or BitLocker), from a URL: http, https, file, or whatever curl(1) "
+        "knows. Give it once for each volume. It is tried on the volume before the start, and goes to the "
+        "conversion server in a file that is removed at the end.",
     )
     root: str = _setting(
         "root",

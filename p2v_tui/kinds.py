@@ -59,12 +59,26 @@ class NetworkMap:
 
 
 @dataclass(frozen=True)
+class KeySource:
+    """Where the key of one encrypted volume comes from: a URL or what the operator typed; one of the two is there.
+
+    volume: its UUID or its device name, as the operator wrote it.
+    """
+
+    volume: str
+    url: Secret | None = None
+    passphrase: Secret | None = None
+
+
+@dataclass(frozen=True)
 class Kind(Generic[T]):
     """How values of one type are read and written.
 
     parse: text to value; raises ValueError with the reason. format: value to the text that `parse` takes.
     valid: what is valid, in words, for an error and for the help. metavar: for the tables.
-    bare: the value of a setting that stands without `=`. dump: the printed form where it is not `format`.
+    bare: the value of a setting that stands without `=`. dump: the printed form where it is not `format`; it shows
+    nothing of a secret. words: only where a setting that is given again adds to its value, which is then a tuple:
+    the texts that mean the value together, each of which `parse` takes.
     """
 
     metavar: str
@@ -74,6 +88,7 @@ class Kind(Generic[T]):
     bare: T | None = None
     dump: Callable[[T], str] | None = None
     secret: bool = False
+    words: Callable[[T], list[str]] | None = None
 
 
 def _printable(text: str) -> str:
@@ -197,6 +212,28 @@ def _fingerprints(text: str) -> tuple[str, ...]:
     return tuple(item.rstrip("=") for item in _list(text))
 
 
+_URL: Final = r"[A-Za-z][A-Za-z0-9+.-]*:[^\s]+"
+
+
+def _key_source(text: str) -> tuple[KeySource, ...]:
+    """One `VOLUME:URL`. No reason repeats a part of the text: it may be a passphrase in the place of a URL."""
+    volume, colon, url = _printable(text).partition(":")
+    if not colon:
+        raise ValueError("it has no ':' between the volume and the URL")
+    if not re.fullmatch(r"\S+", volume):
+        raise ValueError("it does not start with the name or the UUID of a volume")
+    if volume == "all":
+        raise ValueError("'all' is no volume: every volume has a key of its own")
+    if not re.fullmatch(_URL, url):
+        raise ValueError("what follows the volume is not a URL")
+    return (KeySource(volume, url=Secret(url)),)
+
+
+def _key_words(sources: tuple[KeySource, ...]) -> list[str]:
+    # A passphrase that was typed has no place on a kernel command line.
+    return [f"{source.volume}:{source.url.reveal()}" for source in sources if source.url]
+
+
 def without_password(url: str) -> str:
     """The URL as it may be shown: a password in `scheme://user:password@host` is hidden."""
     return re.sub(r"^([A-Za-z][A-Za-z0-9+.-]*://[^/?#@:]*):[^/?#]*@", rf"\1:{HIDDEN}@", url)
@@ -275,9 +312,20 @@ USER_NAME: Final = Kind(
 IDENTITY_URL: Final = Kind(
     "URL",
     "a URL such as https://host/id, file:///path/to/id",
-    matching(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s]+", "it is not a URL"),
+    matching(_URL, "it is not a URL"),
     str,
     dump=without_password,
+)
+KEYS: Final = Kind(
+    "VOLUME:URL",
+    "the name (sda2) or the UUID of an encrypted volume, a colon, and a URL such as https://host/key or "
+    "file:///path/to/key",
+    _key_source,
+    lambda sources: " ".join(_key_words(sources)),
+    dump=lambda sources: " ".join(f"{source.volume}:{HIDDEN}" for source in sources) or NO_VALUE,
+    # The URL is all that anybody needs to get the key.
+    secret=True,
+    words=_key_words,
 )
 GUEST_NAME: Final = Kind(
     "GUESTNAME",

@@ -26,6 +26,7 @@ from p2v_tui.config import SETTINGS, Settings
 from p2v_tui.errors import P2VError, SettingsError
 from p2v_tui.hwprobe import Machine
 from p2v_tui.hwprobe.changes import DeviceWatch
+from p2v_tui.kinds import HIDDEN
 from p2v_tui.screens.base import BaseScreen
 from p2v_tui.screens.device_lists import DeviceList, DiskList, InterfaceList, InterfaceRow, MediaList
 from p2v_tui.screens.device_words import changes_in_words, shown
@@ -456,7 +457,13 @@ PageUp, PageDown     the page before, the next page"""
         ignored = [*self.query_one(OutputFields).not_taken(), *(["vcpus"] if settings.phys_topo else [])]
         defaults: dict[str, Any] = {name: getattr(Settings(), name) for name in ignored}
         said = dataclasses.replace(settings, **defaults)
-        secrets = [f"p2v.{it.short_name}=..." for it in SETTINGS if it.kind.secret and getattr(said, it.attribute)]
+        hidden = ((it, getattr(said, it.attribute)) for it in SETTINGS if it.kind.secret)
+        secrets = [
+            f"p2v.{it.short_name}={word}"
+            for it, value in hidden
+            if value
+            for word in it.dump(value).replace(HIDDEN, "...").split()
+        ]
         without = f"Without secrets; add yourself: {' '.join(secrets)}\n\n" if secrets else ""
         words = shown(format_settings(said)) or "(nothing: all is at its default)"
         return (

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from p2v_tui.config import SETTINGS, Settings
-from p2v_tui.kinds import MAX_MEMORY, MIN_MEMORY, NetworkMap, Secret
+from p2v_tui.kinds import MAX_MEMORY, MIN_MEMORY, KeySource, NetworkMap, Secret
 
 # No control characters, and no double quote: the kernel's syntax cannot carry one.
 _VISIBLE = st.characters(exclude_categories=["Cc", "Cs", "Cn"], exclude_characters='"')
@@ -27,6 +27,13 @@ NETWORK_MAPS = st.builds(
     default=_INTERFACE,
 )
 _FINGERPRINT = st.from_regex(r"SHA256:[A-Za-z0-9+/]{43}", fullmatch=True)
+
+# What a command line can say. A passphrase that was typed is not among it.
+_VOLUME = st.from_regex(r"[a-z0-9/.@_-]{1,12}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", fullmatch=True)
+_URL = st.from_regex(r"(https|file|ftp):[a-z0-9/%?&=#.,:@'-]{1,20}", fullmatch=True)
+KEY_SOURCES = st.lists(
+    st.builds(KeySource, _VOLUME.filter(lambda volume: volume != "all"), url=_URL.map(Secret)), max_size=3
+).map(tuple)
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "server": st.none() | st.from_regex(r"[a-z0-9][a-z0-9.-]{0,20}|\[fe80::[0-9a-f]{1,4}%em1\]|::1", fullmatch=True),
@@ -58,6 +65,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "output_storage": _OPTIONAL_TEXT,
     "output_misc": _LIST,
     "output_password": _SECRET,
+    "keys": KEY_SOURCES,
     "root": st.sampled_from(["first", "single", "/dev/sda2", "/dev/vg0/root"]),
     "nbd": st.sampled_from([None, "nbdkit", "qemu-nbd"]),
     "target_firmware": st.sampled_from(["auto", "bios", "uefi"]),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from p2v_tui.cmdline import Word, format_settings, parse, read_proc_cmdline, split_words
 from p2v_tui.config import BY_KEY, Settings
 from p2v_tui.errors import SettingsError
-from p2v_tui.kinds import NetworkMap, Secret
+from p2v_tui.kinds import KeySource, NetworkMap, Secret
 from p2v_tui.session.terminal_text import plain
 from tests.unit.setting_values import NETWORK_MAPS, all_settings
 
@@ -109,6 +109,30 @@ def test_a_second_value_is_not_read_so_that_it_may_be_wrong() -> None:
     assert parse("p2v.port=2222 p2v.port=abc").settings.port == 2222
 
 
+def test_a_setting_that_adds_up_is_given_as_often_as_one_likes_and_the_order_stays() -> None:
+    parsed = parse("p2v.key=sda2:file:///a p2v.port=2222 p2v.key=sdb1:file:///b p2v.key=sda2:file:///c")
+    assert parsed.warnings == ()
+    assert [(key.volume, key.url) for key in parsed.settings.keys] == [
+        ("sda2", Secret("file:///a")),
+        ("sdb1", Secret("file:///b")),
+        ("sda2", Secret("file:///c")),
+    ]
+    assert format_settings(parsed.settings, secrets=True) == (
+        "p2v.port=2222 p2v.key=sda2:file:///a p2v.key=sdb1:file:///b p2v.key=sda2:file:///c"
+    )
+
+
+def test_every_value_of_a_setting_that_adds_up_is_read() -> None:
+    with pytest.raises(SettingsError, match="not a URL"):
+        parse("p2v.key=sda2:file:///a p2v.key=sdb1:b")
+
+
+def test_a_passphrase_that_was_typed_is_in_no_printed_form() -> None:
+    typed = Settings(port=2222, keys=(KeySource("sda2", passphrase=Secret("Tr0ub4dor&3")),))
+    for secrets in (False, True):
+        assert format_settings(typed, secrets=secrets) == "p2v.port=2222"
+
+
 @pytest.mark.parametrize(
     ("key", "nearest"),
     [
@@ -169,7 +193,9 @@ def test_a_setting_that_needs_a_value_says_so_when_it_stands_bare() -> None:
 def test_a_secret_is_in_no_warning_and_in_no_printed_form(noise: str, quoted: bool) -> None:
     secret = "Tr0ub4dor&3"
     word = f'p2v.password="{secret}"' if quoted else f"p2v.password={secret}"
-    parsed = parse(f"{word} p2v.password={secret} p2v.op={secret} p2v.passwort={secret} {noise}")
+    parsed = parse(
+        f"{word} p2v.password={secret} p2v.op={secret} p2v.key=a:ftp://{secret}@h/k p2v.passwort={secret} {noise}"
+    )
     for shown in (*parsed.warnings, repr(parsed), str(parsed), format_settings(parsed.settings)):
         assert secret not in shown
     assert parsed.settings.password == Secret(secret)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import lzma
+import operator
 import subprocess
 from pathlib import Path
 
@@ -13,7 +15,16 @@ from hypothesis import strategies as st
 from p2v_tui import cmdline, hwprobe
 from p2v_tui.config import BY_KEY, SETTINGS, Settings, dump
 from p2v_tui.errors import SettingsError
-from p2v_tui.kinds import HIDDEN, MAX_GUEST_NAME, MAX_MEMORY, MIN_MEMORY, NetworkMap, Secret, without_password
+from p2v_tui.kinds import (
+    HIDDEN,
+    MAX_GUEST_NAME,
+    MAX_MEMORY,
+    MIN_MEMORY,
+    KeySource,
+    NetworkMap,
+    Secret,
+    without_password,
+)
 from p2v_tui.session import fill_in
 from tests.unit.setting_values import VALUES, all_settings
 
@@ -68,7 +79,7 @@ def test_the_peers_settings_that_no_dump_shows_exist_too(name: str) -> None:
     assert not BY_KEY[f"p2v.{name}"].dumped
 
 
-@pytest.mark.parametrize("name", ["remote.hostkey", "output.password", "root", "nbd", "target.firmware"])
+@pytest.mark.parametrize("name", ["remote.hostkey", "output.password", "key", "root", "nbd", "target.firmware"])
 def test_what_the_peer_lacks_is_marked_as_new(name: str) -> None:
     assert not BY_KEY[f"p2v.{name}"].peer
 
@@ -243,7 +254,60 @@ def test_every_form_of_a_login_name_is_taken(text: str) -> None:
 def test_a_printed_value_is_read_back_as_the_same(attribute: str, data: st.DataObject) -> None:
     (setting,) = (setting for setting in SETTINGS if setting.attribute == attribute)
     value = data.draw(VALUES[attribute].filter(lambda value: value is not None))
-    assert setting.parse(setting.format(value)) == value
+    parsed = [setting.parse(word) for word in setting.words(value)]
+    assert (functools.reduce(operator.add, parsed, ()) if setting.adds_up else parsed[0]) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "volume", "url"),
+    [
+        ("sda2:https://host/key", "sda2", "https://host/key"),
+        ("/dev/mapper/mpatha-part2:file:/root/key", "/dev/mapper/mpatha-part2", "file:/root/key"),
+        ("cciss/c0d0p2:ftp://host/k", "cciss/c0d0p2", "ftp://host/k"),
+        (
+            "1B6E1C0E-0D5F-4B5D-9B0A-0C5D5A0F3A11:http://user:pw@host:80/a:b",
+            "1B6E1C0E-0D5F-4B5D-9B0A-0C5D5A0F3A11",
+            "http://user:pw@host:80/a:b",
+        ),
+    ],
+)
+def test_a_key_is_a_volume_and_the_url_behind_the_first_colon(text: str, volume: str, url: str) -> None:
+    assert value_of("key", text) == (KeySource(volume, url=Secret(url)),)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "no ':'"),
+        (SECRET, "no ':'"),
+        (f"sda2:{SECRET}", "not a URL"),
+        (f"sda2:{SECRET}/root/key", "not a URL"),
+        ("sda2:", "not a URL"),
+        ("sda2:/root/key", "not a URL"),
+        (f"sda2:https://host/{SECRET} key", "not a URL"),
+        (f":https://host/{SECRET}", "does not start with"),
+        (f"sd a2:https://host/{SECRET}", "does not start with"),
+        (f"all:https://host/{SECRET}", "'all' is no volume"),
+        (f"sda2:https://host/{SECRET}\x1b[2J", "control character"),
+    ],
+)
+def test_a_key_that_cannot_be_used_is_refused_with_the_reason_and_nothing_of_it_is_shown(
+    text: str, reason: str
+) -> None:
+    with pytest.raises(SettingsError) as raised:
+        value_of("key", text)
+    assert reason in raised.value.message
+    assert "UUID" in raised.value.advice
+    assert raised.value.setting == "key"
+    assert SECRET not in str(raised.value) + repr(raised.value.__cause__)
+
+
+def test_of_a_key_the_dump_shows_the_volume_alone() -> None:
+    keys = (KeySource("sda2", url=Secret(f"https://u:{SECRET}@h/k")), KeySource("sdb1", passphrase=Secret(SECRET)))
+    shown = dump(Settings(keys=keys), "1", "2")
+    assert "key                  sda2:*** sdb1:***" in shown.splitlines()
+    assert "key                  (none)" in dump(Settings(), "1", "2").splitlines()
+    assert SECRET not in shown + repr(keys)
 
 
 @given(st.text(min_size=8))

@@ -23,6 +23,7 @@ from p2v_tui.session.events import (
     StepStarted,
     Warned,
 )
+from p2v_tui.session.quantities import duration_text, size_text
 from p2v_tui.session.terminal_text import plain
 
 # A line of progress this often, in seconds: a serial console must stay readable, a quiet one must not look dead.
@@ -122,21 +123,3 @@ def _progress_line(disk: DiskProgress) -> str:
     if disk.percent != 100 and disk.seconds_left is not None:
         parts.append(f"about {duration_text(disk.seconds_left)} left")
     return f"{disk.name}: {', '.join(parts)}"
-
-
-def size_text(count: float) -> str:
-    """A number of bytes for people, in binary units."""
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if round(count, 1) < 1024:
-            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
-
-
-def duration_text(seconds: float) -> str:
-    """A time for people, to the second below an hour."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -17,7 +17,7 @@ from typing import Final, TextIO
 
 from p2v_tui import __version__, config, hwprobe
 from p2v_tui.config import Settings
-from p2v_tui.console import Console, size_text
+from p2v_tui.console import Console
 from p2v_tui.errors import Cancelled, CommandFailed, P2VError
 from p2v_tui.hwprobe import Machine
 from p2v_tui.kinds import Secret
@@ -31,6 +31,7 @@ from p2v_tui.session import (
     make_plan,
 )
 from p2v_tui.session.events import Status, Warned
+from p2v_tui.session.quantities import size_text
 from p2v_tui.session.terminal_text import plain
 
 DEFAULT_POST: Final = "poweroff"

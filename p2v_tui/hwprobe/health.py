@@ -67,6 +67,6 @@ class Health:
         return frozenset(disk.name for disk in self.disks if any(volume.system for volume in disk.windows_volumes))
 
 
-def examine_disks(disks: Iterable[Disk], places: Places | None = None) -> Health:
+def examine_health(disks: Iterable[Disk], places: Places | None = None) -> Health:
     """The state of these disks, all looked at together. Takes at most HEALTH_SECONDS, however they fail."""
     return Health(tuple(DiskHealth(disk.name) for disk in disks))

@@ -14,10 +14,10 @@ from rich.text import Text
 from textual.geometry import Offset, Size
 from textual.widget import Widget
 
-from p2v_tui.console import size_text
 from p2v_tui.screens.ascii_text import ascii_text
 from p2v_tui.screens.phases import Phase, PhaseState, current_phase
 from p2v_tui.session.events import DiskProgress
+from p2v_tui.session.quantities import size_text
 from p2v_tui.session.terminal_text import plain
 
 # How often bytes, rate and time left change on the screen, in seconds.

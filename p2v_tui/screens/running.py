@@ -21,7 +21,6 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Input
 
-from p2v_tui.console import duration_text
 from p2v_tui.errors import P2VError
 from p2v_tui.screens.ascii_text import ascii_text
 from p2v_tui.screens.base import BaseScreen
@@ -34,6 +33,7 @@ from p2v_tui.screens.saved_log import default_directory, save
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action, FormField, Heading, Help, Line
 from p2v_tui.session.events import Converted, OutputKind
+from p2v_tui.session.quantities import duration_text
 from p2v_tui.session.terminal_text import plain
 
 # The least time between two looks, in seconds, and how long after the first news of a batch to wait for the others.

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2v_tui.console import COPY_LINE_INTERVAL, QUIET_LINE_INTERVAL, Console, size_text
+from p2v_tui.console import COPY_LINE_INTERVAL, QUIET_LINE_INTERVAL, Console
 from p2v_tui.errors import ConnectionFailed
 from p2v_tui.session.events import (
     Converted,
@@ -23,6 +23,7 @@ from p2v_tui.session.events import (
     Status,
     Warned,
 )
+from p2v_tui.session.quantities import size_text
 from p2v_tui.session.terminal_text import plain
 
 GIB = 1 << 30

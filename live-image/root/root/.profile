@@ -1,0 +1,2 @@
+# The shells of the live image.
+[ -f ~/.bashrc ] && [ -n "$BASH" ] && . ~/.bashrc

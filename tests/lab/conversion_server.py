@@ -87,6 +87,7 @@ class ConversionServer:
     environment: set in every session, beside what libguestfs needs here.
     tmp_size: sessions see an empty /tmp of so many bytes (root only).
     hide: files that sessions do not find, such as /usr/bin/virt-v2v (root only).
+    replace: files that sessions find others in place of, by path (root only); stand_in.py has one for virt-v2v.
 
     After the start: host, port, fingerprint ("SHA256:..."), host_key_path (the public key), log_path, directory.
     """
@@ -101,8 +102,9 @@ class ConversionServer:
         environment: Mapping[str, str] | None = None,
         tmp_size: int | None = None,
         hide: Sequence[str] = (),
+        replace: Mapping[str, Path] | None = None,
     ) -> None:
-        if os.geteuid() != 0 and (authentication is not Authentication.PUBLIC_KEY or tmp_size or hide):
+        if os.geteuid() != 0 and (authentication is not Authentication.PUBLIC_KEY or tmp_size or hide or replace):
             raise LabFailure("Without root the conversion server knows only keys, and this machine's own files.")
         self.host = LOOPBACK
         self.port = 0
@@ -114,6 +116,7 @@ class ConversionServer:
         self._environment = dict(environment or {})
         self._tmp_size = tmp_size
         self._hide = tuple(hide)
+        self._replace = dict(replace or {})
         self._sshd: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -265,20 +268,25 @@ class ConversionServer:
         return configuration
 
     def _in_own_view(self, command: Sequence[str]) -> list[str]:
-        """The command, where asked for in a mount namespace of its own with another /tmp and without some files."""
+        """The command, where asked for in a mount namespace of its own with another /tmp and some files changed."""
         script = ["set -e"]
         if self._tmp_size is not None:
             script.append(f"mount -t tmpfs -o size={self._tmp_size},mode=1777 tmpfs /tmp")
-        for place in sorted({str(Path(file).parent.resolve()) for file in self._hide}):
-            # In an overlay a character device 0/0 says that the file of this name below it is not there.
-            absent = self.directory / f"absent{place.replace('/', '-')}"
-            absent.mkdir(exist_ok=True)
-            absent.chmod(0o755)
-            for file in self._hide:
-                if str(Path(file).parent.resolve()) == place:
-                    name = shlex.quote(str(absent / Path(file).name))
-                    script.append(f"test -e {name} || mknod {name} c 0 0")
-            script.append(f"mount -t overlay -o lowerdir={absent}:{place} overlay {place}")
+        changed = (*self._hide, *self._replace)
+        for place in sorted({str(Path(file).parent.resolve()) for file in changed}):
+            layer = self.directory / f"layer{place.replace('/', '-')}"
+            layer.mkdir(exist_ok=True)
+            layer.chmod(0o755)
+            for file in changed:
+                if str(Path(file).parent.resolve()) != place:
+                    continue
+                name = layer / Path(file).name
+                if file in self._replace:
+                    shutil.copy(self._replace[file], name)
+                else:
+                    # In an overlay a character device 0/0 says that the file of this name below it is not there.
+                    script.append(f"test -e {shlex.quote(str(name))} || mknod {shlex.quote(str(name))} c 0 0")
+            script.append(f"mount -t overlay -o lowerdir={layer}:{place} overlay {place}")
         if len(script) == 1:
             return list(command)
         script.append(f"exec {shlex.join(command)}")

@@ -1,0 +1,148 @@
+"""Puts a stand-in for virt-v2v on a conversion server of the laboratory, tells it what to do and what it has done.
+
+    with StandIn() as stand_in, ConversionServer(replace={VIRT_V2V: stand_in.program}) as server: ...
+
+Conversions are done by `stand_in_virt_v2v.py`: the disks are read exactly as virt-v2v reads them, and nothing is
+converted, so that a copy takes seconds and can be held, slowed down and compared. Everything else that virt-v2v can
+be asked (its version, its features) is answered by the real one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import shlex
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from tests.lab import stand_in_virt_v2v
+from tests.lab.commands import LabFailure, program
+
+# Where a conversion server finds virt-v2v, and this laboratory too.
+VIRT_V2V: Final = "/usr/bin/virt-v2v"
+_POLL_SECONDS: Final = 0.02
+
+
+@dataclass(frozen=True)
+class Pause:
+    """In each phase whose text begins with `phase`: stay there for so many seconds, then until the file is there.
+
+    until: a file that the conversion server sees; StandIn.directory is a place for it.
+    """
+
+    phase: str
+    seconds: float = 0.0
+    until: Path | None = None
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """rate: bytes a second of each disk's copy; None for as fast as it goes.
+
+    writes: the copies go into files in -os, named as virt-v2v names them, and else nowhere.
+    """
+
+    pauses: tuple[Pause, ...] = ()
+    rate: int | None = None
+    writes: bool = False
+
+
+@dataclass(frozen=True)
+class Event:
+    """name: `start`, a phase's text, or `end` of a success. at: by the monotonic clock, as time.monotonic() here."""
+
+    name: str
+    at: float
+    pid: int
+
+
+class StandIn:
+    """A context manager. program: what to put in virt-v2v's place. directory: its own, which every account sees."""
+
+    def __init__(self, behaviour: Behaviour | None = None) -> None:
+        self._behaviour = behaviour or Behaviour()
+
+    def __enter__(self) -> Self:
+        # Not in /tmp, which a server may see another one of.
+        self.directory = Path(tempfile.mkdtemp(prefix="p2v-tui-stand-in-", dir="/var/tmp"))
+        try:
+            self._make()
+        except BaseException:
+            self._remove()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._remove()
+
+    def behave(self, behaviour: Behaviour) -> None:
+        """From its next phase on."""
+        pauses = [dataclasses.asdict(pause) for pause in behaviour.pauses]
+        settings = {**dataclasses.asdict(behaviour), "pauses": pauses, "events": self._events_file}
+        new = self._settings_file.with_suffix(".new")
+        new.write_text(json.dumps(settings, default=str))
+        new.chmod(0o644)
+        new.rename(self._settings_file)
+
+    def events(self) -> list[Event]:
+        """What it has done since it was made, or since `forget`, all conversions one after the other."""
+        lines = self._events_file.read_text().split("\n")[:-1]
+        return [Event(line["event"], line["at"], line["pid"]) for line in map(json.loads, lines)]
+
+    def forget(self) -> None:
+        self._events_file.write_text("")
+
+    def wait_for(self, name: str, seconds: float = 60.0) -> Event:
+        """The first event whose name begins so, when it is there. Raises LabFailure if it does not come."""
+        deadline = time.monotonic() + seconds
+        while True:
+            over = time.monotonic() > deadline
+            events = self.events()
+            for event in events:
+                if event.name.startswith(name):
+                    return event
+            if over:
+                done = ", ".join(event.name for event in events) or "nothing"
+                raise LabFailure(f"The stand-in for virt-v2v did not come to {name!r}; it did: {done}")
+            time.sleep(_POLL_SECONDS)  # It is a process of another's making, which can tell us only by a file.
+
+    @property
+    def _settings_file(self) -> Path:
+        return self.directory / "settings.json"
+
+    @property
+    def _events_file(self) -> Path:
+        return self.directory / "events"
+
+    def _make(self) -> None:
+        self.directory.chmod(0o755)
+        # virt-v2v says its own name as it was called.
+        real = self.directory / "real"
+        real.mkdir(mode=0o755)
+        copied = str(shutil.copy(program("virt-v2v"), real))
+        converter = shutil.copy(stand_in_virt_v2v.__file__, self.directory)
+        # Not the one of a virtual environment, which other accounts may not be able to read.
+        python = Path(sys.executable).resolve()
+        self.program = self.directory / "virt-v2v"
+        convert = shlex.join([str(python), "-IS", str(converter), str(self._settings_file)])
+        self.program.write_text(
+            f'#!/bin/sh\ncase " $* " in\n*" -i "*) exec {convert} "$@" ;;\nesac\nexec {shlex.quote(copied)} "$@"\n'
+        )
+        self.program.chmod(0o755)
+        self._events_file.touch()
+        # Whoever logs in may convert.
+        self._events_file.chmod(0o666)
+        self.behave(self._behaviour)
+
+    def _remove(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self.directory)

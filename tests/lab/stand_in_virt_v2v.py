@@ -1,0 +1,224 @@
+"""Runs on the conversion server in virt-v2v's place: reads the disks as virt-v2v 2.2 does, and converts nothing.
+
+    stand_in_virt_v2v.py SETTINGS_FILE (virt-v2v's arguments, physical.xml last)
+
+Started by what `stand_in.py` makes, with the server's own Python and no package. It prints virt-v2v's phases with
+real seconds, keeps virt-v2v's one NBD connection per disk from the first phase to the end, copies with nbdcopy and
+fails in virt-v2v's words. What it is told is read from the settings file again at each phase; what it did goes into
+the events file, a JSON line each. Commands and messages: lib/nbdkit.ml, input/input_libvirt.ml, output/output.ml and
+v2v/v2v.ml of virt-v2v 2.2.0.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+# The phases between the source and the destination, which virt-v2v spends on the guest.
+CONVERSION_PHASES = (
+    "Inspecting the source",
+    "Checking for sufficient free disk space in the guest",
+    "Converting a stand-in for a guest to run on KVM",
+    "Mapping filesystem data to avoid copying unused and blank areas",
+    "Closing the overlay",
+    "Assigning disks to buses",
+    "Checking if the guest needs BIOS or UEFI to boot",
+)
+# As Unix sockets under the directory that virt-v2v makes for them.
+SOURCE, DESTINATION = "in{}", "out{}"
+_START_SECONDS = 30.0
+_POLL_SECONDS = 0.02
+_ON_REQUEST = "If reporting bugs, run virt-v2v with debugging enabled and include the complete output:"
+_NO_APPLIANCE = """\
+libguestfs error: guestfs_launch failed.
+This usually means the libguestfs appliance failed to start or crashed.
+Do:
+  export LIBGUESTFS_DEBUG=1 LIBGUESTFS_TRACE=1
+and run the command again.  For further information, read:
+  http://libguestfs.org/guestfs-faq.1.html#debugging-libguestfs
+You can also run 'libguestfs-test-tool' and post the *complete* output
+into a bug report or message to the libguestfs mailing list."""
+
+
+class Failure(Exception):
+    """What virt-v2v would say after `virt-v2v: error: `."""
+
+
+class StandIn:
+    """One conversion. servers: the nbdkit processes that it has started."""
+
+    def __init__(self, settings: Path, arguments: Sequence[str]) -> None:
+        self._settings_file = settings
+        self._arguments = arguments
+        self._colours = not {"--colours", "--colors", "--colour", "--color"}.isdisjoint(arguments)
+        self._started = time.monotonic()
+        self._servers: list[subprocess.Popen[bytes]] = []
+
+    def run(self) -> None:
+        """Raises Failure."""
+        self.note("start")
+        description = Path(self._arguments[-1])
+        self._phase(f"Setting up the source: -i libvirtxml {description}")
+        name, ports = read_description(description)
+        with tempfile.TemporaryDirectory(prefix="v2v.") as sockets:
+            try:
+                self._copy(name, ports, Path(sockets))
+            finally:
+                self._end_servers()
+        self.note("end")
+
+    def note(self, event: str) -> None:
+        """Adds a line to the events: the monotonic clock is the same for all processes of a machine."""
+        line = json.dumps({"event": event, "at": time.monotonic(), "pid": os.getpid()})
+        with Path(self._setting("events")).open("a") as events:
+            events.write(f"{line}\n")
+
+    def fail(self, error: Failure) -> None:
+        red, normal = self._colour("1;31")
+        print(f"{red}virt-v2v: error: {error}\n\n{_ON_REQUEST}\n\n  virt-v2v -v -x [...]{normal}", file=sys.stderr)
+
+    def _copy(self, name: str, ports: Sequence[int], sockets: Path) -> None:
+        # The destination is set up late, and wrong options are told early (Output_module.parse_options).
+        storage = self._storage() if self._setting("writes") else None
+        rate = self._setting("rate")
+        limit = ["--filter", "rate"] if rate else []
+        for number, port in enumerate(ports):
+            source = ["nbd", "hostname=localhost", f"port={port}", "shared=true"]
+            # Bits; and not the two seconds' worth that may pass at once by default.
+            source += [f"rate={rate * 8}", "burstiness=0.25"] if rate else []
+            self._serve(sockets / SOURCE.format(number), "--filter", "cow", *limit, *source)
+        self._phase("Opening the source")
+        if any(server.poll() is not None for server in self._servers):
+            raise Failure(_NO_APPLIANCE)
+        for phase in CONVERSION_PHASES:
+            self._phase(phase)
+        mode = self._option("-o") or "libvirt"
+        self._phase(f"Setting up the destination: -o {mode}" + (f" -os {storage}" if storage else ""))
+        destinations = []
+        for number in range(len(ports)):
+            destinations.append("null:")
+            if storage is not None:
+                size = int(self._output("nbdinfo", "--size", uri(sockets / SOURCE.format(number))))
+                file = storage / f"{name}-sd{chr(ord('a') + number)}"
+                with file.open("wb") as created:
+                    created.truncate(size)
+                self._serve(sockets / DESTINATION.format(number), "file", f"file={file}", "cache=none")
+                destinations[-1] = uri(sockets / DESTINATION.format(number))
+        for number, destination in enumerate(destinations):
+            self._phase(f"Copying disk {number + 1}/{len(ports)}")
+            source_uri = uri(sockets / SOURCE.format(number))
+            copy = ["nbdcopy", source_uri, destination, "--requests=64", "--flush", "--progress"]
+            if subprocess.run(copy, stdin=subprocess.DEVNULL, check=False).returncode != 0:
+                raise Failure("nbdcopy command failed, see earlier error messages")
+        self._phase("Creating output metadata")
+        self._phase("Finishing off")
+
+    def _phase(self, text: str) -> None:
+        green, normal = self._colour("0;32")
+        print(f"[{time.monotonic() - self._started:6.1f}] {green}{text}{normal}", flush=True)
+        self.note(text)
+        for pause in self._setting("pauses"):
+            if text.startswith(pause["phase"]):
+                time.sleep(pause["seconds"])
+                # The settings are read again, so that a pause can be taken back.
+                while pause["until"] and not Path(pause["until"]).exists() and pause in self._setting("pauses"):
+                    time.sleep(_POLL_SECONDS)
+
+    def _serve(self, socket: Path, *plugin: str) -> None:
+        """An nbdkit as virt-v2v starts it, ready when this returns. Raises Failure when it does not get ready."""
+        ready = socket.with_suffix(".pid")
+        command = ["nbdkit", "--exit-with-parent", "--foreground", "--pidfile", str(ready), "--unix", str(socket)]
+        command += ["--threads", "16", "-D", "nbdkit.backend.datapath=0", *plugin]
+        self._servers.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, env={**os.environ, "LANG": "C"}))
+        deadline = time.monotonic() + _START_SECONDS
+        while not ready.exists():
+            if self._servers[-1].poll() is not None or time.monotonic() > deadline:
+                raise Failure(
+                    "nbdkit did not start up.  There may be errors printed by nbdkit above.\n\nIf the messages above "
+                    "are not sufficient to diagnose the problem then add the \u2018virt-v2v -v -x\u2019 options and "
+                    "examine the debugging output carefully."
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def _end_servers(self) -> None:
+        for server in self._servers:
+            server.terminate()
+        for server in self._servers:
+            server.wait()
+
+    def _storage(self) -> Path:
+        storage = self._option("-os")
+        if storage is None:
+            raise Failure("-o disk: output directory was not specified, use '-os /dir'")
+        if not Path(storage).is_dir():
+            raise Failure(f"-os {storage}: output directory does not exist or is not a directory")
+        return Path(storage)
+
+    def _output(self, *command: str) -> str:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode != 0:
+            raise Failure(f"{command[0]} failed, see earlier error messages")
+        return done.stdout
+
+    def _option(self, name: str) -> str | None:
+        return self._arguments[self._arguments.index(name) + 1] if name in self._arguments else None
+
+    def _setting(self, name: str) -> Any:
+        return json.loads(self._settings_file.read_text())[name]
+
+    def _colour(self, code: str) -> tuple[str, str]:
+        return (f"\033[{code}m", "\033[0m") if self._colours else ("", "")
+
+
+def read_description(file: Path) -> tuple[str, list[int]]:
+    """The guest's name, and each disk's NBD port in the order of physical.xml. Raises Failure."""
+    try:
+        domain = ET.parse(file).getroot()
+    except OSError as error:
+        raise Failure(f"{file}: {error.strerror}") from error
+    except ET.ParseError as error:
+        raise Failure("internal error: invalid argument: parse_memory: unable to parse XML") from error
+    hosts = domain.findall("devices/disk[@device='disk']/source[@protocol='nbd']/host[@name='localhost']")
+    if not hosts:
+        raise Failure("source has no hard disks!")
+    return domain.findtext("name", ""), [int(host.get("port", "0")) for host in hosts]
+
+
+def uri(socket: Path) -> str:
+    """As virt-v2v names it to nbdcopy."""
+    return f"nbd+unix:///?socket={socket}"
+
+
+def main(settings: str, *arguments: str) -> int:
+    """virt-v2v's exit code: 0 or 1, also when a signal ends it."""
+
+    def end(number: int, _frame: FrameType | None) -> NoReturn:
+        print(f"virt-v2v: Exiting on signal {signal.Signals(number).name}", file=sys.stderr)
+        # As an exception, so that everything is tidied up on the way out.
+        raise SystemExit(1)
+
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
+        # What whoever started us ignores stays ignored, as in virt-v2v's wrapper.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, end)
+    conversion = StandIn(Path(settings), arguments)
+    try:
+        conversion.run()
+    except Failure as error:
+        conversion.fail(error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -8,6 +8,8 @@ on another console joins it. A desktop's terminal needs none of this. docs/conso
                                         ├── tmux server ── p2v-tui's screens (`python -m p2v_tui.consoles FIFO`)
     console ── p2v-tui ── tmux client ──┘
 
+On the live image (--iso) the session has two more windows, a shell and the system's log.
+
 The settings hold passwords, so they go through a named pipe in a private directory: they are in nobody's arguments or
 environment, and in no file. The exit code comes back by letting tmux replace its clients by `exit CODE`.
 """
@@ -88,6 +90,17 @@ _OPTIONS: Final = (
 )
 # -P: not whatever happens to be in the directory where we are. tmux's panes speak UTF-8, whatever the locale is.
 INSIDE: Final = (sys.executable, "-P", "-X", "utf8", "-m", "p2v_tui.consoles")
+# The live image's further windows, each with what runs in it, again and again; and the keys to the next window.
+# Ctrl-G for who has no F-keys: it means nothing to the screens and nmtui, and little to shells and editors.
+NEXT_WINDOW: Final = ("F6", "C-g")
+_WINDOWS: Final = {
+    "shell": 'echo "A shell. F6 or Ctrl-G: the next window (log, screens). exit: back to the screens."; '
+    '"${SHELL:-/bin/sh}" -l; tmux select-window -t :=p2v-tui',
+    "log": 'echo "The log of the system. F6 or Ctrl-G: the next window (screens, shell)."; '
+    "journalctl --follow --lines=100 --no-hostname --output=short-monotonic; sleep 1",
+}
+# Without the screens the other windows are no session: this ends it whichever way they end.
+_LAST_TO_LEAVE: Final = ("/bin/sh", "-c", '"$@"; exec tmux kill-session', "sh")
 # Added to the application's exit code on its way through the tmux client: tmux itself ends with 0 or 1.
 _ENDED: Final = 64
 
@@ -213,13 +226,21 @@ class Session:
             options = (*_OPTIONS, *_locale_for_children(os.environ))
             # -A: whoever comes first starts the session, also where two consoles start at the same time.
             chain = [word for option in options for word in (*option, ";")]
-            start = ["new-session", "-A", "-s", SESSION, "-n", SESSION, "--", *inside, str(pipe)]
+            leader = _LAST_TO_LEAVE if handover.iso else ()
+            start = ["new-session", "-A", "-s", SESSION, "-n", SESSION, "--", *leader, *inside, str(pipe)]
             command = [self._tmux, "-S", str(self._socket), "-f", "/dev/null", *chain, *start]
             code = _run_client(command, _client_environment(os.environ))
             started = existed or not pipe.exists()
         if code >= _ENDED:
             return code - _ENDED
         return 1 if started else None
+
+    def open_windows(self) -> None:
+        """The live image's further windows. Called from inside."""
+        for key in NEXT_WINDOW:
+            self._command("bind-key", "-T", "p2v-tui", key, "next-window")
+        for name, command in _WINDOWS.items():
+            self._command("new-window", "-d", "-n", name, "-t", f"={SESSION}:", f"while :; do {command}; done")
 
     def end(self, code: int) -> None:
         """Ends every client with the screens' exit code. Called from inside, as the last thing.
@@ -298,7 +319,10 @@ def main(arguments: list[str]) -> int:
     pipe = Path(arguments[0])
     code = 1
     try:
-        code = show_screens(take_handover(pipe))
+        handover = take_handover(pipe)
+        if handover.iso and tmux is not None:
+            Session(tmux, pipe.parent).open_windows()
+        code = show_screens(handover)
     except P2VError as error:
         print(f"p2v-tui: {error.title}: {error}", file=sys.stderr)
         code = error.exit_code

@@ -22,6 +22,8 @@ F1, Ctrl-W           this help
 F2, Ctrl-X           a shell (exit comes back)
 F3, Ctrl-L           draw the screen again
 F4, Ctrl-T           plain or rich look"""
+# tmux's keys, not ours (consoles.py).
+ISO_KEYS_HELP = "F6, Ctrl-G           the next window: a shell, the system's log, the screens"
 
 
 class BaseScreen(Screen[None]):
@@ -56,7 +58,7 @@ class BaseScreen(Screen[None]):
 
     def action_help(self) -> None:
         """What the focused field is for, and the keys."""
-        keys = f"{KEYS_HELP}\n{self.more_keys}".rstrip()
+        keys = "\n".join([KEYS_HELP, *([ISO_KEYS_HELP] if self.state.iso else []), self.more_keys]).rstrip()
         for widget in self.focused.ancestors_with_self if self.focused else ():
             found = getattr(widget, "help", None)
             if isinstance(found, Help):

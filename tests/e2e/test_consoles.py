@@ -7,9 +7,10 @@ import secrets
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bench.terminal import Terminal
@@ -36,11 +37,11 @@ class Machine:
         words: str = "p2v.username=fred",
         size: tuple[int, int] = (24, 80),
         environment: Mapping[str, str] | None = None,
+        options: Sequence[str] = (),
     ) -> Terminal:
         """Starts p2v-tui on one more console. words: the kernel command line."""
-        terminal = Terminal(
-            [PROGRAM, f"--cmdline={words}"], term, {"TMUX_TMPDIR": str(self.directory), **(environment or {})}, *size
-        )
+        variables = {"TMUX_TMPDIR": str(self.directory), **(environment or {})}
+        terminal = Terminal([PROGRAM, f"--cmdline={words}", *options], term, variables, *size)
         self._terminals.append(terminal)
         return terminal
 
@@ -244,6 +245,34 @@ def test_screens_that_are_killed_are_no_success(machine: Machine) -> None:
     console = ready(machine, machine.console())
     machine.quit(signal.SIGKILL)
     assert console.process.wait(TIMEOUT) == 1
+
+
+def test_the_live_image_has_a_shell_and_a_log_beside_the_screens(machine: Machine) -> None:
+    console = ready(machine, machine.console(options=["--iso"]))
+    machine.wait_for(lambda: machine.tmux("list-windows", "-F", "#W").split() == ["p2v-tui", "shell", "log"])
+    console.write(b"\x07")
+    machine.shows("A shell. F6 or Ctrl-G")
+    console.write(b"echo $((6 * 7))-is-the-answer\r")
+    machine.shows("42-is-the-answer")
+    console.write(b"\x1b[17~")  # F6
+    machine.shows("The log of the system.")
+    console.write(b"\x07")
+    machine.shows("Conversion server:")
+    console.write(b"\x07")
+    machine.shows("42-is-the-answer")
+    console.write(b"exit\r")
+    machine.shows("Conversion server:")
+    assert machine.field("User name") == "fred"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_the_live_images_windows_end_with_the_screens(machine: Machine, number: signal.Signals) -> None:
+    joined = [ready(machine, machine.console(options=["--iso"])) for _ in range(2)]
+    machine.wait_for(lambda: machine.tmux("list-windows").count("\n") == 3)
+    shell = psutil.Process(int(machine.tmux("display-message", "-p", "-t", ":p2v-tui", "#{pane_pid}")))
+    shell.children()[0].send_signal(number)
+    assert {console.process.wait(TIMEOUT) for console in joined} == {6 if number == signal.SIGTERM else 1}
+    machine.wait_for(lambda: not machine.running())
 
 
 def test_p2v_tui_that_is_told_to_end_leaves_the_session(machine: Machine) -> None:

@@ -23,6 +23,7 @@ EXIT_CODES = """exit codes:
   5  the conversion failed
   6  cancelled
   7  the command of p2v.pre or p2v.post failed
+  8  ended from outside while the conversion runs: start p2v-tui again, it goes on
 """
 
 

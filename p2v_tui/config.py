@@ -11,7 +11,7 @@ except where the declaration says that a setting is new.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -349,12 +349,29 @@ class Settings:
     fail: str | None = _setting(
         "fail", kind=COMMAND, dumped=False, help="A command to run after any failure, the connection's too."
     )
+    reconnect: int = _setting(
+        "reconnect",
+        kind=number(0, 7 * 24 * 3600, "SECONDS"),
+        peer=False,
+        default=3600,
+        default_words="3600, an hour",
+        help="For how many seconds a lost connection is opened again before the conversion is given up. virt-v2v "
+        "waits so long for its disks.",
+    )
     skip_test_connection: bool = _setting(
         "skip_test_connection",
         kind=BOOLEAN,
         default=False,
         dumped=False,
         help="Do not wait for the network and do not test the connection first.",
+    )
+    accept_warnings: bool = _setting(
+        "accept_warnings",
+        kind=BOOLEAN,
+        default=False,
+        peer=False,
+        help="Convert although a check before the conversion warns (docs/preflight.md). What a check refuses is "
+        "refused all the same.",
     )
     debug: bool = _setting(
         "debug",
@@ -391,6 +408,21 @@ SETTINGS: Final[tuple[Setting, ...]] = tuple(_declared(field) for field in datac
 BY_KEY: Final[dict[str, Setting]] = {
     f"p2v.{key}": setting for setting in SETTINGS for key in (setting.name, *setting.aliases)
 }
+
+
+def as_texts(settings: Settings) -> dict[str, str]:
+    """Each setting that is not at its default, by its full name and without secrets; `from_texts` reads it."""
+    return {
+        setting.name: setting.format(value)
+        for setting in SETTINGS
+        if (value := getattr(settings, setting.attribute)) != setting.default and not setting.kind.secret
+    }
+
+
+def from_texts(texts: Mapping[str, str]) -> Settings:
+    """The settings that `as_texts` wrote. Raises SettingsError for a value that cannot be used."""
+    values = {setting.attribute: setting.parse(texts[setting.name]) for setting in SETTINGS if setting.name in texts}
+    return Settings(**values)
 
 
 def dump(settings: Settings, local_version: str, remote_version: str) -> str:

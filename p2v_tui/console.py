@@ -8,7 +8,11 @@ from collections.abc import Callable
 from typing import Final, TextIO
 
 from p2v_tui.errors import P2VError
+from p2v_tui.session.checks import Check, Verdict
 from p2v_tui.session.events import (
+    Checked,
+    ConnectionLost,
+    ConnectionRestored,
     Converted,
     DiskProgress,
     Event,
@@ -53,12 +57,14 @@ class Console:
 
     def show(self, event: Event) -> None:
         match event:
-            case Status(text):
-                self._say(text, _MAGENTA)
-            case StepStarted(_, text):
+            case Status(text) | StepStarted(_, text):
                 self._say(text, _MAGENTA)
             case Warned(text):
                 self._say(f"warning: {text}", _YELLOW)
+            case Checked(check):
+                self._check(check)
+            case ConnectionLost() | ConnectionRestored():
+                self._outage(event)
             case HostKeyLearnt(fingerprint):
                 self._say(f"The conversion server's host key is {fingerprint}", _MAGENTA)
                 self._say(f"To accept no other one next time: p2v.remote.hostkey={fingerprint}", _MAGENTA)
@@ -88,6 +94,24 @@ class Console:
         self._say(f"{error.title}: {error.message}", _RED)
         if error.advice:
             self._say(error.advice, _RED)
+
+    def _outage(self, event: ConnectionLost | ConnectionRestored) -> None:
+        if isinstance(event, ConnectionRestored):
+            name = f"{event.connection[0].upper()}{event.connection[1:]}"
+            self._say(f"{name} is back after {duration_text(event.seconds)}.", _GREEN)
+        else:
+            self._say(f"Lost {event.connection}: {event.reason}", _YELLOW)
+            self._say(f"Opening it again, for up to {duration_text(event.seconds)}. Nothing is lost so far.", _YELLOW)
+
+    def _check(self, check: Check) -> None:
+        """What is well is not worth a line on a slow console."""
+        if check.verdict is Verdict.PASSED:
+            return
+        colour = _RED if check.verdict is Verdict.REFUSED else _YELLOW
+        word = "note" if check.verdict is Verdict.NOTED else check.verdict.value
+        self._say(f"{word}: {check.name}: {check.text}", colour)
+        if check.advice:
+            self._say(check.advice, colour)
 
     def _progress(self, disks: tuple[DiskProgress, ...]) -> None:
         shown = [(disk.percent, disk.served) for disk in disks if disk.percent is not None]

@@ -82,3 +82,13 @@ class Cancelled(P2VError):
 
     def __init__(self, message: str = "Cancelled by the operator.", advice: str = "") -> None:
         super().__init__(message, advice)
+
+
+class Detached(P2VError):
+    """This program was told to end, not the conversion: that waits on the server for us to come back."""
+
+    title = "The conversion waits"
+    exit_code = 8
+
+    def __init__(self, message: str = "p2v-tui was ended from outside.", advice: str = "") -> None:
+        super().__init__(message, advice)

@@ -18,7 +18,7 @@ from typing import Final, TextIO
 from p2v_tui import __version__, config, hwprobe
 from p2v_tui.config import Settings
 from p2v_tui.console import Console
-from p2v_tui.errors import Cancelled, CommandFailed, P2VError
+from p2v_tui.errors import Cancelled, CommandFailed, Detached, P2VError
 from p2v_tui.hwprobe import Machine
 from p2v_tui.kinds import Secret
 from p2v_tui.session import (
@@ -28,11 +28,14 @@ from p2v_tui.session import (
     convert,
     describe,
     fill_in,
+    find_saved,
     make_plan,
+    resume,
 )
 from p2v_tui.session.events import Status, Warned
 from p2v_tui.session.quantities import size_text
 from p2v_tui.session.terminal_text import plain
+from p2v_tui.session.workspace import Workspace
 
 DEFAULT_POST: Final = "poweroff"
 
@@ -76,7 +79,7 @@ def run(settings: Settings, options: Options, out: TextIO = sys.stdout) -> int:
     else:
         return 0
     console.error(failure)
-    if settings.fail and not options.dry_run:
+    if settings.fail and not isinstance(failure, Detached) and not options.dry_run:
         run_fail_command(settings.fail, console)
     return failure.exit_code
 
@@ -105,11 +108,17 @@ class _Job:
 
     @contextlib.contextmanager
     def signals(self) -> Iterator[None]:
-        """While it lasts ^C, TERM and HUP cancel; a second one does not disturb the tidying up."""
+        """While it lasts ^C cancels; TERM and HUP end this program, but not a conversion that runs on the server.
 
-        def cancel(_signal: int, _frame: object) -> None:
+        A second ^C ends the waiting for a server that cannot be reached, and disturbs no other tidying up.
+        """
+
+        def end(number: int, _frame: object) -> None:
             first = not self._cancellation.requested
-            self._cancellation.cancel()
+            if number == signal.SIGINT:
+                self._cancellation.cancel()
+            else:
+                self._cancellation.detach()
             if first and self._interruptible:
                 raise Cancelled
 
@@ -119,7 +128,7 @@ class _Job:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
             if signal.getsignal(number) is not signal.SIG_IGN
         ]
-        previous = {number: signal.signal(number, cancel) for number in caught}
+        previous = {number: signal.signal(number, end) for number in caught}
         try:
             yield
         finally:
@@ -129,26 +138,52 @@ class _Job:
     def convert(self) -> None:
         machine = hwprobe.probe()
         plan = self._plan(machine)
+        if not self._go_on(machine, plan):
+            self._convert_anew(machine, plan)
+        if post := self._post_command():
+            _run_command("p2v.post", post, self._console)
+
+    def _go_on(self, machine: Machine, plan: Plan) -> bool:
+        """Goes on with this very conversion where an earlier process left it running; False where there is none."""
+        disks = tuple(disk.name for disk in plan.disks)
+        found = find_saved(lambda saved: saved.same_job(plan.settings, disks))
+        if found is None:
+            return False
+        workspace, saved = found
+        saved = saved.with_secrets_of(self._settings)
+        with self._server(machine, saved.settings, workspace) as server:
+            self._interruptible = False
+            resumed = make_plan(saved.settings, machine, saved.image)
+            resume(server, resumed, saved, self._console.show, self._cancellation)
+        return True
+
+    def _convert_anew(self, machine: Machine, plan: Plan) -> None:
         if self._settings.pre:
             _run_command("p2v.pre", self._settings.pre, self._console)
-        with self._server(machine) as server:
+        with self._server(machine, self._settings) as server:
             try:
                 server.prepare()
                 virt_v2v = None
                 if not self._settings.skip_test_connection:
-                    virt_v2v = server.test_connection()
+                    # The rehearsal would only be in the way of the real thing, which follows at once.
+                    virt_v2v = server.test_connection(rehearse=False)
                     plan.output.mode_on(virt_v2v)
             finally:
                 # From here on to the end of the tidying up nothing may break in.
                 self._interruptible = False
-            convert(server, plan, self._console.show, self._cancellation, virt_v2v)
-        if post := self._post_command():
-            _run_command("p2v.post", post, self._console)
+            convert(
+                server,
+                plan,
+                self._console.show,
+                self._cancellation,
+                virt_v2v,
+                accept_warnings=lambda _: self._settings.accept_warnings,
+            )
 
     def dry_run(self) -> None:
         machine = hwprobe.probe()
         plan = self._plan(machine)
-        with self._server(machine) as server:
+        with self._server(machine, self._settings) as server:
             try:
                 found = server.test_connection()
             finally:
@@ -170,13 +205,14 @@ class _Job:
             self._console.show(Warned(f"{name} is left out: the output mode {mode} does not take it."))
         return plan
 
-    def _server(self, machine: Machine) -> ConversionServer:
+    def _server(self, machine: Machine, settings: Settings, workspace: Workspace | None = None) -> ConversionServer:
         return ConversionServer(
-            self._settings,
+            settings,
             self._console.show,
             self._cancellation,
             cpu_has_aes="aes" in machine.cpu.flags,
             ask_password=self._ask_password if sys.stdin.isatty() else None,
+            workspace=workspace,
         )
 
     def _ask_password(self, question: str) -> Secret | None:

@@ -1,12 +1,13 @@
 """All that speaks to the conversion server. A front end needs what is named here, and nothing below it.
 
 A front end makes a `Plan` from the settings and the machine, enters a `ConversionServer`, tests the connection and
-calls `convert`; it is told what happens by events, given to its callback, and stops it by a `Cancellation`.
+calls `convert`; or it goes on with a `SavedConversion` by `resume`. It is told what happens by events, given to its callback, and stops it by a `Cancellation`.
 """
 
 from p2v_tui.session.cancellation import Cancellation
-from p2v_tui.session.conversion import convert, describe
+from p2v_tui.session.conversion import convert, describe, resume
 from p2v_tui.session.plan import Plan, fill_in, make_plan
+from p2v_tui.session.saved_conversion import SavedConversion, find_saved
 from p2v_tui.session.server import ConversionServer
 from p2v_tui.session.virt_v2v import VirtV2V
 
@@ -14,9 +15,12 @@ __all__ = [
     "Cancellation",
     "ConversionServer",
     "Plan",
+    "SavedConversion",
     "VirtV2V",
     "convert",
     "describe",
     "fill_in",
+    "find_saved",
     "make_plan",
+    "resume",
 ]

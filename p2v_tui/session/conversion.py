@@ -1,31 +1,65 @@
-"""One conversion from the first data connection to the outcome, with everything ended and tidied behind it."""
+"""One conversion from the first look at the server to the outcome, with everything ended and tidied behind it.
+
+virt-v2v runs on the server apart from every connection; a lost one is opened again, and a process that is killed here
+leaves a record with which the next one goes on (`resume`).
+"""
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import datetime
+import functools
 import re
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from p2v_tui import __version__
-from p2v_tui.errors import ConnectionFailed, ConversionFailed, P2VError, PreflightRefused
-from p2v_tui.session import remote_commands
+from p2v_tui.errors import (
+    Cancelled,
+    ConnectionFailed,
+    ConversionFailed,
+    Detached,
+    P2VError,
+    PreflightRefused,
+    SettingsError,
+)
+from p2v_tui.hwprobe.health import Health, examine_health
+from p2v_tui.session import relay_status, remote_commands
 from p2v_tui.session.cancellation import Cancellation
 from p2v_tui.session.conversion_log import ConversionLog, CopyPercent
-from p2v_tui.session.data_connection import DataConnection, tunnel_options
-from p2v_tui.session.events import Converted, LogDirectory, Report, Status, Warned
+from p2v_tui.session.data_connection import tunnel_options
+from p2v_tui.session.data_path import DataPath
+from p2v_tui.session.events import (
+    Checked,
+    ConnectionLost,
+    ConnectionRestored,
+    Converted,
+    LogDirectory,
+    PhaseStarted,
+    Report,
+    Status,
+    Warned,
+)
+from p2v_tui.session.machine_checks import judge_machine
 from p2v_tui.session.nbd_server import command as nbd_command
 from p2v_tui.session.nbd_server import find_program
-from p2v_tui.session.openssh import KEEPALIVE_COUNT, KEEPALIVE_INTERVAL
 from p2v_tui.session.plan import Plan
+from p2v_tui.session.preflight import AcceptWarnings, settle
 from p2v_tui.session.progress import ProgressTracker
+from p2v_tui.session.quantities import duration_text
+from p2v_tui.session.reconnect import open_again
+from p2v_tui.session.relay_status import RelayStatus
 from p2v_tui.session.remote_directory import RemoteDirectory
 from p2v_tui.session.remote_shell import RemoteShell, cannot_store
+from p2v_tui.session.saved_conversion import SavedConversion
 from p2v_tui.session.server import ConversionServer
+from p2v_tui.session.server_checks import judge_server
+from p2v_tui.session.server_facts import survey_server
 from p2v_tui.session.sleep_inhibitor import no_sleep
 from p2v_tui.session.system_data import collect_system_data
 from p2v_tui.session.virt_v2v import VirtV2V
@@ -36,40 +70,70 @@ GENERATOR: Final = f"p2v-tui {__version__}"
 INTERVAL: Final = 1.0
 LOG_CHUNK: Final = 256 * 1024
 STOP_TIMEOUT: Final = remote_commands.STOP_SECONDS + 30.0
-# A read of the log may wait as long as ssh itself bears with a silent line: the connection is not given up before.
-FOLLOW_TIMEOUT: Final = KEEPALIVE_INTERVAL * KEEPALIVE_COUNT + 60.0
-# Ports for a physical.xml that is only shown: the real ones are chosen by the server when the tunnels open.
+# A reading of the log that takes longer, in seconds, is given up and the control connection opened again: to ask
+# twice costs nothing, and a new connection shows whether the server can be reached.
+READ_TIMEOUT: Final = 60.0
+CONTROL: Final = "the control connection"
+# Ports for a physical.xml that is only shown: the real ones are chosen by the server.
 SAMPLE_PORT: Final = 10809
 
 
 def convert(
-    server: ConversionServer, plan: Plan, report: Report, cancellation: Cancellation, virt_v2v: VirtV2V | None = None
+    server: ConversionServer,
+    plan: Plan,
+    report: Report,
+    cancellation: Cancellation,
+    virt_v2v: VirtV2V | None = None,
+    *,
+    accept_warnings: AcceptWarnings = lambda _: False,
 ) -> Converted:
     """Converts the machine, and returns when virt-v2v has ended and nothing runs any more on either side.
 
     virt_v2v: what the connection test found; without it the control connection asks. Raises SettingsError (the
-    output mode), ConnectionFailed, PreflightRefused, ConversionFailed or Cancelled.
+    output mode), ConnectionFailed, PreflightRefused, ConversionFailed, Cancelled; or Detached, after which the
+    conversion waits on the server and `server.workspace` is kept for `resume`.
     """
-    started = time.monotonic()
     server.attend(report, cancellation)
     program = find_program(plan.nbd)
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(no_sleep())
-        connections = _open_data_connections(server, plan, program, report, stack)
+    # In the background: what takes a moment here and must not be waited for before virt-v2v starts, or only then.
+    with no_sleep(), concurrent.futures.ThreadPoolExecutor(2) as background:
+        health = background.submit(examine_health, plan.disks)
+        system_data = background.submit(collect_system_data, server.secrets)
         report(Status("Opening the control connection"))
-        shell = stack.enter_context(server.open_shell())
-        run = _Run(server, plan, report, cancellation, connections)
-        run.prepare(shell, virt_v2v or server.examine(shell))
-        try:
-            run.start(shell)
-            log = run.follow(shell)
-        except BaseException:
-            run.stop(shell)
-            raise
-        report(Status("virt-v2v has ended"))
-    outcome = run.outcome(log, time.monotonic() - started)
-    report(outcome)
-    return outcome
+        found = virt_v2v or server.examine(server.shell())
+        directory = RemoteDirectory.new(datetime.date.today())
+        run = _Run(server, plan, directory, program, report=report, cancellation=cancellation)
+        with run.tidied():
+            run.prepare(found)
+            run.check(found, health.result(), accept_warnings)
+            run.start(found)
+            run.send_system_data(system_data.result())
+            return run.finish()
+
+
+def resume(
+    server: ConversionServer, plan: Plan, saved: SavedConversion, report: Report, cancellation: Cancellation
+) -> Converted:
+    """Goes on with a conversion that another process of ours started: its disks are served again, its log is read.
+
+    server: made with the workspace of that process. plan: of `saved.settings`, on the same machine. The log is
+    reported from its beginning. Raises as `convert` does; a conversion that has disappeared is a ConversionFailed.
+    """
+    server.attend(report, cancellation)
+    if tuple((disk.name, disk.size, disk.serial) for disk in plan.disks) != saved.disks:
+        raise SettingsError(
+            "The disks of this machine are not those with which the conversion was started: "
+            f"{', '.join(f'{name} ({size} bytes)' for name, size, _ in saved.disks)}.",
+            f"Attach them again; or give it up: kill -TERM -- -$(cat {saved.directory.pid}) on the server.",
+            setting="disks",
+        )
+    program = find_program(plan.nbd)
+    with no_sleep():
+        report(Status(f"Going on with the conversion that was started at {saved.started:%Y-%m-%d %H:%M:%S}"))
+        run = _Run(server, plan, saved.directory, program, report=report, cancellation=cancellation)
+        with run.tidied():
+            run.take_over(saved)
+            return run.finish()
 
 
 def describe(server: ConversionServer, plan: Plan, virt_v2v: VirtV2V) -> str:
@@ -81,14 +145,15 @@ def describe(server: ConversionServer, plan: Plan, virt_v2v: VirtV2V) -> str:
     program = find_program(plan.nbd)
     ports = range(SAMPLE_PORT, SAMPLE_PORT + len(plan.disks))
     script = _wrapper(directory, plan, virt_v2v, sudo=server.sudo)
-    commands = (remote_commands.make_directory(directory), remote_commands.start_wrapper(directory))
+    relay = remote_commands.start_relay(directory, len(plan.disks), plan.settings.reconnect, many_clients=False)
+    commands = (remote_commands.make_directory(directory), relay, remote_commands.start_wrapper(directory))
     return "\n".join(
         [
-            f"physical.xml (the ports are chosen by the server when the {len(plan.disks)} data connections open):",
+            f"physical.xml (the ports of the {len(plan.disks)} data connections are chosen by the server):",
             physical_xml(plan.guest_with(ports), GENERATOR),
             "Commands on this machine, one pair for each disk:",
-            *(f"{shlex.join(nbd_command(program, disk.device, Path('SOCKET')))}" for disk in plan.disks),
-            f"ssh {shlex.join(tunnel_options(Path('SOCKET')))} ...",
+            *(f"{shlex.join(nbd_command(program, disk.device))}" for disk in plan.disks),
+            f"ssh {shlex.join(tunnel_options(Path('SOCKET'), directory.tunnel_socket(0, 1)))} ...",
             "",
             "Commands on the conversion server:",
             *commands,
@@ -99,18 +164,6 @@ def describe(server: ConversionServer, plan: Plan, virt_v2v: VirtV2V) -> str:
     )
 
 
-def _open_data_connections(
-    server: ConversionServer, plan: Plan, program: str, report: Report, stack: contextlib.ExitStack
-) -> list[DataConnection]:
-    connections = []
-    for number, disk in enumerate(plan.disks):
-        report(Status(f"Opening the data connection of {disk.name}"))
-        connection = server.open_data_connection(disk, number, program)
-        stack.callback(connection.close)
-        connections.append(connection)
-    return connections
-
-
 def _wrapper(directory: RemoteDirectory, plan: Plan, virt_v2v: VirtV2V, *, sudo: bool) -> str:
     debug = ["-v", "-x"] if plan.debug else []
     colours = ["--colours"] if virt_v2v.colours else []
@@ -119,155 +172,375 @@ def _wrapper(directory: RemoteDirectory, plan: Plan, virt_v2v: VirtV2V, *, sudo:
         directory,
         ["virt-v2v", *debug, *colours, "-i", "libvirtxml", *output, directory.physical_xml],
         sudo=sudo,
-        secret_files=[directory.output_password] if plan.output.password else [],
+        secret_files=list(_secret_files(directory, plan)),
     )
 
 
+def _secret_files(directory: RemoteDirectory, plan: Plan) -> dict[str, bytes]:
+    """What only virt-v2v may read, by its path on the server. It is removed when virt-v2v ends."""
+    password = plan.output.password
+    return {directory.output_password: password.reveal().encode()} if password else {}
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """One look at the server. state: `running`, `ended CODE`, `gone`, `rebooted` or `missing`."""
+
+    state: str
+    relay: RelayStatus | None
+    log: bytes
+
+    @property
+    def ended(self) -> bool:
+        return self.state != "running" and len(self.log) < LOG_CHUNK
+
+
 class _Run:
-    """The remote side of one conversion: its directory, its virt-v2v."""
+    """The conversion while it runs: the remote directory with its virt-v2v, and the data connections."""
 
     def __init__(
         self,
         server: ConversionServer,
         plan: Plan,
+        directory: RemoteDirectory,
+        program: str,
+        *,
         report: Report,
         cancellation: Cancellation,
-        connections: Sequence[DataConnection],
     ) -> None:
         self._server = server
         self._plan = plan
         self._report = report
         self._cancellation = cancellation
-        self._connections = connections
-        self._directory = RemoteDirectory.new(datetime.date.today())
-        self._exit_code: int | None = None
+        self._directory = directory
+        self._program = program
+        self._started = datetime.datetime.now()
+        # Whether virt-v2v was started, and whether the remote directory holds anything worth reading by then.
+        self._running = False
+        self._worth_reading = False
+        self._made = False
+        self._over = False
+        self._log = ConversionLog(debug=plan.debug)
+        self._tracker = ProgressTracker(plan.disks)
+        self._copying = False
+        self._data: DataPath | None = None
 
-    def prepare(self, shell: RemoteShell, virt_v2v: VirtV2V) -> None:
-        """Makes the remote directory with everything that virt-v2v and its readers need."""
-        script = _wrapper(self._directory, self._plan, virt_v2v, sudo=self._server.sudo)
-        made = shell.run(remote_commands.make_directory(self._directory))
+    def prepare(self, virt_v2v: VirtV2V) -> None:
+        """Makes the remote directory, and starts to open the data connections."""
+        made = self._server.shell().run(remote_commands.make_directory(self._directory))
         if made.status != 0:
             raise cannot_store(self._directory.path, made)
+        self._made = True
         self._report(LogDirectory(self._directory.path))
-        self._report(Status("Sending the description of this machine"))
-        guest = self._plan.guest_with([connection.port for connection in self._connections])
-        files = {
-            "physical.xml": physical_xml(guest, GENERATOR).encode(),
-            "name": f"{guest.name}\n".encode(),
-            "p2v-version": f"{GENERATOR}\n".encode(),
-            **collect_system_data(self._server.secrets),
-        }
-        for name, content in files.items():
-            shell.write_file(self._directory.file(name), content)
-        shell.write_file(self._directory.wrapper, script.encode())
+        for disk in self._plan.disks:
+            self._report(Status(f"Opening the data connection of {disk.name}"))
+        self._data = self._data_path(many_clients=not virt_v2v.one_connection)
+        self._worth_reading = True
+        self._data.open(self._server.shell())
+        self._worth_reading = False
 
-    def start(self, shell: RemoteShell) -> None:
-        """Starts virt-v2v, apart from the control connection."""
+    def check(self, virt_v2v: VirtV2V, health: Health, accept_warnings: AcceptWarnings) -> None:
+        """The preflight, while the data connections log in; then, that each disk can be read from over there."""
+        self._report(Status("Checking the conversion server and the disks"))
+        facts = survey_server(self._server.shell(), self._plan, sudo=self._server.sudo)
+        checks = (
+            *judge_server(facts, virt_v2v, self._plan, time.time(), health.windows),
+            *judge_machine(self._plan.disks, health),
+        )
+        for check in checks:
+            self._report(Checked(check))
+        settle(checks, accept_warnings)
+        assert self._data
+        self._data.wait_until_open(self._cancellation)
+        self._worth_reading = True
+        self._data.check_reach(self._server.shell())
+        self._show_events()
+
+    def start(self, virt_v2v: VirtV2V) -> None:
+        """Sends what virt-v2v needs and starts it, apart from the control connection."""
+        self._report(Status("Sending the description of this machine"))
+        assert self._data
+        guest = self._plan.guest_with(self._data.ports)
+        directory, shell = self._directory, self._server.shell()
+        shell.write_files(
+            {
+                directory.physical_xml: physical_xml(guest, GENERATOR).encode(),
+                directory.file("name"): f"{guest.name}\n".encode(),
+                directory.file("p2v-version"): f"{GENERATOR}\n".encode(),
+                directory.wrapper: _wrapper(directory, self._plan, virt_v2v, sudo=self._server.sudo).encode(),
+                **_secret_files(directory, self._plan),
+            }
+        )
         self._cancellation.check()
-        if self._plan.output.password:
-            password = self._plan.output.password.reveal()
-            shell.write_file(self._directory.output_password, password.encode())
+        self._record()
         self._report(Status("Starting virt-v2v; from here on the conversion takes minutes to hours"))
-        started = shell.run(remote_commands.start_wrapper(self._directory))
+        self._running = True
+        started = shell.run(remote_commands.start_wrapper(directory))
         if started.status != 0:
             raise PreflightRefused(
                 f"virt-v2v could not be started on the conversion server: {started.last_line}.",
-                f"Look into {self._directory.path} there.",
+                f"Look into {directory.path} there.",
             )
 
-    def follow(self, shell: RemoteShell) -> ConversionLog:
-        """Reports virt-v2v's output and the progress until it has ended. Raises ConversionFailed if it was killed."""
-        log = ConversionLog(debug=self._plan.debug)
-        tracker = ProgressTracker(self._plan.disks)
+    def send_system_data(self, data: Mapping[str, bytes]) -> None:
+        """What later questions about this machine need. That it cannot be stored is no reason to stop."""
+        try:
+            self._server.shell().write_files({self._directory.file(name): text for name, text in data.items()})
+        except PreflightRefused as error:
+            self._report(Warned(error.message))
+        except ConnectionFailed:
+            # Whoever reads the log next meets the same, and opens the connection again.
+            pass
+
+    def take_over(self, saved: SavedConversion) -> None:
+        """Serves the disks again, for the virt-v2v that waits for them."""
+        self._made = self._running = True
+        self._started = saved.started
+        self._data = self._data_path()
+        self._data.relayed = saved.relayed
+        self._report(LogDirectory(self._directory.path))
+        self._data.take_over(self._server.shell())
+
+    def finish(self) -> Converted:
+        """Follows virt-v2v to its end. Raises ConversionFailed unless it succeeded in everything."""
+        code = self._follow()
+        # Its wrapper has tidied up behind it.
+        self._over = True
+        self._report(Status("virt-v2v has ended"))
+        outcome = self._outcome(code)
+        self._report(outcome)
+        return outcome
+
+    @contextlib.contextmanager
+    def tidied(self) -> Iterator[None]:
+        """When the context ends, in whatever way, nothing runs any more on either side; but for Detached."""
+        try:
+            yield
+        except Detached as error:
+            self._close_data()
+            if not self._running:
+                self._stop()
+                raise Cancelled from error
+            self._server.workspace.keep = True
+            raise Detached(
+                "p2v-tui was ended from outside while the conversion runs.",
+                f"virt-v2v waits on the conversion server for {duration_text(self._plan.settings.reconnect)}. Start "
+                "p2v-tui again on this machine: it goes on where this ended.",
+            ) from error
+        except BaseException:
+            # First what is here: the disks are at rest at once, even if the server cannot be reached.
+            self._close_data()
+            self._stop()
+            raise
+        finally:
+            self._close_data()
+
+    def _close_data(self) -> None:
+        if self._data is not None:
+            self._data.close()
+
+    def _data_path(self, *, many_clients: bool = False) -> DataPath:
+        return DataPath(
+            self._plan.disks,
+            self._directory,
+            functools.partial(self._server.data_connection, self._program),
+            patience=self._plan.settings.reconnect,
+            many_clients=many_clients,
+        )
+
+    def _record(self) -> None:
+        """Leaves what another process needs to go on with this conversion."""
+        assert self._data
+        saved = SavedConversion(
+            settings=self._plan.settings,
+            image=self._plan.image,
+            directory=self._directory,
+            disks=tuple((disk.name, disk.size, disk.serial) for disk in self._plan.disks),
+            relayed=self._data.relayed,
+            started=self._started,
+        )
+        try:
+            saved.write(self._server.workspace)
+        except OSError as error:
+            self._report(
+                Warned(f"If p2v-tui is killed, it cannot go on with this conversion: {error.strerror} (/tmp here).")
+            )
+
+    def _follow(self) -> int:
+        """Reports virt-v2v's output and the progress until it has ended; its exit code."""
+        assert self._data
         offset = 0
         while True:
-            state, chunk = self._read(shell, offset)
-            offset += len(chunk)
-            ended = state != "running" and len(chunk) < LOG_CHUNK
-            for event in log.feed(chunk, final=ended):
-                if isinstance(event, CopyPercent):
-                    tracker.percent(event.disk, event.percent, time.monotonic())
-                else:
-                    self._report(event)
-            self._report(tracker.sample([each.bytes_served for each in self._connections], time.monotonic()))
-            if ended:
-                self._exit_code = _exit_code(state)
-                if self._exit_code is None:
-                    # Its wrapper is gone too: what that would have tidied, `stop` has to.
-                    raise ConversionFailed(
-                        "virt-v2v was killed on the conversion server before it could say why.",
-                        f"Look for the out-of-memory killer or a reboot there. {self._where_the_log_is}",
-                    )
-                return log
-            if state == "running":
-                for connection in self._connections:
-                    connection.check()
-            if len(chunk) < LOG_CHUNK:
+            reading = self._read(offset)
+            offset += len(reading.log)
+            self._report_log(reading)
+            self._show_progress()
+            if reading.ended:
+                if reading.relay is not None:
+                    self._data.status = reading.relay
+                return self._exit_code(reading.state)
+            self._data.check()
+            if reading.state == "running":
+                self._data.follow(reading.relay, copying=self._copying)
+            self._show_events()
+            if len(reading.log) < LOG_CHUNK:
                 self._cancellation.wait(INTERVAL)
 
-    def _read(self, shell: RemoteShell, offset: int) -> tuple[str, bytes]:
-        """The state (`running`, `ended CODE`, `gone`) and the log from `offset` on."""
-        try:
-            command = remote_commands.read_progress(self._directory, offset, LOG_CHUNK)
-            result = shell.run(command, timeout=FOLLOW_TIMEOUT)
-        except ConnectionFailed as error:
-            raise ConversionFailed(
-                error.message, f"{error.advice} The log so far is {self._directory.log} there."
-            ) from error
-        state, _, chunk = result.output.partition(b"\n")
-        return state.decode(errors="replace"), chunk
-
-    def stop(self, shell: RemoteShell) -> None:
-        """Ends virt-v2v and removes secrets, over a new connection where the old one is lost.
-
-        Never raises: it runs when something else is already being raised. What it could not do is reported.
-        """
-        self._report(Status("Stopping virt-v2v on the conversion server"))
-        try:
-            self._stop_over(shell)
-        except P2VError:
+    def _read(self, offset: int) -> _Reading:
+        """One look at the server, however often the control connection has to be opened again for it."""
+        command = remote_commands.read_progress(self._directory, offset, LOG_CHUNK)
+        while True:
             try:
-                with self._server.open_shell(cancellable=False) as another:
-                    self._stop_over(another)
-            except P2VError as error:
-                self._report(
-                    Warned(
-                        f"virt-v2v could not be stopped: {error.message} It may still run on the conversion server. "
-                        f"Run there: kill -TERM -- -$(cat {self._directory.pid}), and remove {self._directory.path}"
-                    )
+                output = self._server.shell().run(command, timeout=READ_TIMEOUT).output
+            except ConnectionFailed as error:
+                self._open_control_again(error)
+                continue
+            state, _, rest = output.partition(b"\n")
+            relay, _, log = rest.partition(b"\n")
+            return _Reading(state.decode(errors="replace"), self._relay(relay.decode(errors="replace")), log)
+
+    def _relay(self, line: str) -> RelayStatus | None:
+        word, _, status = line.partition(" ")
+        return None if word == "none" else relay_status.parse(status, len(self._plan.disks), alive=word == "alive")
+
+    def _open_control_again(self, error: P2VError) -> None:
+        self._server.drop_shell()
+        since = time.monotonic()
+        patience = self._plan.settings.reconnect
+        self._report(ConnectionLost(CONTROL, error.message, patience))
+        try:
+            open_again(
+                self._server.shell,
+                patience=patience,
+                wait=self._let_pass,
+                on_failure=lambda failure: self._report(Status(f"Still without {CONTROL}: {failure.message}")),
+            )
+        except (Cancelled, Detached, ConversionFailed):
+            raise
+        except P2VError as final:
+            raise ConversionFailed(
+                f"The control connection was lost and cannot be opened again: {final.message}",
+                f"{final.advice} The log so far is {self._directory.log} on the conversion server.",
+            ) from final
+        self._report(ConnectionRestored(CONTROL, time.monotonic() - since))
+
+    def _let_pass(self, seconds: float) -> None:
+        """Waits; what the data connections do meanwhile is still reported."""
+        assert self._data
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self._data.check()
+            self._show_events()
+            self._show_progress()
+            self._cancellation.wait(min(left, INTERVAL))
+
+    def _report_log(self, reading: _Reading) -> None:
+        for event in self._log.feed(reading.log, final=reading.ended):
+            if isinstance(event, CopyPercent):
+                self._tracker.percent(event.disk, event.percent, time.monotonic())
+                continue
+            if isinstance(event, PhaseStarted):
+                self._copying = event.name.startswith("Copying disk")
+            self._report(event)
+
+    def _show_progress(self) -> None:
+        assert self._data
+        self._report(self._tracker.sample(self._data.bytes_served, time.monotonic()))
+
+    def _show_events(self) -> None:
+        assert self._data
+        for event in self._data.events():
+            self._report(event)
+
+    def _exit_code(self, state: str) -> int:
+        """virt-v2v's. Raises ConversionFailed where it has none."""
+        code = _code_in(state)
+        if code is not None:
+            return code
+        if state == "rebooted":
+            raise ConversionFailed(
+                "The conversion server was restarted, and virt-v2v with it.",
+                f"Convert again. {self._where_the_log_is}",
+            )
+        if state == "missing":
+            raise ConversionFailed(
+                f"The conversion is gone from the conversion server: there is no {self._directory.path} any more.",
+                "The server was restarted, or somebody cleaned its /tmp. Convert again.",
+            )
+        raise ConversionFailed(
+            "virt-v2v was killed on the conversion server before it could say why.",
+            f"Look for the out-of-memory killer or a reboot there. {self._where_the_log_is}",
+        )
+
+    def _stop(self) -> None:
+        """Ends virt-v2v and the relay and removes secrets, as soon as the server can be reached.
+
+        Never raises: it runs when something else is already being raised. What it could not do is reported. A second
+        cancellation ends the waiting for the server.
+        """
+        if not self._made or self._over:
+            return
+        self._report(Status("Stopping virt-v2v on the conversion server" if self._running else "Tidying up there"))
+        try:
+            try:
+                self._stop_over(self._server.shell(cancelled_by=self._cancellation.again))
+            except ConnectionFailed as error:
+                self._report(ConnectionLost(CONTROL, error.message, self._plan.settings.reconnect))
+                open_again(
+                    self._stop_by_another,
+                    patience=self._plan.settings.reconnect,
+                    wait=self._cancellation.again.wait,
+                    on_failure=lambda failure: self._report(Status(f"Still to be stopped there: {failure.message}")),
                 )
+        except P2VError as error:
+            self._report(
+                Warned(
+                    f"virt-v2v could not be stopped: {error.message} It may still run on the conversion server. "
+                    f"Run there: kill -TERM -- -$(cat {self._directory.pid}), and remove {self._directory.path}"
+                )
+            )
+
+    def _stop_by_another(self) -> None:
+        self._server.drop_shell()
+        self._stop_over(self._server.shell(cancelled_by=self._cancellation.again))
 
     def _stop_over(self, shell: RemoteShell) -> None:
         stopped = shell.run(
-            remote_commands.stop_wrapper(self._directory, sudo=self._server.sudo),
+            remote_commands.stop_wrapper(
+                self._directory, sudo=self._server.sudo, secret_files=list(_secret_files(self._directory, self._plan))
+            ),
             timeout=STOP_TIMEOUT,
             cancellable=False,
         )
-        if self._plan.output.password:
-            shell.run(remote_commands.remove_files([self._directory.output_password]), cancellable=False)
+        if not self._running and not self._worth_reading:
+            shell.run(remote_commands.remove_directory(self._directory), cancellable=False)
         if stopped.status != 0:
-            raise ConnectionFailed(f"it does not end ({stopped.last_line}).")
+            raise PreflightRefused(f"it does not end ({stopped.last_line}).")
 
     @property
     def _where_the_log_is(self) -> str:
         return f"The whole log is {self._directory.log} on the conversion server."
 
-    def outcome(self, log: ConversionLog, seconds: float) -> Converted:
+    def _outcome(self, exit_code: int) -> Converted:
         """Raises ConversionFailed unless virt-v2v succeeded in everything."""
+        assert self._data
         advice = self._where_the_log_is
-        if self._exit_code != 0:
-            reason = log.error.rstrip(".") or f"it gave no reason (exit code {self._exit_code})"
+        if exit_code != 0:
+            # Without its disks virt-v2v fails too, and says less well why.
+            self._data.check_relay()
+            reason = self._log.error.rstrip(".") or f"it gave no reason (exit code {exit_code})"
             raise ConversionFailed(f"virt-v2v failed: {reason}.", advice)
         # virt-v2v ends with 0 although the domain does not exist (output/output_libvirt.ml).
-        if undefined := [warning for warning in log.warnings if "could not define libvirt domain" in warning]:
+        if undefined := [warning for warning in self._log.warnings if "could not define libvirt domain" in warning]:
             raise ConversionFailed(
                 f"The disks were copied, but libvirt has no such guest: {undefined[0]}.",
                 f"Define it by hand with `virsh define` from the XML that the log shows. {advice}",
             )
         name = self._plan.guest.name
+        seconds = (datetime.datetime.now() - self._started).total_seconds()
         return Converted(name, self._plan.output.made(name), self._directory.path, seconds)
 
 
-def _exit_code(state: str) -> int | None:
+def _code_in(state: str) -> int | None:
     word, _, code = state.partition(" ")
     return int(code) if word == "ended" and re.fullmatch("[0-9]{1,3}", code) else None

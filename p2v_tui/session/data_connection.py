@@ -1,76 +1,275 @@
-"""One disk's way to virt-v2v: a read-only NBD server here, and an `ssh -R` from a port of the server's loopback."""
+"""One disk's way to virt-v2v: a read-only NBD server here, and an ssh tunnel from the conversion server to it.
+
+Both are kept up by a thread of their own: the NBD server is started again when it dies, the tunnel is opened again
+when it is lost. What makes that invisible for virt-v2v is the relay on the server (`nbd_relay.py`); without one the
+tunnel ends in a port, and its loss is the conversion's.
+"""
 
 from __future__ import annotations
 
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import pexpect
 
-from p2v_tui.errors import ConversionFailed
+from p2v_tui.errors import Cancelled, ConnectionFailed, ConversionFailed, P2VError
 from p2v_tui.hwprobe.machine import Disk
-from p2v_tui.session import ssh_errors
+from p2v_tui.session import remote_commands, ssh_errors
 from p2v_tui.session.cancellation import Cancellation
+from p2v_tui.session.events import ConnectionLost, ConnectionRestored, Event, Status
 from p2v_tui.session.nbd_server import NbdServer
 from p2v_tui.session.openssh import Login, close_connection, matched_text, open_connection
+from p2v_tui.session.reconnect import is_final, open_again
+from p2v_tui.session.remote_directory import RemoteDirectory
 from p2v_tui.session.workspace import Workspace
 
+# How often the tunnel and the NBD server are looked at, in seconds.
+LOOK_INTERVAL: Final = 0.25
+# How long two tunnels of one disk stand side by side, in seconds: the relay has to notice the new one.
+OVERLAP: Final = 10.0
+# What is kept of an ssh that complains for hours, in bytes.
+_MAX_WORDS: Final = 4096
+
 # "localhost" and no address: sshd then listens on 127.0.0.1 and ::1, and virt-v2v may try either.
-_ALLOCATED = rb"Allocated port (\d+) for remote forward"
+_ALLOCATED: Final = rb"Allocated port (\d+) for remote forward"
 
 
-def check_forwarding(login: Login, cancellation: Cancellation) -> None:
-    """Opens a port on the server's loopback and closes it. Raises PreflightRefused where that is forbidden."""
-    close_connection(_open_tunnel(login, Path("/nonexistent"), cancellation))
+@dataclass(frozen=True)
+class Upkeep:
+    """How data connections are kept up. directory: where tunnels end; None where no relay can take a new one over.
+
+    patience: for how many seconds a lost tunnel is tried again. logins: so many at once; sshd's MaxStartups refuses a
+    crowd. tell: told of outages, from the connection's thread.
+    """
+
+    directory: RemoteDirectory | None
+    patience: float
+    logins: threading.Semaphore
+    tell: Callable[[Event], None]
 
 
-def _open_tunnel(login: Login, socket: Path, cancellation: Cancellation) -> pexpect.spawn[bytes]:
-    """ssh -R from a port that the server chooses to our socket; the port is what was matched last."""
-    return open_connection(login, tunnel_options(socket), None, _ALLOCATED, cancellation)
+class Tunnel:
+    """ssh, forwarding a place on the server to our socket. port: on the server's loopback, where it ends in a port.
+
+    end: the path of a Unix socket there; None for a port that the server chooses. Raises ConnectionFailed,
+    PreflightRefused (forwarding is forbidden) or Cancelled.
+    """
+
+    def __init__(
+        self, login: Login, socket: Path, end: str | None, cancellation: Cancellation, *, compressed: bool = False
+    ) -> None:
+        self.port: int | None = None
+        self.end = end
+        self.compressed = compressed
+        options = tunnel_options(socket, end, compressed=compressed)
+        if end is None:
+            self._ssh = open_connection(login, options, None, _ALLOCATED, cancellation)
+            self.port = int(matched_text(self._ssh))
+        else:
+            token = secrets.token_hex(12)
+            ready = rb"\n" + token.encode() + rb"\r?\n"
+            self._ssh = open_connection(login, options, remote_commands.hold_tunnel(token), ready, cancellation)
+
+    @property
+    def alive(self) -> bool:
+        # Its complaints are read as they come: ssh would block on a terminal that is full of them.
+        self._ssh.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=0)
+        if self._ssh.isalive():
+            self._ssh.buffer = self._ssh.buffer[-_MAX_WORDS:]
+            return True
+        return False
+
+    @property
+    def last_words(self) -> str:
+        said = (self._ssh.before or b"").decode(errors="replace")
+        return " / ".join(ssh_errors.last_lines(said, 2)) or "ssh said nothing"
+
+    def close(self) -> None:
+        close_connection(self._ssh)
 
 
-def tunnel_options(socket: Path) -> list[str]:
-    """ssh's options for the tunnel from a port that the server chooses to our socket, and nothing else."""
-    return ["-N", "-T", "-o", "ExitOnForwardFailure=yes", "-R", f"localhost:0:{socket}"]
+def tunnel_options(socket: Path, end: str | None, *, compressed: bool = False) -> list[str]:
+    """ssh's options for the tunnel from `end` (a port that the server chooses where it is None) to our socket."""
+    forwarding = ["-T", "-o", "ExitOnForwardFailure=yes", "-R", f"{end or 'localhost:0'}:{socket}"]
+    # With a port to be told about, ssh says when it is ready; else a command over there does.
+    return [*(["-N"] if end is None else []), *(["-C"] if compressed else []), *forwarding]
 
 
 class DataConnection:
-    """port: on the conversion server's loopback, chosen there. `close()` ends the tunnel, then the NBD server."""
+    """The NBD server and the tunnel of one disk. `start`, `wait_until_open`, and at the end `close`.
+
+    number: the disk's, from 0. program: the NBD server's. generation: of the first tunnel.
+    """
 
     def __init__(
-        self, disk: Disk, number: int, *, program: str, login: Login, workspace: Workspace, cancellation: Cancellation
+        self,
+        disk: Disk,
+        number: int,
+        *,
+        program: str,
+        login: Login,
+        workspace: Workspace,
+        upkeep: Upkeep,
+        generation: int = 1,
     ) -> None:
         self.disk = disk
-        self._server = NbdServer(
-            program, disk.device, workspace.nbd_socket(number), workspace.nbd_log(number), cancellation
-        )
-        try:
-            self._tunnel = _open_tunnel(login, self._server.socket, cancellation)
-        except BaseException:
-            self._server.close()
-            raise
-        self.port = int(matched_text(self._tunnel))
+        self.name = f"the data connection of {disk.name}"
+        self._number = number
+        self._program = program
+        self._login = login
+        self._workspace = workspace
+        self._upkeep = upkeep
+        self._next_generation = generation
+        self._closing = Cancellation()
+        self._opened = threading.Event()
+        self._error: P2VError | None = None
+        self._server: NbdServer | None = None
+        self._tunnel: Tunnel | None = None
+        self._wanted: bool | None = None
+        # The NBD server dies with the thread that started it: this one, which lives as long as it is needed.
+        self._thread = threading.Thread(target=self._work, name=f"data connection {number}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wait_until_open(self, cancellation: Cancellation) -> None:
+        """Raises what went wrong: PreflightRefused, ConnectionFailed; or Cancelled."""
+        while not self._opened.wait(LOOK_INTERVAL):
+            cancellation.check()
+        cancellation.check()
+        if self._error is not None:
+            raise self._error
+
+    @property
+    def port(self) -> int | None:
+        """On the conversion server's loopback, chosen there; None with a relay, which has ports of its own."""
+        return self._tunnel.port if self._tunnel else None
+
+    @property
+    def compressed(self) -> bool:
+        return self._tunnel is not None and self._tunnel.compressed
 
     @property
     def bytes_served(self) -> int:
-        return self._server.bytes_served
+        return self._server.bytes_served if self._server else 0
 
     def check(self) -> None:
-        """Raises ConversionFailed once the tunnel or the NBD server has died, with its last words."""
-        if not self._server.running:
+        """Raises ConversionFailed once the connection has been given up, with the reason."""
+        if self._error is not None:
             raise ConversionFailed(
-                f"The NBD server of {self.disk.name} ended: {self._server.last_words}.",
-                "Look for a disk error in the kernel's log (dmesg) and convert again.",
-            )
-        # Its complaints are read as they come: ssh would block on a terminal that is full of them.
-        self._tunnel.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=0)
-        if not self._tunnel.isalive():
-            said = (self._tunnel.before or b"").decode(errors="replace")
-            words = " / ".join(ssh_errors.last_lines(said, 2)) or "ssh said nothing"
-            raise ConversionFailed(
-                f"The data connection of {self.disk.name} was lost: {words}.",
-                "Check the network between the two machines and convert again.",
+                f"{self.name[0].upper()}{self.name[1:]} was lost: {self._error.message}", self._error.advice
             )
 
+    def replace(self, *, compressed: bool) -> None:
+        """Opens another tunnel beside the present one and closes that when the relay has had time to move over.
+
+        Where none can be opened the present one stays: it is no loss.
+        """
+        self._wanted = compressed
+
+    def cancel(self) -> None:
+        """Asks for the end; `close` waits for it."""
+        self._closing.cancel()
+
     def close(self) -> None:
-        close_connection(self._tunnel)
-        self._server.close()
+        self.cancel()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _work(self) -> None:
+        try:
+            self._server = NbdServer(
+                self._program,
+                self.disk.device,
+                self._workspace.nbd_socket(self._number),
+                self._workspace.nbd_log(self._number),
+                self._closing,
+            )
+            self._tunnel = self._open_tunnel(compressed=False)
+            self._opened.set()
+            self._keep_up(self._server, self._tunnel)
+        except Cancelled:
+            pass
+        except P2VError as error:
+            self._error = error
+        except Exception as bug:
+            self._error = P2VError(f"An error that p2v-tui does not know: {type(bug).__name__}: {bug}", "Report it.")
+        finally:
+            self._opened.set()
+            if self._tunnel is not None:
+                self._tunnel.close()
+            if self._server is not None:
+                self._server.close()
+
+    def _keep_up(self, server: NbdServer, tunnel: Tunnel) -> None:
+        while True:
+            self._look_after(server, LOOK_INTERVAL)
+            if not tunnel.alive:
+                tunnel = self._tunnel = self._open_again(server, tunnel)
+            elif self._wanted is not None and self._upkeep.directory is not None:
+                tunnel = self._tunnel = self._replace(server, tunnel, compressed=self._wanted)
+                self._wanted = None
+
+    def _look_after(self, server: NbdServer, seconds: float) -> None:
+        """Lets the time pass, with the NBD server kept running. Raises Cancelled when we are closed."""
+        deadline = time.monotonic() + seconds
+        while True:
+            words = server.last_words if not server.running else ""
+            if server.start_again():
+                self._upkeep.tell(Status(f"The NBD server of {self.disk.name} ended ({words}); it was started again"))
+            left = deadline - time.monotonic()
+            self._closing.wait(max(0.0, min(left, LOOK_INTERVAL)))
+            if left <= 0:
+                return
+
+    def _open_again(self, server: NbdServer, lost: Tunnel) -> Tunnel:
+        reason = f"{lost.last_words}."
+        lost.close()
+        if self._upkeep.directory is None:
+            raise ConnectionFailed(reason, "Check the network between the two machines and convert again.")
+        since = time.monotonic()
+        self._upkeep.tell(ConnectionLost(self.name, reason, self._upkeep.patience))
+        tunnel = open_again(
+            lambda: self._open_tunnel(compressed=lost.compressed),
+            patience=self._upkeep.patience,
+            wait=lambda seconds: self._look_after(server, seconds),
+            on_failure=lambda error: self._upkeep.tell(Status(f"Still without {self.name}: {error.message}")),
+        )
+        self._upkeep.tell(ConnectionRestored(self.name, time.monotonic() - since))
+        return tunnel
+
+    def _replace(self, server: NbdServer, old: Tunnel, *, compressed: bool) -> Tunnel:
+        try:
+            new = self._open_tunnel(compressed=compressed)
+        except ConnectionFailed as error:
+            if is_final(error):
+                raise
+            return old
+        try:
+            self._look_after(server, OVERLAP)
+        except BaseException:
+            new.close()
+            raise
+        old.close()
+        return new
+
+    def _open_tunnel(self, *, compressed: bool) -> Tunnel:
+        directory = self._upkeep.directory
+        end = None
+        if directory is not None:
+            end = directory.tunnel_socket(self._number, self._next_generation)
+            # Counted up whether it opens or not: of a login that failed half-way the socket may be there.
+            self._next_generation += 1
+        while not self._upkeep.logins.acquire(timeout=LOOK_INTERVAL):
+            self._closing.check()
+        try:
+            return Tunnel(
+                self._login, self._workspace.nbd_socket(self._number), end, self._closing, compressed=compressed
+            )
+        finally:
+            self._upkeep.logins.release()

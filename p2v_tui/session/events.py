@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from p2v_tui.session.checks import Check
+
 
 @dataclass(frozen=True)
 class Status:
@@ -35,6 +37,7 @@ class ConnectionStep(enum.Enum):
     VERSION = "virt-v2v"
     FEATURES = "features"
     FORWARDING = "port forwarding"
+    PREFLIGHT = "preflight"
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,34 @@ class StepDone:
 
     step: ConnectionStep
     text: str
+
+
+@dataclass(frozen=True)
+class ConnectionLost:
+    """A connection is gone and is being opened again; the conversion waits or goes on meanwhile.
+
+    connection: which one, in words (`the data connection of sda`). reason: why, a sentence. seconds: for how long it
+    will be tried.
+    """
+
+    connection: str
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ConnectionRestored:
+    """seconds: how long it was gone."""
+
+    connection: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One check of the preflight was made."""
+
+    check: Check
 
 
 @dataclass(frozen=True)
@@ -140,6 +171,9 @@ Event: TypeAlias = (
     | Warned
     | StepStarted
     | StepDone
+    | Checked
+    | ConnectionLost
+    | ConnectionRestored
     | HostKeyLearnt
     | ServerVersion
     | LogDirectory

@@ -1,4 +1,4 @@
-"""Serves one disk, read-only, over NBD on a Unix socket: nbdkit or qemu-nbd, as a child of ours."""
+"""Serves one disk, read-only, over NBD on a Unix socket: nbdkit or qemu-nbd, as a child of ours that may die."""
 
 from __future__ import annotations
 
@@ -14,13 +14,18 @@ from typing import Final
 
 import psutil
 
-from p2v_tui.errors import PreflightRefused
+from p2v_tui.errors import ConversionFailed, PreflightRefused
 from p2v_tui.session.cancellation import Cancellation
 
 PROGRAMS: Final = ("nbdkit", "qemu-nbd")
 START_TIMEOUT: Final = 15.0
 STOP_TIMEOUT: Final = 5.0
 ANSWER_TIMEOUT: Final = 0.5
+BACKLOG: Final = 16
+# An NBD server that dies so often, each time before it has read so many bytes of the disk, is not started again: to
+# open a disk and to look at its partition table takes less.
+MAX_FRUITLESS_STARTS: Final = 5
+FRUITLESS_BYTES: Final = 256 * 1024
 
 # NBD's newstyle handshake (its doc/proto.md): two magic words and flags from the server; flags, then the option ABORT
 # from the client; the header of the answer to it.
@@ -42,20 +47,30 @@ def find_program(wanted: str | None) -> str:
     )
 
 
-def command(program: str, device: Path, socket: Path) -> list[str]:
-    """The command line that serves `device` read-only on `socket` and dies with its parent."""
+def command(program: str, device: Path) -> list[str]:
+    """The command line that serves `device` read-only and dies with its parent.
+
+    Where: on the listening socket that it finds as descriptor 3 (systemd's socket activation, sd_listen_fds(3)).
+    """
     if program == "nbdkit":
         options = ["--foreground", "--exit-with-parent", "--readonly", "--newstyle", "--threads=16"]
-        return ["nbdkit", *options, f"--unix={socket}", "file", f"file={device}"]
+        return ["nbdkit", *options, "file", f"file={device}"]
     # --shared=0: any number of clients, --persistent: one after the other. qemu-nbd cannot watch its parent itself.
     options = ["--read-only", "--persistent", "--shared=0", "--format=raw", "--cache=none"]
     if not device.is_block_device():
         options.remove("--cache=none")
-    return ["setpriv", "--pdeathsig=TERM", "qemu-nbd", *options, f"--socket={socket}", str(device)]
+    return ["setpriv", "--pdeathsig=TERM", "qemu-nbd", *options, str(device)]
+
+
+# LISTEN_PID must be the program's own process id, which only a process that becomes it can know.
+_PASS_SOCKET: Final = 'exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"'
 
 
 class NbdServer:
     """A running NBD server. `bytes_served` grows while it is read. `close()` ends it.
+
+    The listening socket is ours: while the program is started again no connection is refused, it waits. The program
+    dies with the thread that started it, not only with the process (prctl(2), PR_SET_PDEATHSIG).
 
     Raises PreflightRefused when it does not start; `log` receives what it says.
     """
@@ -65,25 +80,21 @@ class NbdServer:
         self._program = program
         self._device = device
         self._log = log
+        self._cancellation = cancellation
+        self._served_before = 0
         self._last_count = 0
-        with log.open("wb") as output:
-            # In a session of its own, so that ^C on the terminal reaches only us and things end in order.
-            self._process = subprocess.Popen(
-                command(program, device, socket),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self._fruitless_starts = 0
+        self._listener = _listen(socket)
+        self._process: subprocess.Popen[bytes] | None = None
         try:
-            self._wait_until_ready(cancellation)
+            self._start()
         except BaseException:
             self.close()
             raise
 
     @property
     def running(self) -> bool:
-        return self._process.poll() is None
+        return self._process is not None and self._process.poll() is None
 
     @property
     def last_words(self) -> str:
@@ -92,13 +103,52 @@ class NbdServer:
 
     @property
     def bytes_served(self) -> int:
-        """Bytes that it read from the disk so far; what the kernel counts, so that counting costs nothing."""
-        with contextlib.suppress(psutil.Error):
-            # rchar: socket traffic is received by recv() and not in it, so it is what was read from the disk.
-            self._last_count = psutil.Process(self._process.pid).io_counters().read_chars
-        return self._last_count
+        """Bytes read from the disk so far; what the kernel counts, so that counting costs nothing."""
+        if self._process is not None:
+            with contextlib.suppress(psutil.Error):
+                # rchar: socket traffic is received by recv() and not in it, so it is what was read from the disk.
+                self._last_count = psutil.Process(self._process.pid).io_counters().read_chars
+        return self._served_before + self._last_count
+
+    def start_again(self) -> bool:
+        """Starts the program anew where it has died, and whether it had: nbdkit aborts when a connection drops.
+
+        Raises ConversionFailed when it died MAX_FRUITLESS_STARTS times without having read anything, and
+        PreflightRefused when it does not come up.
+        """
+        if self.running:
+            return False
+        self._fruitless_starts = self._fruitless_starts + 1 if self._last_count < FRUITLESS_BYTES else 0
+        if self._fruitless_starts >= MAX_FRUITLESS_STARTS:
+            raise ConversionFailed(
+                f"The NBD server of {self._device} ends again and again: {self.last_words}.",
+                "Look for a disk error in the kernel's log (dmesg) and convert again.",
+            )
+        self._served_before += self._last_count
+        self._last_count = 0
+        self._start()
+        return True
 
     def close(self) -> None:
+        self._end_process()
+        self._listener.close()
+        self.socket.unlink(missing_ok=True)
+
+    def _start(self) -> None:
+        with self._log.open("ab") as output:
+            # In a session of its own, so that ^C on the terminal reaches only us and things end in order.
+            self._process = subprocess.Popen(
+                ["/bin/sh", "-c", _PASS_SOCKET, "sh", *command(self._program, self._device)],
+                stdin=self._listener.fileno(),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._wait_until_ready()
+
+    def _end_process(self) -> None:
+        if self._process is None:
+            return
         if self.running:
             self._process.terminate()
             try:
@@ -108,23 +158,20 @@ class NbdServer:
         # A process that hangs in the kernel on a dying disk does not even die of KILL: it is left to itself.
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(STOP_TIMEOUT)
-        self.socket.unlink(missing_ok=True)
 
-    def _wait_until_ready(self, cancellation: Cancellation) -> None:
+    def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT
+        self._cancellation.check()
         while not self._answers():
             if not self.running or time.monotonic() > deadline:
                 raise PreflightRefused(
                     f"{self._program} cannot serve {self._device}: {self.last_words}.",
                     "Check that the disk can be read: dd if=DISK of=/dev/null count=1",
                 )
-            cancellation.wait(0.02)
+            self._cancellation.wait(0.02)
 
     def _answers(self) -> bool:
-        """Whether it speaks NBD by now.
-
-        That the socket is there is not enough: qemu-nbd makes it before it opens the disk, and may fail then.
-        """
+        """Whether it speaks NBD by now: the socket accepts connections before the program has opened the disk."""
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
             client.settimeout(ANSWER_TIMEOUT)
             client.connect(str(self.socket))
@@ -134,3 +181,15 @@ class NbdServer:
                 client.recv(_REPLY_SIZE)
                 return True
         return False
+
+
+def _listen(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        path.unlink(missing_ok=True)
+        listener.bind(str(path))
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener

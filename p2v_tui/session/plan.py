@@ -31,13 +31,25 @@ from p2v_tui.xmlgen import Guest, GuestDisk, GuestInterface, Topology
 
 @dataclass(frozen=True)
 class Plan:
-    """One conversion, complete but for the ports of the data connections."""
+    """One conversion, complete but for the ports of the data connections.
+
+    settings: those that it was made from, with the machine's defaults filled in. image: that of --test-disk.
+    """
 
     guest: Guest
     disks: tuple[Disk, ...]
     output: Output
-    nbd: str | None
-    debug: bool
+    settings: Settings
+    image: Path | None = None
+
+    @property
+    def nbd(self) -> str | None:
+        """The program that is to serve the disks; None for whatever there is."""
+        return self.settings.nbd
+
+    @property
+    def debug(self) -> bool:
+        return self.settings.debug
 
     def guest_with(self, ports: Sequence[int]) -> Guest:
         """The guest with its disks. ports: one for each of `disks`, on the conversion server's loopback."""
@@ -100,7 +112,7 @@ def make_plan(settings: Settings, machine: Machine, image: Path | None = None) -
         pae=bool(chosen.cpu_pae),
         firmware=_firmware(chosen.target_firmware, disks, machine),
     )
-    return Plan(guest, disks, choose_output(settings), chosen.nbd, chosen.debug)
+    return Plan(guest, disks, choose_output(settings), chosen, image)
 
 
 def _default_name(hostname: str) -> str:

@@ -5,14 +5,20 @@ They are for a POSIX sh: the remote shell is one whatever the login shell is.
 
 from __future__ import annotations
 
+import base64
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from p2v_tui.session.remote_directory import RemoteDirectory
 
 SUDO = ("sudo", "-n")
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+_END_OF_FILE = "P2V-END-OF-FILE"
 # How long virt-v2v may take to clean up after SIGTERM before it is killed: it deletes what it made on the target.
 STOP_SECONDS = 20
+# Exit status of start_relay where there is no Python.
+NO_PYTHON = 3
+RELAY_STATUS_SIZE = 64 * 1024
 
 
 def quote(*words: str) -> str:
@@ -24,12 +30,21 @@ def as_root(sudo: bool, *words: str) -> str:
     return quote(*(SUDO if sudo else ()), *words)
 
 
-def start_shell(token: str) -> str:
-    """Turns the login shell into sh and says so; for any login shell that knows `exec` and single quotes.
+def _announce(token: str, program: str) -> str:
+    """Turns the login shell into `program` and says so; for any login shell that knows `exec` and single quotes.
 
     The token is put together by sh, so that a shell that echoes its commands cannot fake it.
     """
-    return f"""exec /bin/sh -c 'printf "\\n%s%s\\n" {token[:4]} {token[4:]}; exec /bin/sh'"""
+    return f"""exec /bin/sh -c 'printf "\\n%s%s\\n" {token[:4]} {token[4:]}; exec {program}'"""
+
+
+def start_shell(token: str) -> str:
+    return _announce(token, "/bin/sh")
+
+
+def hold_tunnel(token: str) -> str:
+    """Says that the login is complete, and with it the forwarding that was asked for; ends with the connection."""
+    return _announce(token, "cat >/dev/null")
 
 
 def set_locale() -> str:
@@ -55,12 +70,23 @@ def program_paths() -> str:
 
 
 def make_directory(directory: RemoteDirectory) -> str:
-    return f"umask 077; {quote('mkdir', '-m', '0700', directory.path)} && date >{quote(directory.file('time'))}"
+    return f"""umask 077
+{quote("mkdir", "-m", "0700", directory.path)} && date >{quote(directory.file("time"))} || exit
+cat {_BOOT_ID} >{quote(directory.boot)} 2>/dev/null || :"""
 
 
-def write_file(path: str) -> str:
-    """Stores what it reads, in base64, with mode 0600. What cannot be stored whole is removed."""
-    return f"umask 077; base64 -d >{quote(path)} || {{ {quote('rm', '-f', path)}; exit 1; }}"
+def write_files(files: Mapping[str, bytes]) -> str:
+    """Stores each content at its path, with mode 0600. One that cannot be stored whole is removed and named."""
+    script = ["umask 077"]
+    for path, content in files.items():
+        encoded = base64.encodebytes(content).decode()
+        failed = f"{{ {quote('rm', '-f', path)}; {quote('echo', path)}; exit 1; }}"
+        script.append(f"base64 -d >{quote(path)} <<'{_END_OF_FILE}' || {failed}\n{encoded}{_END_OF_FILE}")
+    return "\n".join(script)
+
+
+def remove_directory(directory: RemoteDirectory) -> str:
+    return quote("rm", "-rf", directory.path)
 
 
 def remove_files(paths: Sequence[str]) -> str:
@@ -91,6 +117,7 @@ code=$?
 umask 077
 {remove_files(secret_files) if secret_files else ":"}
 echo $code >status.new && mv status.new status
+kill "$(cat {quote(directory.relay_pid)} 2>/dev/null)" 2>/dev/null
 """
 
 
@@ -100,25 +127,74 @@ def start_wrapper(directory: RemoteDirectory) -> str:
     return f"""umask 077; >{quote(directory.log)} || exit
 setsid /bin/sh {wrapper} </dev/null >/dev/null 2>&1 &
 tries=0
-while [ ! -s {pid} ] && [ $tries -lt 100 ]; do sleep 0.1; tries=$((tries + 1)); done
+while [ ! -s {pid} ] && [ $tries -lt 200 ]; do sleep 0.05; tries=$((tries + 1)); done
 [ -s {pid} ]"""
 
 
-def read_progress(directory: RemoteDirectory, offset: int, limit: int) -> str:
-    """First a line `running`, `ended CODE` or `gone`, then up to `limit` bytes of the log from `offset` on.
+def start_relay(directory: RemoteDirectory, disks: int, patience: int, *, many_clients: bool) -> str:
+    """Starts the relay in a session of its own; its output is its first status.
 
+    patience: seconds. Exit status NO_PYTHON where the server has none that can run it.
+    """
+    status, pid, log = quote(directory.relay_status), quote(directory.relay_pid), quote(directory.relay_log)
+    words = [directory.relay, directory.path, str(disks), str(patience)]
+    if many_clients:
+        words.append("--many-clients")
+    return f"""umask 077
+new_enough='import sys; sys.exit(sys.version_info < (3, 6))'
+for python in python3 /usr/libexec/platform-python; do
+  $python -I -c "$new_enough" >/dev/null 2>&1 && break
+  python=
+done
+[ -n "$python" ] || exit {NO_PYTHON}
+setsid /bin/sh -c 'echo $$ >"$0"; exec "$@"' {pid} $python -I {quote(*words)} </dev/null >/dev/null 2>{log} &
+tries=0
+while [ ! -s {status} ] && [ $tries -lt 200 ]; do
+  sleep 0.05; tries=$((tries + 1))
+  [ ! -s {pid} ] || kill -0 "$(cat {pid})" 2>/dev/null || break
+done
+[ -s {status} ] || {{ cat {log}; exit 1; }}
+head -c {RELAY_STATUS_SIZE} {status}"""
+
+
+def wait_for_relay(directory: RemoteDirectory, seconds: int) -> str:
+    """Waits until the relay has reached every disk through its tunnel, or so long; its output is the status then."""
+    status = quote(directory.relay_status)
+    return f"""tries=0
+while grep -q '"waiting"' {status} && [ $tries -lt {seconds * 20} ]; do sleep 0.05; tries=$((tries + 1)); done
+head -c {RELAY_STATUS_SIZE} {status}"""
+
+
+def tunnel_sockets(directory: RemoteDirectory) -> str:
+    """The names of the sockets in which tunnels have ended so far."""
+    return f"cd {quote(directory.path)} && ls"
+
+
+def read_progress(directory: RemoteDirectory, offset: int, limit: int) -> str:
+    """How it stands, in two lines, then up to `limit` bytes of the log from `offset` on.
+
+    The first line: `running`, `ended CODE`, `gone` (killed), `rebooted` or `missing` (the directory). The second:
+    `alive`, `dead` or `none` of the relay, and its status.
     The state is read before the log: once it says that virt-v2v ended, the log is complete.
     """
     status, pid, log = quote(directory.status), quote(directory.pid), quote(directory.log)
+    boot, relay_pid, relay_status = quote(directory.boot), quote(directory.relay_pid), quote(directory.relay_status)
     return f"""alive=gone; kill -0 "$(cat {pid} 2>/dev/null)" 2>/dev/null && alive=running
+[ ! -s {boot} ] || [ "$(cat {boot})" = "$(cat {_BOOT_ID})" ] || alive=rebooted
+[ -d {quote(directory.path)} ] || alive=missing
 if [ -s {status} ]; then echo ended "$(cat {status})"; else echo $alive; fi
+relay=none; [ ! -s {relay_pid} ] || {{ relay=dead; kill -0 "$(cat {relay_pid})" 2>/dev/null && relay=alive; }}
+printf '%s ' $relay; head -c {RELAY_STATUS_SIZE} {relay_status} 2>/dev/null | tr -d '\\n'; echo
 tail -c +{offset + 1} {log} 2>/dev/null | head -c {limit}"""
 
 
-def stop_wrapper(directory: RemoteDirectory, *, sudo: bool) -> str:
-    """Ends virt-v2v's whole process group: TERM, then KILL. Status 0 when nothing of it is left."""
+def stop_wrapper(directory: RemoteDirectory, *, sudo: bool, secret_files: Sequence[str]) -> str:
+    """Ends the relay and virt-v2v's whole process group: TERM, then KILL. Status 0 when nothing of it is left."""
     kill = as_root(sudo, "kill")
-    return f"""group=$(cat {quote(directory.pid)} 2>/dev/null) || exit 0
+    remove = f"{remove_files(secret_files)}\n" if secret_files else ""
+    return f"""{remove}relay=$(cat {quote(directory.relay_pid)} 2>/dev/null)
+case $relay in ''|0|1|*[!0-9]*) ;; *) kill -s TERM "$relay" 2>/dev/null ;; esac
+group=$(cat {quote(directory.pid)} 2>/dev/null) || exit 0
 case $group in ''|0|1|*[!0-9]*) exit 0 ;; esac
 alive() {{ kill -s 0 "$group" 2>/dev/null || {kill} -s 0 -- -"$group" 2>/dev/null; }}
 alive || exit 0

@@ -45,6 +45,32 @@ class RemoteDirectory:
         return self.file("virt-v2v-wrapper.sh")
 
     @property
+    def boot(self) -> str:
+        """Which boot of the server the conversion belongs to."""
+        return self.file("boot")
+
+    @property
+    def relay(self) -> str:
+        """The program nbd_relay.py."""
+        return self.file("nbd_relay.py")
+
+    @property
+    def relay_pid(self) -> str:
+        return self.file("relay.pid")
+
+    @property
+    def relay_status(self) -> str:
+        return self.file("relay.status")
+
+    @property
+    def relay_log(self) -> str:
+        return self.file("relay.log")
+
+    def tunnel_socket(self, disk: int, generation: int) -> str:
+        """Where a tunnel of that disk (from 0) ends; every new tunnel has a higher generation, from 1 on."""
+        return self.file(f"disk{disk}.{generation}.sock")
+
+    @property
     def physical_xml(self) -> str:
         return self.file("physical.xml")
 

@@ -5,10 +5,10 @@ It has no terminal there: no prompt, no echo, no line that is too long, and noth
 
 from __future__ import annotations
 
-import base64
 import re
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
@@ -23,7 +23,6 @@ from p2v_tui.session.openssh import Login, close_connection, matched_text, open_
 COMMAND_TIMEOUT: Final = 120.0
 # How often a wait for a command looks up to see whether it was cancelled, in seconds.
 SLICE: Final = 0.25
-_END_OF_INPUT: Final = "P2V-END-OF-INPUT"
 
 
 @dataclass(frozen=True)
@@ -63,22 +62,25 @@ class RemoteShell:
         )
         send(self._child, f"{remote_commands.set_locale()}\n".encode())
 
+    def attend(self, cancellation: Cancellation) -> None:
+        """Is cancelled by that one from now on."""
+        self._cancellation = cancellation
+
     def run(
         self,
         command: str,
         *,
-        stdin: bytes | None = None,
         timeout: float = COMMAND_TIMEOUT,
         cancellable: bool = True,
     ) -> Result:
-        """Runs one command and waits for its end. stdin: given to it in base64.
+        """Runs one command, without input, and waits for its end.
 
         Raises ConnectionFailed when the connection is lost or the command does not end in `timeout` seconds, and
         Cancelled. After a Cancelled the shell can still be used: what is left of the old output is skipped.
         """
         self._commands += 1
         mark = f"{self._token}-{self._commands}"
-        send(self._child, _framed(command, stdin, mark).encode())
+        send(self._child, _framed(command, mark).encode())
         pattern = rb"\n" + mark.encode() + rb" (\d+)\r?\n"
         deadline = time.monotonic() + timeout
         while True:
@@ -98,11 +100,11 @@ class RemoteShell:
                     "Look whether it is overloaded or its disks hang.",
                 )
 
-    def write_file(self, path: str, content: bytes) -> None:
-        """Stores a file of mode 0600. Raises PreflightRefused when it cannot be stored whole."""
-        result = self.run(remote_commands.write_file(path), stdin=content)
+    def write_files(self, files: Mapping[str, bytes]) -> None:
+        """Stores contents at their paths, with mode 0600. Raises PreflightRefused when one is not stored whole."""
+        result = self.run(remote_commands.write_files(files))
         if result.status != 0:
-            raise cannot_store(path, result)
+            raise cannot_store(next((path for path in files if path in result.text), "a file"), result)
 
     def close(self) -> None:
         close_connection(self._child)
@@ -134,9 +136,5 @@ def cannot_store(path: str, result: Result) -> PreflightRefused:
     )
 
 
-def _framed(command: str, stdin: bytes | None, mark: str) -> str:
-    if stdin is None:
-        source = "</dev/null"
-    else:
-        source = f"<<'{_END_OF_INPUT}'\n{base64.encodebytes(stdin).decode()}{_END_OF_INPUT}"
-    return f"(\n{command}\n) 2>&1 {source}\nprintf '\\n%s %s\\n' {mark} \"$?\"\n"
+def _framed(command: str, mark: str) -> str:
+    return f"(\n{command}\n) 2>&1 </dev/null\nprintf '\\n%s %s\\n' {mark} \"$?\"\n"

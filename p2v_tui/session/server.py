@@ -6,18 +6,28 @@ is gone when the run ends.
 
 from __future__ import annotations
 
+import contextlib
+import datetime
+import functools
+import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
+from typing import Final
 
 from p2v_tui.config import Settings
-from p2v_tui.errors import SettingsError
+from p2v_tui.errors import ConnectionFailed, SettingsError
 from p2v_tui.hwprobe.machine import Disk
 from p2v_tui.kinds import Secret, without_password
-from p2v_tui.session import host_keys, virt_v2v
+from p2v_tui.session import host_keys, remote_commands, virt_v2v
 from p2v_tui.session.cancellation import Cancellation
-from p2v_tui.session.data_connection import DataConnection, check_forwarding
+from p2v_tui.session.checks import Verdict, of_verdict
+from p2v_tui.session.data_connection import DataConnection, Upkeep
+from p2v_tui.session.data_path import DataPath
 from p2v_tui.session.events import (
+    Checked,
     ConnectionStep,
+    Event,
     HostKeyLearnt,
     Report,
     ServerVersion,
@@ -27,11 +37,22 @@ from p2v_tui.session.events import (
     Warned,
 )
 from p2v_tui.session.identity import fetch_identity
+from p2v_tui.session.nbd_server import find_program
 from p2v_tui.session.network import wait_for_network
 from p2v_tui.session.openssh import Login, PasswordSource, cipher_preference
-from p2v_tui.session.remote_shell import RemoteShell
+from p2v_tui.session.preflight import settle
+from p2v_tui.session.remote_directory import RemoteDirectory
+from p2v_tui.session.remote_shell import RemoteShell, cannot_store
+from p2v_tui.session.server_checks import judge_server
+from p2v_tui.session.server_facts import survey_server
 from p2v_tui.session.virt_v2v import VirtV2V
 from p2v_tui.session.workspace import Workspace
+
+# Of the disk that a connection test is made with, in bytes, and for how many seconds its relay waits for it.
+SCRATCH_SIZE: Final = 1 << 20
+SCRATCH_PATIENCE: Final = 60
+# sshd drops logins at random from ten on that are not complete (sshd_config(5), MaxStartups).
+LOGINS_AT_ONCE: Final = 4
 
 AskPassword = Callable[[str], Secret | None]
 AcceptHostKey = Callable[[str], bool]
@@ -42,6 +63,7 @@ class ConversionServer:
 
     ask_password: called once, with ssh's question, where the server wants a password and none was given.
     accept_host_key: called with the fingerprint of a key that is not pinned; without it the first one is taken.
+    workspace: of an earlier run whose conversion goes on; its host key and identity hold.
     """
 
     def __init__(
@@ -53,6 +75,7 @@ class ConversionServer:
         cpu_has_aes: bool,
         ask_password: AskPassword | None = None,
         accept_host_key: AcceptHostKey | None = None,
+        workspace: Workspace | None = None,
     ) -> None:
         if settings.server is None:
             raise SettingsError("No conversion server is given.", "Give p2v.server=HOST.", setting="remote.server")
@@ -67,8 +90,10 @@ class ConversionServer:
         self._passwords = PasswordSource(
             None if settings.identity_url else settings.password, None if settings.identity_url else ask_password
         )
-        self._workspace = Workspace()
+        self.workspace = workspace or Workspace()
         self._login: Login | None = None
+        self._shell: RemoteShell | None = None
+        self._logins = threading.Semaphore(LOGINS_AT_ONCE)
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
@@ -85,28 +110,53 @@ class ConversionServer:
         self._report = report
         self._cancellation = cancellation
 
-    def open_shell(self, *, cancellable: bool = True) -> RemoteShell:
-        """A new control connection. Raises ConnectionFailed, PreflightRefused or Cancelled.
+    def shell(self, cancelled_by: Cancellation | None = None) -> RemoteShell:
+        """The control connection: the one that is open, else a new one.
 
-        cancellable: not where something has to be stopped because of a cancellation.
+        cancelled_by: in place of the session's, where something has to be done because of a cancellation. Raises
+        ConnectionFailed, PreflightRefused or Cancelled.
         """
-        return RemoteShell(self._ready_login(), self._cancellation if cancellable else Cancellation())
+        cancellation = cancelled_by or self._cancellation
+        if self._shell is None:
+            self._shell = RemoteShell(self._ready_login(), cancellation)
+        self._shell.attend(cancellation)
+        return self._shell
 
-    def open_data_connection(self, disk: Disk, number: int, program: str) -> DataConnection:
-        """program: the NBD server's. Raises as `open_shell` does."""
+    def drop_shell(self) -> None:
+        """Closes the control connection: the next one is a new one."""
+        if self._shell is not None:
+            self._shell.close()
+            self._shell = None
+
+    def data_connection(
+        self,
+        program: str,
+        disk: Disk,
+        number: int,
+        *,
+        directory: RemoteDirectory | None,
+        tell: Callable[[Event], None],
+        generation: int,
+    ) -> DataConnection:
+        """One that is not open yet. program: the NBD server's. directory: where a relay waits for it, if one does.
+
+        Raises as `prepare` does.
+        """
         return DataConnection(
             disk,
             number,
             program=program,
             login=self._ready_login(),
-            workspace=self._workspace,
-            cancellation=self._cancellation,
+            workspace=self.workspace,
+            upkeep=Upkeep(directory, self._settings.reconnect, self._logins, tell),
+            generation=generation,
         )
 
-    def test_connection(self) -> VirtV2V:
-        """Waits for the network, logs in, asks virt-v2v what it is, opens a port there; closes it all again.
+    def test_connection(self, *, rehearse: bool = True) -> VirtV2V:
+        """Waits for the network, logs in, asks virt-v2v what it is, and checks what needs no plan.
 
-        Each step is reported. Raises as `open_shell` does.
+        rehearse: also reads a scratch disk from over there, as virt-v2v will read the real ones. Each step is
+        reported. Raises as `shell` does.
         """
         settings = self._settings
         self._report(StepStarted(ConnectionStep.NETWORK, "Looking for a network address"))
@@ -116,13 +166,50 @@ class ConversionServer:
         self._report(StepStarted(ConnectionStep.HOST_KEY, f"Connecting to {self._host} port {settings.port}"))
         if login.known_hosts.exists():
             self._host_key_done("the known one only")
-        with self.open_shell() as shell:
-            self._report(StepDone(ConnectionStep.LOGIN, f"as {settings.username}"))
-            found = self.examine(shell)
-        self._report(StepStarted(ConnectionStep.FORWARDING, "Trying port forwarding"))
-        check_forwarding(login, self._cancellation)
-        self._report(StepDone(ConnectionStep.FORWARDING, "allowed"))
+        shell = self.shell()
+        self._report(StepDone(ConnectionStep.LOGIN, f"as {settings.username}"))
+        found = self.examine(shell)
+        if rehearse:
+            self._report(StepStarted(ConnectionStep.FORWARDING, "Reading a scratch disk from over there"))
+            self._rehearse(shell)
+            self._report(StepDone(ConnectionStep.FORWARDING, "a disk can be read through it"))
+            self._report(StepStarted(ConnectionStep.PREFLIGHT, "Looking at the server's programs, space and memory"))
+            checks = judge_server(survey_server(shell, None, sudo=self.sudo), found, None, time.time())
+            for check in checks:
+                self._report(Checked(check))
+            # Warnings are for the moment when the conversion is to start: then they are judged with its plan.
+            settle(checks, lambda _: True)
+            warned = len(of_verdict(checks, Verdict.WARNING))
+            self._report(StepDone(ConnectionStep.PREFLIGHT, f"{warned} warnings" if warned else "nothing against it"))
         return found
+
+    def _rehearse(self, shell: RemoteShell) -> None:
+        """Serves a scratch disk through a tunnel, and has it read from the server's side.
+
+        Raises PreflightRefused where that does not work.
+        """
+        scratch = self.workspace.path / "scratch.img"
+        with scratch.open("wb") as file:
+            file.truncate(SCRATCH_SIZE)
+        directory = RemoteDirectory.new(datetime.date.today())
+        made = shell.run(remote_commands.make_directory(directory))
+        if made.status != 0:
+            raise cannot_store(directory.path, made)
+        data = DataPath(
+            [Disk("the scratch disk", scratch, SCRATCH_SIZE)],
+            directory,
+            functools.partial(self.data_connection, find_program(self._settings.nbd)),
+            patience=SCRATCH_PATIENCE,
+        )
+        try:
+            data.open(shell)
+            data.wait_until_open(self._cancellation)
+            data.check_reach(shell)
+        finally:
+            data.close()
+            with contextlib.suppress(ConnectionFailed):
+                shell.run(remote_commands.stop_wrapper(directory, sudo=False, secret_files=[]), cancellable=False)
+                shell.run(remote_commands.remove_directory(directory), cancellable=False)
 
     def examine(self, shell: RemoteShell) -> VirtV2V:
         """What virt-v2v can do there. Raises PreflightRefused where it is missing, too old or not permitted."""
@@ -142,7 +229,8 @@ class ConversionServer:
         self._report(StepStarted(ConnectionStep.LOGIN, f"Logging in as {self._settings.username}"))
 
     def close(self) -> None:
-        self._workspace.close()
+        self.drop_shell()
+        self.workspace.close()
 
     def __enter__(self) -> ConversionServer:
         return self
@@ -155,21 +243,21 @@ class ConversionServer:
     def _ready_login(self) -> Login:
         if self._login is None:
             settings = self._settings
-            if settings.identity_url is not None:
+            if settings.identity_url is not None and not self.workspace.identity.exists():
                 self._report(Status(f"Getting the SSH identity from {without_password(settings.identity_url)}"))
-                fetch_identity(settings.identity_url, self._workspace.identity)
-            if settings.hostkey:
-                host_keys.write_pinned(self._host, settings.port, settings.hostkey, self._workspace.known_hosts)
+                fetch_identity(settings.identity_url, self.workspace.identity)
+            if settings.hostkey and not self.workspace.known_hosts.exists():
+                host_keys.write_pinned(self._host, settings.port, settings.hostkey, self.workspace.known_hosts)
             self._cancellation.check()
             self._login = Login(
                 host=self._host,
                 port=settings.port,
                 user=settings.username,
-                known_hosts=self._workspace.known_hosts,
+                known_hosts=self.workspace.known_hosts,
                 ciphers=self._ciphers,
                 passwords=self._passwords,
                 accept_host_key=self._decide_on_host_key,
-                identity=self._workspace.identity if settings.identity_url else None,
+                identity=self.workspace.identity if settings.identity_url else None,
             )
         return self._login
 

@@ -22,6 +22,12 @@ class VirtV2V:
     output_modes: tuple[str, ...]
 
     @property
+    def one_connection(self) -> bool:
+        """Whether it opens one connection to each disk and no other: from 1.45.98 on (commit 20019b5c)."""
+        numbers = [int(number) for number in re.findall(r"\d{1,6}", self.version)[:3]]
+        return numbers >= [1, 45, 98]
+
+    @property
     def colours(self) -> bool:
         return "colours-option" in self.features
 

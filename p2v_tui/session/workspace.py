@@ -1,21 +1,57 @@
-"""The run's private directory on this machine: known hosts, the identity's copy, the NBD servers' sockets."""
+"""The run's private directory on this machine: known hosts, the identity's copy, the NBD servers' sockets.
+
+It outlives the process only where a conversion does: then the next start finds it and goes on from there.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
 import shutil
+import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
+# Under /tmp whatever TMPDIR says: a Unix socket's path has room for 107 bytes only.
+PARENT = Path("/tmp")
+PREFIX = "p2v-tui-"
+
 
 class Workspace:
-    """A directory of mode 0700 that is gone when the context ends.
+    """A directory of mode 0700 that is gone when the context ends, unless it is to be kept.
 
-    It is made under /tmp whatever TMPDIR says: a Unix socket's path has room for 107 bytes only.
+    While the process lives it is locked, so that another one can tell whether it is in use.
     """
 
     def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="p2v-tui-", dir="/tmp"))
+        self._own(Path(tempfile.mkdtemp(prefix=PREFIX, dir=PARENT)))
+
+    @classmethod
+    def adopt(cls, path: Path) -> Workspace | None:
+        """The directory that a process left behind, now ours; None where that process lives, or it is not ours."""
+        adopted = cls.__new__(cls)
+        try:
+            status = path.lstat()
+            if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
+                return None
+            adopted._own(path, existing=True)
+        except OSError:
+            return None
+        return adopted
+
+    def _own(self, path: Path, *, existing: bool = False) -> None:
+        self.path = path
+        self.keep = False
+        flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._lock = os.open(path / "lock", flags if existing else flags | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            raise
 
     @property
     def known_hosts(self) -> Path:
@@ -25,6 +61,11 @@ class Workspace:
     def identity(self) -> Path:
         return self.path / "identity"
 
+    @property
+    def conversion(self) -> Path:
+        """The record of the conversion that runs (`saved_conversion.py`)."""
+        return self.path / "conversion.json"
+
     def nbd_socket(self, number: int) -> Path:
         return self.path / f"nbd{number}.sock"
 
@@ -32,7 +73,11 @@ class Workspace:
         return self.path / f"nbd{number}.log"
 
     def close(self) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
+        """Removes it, unless `keep` is set: then somebody may adopt it from now on."""
+        if not self.keep:
+            shutil.rmtree(self.path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            os.close(self._lock)
 
     def __enter__(self) -> Workspace:
         return self
@@ -41,3 +86,10 @@ class Workspace:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def abandoned() -> Iterator[Workspace]:
+    """The directories that processes of ours left behind, each adopted: to be closed by the caller."""
+    for path in sorted(PARENT.glob(f"{PREFIX}*")):
+        if (workspace := Workspace.adopt(path)) is not None:
+            yield workspace

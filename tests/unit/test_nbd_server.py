@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,9 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from p2v_tui.errors import Cancelled, PreflightRefused
+from p2v_tui.errors import Cancelled, ConversionFailed, PreflightRefused
 from p2v_tui.session.cancellation import Cancellation
-from p2v_tui.session.nbd_server import PROGRAMS, NbdServer, find_program
+from p2v_tui.session.nbd_server import MAX_FRUITLESS_STARTS, PROGRAMS, NbdServer, find_program
 from p2v_tui.session.workspace import Workspace
 from tests.unit.nbd_client import NbdClient
 
@@ -120,12 +121,12 @@ def test_after_closing_neither_a_process_nor_a_socket_is_left(
 ) -> None:
     server = serve(program, image, workspace)
     assert server.running
-    assert users_of(str(server.socket))
+    assert users_of(str(image))
     with NbdClient(server.socket) as client:
         server.close()
         assert client.size
         assert not server.running
-        assert users_of(str(server.socket)) == []
+        assert users_of(str(image)) == []
         assert not server.socket.exists()
     server.close()
 
@@ -135,10 +136,10 @@ def test_a_server_that_hangs_is_ended_too(
 ) -> None:
     monkeypatch.setattr("p2v_tui.session.nbd_server.STOP_TIMEOUT", 0.2)
     server = serve(program, image, workspace)
-    (pid, *_) = users_of(str(server.socket))
+    (pid, *_) = users_of(str(image))
     os.kill(pid, signal.SIGSTOP)
     server.close()
-    assert users_of(str(server.socket)) == []
+    assert users_of(str(image)) == []
 
 
 def test_it_dies_with_us_however_we_end(program: str, image: Path, workspace: Workspace) -> None:
@@ -154,7 +155,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
     done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, check=False)
     assert done.stdout == b"serving\n"
-    left = [psutil.Process(pid) for pid in users_of(str(workspace.nbd_socket(0)))]
+    left = [psutil.Process(pid) for pid in users_of(str(image))]
     _, alive = psutil.wait_procs(left, timeout=10)
     assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
 
@@ -165,7 +166,7 @@ def test_a_disk_that_cannot_be_opened_is_refused_with_the_programs_words(program
     assert "/nonexistent/disk" in raised.value.message
     assert "No such file" in raised.value.message
     assert program in raised.value.message
-    assert users_of(str(workspace.nbd_socket(0))) == []
+    assert users_of("/nonexistent/disk") == []
 
 
 def test_a_cancellation_while_it_starts_leaves_nothing(program: str, image: Path, workspace: Workspace) -> None:
@@ -173,17 +174,65 @@ def test_a_cancellation_while_it_starts_leaves_nothing(program: str, image: Path
     cancellation.cancel()
     with pytest.raises(Cancelled):
         NbdServer(program, image, workspace.nbd_socket(0), workspace.nbd_log(0), cancellation)
-    assert users_of(str(workspace.nbd_socket(0))) == []
+    assert users_of(str(image)) == []
 
 
 def test_a_server_that_was_killed_is_known_to_be_gone(program: str, image: Path, workspace: Workspace) -> None:
     server = serve(program, image, workspace)
-    for pid in users_of(str(server.socket)):
+    for pid in users_of(str(image)):
         os.kill(pid, signal.SIGKILL)
     server.close()
     assert not server.running
     assert server.last_words
     assert server.bytes_served >= 0
+
+
+def test_a_server_that_was_killed_is_started_again_and_refuses_nobody_meanwhile(
+    program: str, image: Path, workspace: Workspace
+) -> None:
+    server = serve(program, image, workspace)
+    with NbdClient(server.socket) as client:
+        client.read(0, MIB)
+    before = server.bytes_served
+    for pid in users_of(str(image)):
+        os.kill(pid, signal.SIGKILL)
+        psutil.Process(pid).wait(10)
+    with socket.socket(socket.AF_UNIX) as early:
+        early.connect(str(server.socket))
+        server.start_again()
+        early.settimeout(10)
+        assert early.recv(8) == b"NBDMAGIC"
+    with NbdClient(server.socket) as client:
+        assert client.read(MIB, MIB) == image.read_bytes()[MIB : 2 * MIB]
+    assert server.bytes_served >= before + MIB
+    server.close()
+
+
+def test_a_server_that_dies_again_and_again_is_given_up(program: str, image: Path, workspace: Workspace) -> None:
+    server = serve(program, image, workspace)
+    with pytest.raises(ConversionFailed) as raised:
+        for _ in range(MAX_FRUITLESS_STARTS + 1):
+            for pid in users_of(str(image)):
+                os.kill(pid, signal.SIGKILL)
+                psutil.Process(pid).wait(10)
+            server.start_again()
+    assert str(image) in raised.value.message
+    assert "dmesg" in raised.value.advice
+    server.close()
+
+
+def test_the_disk_is_opened_for_reading_only(program: str, image: Path, workspace: Workspace) -> None:
+    server = serve(program, image, workspace)
+    with NbdClient(server.socket) as client:
+        client.read(0, 512)
+        (pid,) = users_of(str(image))
+        descriptors = [each for each in Path(f"/proc/{pid}/fd").iterdir() if os.path.realpath(each) == str(image)]
+        assert descriptors
+        for descriptor in descriptors:
+            information = Path(f"/proc/{pid}/fdinfo/{descriptor.name}").read_text()
+            flags = next(int(line.split()[1], 8) for line in information.splitlines() if line.startswith("flags"))
+            assert flags & os.O_ACCMODE == os.O_RDONLY
+    server.close()
 
 
 def test_the_first_program_that_is_installed_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,218 @@
+"""All data connections of one conversion, and the relay on the server that makes the loss of one invisible.
+
+Without a Python on the server there is no relay: then virt-v2v reads from the tunnels' own ports, as with virt-p2v,
+and a lost tunnel is a lost conversion.
+"""
+
+from __future__ import annotations
+
+import queue
+import re
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, Protocol
+
+from p2v_tui.errors import ConversionFailed, PreflightRefused
+from p2v_tui.hwprobe.machine import Disk
+from p2v_tui.session import relay_status, remote_commands
+from p2v_tui.session.cancellation import Cancellation
+from p2v_tui.session.compression import CompressionChoice
+from p2v_tui.session.data_connection import DataConnection
+from p2v_tui.session.events import Event, Status, Warned
+from p2v_tui.session.relay_status import RelayStatus
+from p2v_tui.session.remote_directory import RemoteDirectory
+from p2v_tui.session.remote_shell import RemoteShell
+
+# Sent to the server and run there; never imported here.
+RELAY_PROGRAM: Final = Path(__file__).with_name("nbd_relay.py")
+# How long the relay may take to reach a disk through its tunnel once that is open, in seconds.
+REACH_TIMEOUT: Final = 30
+# Requests that stay unanswered so long, in seconds, are taken for a stalled tunnel. Another one is then opened beside
+# it, so that being wrong costs a login; and not before so long has passed again.
+STALL: Final = 20.0
+
+
+class MakeConnection(Protocol):
+    """Makes a data connection that is not open yet: `ConversionServer.data_connection` but for the program."""
+
+    def __call__(
+        self,
+        disk: Disk,
+        number: int,
+        *,
+        directory: RemoteDirectory | None,
+        tell: Callable[[Event], None],
+        generation: int,
+    ) -> DataConnection: ...
+
+
+class DataPath:
+    """`open` or `take_over`, then `wait_until_ready`; `close` at the end.
+
+    many_clients: virt-v2v opens more than one connection to a disk.
+    """
+
+    def __init__(
+        self,
+        disks: Sequence[Disk],
+        directory: RemoteDirectory,
+        make_connection: MakeConnection,
+        *,
+        patience: int,
+        many_clients: bool = False,
+    ) -> None:
+        self.relayed = True
+        self.status: RelayStatus | None = None
+        self._disks = tuple(disks)
+        self._directory = directory
+        self._make_connection = make_connection
+        self._patience = patience
+        self._many_clients = many_clients
+        self._connections: list[DataConnection] = []
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._replaced = [0.0] * len(self._disks)
+        self._choices = [CompressionChoice() for _ in self._disks]
+
+    def open(self, shell: RemoteShell) -> None:
+        """Starts the relay and all data connections at once. Raises ConnectionFailed, PreflightRefused."""
+        directory = self._directory
+        shell.write_files({directory.relay: RELAY_PROGRAM.read_bytes()})
+        started = shell.run(
+            remote_commands.start_relay(directory, len(self._disks), self._patience, many_clients=self._many_clients)
+        )
+        if started.status == remote_commands.NO_PYTHON:
+            self.relayed = False
+            self._events.put(
+                Warned(
+                    "The conversion server has no python3, so nothing there can bridge the loss of a data "
+                    "connection: if one is lost, so is the conversion."
+                )
+            )
+        else:
+            self.status = relay_status.parse(started.text, len(self._disks), alive=True)
+            if started.status != 0 or self.status is None:
+                raise PreflightRefused(
+                    f"The relay for the data connections does not start on the conversion server: "
+                    f"{started.last_line}.",
+                    f"Look into {directory.relay_log} there, and whether its loopback interface is up.",
+                )
+        self._start([1] * len(self._disks))
+
+    def take_over(self, shell: RemoteShell) -> None:
+        """Opens new tunnels to the relay that is there. Raises ConnectionFailed."""
+        listed = shell.run(remote_commands.tunnel_sockets(self._directory)).text
+        generations = [1] * len(self._disks)
+        for disk, used in re.findall(r"^disk(\d{1,4})\.(\d{1,9})\.sock$", listed, re.MULTILINE):
+            if int(disk) < len(generations):
+                generations[int(disk)] = max(generations[int(disk)], int(used) + 1)
+        self._start(generations)
+
+    def _start(self, generations: Sequence[int]) -> None:
+        directory = self._directory if self.relayed else None
+        self._connections = [
+            self._make_connection(disk, number, directory=directory, tell=self._events.put, generation=generation)
+            for number, (disk, generation) in enumerate(zip(self._disks, generations, strict=True))
+        ]
+        for connection in self._connections:
+            connection.start()
+
+    def wait_until_open(self, cancellation: Cancellation) -> None:
+        """Raises what a data connection failed with: ConnectionFailed, PreflightRefused; or Cancelled."""
+        for connection in self._connections:
+            connection.wait_until_open(cancellation)
+
+    def check_reach(self, shell: RemoteShell) -> None:
+        """That every disk can be read from the server's side. Raises PreflightRefused where one cannot."""
+        if not self.relayed:
+            return
+        said = shell.run(remote_commands.wait_for_relay(self._directory, REACH_TIMEOUT))
+        self.status = relay_status.parse(said.text, len(self._disks), alive=True)
+        if self.status is None:
+            raise PreflightRefused(
+                "The relay for the data connections ended on the conversion server.",
+                f"Look into {self._directory.relay_log} there.",
+            )
+        for disk, relay in zip(self._disks, self.status.disks, strict=True):
+            if relay.size != disk.size:
+                seen = relay.reason or ("nothing answers" if relay.size is None else f"it has {relay.size} bytes")
+                raise PreflightRefused(
+                    f"The disk {disk.name} ({disk.size} bytes) cannot be read through its tunnel from the conversion "
+                    f"server: {seen}.",
+                    "Look whether its sshd forwards Unix sockets (AllowStreamLocalForwarding), and into "
+                    f"{self._directory.relay_log} there.",
+                )
+
+    @property
+    def ports(self) -> list[int]:
+        """One for each disk, on the conversion server's loopback."""
+        if self.status is not None:
+            return [disk.port for disk in self.status.disks]
+        return [connection.port or 0 for connection in self._connections]
+
+    @property
+    def bytes_served(self) -> list[int]:
+        return [connection.bytes_served for connection in self._connections]
+
+    def events(self) -> list[Event]:
+        """What has happened to the connections since the last call."""
+        found = []
+        while not self._events.empty():
+            found.append(self._events.get())
+        return found
+
+    def check(self) -> None:
+        """Raises ConversionFailed once a data connection has been given up."""
+        for connection in self._connections:
+            connection.check()
+
+    def follow(self, status: RelayStatus | None, *, copying: bool) -> None:
+        """Looks at what the relay says: a stalled tunnel is replaced, on a slow line compression is tried.
+
+        copying: virt-v2v copies the disks, so that the line is what it waits for. Raises ConversionFailed when the
+        relay is gone or has given a disk up.
+        """
+        if not self.relayed or status is None:
+            return
+        self.status = status
+        self.check_relay()
+        now = time.monotonic()
+        for number, (connection, relay) in enumerate(zip(self._connections, status.disks, strict=True)):
+            if relay.silent > STALL and now - self._replaced[number] > STALL:
+                self._replaced[number] = now
+                self._events.put(
+                    Status(f"{connection.disk.name}: no data for {relay.silent:.0f} s; trying another connection")
+                )
+                connection.replace(compressed=connection.compressed)
+            wish = self._choices[number].sample(now, relay.relayed, relay.generation, copying=copying)
+            if wish is not None and wish != connection.compressed:
+                self._events.put(Status(f"{connection.disk.name}: {_COMPRESSION[wish]}"))
+                connection.replace(compressed=wish)
+
+    def check_relay(self) -> None:
+        """Raises ConversionFailed where the relay was lost, or gave up; `status` is the last that was heard of it."""
+        if not self.relayed or self.status is None:
+            return
+        if self.status.lost:
+            raise ConversionFailed(
+                "The relay on the conversion server (nbd_relay.py), by which virt-v2v reads the disks, was killed.",
+                f"Look for the out-of-memory killer there and into {self._directory.relay_log}, and convert again.",
+            )
+        for disk, relay in zip(self._disks, self.status.disks, strict=True):
+            if relay.state == "given up":
+                raise ConversionFailed(
+                    f"The relay on the conversion server gave {disk.name} up: {relay.reason or 'no reason'}.",
+                    "Check the network between the two machines and convert again.",
+                )
+
+    def close(self) -> None:
+        for connection in self._connections:
+            connection.cancel()
+        for connection in self._connections:
+            connection.close()
+
+
+_COMPRESSION: Final = {
+    True: "the line is slow; trying whether compression makes it faster",
+    False: "compression makes it no faster; going on without",
+}

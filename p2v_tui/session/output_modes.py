@@ -28,7 +28,8 @@ class OutputMode:
     """One mode. names: all that virt-v2v's versions call it, the peer's first.
 
     default_storage: for -os where none is given. needed_misc: the -oo options without which it cannot work.
-    makes: where the guest is in the end; {storage}, {name} and {connection} are filled in.
+    makes: where the guest is in the end; {storage}, {name} and {connection} are filled in. description: how the file
+    ends that is written beside the disks, in the modes that fill a directory.
     """
 
     names: tuple[str, ...]
@@ -41,6 +42,33 @@ class OutputMode:
     misc: Use = Use.TAKEN
     default_storage: str | None = None
     needed_misc: tuple[str, ...] = ()
+    description: str | None = None
+
+    @property
+    def takes_directory(self) -> bool:
+        """Whether -os is a directory on the server."""
+        return self.description is not None
+
+    @property
+    def is_libvirt(self) -> bool:
+        """Whether -os is a pool of libvirt's on the server."""
+        return self.names[0] == "libvirt"
+
+    def files(self, guest: str, disks: int) -> tuple[str, ...]:
+        """The names of the files that the guest has in its directory, be it -os or a pool's; else nothing.
+
+        disks: how many it has. virt-v2v names them as Linux would: sda, ..., sdz, sdaa.
+        """
+        if not self.takes_directory and not self.is_libvirt:
+            return ()
+        described = (f"{guest}{self.description}",) if self.description else ()
+        return (*(f"{guest}-sd{_letters(number)}" for number in range(disks)), *described)
+
+
+def _letters(number: int) -> str:
+    """a for 0, z for 25, aa for 26: the kernel's counting of disks."""
+    before, last = divmod(number, 26)
+    return (_letters(before - 1) if before else "") + chr(ord("a") + last)
 
 
 _DIRECTORY = "/var/tmp"
@@ -51,6 +79,7 @@ OUTPUT_MODES = (
         "the disks {storage}/{name}-sd* and the description {storage}/{name}.xml",
         storage=Use.NEEDED,
         default_storage=_DIRECTORY,
+        description=".xml",
     ),
     OutputMode(("libvirt",), "the libvirt domain {name}, its disks in the pool {storage}", connection=Use.TAKEN),
     OutputMode(
@@ -58,6 +87,7 @@ OUTPUT_MODES = (
         "the disks {storage}/{name}-sd* and the script {storage}/{name}.sh that starts them",
         storage=Use.NEEDED,
         default_storage=_DIRECTORY,
+        description=".sh",
     ),
     OutputMode(
         ("null",),
@@ -79,6 +109,7 @@ OUTPUT_MODES = (
         "the disks {storage}/{name}-sd* and the KubeVirt description {storage}/{name}.yaml",
         storage=Use.NEEDED,
         default_storage=_DIRECTORY,
+        description=".yaml",
     ),
     OutputMode(("rhv", "ovirt", "rhev"), "{name} on the export storage domain {storage}", storage=Use.NEEDED),
     OutputMode(
@@ -99,6 +130,7 @@ OUTPUT_MODES = (
         "the disks {storage}/{name}-sd* and the description {storage}/{name}.json",
         storage=Use.NEEDED,
         default_storage=_DIRECTORY,
+        description=".json",
     ),
 )
 

@@ -7,11 +7,24 @@ What the facts mean is not known here: `server_checks.py` judges them.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+import re
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final, TypeVar
 
 from p2v_tui.session.plan import Plan
 from p2v_tui.session.remote_shell import RemoteShell
+from p2v_tui.session.survey_command import PART_SECONDS, Libvirt, survey
+from p2v_tui.session.terminal_text import plain
+
+# Longer than all of its parts together can take, on a server on which every one of them hangs.
+SURVEY_TIMEOUT: Final = 20.0 * PART_SECONDS
+# An honest answer has some thirty lines; a server may send what it likes.
+_MAX_LINES: Final = 500
+_MAX_LINE: Final = 4500
+
+E = TypeVar("E", bound=enum.Enum)
 
 
 class Place(enum.Enum):
@@ -24,7 +37,7 @@ class Place(enum.Enum):
 
 @dataclass(frozen=True)
 class Space:
-    """The free space of one directory. free: bytes for virt-v2v's user. inodes: None where there is no limit.
+    """The free space of one directory. free: bytes for an ordinary user. inodes: None where there is no limit.
 
     file_system: the same for directories that share their space.
     """
@@ -36,9 +49,9 @@ class Space:
 
 
 class Directory(enum.Enum):
-    """What -os is on the server."""
+    """What -os is on the server. UNREACHABLE: below a directory that virt-v2v's user may not search."""
 
-    WRITABLE = "writable"
+    THERE = "there"
     READ_ONLY = "read-only"
     MISSING = "missing"
     NO_DIRECTORY = "no-directory"
@@ -53,25 +66,31 @@ class Access(enum.Enum):
     MISSING = "missing"
 
 
+# What `ServerFacts.pool` says where there is no pool; else it is the pool's type.
+NO_POOL: Final = "missing"
+
+
 @dataclass(frozen=True)
 class ServerFacts:
-    """None: not known, which speaks neither for nor against anything.
+    """None, or nothing in a mapping: not known, which speaks neither for nor against anything.
 
-    as_root: virt-v2v runs as root there. clock: seconds since the epoch. memory, swap: bytes that are free for use.
-    programs: by name, whether it is there and runs (`nbdkit-nbd`: nbdkit with that plugin). python: of python3.
-    uefi: a firmware for UEFI guests that virt-v2v would find. virtio_win: a file or directory that is there.
-    windows_service: rhsrvany.exe or pvvxsvc.exe is there. ntfs: the appliance can mount NTFS, as far as one can see.
+    by_sudo: virt-v2v runs as another user than the one who was asked. as_root: it runs as root.
+    clock: seconds since the epoch. memory, swap: bytes that are free for use.
+    programs: by name, whether it is there and runs (`nbdkit-nbd`: nbdkit with that plugin; `python`: one that is new
+    enough for the relay). kvm: /dev/kvm. kernel: one that libguestfs can boot its appliance with.
+    uefi: a firmware for UEFI guests where virt-v2v 2.2 looks for it. virtio_win: the drivers for Windows.
+    windows_service: rhsrvany.exe or pvvxsvc.exe. ntfs: the appliance can mount NTFS, as far as one can see.
     storage: what -os is, where it is a directory. existing: the guest's files that are there already.
-    domains_known, domain: whether libvirt answered, and has a domain of the guest's name. pool likewise; pool_path:
-    its directory. tmout: the login shell's TMOUT. client_alive: sshd's ClientAliveInterval and ClientAliveCountMax.
+    domain: whether libvirt has a domain of the guest's name. pool: the type of the pool, or NO_POOL.
+    tmout: the shell's TMOUT in seconds. client_alive: sshd's ClientAliveInterval in seconds and ClientAliveCountMax.
     """
 
-    as_root: bool
+    by_sudo: bool = False
+    as_root: bool = False
     clock: int | None = None
     memory: int | None = None
     swap: int | None = None
     programs: Mapping[str, bool] = field(default_factory=dict)
-    python: tuple[int, int] | None = None
     kvm: Access | None = None
     kernel: Access | None = None
     uefi: bool | None = None
@@ -82,7 +101,7 @@ class ServerFacts:
     space: Mapping[Place, Space] = field(default_factory=dict)
     existing: tuple[str, ...] = ()
     domain: bool | None = None
-    pool: bool | None = None
+    pool: str | None = None
     tmout: int | None = None
     client_alive: tuple[int, int] | None = None
 
@@ -92,4 +111,111 @@ def survey_server(shell: RemoteShell, plan: Plan | None, *, sudo: bool) -> Serve
 
     Raises as `RemoteShell.run` does, never because of what the server answers.
     """
-    return ServerFacts(as_root=sudo)
+    storage: str | None = None
+    files: tuple[str, ...] = ()
+    libvirt: Libvirt | None = None
+    if plan:
+        files = plan.output.mode.files(plan.guest.name, len(plan.disks))
+        if plan.output.mode.takes_directory:
+            storage = plan.output.storage
+        elif plan.output.mode.is_libvirt:
+            libvirt = _libvirt(plan, sudo=sudo)
+    command = survey(sudo=sudo, storage=storage, files=files, libvirt=libvirt)
+    return parse_facts(shell.run(command, timeout=SURVEY_TIMEOUT).text, sudo=sudo, files=files)
+
+
+def _libvirt(plan: Plan, *, sudo: bool) -> Libvirt | None:
+    """None where the libvirt is not the server's own, or a session that is not the login user's."""
+    connection = plan.output.connection
+    if connection and not re.match(r"[a-z+]+:///", connection):
+        return None
+    if connection and sudo and connection.endswith("/session"):
+        return None
+    return Libvirt(connection, plan.output.storage or "default", plan.guest.name)
+
+
+def parse_facts(text: str, *, sudo: bool, files: Collection[str] = ()) -> ServerFacts:
+    """What the survey printed. Of a word that comes twice the first one holds. files: that were asked for."""
+    said: defaultdict[str, list[str]] = defaultdict(list)
+    for line in text[: _MAX_LINES * _MAX_LINE].split("\n")[:_MAX_LINES]:
+        word, _, value = plain(line[:_MAX_LINE]).partition(" ")
+        said[word].append(value.strip())
+    first = {word: values[0] for word, values in said.items()}
+    return ServerFacts(
+        by_sudo=sudo,
+        as_root=sudo or first.get("root") == "yes",
+        clock=_number(first.get("clock")),
+        memory=_kib(first.get("memory")),
+        swap=_kib(first.get("swap")),
+        programs=_programs(said["program"]),
+        kvm=_member(Access, first.get("kvm")),
+        kernel=_member(Access, first.get("kernel")),
+        uefi=_flag(first.get("uefi")),
+        virtio_win=_flag(first.get("virtio-win")),
+        windows_service=_flag(first.get("windows-service")),
+        ntfs=_flag(first.get("ntfs")),
+        storage=_member(Directory, first.get("storage")),
+        space=_spaces(said["space"]),
+        existing=tuple(name for name in files if name in said["existing"]),
+        domain=_flag(first.get("domain")),
+        pool=_pool(first.get("pool")),
+        tmout=_number(first.get("tmout")),
+        client_alive=_client_alive(first),
+    )
+
+
+def _number(value: str | None) -> int | None:
+    return int(value) if value and re.fullmatch("[0-9]{1,18}", value) else None
+
+
+def _kib(value: str | None) -> int | None:
+    number = _number(value)
+    return None if number is None else number * 1024
+
+
+def _flag(value: str | None) -> bool | None:
+    return {"yes": True, "no": False}.get(value or "")
+
+
+def _member(kind: type[E], value: str | None) -> E | None:
+    return next((member for member in kind if member.value == value), None)
+
+
+def _programs(lines: Sequence[str]) -> dict[str, bool]:
+    found: dict[str, bool] = {}
+    for line in lines:
+        name, _, runs = line.partition(" ")
+        if re.fullmatch("[a-z0-9-]{1,32}", name) and (flag := _flag(runs)) is not None:
+            found.setdefault(name, flag)
+    return found
+
+
+def _spaces(lines: Sequence[str]) -> dict[Place, Space]:
+    found: dict[Place, Space] = {}
+    for line in lines:
+        words = line.split(" ", 7)
+        place = _member(Place, words[0])
+        numbers = [_number(word) for word in words[1:6]]
+        if place is None or len(words) < 8 or None in numbers:
+            continue
+        blocks, block_size, all_inodes, inodes, device = (number or 0 for number in numbers)
+        # A btrfs has another device number for each subvolume; a tmpfs has no source of its own.
+        source = words[6] if "/" in words[6] else str(device)
+        found.setdefault(place, Space(words[7], source, blocks * block_size, inodes if all_inodes else None))
+    return found
+
+
+def _pool(value: str | None) -> str | None:
+    kind = (value or "").partition(" ")[0]
+    return kind if re.fullmatch("[a-z-]{1,32}", kind) else None
+
+
+def _client_alive(said: Mapping[str, str]) -> tuple[int, int] | None:
+    """None where sshd asks nothing of a silent client, which is its default. It takes times such as 1h30m."""
+    interval = said.get("clientaliveinterval", "")
+    count = _number(said.get("clientalivecountmax", "3"))
+    if count is None or not re.fullmatch("([0-9]{1,9}[smhdw]?){1,8}", interval):
+        return None
+    units = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+    seconds = sum(int(number) * units[unit] for number, unit in re.findall("([0-9]+)([smhdw]?)", interval))
+    return (seconds, count) if seconds else None

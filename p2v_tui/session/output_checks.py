@@ -1,0 +1,314 @@
+"""Judges the place where the guest goes: is there room, is the name free, may virt-v2v write there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from p2v_tui.session.checks import Check, Subject, Verdict
+from p2v_tui.session.plan import Plan
+from p2v_tui.session.quantities import size_text
+from p2v_tui.session.remote_commands import quote
+from p2v_tui.session.server_facts import NO_POOL, Directory, Place, ServerFacts, Space
+
+_MIB: Final = 1 << 20
+# virt-v2v does not start with less (v2v/v2v.ml, check_host_free_space).
+_OVERLAY: Final = 1024 * _MIB
+# The log and what else is in the remote directory; virt-v2v's debugging output is far longer.
+_LEAST_LOGS: Final = _MIB
+_LOGS: Final = 10 * _MIB
+_DEBUG_LOGS: Final = 100 * _MIB
+_INODES: Final = 100
+# Of the disks' sizes: a sparse copy of disks that hold less than that is rare.
+_LEAST_FILL: Final = 0.1
+# What Kubernetes calls an object (RFC 1123, as virt-v2v 2.3 and later demand it).
+_KUBERNETES_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+
+OVERLAY = Subject(
+    "space for the overlay",
+    "The space and inodes in `$VIRT_V2V_TMPDIR`, `$LIBGUESTFS_CACHEDIR`, `$TMPDIR` or /var/tmp, the first that is "
+    "set where virt-v2v runs; sudo passes none of them on.",
+    {Verdict.REFUSED: "Less than the 1 GiB that virt-v2v demands before it starts, or no inodes."},
+    "Free some space there, or set VIRT_V2V_TMPDIR for the login user.",
+)
+LOGS = Subject(
+    "space in /tmp",
+    "The space in /tmp, where the log of the conversion is.",
+    {
+        Verdict.WARNING: "Less than 10 MiB, with p2v.debug 100 MiB: virt-v2v ends when it cannot write its log.",
+        Verdict.REFUSED: "Less than 1 MiB, or no inodes.",
+    },
+    "Free some space there.",
+)
+STORAGE = Subject(
+    "output directory",
+    "Whether -os is a directory, and virt-v2v's user may write there, in the modes that take a directory; for "
+    "libvirt, the pool's directory.",
+    {Verdict.REFUSED: "It is missing, no directory, read-only, out of reach, or not given from / on."},
+    "`mkdir -p`, `chown`, or another directory in `p2v.os`.",
+)
+COPY = Subject(
+    "space for the copy",
+    "The space and inodes where the guest's disks go, against the sizes of the disks; 1 GiB less where the overlay "
+    "is on the same file system. How full the disks are is not known.",
+    {
+        Verdict.WARNING: "Less than the sizes of the disks: a sparse copy fails at its end when they hold more.",
+        Verdict.REFUSED: "Less than a tenth of that; with preallocated disks (`p2v.oa`), less than all of it. "
+        "No inodes.",
+    },
+    "Free some space there, or give another place in `p2v.os`. Accept it when the disks hold less than that.",
+)
+EXISTING = Subject(
+    "guest of that name",
+    "Whether the guest's disks or its description are in the directory or the pool already.",
+    {Verdict.WARNING: "Some are: virt-v2v overwrites them without a question."},
+    "Another name in `p2v.name`; or remove what an earlier try left there.",
+)
+DOMAIN = Subject(
+    "libvirt domain",
+    "Whether libvirt has a domain of the guest's name, for `p2v.o=libvirt`.",
+    {
+        Verdict.NOTED: "libvirt does not tell the login user, and virt-v2v runs by sudo.",
+        Verdict.WARNING: "libvirt does not answer: virt-v2v finds out when everything is copied.",
+        Verdict.REFUSED: "It has: virt-v2v would fail when everything is copied.",
+    },
+    "Another name in `p2v.name`, or `virsh undefine NAME`.",
+)
+POOL = Subject(
+    "libvirt pool",
+    "Whether the pool of -os (else `default`) is there and of the type dir, for `p2v.o=libvirt`.",
+    {Verdict.REFUSED: "It is missing or of another type: virt-v2v would fail after the conversion."},
+    "`virsh pool-list --all` shows the pools; make one with `virsh pool-define-as`.",
+)
+KUBERNETES = Subject(
+    "Kubernetes name",
+    "Whether Kubernetes can have an object of the guest's name (RFC 1123), for `p2v.o=kubevirt`.",
+    {Verdict.REFUSED: "It cannot: capital letters, `_`, `+`."},
+    "A name of small letters, digits, `-` and `.` in `p2v.name`.",
+)
+
+SUBJECTS: Final = (OVERLAY, LOGS, STORAGE, COPY, EXISTING, DOMAIN, POOL, KUBERNETES)
+
+
+def judge_output(facts: ServerFacts, plan: Plan | None) -> Iterator[Check]:
+    """plan: None while nothing is chosen yet; then only the room for virt-v2v's own files is judged."""
+    yield from _overlay(facts)
+    yield from _logs(facts, debug=plan is not None and plan.debug)
+    if plan is None:
+        return
+    yield from _storage(facts, plan)
+    yield from _copy(facts, plan)
+    yield from _existing(facts, plan)
+    if plan.output.mode.is_libvirt:
+        yield from _domain(facts, plan)
+        yield from _pool(facts, plan)
+    if "kubevirt" in plan.output.mode.names:
+        yield from _kubernetes_name(plan)
+
+
+def _no_inodes(subject: Subject, space: Space) -> Check | None:
+    """What subject says of a directory in which files cannot be made, however much space is free."""
+    if space.inodes is None or space.inodes >= _INODES:
+        return None
+    return subject.refused(
+        f"There are only {space.inodes} free inodes in {space.path} on the conversion server.",
+        f"Remove files there; look with {quote('df', '-i', space.path)}.",
+    )
+
+
+def _look(space: Space) -> str:
+    return f"Look with {quote('df', '-h', space.path)}."
+
+
+def _overlay(facts: ServerFacts) -> Iterator[Check]:
+    space = facts.space.get(Place.OVERLAY)
+    if space is None:
+        return
+    text = f"{size_text(space.free)} are free in {space.path}"
+    if space.free < _OVERLAY:
+        who = "root, and env_keep in sudoers let it through" if facts.by_sudo else "the login user"
+        yield OVERLAY.refused(
+            f"Only {text} on the conversion server, and virt-v2v's overlays need {size_text(_OVERLAY)}.",
+            f"Free some there, or let VIRT_V2V_TMPDIR name a directory with more for {who}. {_look(space)}",
+        )
+    else:
+        yield _no_inodes(OVERLAY, space) or OVERLAY.passed(f"{text}.")
+
+
+def _logs(facts: ServerFacts, *, debug: bool) -> Iterator[Check]:
+    space = facts.space.get(Place.LOGS)
+    if space is None:
+        return
+    text = f"{size_text(space.free)} are free in {space.path}"
+    needed = _DEBUG_LOGS if debug else _LOGS
+    if space.free < _LEAST_LOGS:
+        yield LOGS.refused(
+            f"The conversion server has no room for a log: only {text}.", f"Free some there. {_look(space)}"
+        )
+    elif no_inodes := _no_inodes(LOGS, space):
+        yield no_inodes
+    elif space.free < needed:
+        yield LOGS.warning(
+            f"Only {text} on the conversion server. The log may need {size_text(needed)}, and virt-v2v ends when it "
+            "cannot be written.",
+            f"Free some there. {_look(space)}",
+        )
+    else:
+        yield LOGS.passed(f"{text}.")
+
+
+def _storage(facts: ServerFacts, plan: Plan) -> Iterator[Check]:
+    mode, path = plan.output.mode, plan.output.storage or ""
+    if mode.takes_directory and not path.startswith("/"):
+        yield STORAGE.refused(
+            f"The output directory {path} (p2v.os) does not start with a slash: virt-v2v would look for it below its "
+            "own directory in /tmp.",
+            "Give the whole path, as in p2v.os=/srv/guests.",
+        )
+        return
+    if mode.is_libvirt:
+        path = f"the directory of the pool {path or 'default'}"
+    named = f"{path} (p2v.os)"
+    make, own = quote("mkdir", "-p", path), f"chown USER {quote(path)}"
+    match facts.storage:
+        case Directory.THERE:
+            yield STORAGE.passed(f"{path} is there.")
+        case Directory.MISSING:
+            yield STORAGE.refused(
+                f"There is no {named} on the conversion server.",
+                f"Make it there: {make}. Its owner must be the user who runs virt-v2v."
+                if mode.takes_directory
+                else "Make it there, or build the pool: virsh pool-build.",
+            )
+        case Directory.NO_DIRECTORY:
+            yield STORAGE.refused(
+                f"{named} is no directory on the conversion server.",
+                "Name a directory there; virt-v2v chooses the names of the files.",
+            )
+        case Directory.READ_ONLY:
+            yield STORAGE.refused(
+                f"virt-v2v's user may not write to {named} on the conversion server.",
+                f"Run there as root: {own}. Or run virt-v2v by sudo: p2v.sudo."
+                if mode.takes_directory and not facts.as_root
+                else "Look whether its file system is mounted read-only.",
+            )
+        case Directory.UNREACHABLE:
+            yield STORAGE.refused(
+                f"virt-v2v's user may not look into a directory above {named} on the conversion server.",
+                "Name another directory, give that user access (chmod), or run virt-v2v by sudo: p2v.sudo.",
+            )
+
+
+def _copy(facts: ServerFacts, plan: Plan) -> Iterator[Check]:
+    # Glance gets an upload of what was copied beside the overlay first (virt-v2v(1), "Disk space").
+    space = facts.space.get(Place.OVERLAY if "glance" in plan.output.mode.names else Place.STORAGE)
+    if space is None:
+        return
+    free, size = _free_for_copy(space, facts), sum(disk.size for disk in plan.disks)
+    text = f"{size_text(free)} are free for the copy in {space.path}, the disks have {size_text(size)}"
+    if no_inodes := _no_inodes(COPY, space):
+        yield no_inodes
+    elif free >= size:
+        yield COPY.passed(f"{text}.")
+    elif plan.output.allocation == "preallocated":
+        yield COPY.refused(
+            f"On the conversion server only {text}, and the copy is to be preallocated.",
+            f"Free some there, give another place in p2v.os, or leave p2v.oa=preallocated out. {_look(space)}",
+        )
+    elif free < size * _LEAST_FILL:
+        yield COPY.refused(
+            f"On the conversion server only {text}.",
+            f"Free some there, or give another place in p2v.os. {_look(space)}",
+        )
+    else:
+        yield COPY.warning(
+            f"On the conversion server only {text}. The copy fails at its end if they are more than "
+            f"{100 * free // size} % full.",
+            f"Free some there, or give another place in p2v.os; accept it if the disks hold less. {_look(space)}",
+        )
+
+
+def _free_for_copy(space: Space, facts: ServerFacts) -> int:
+    """Bytes, without what the overlay and the log take where they share the file system."""
+    taken = sum(
+        size
+        for place, size in ((Place.OVERLAY, _OVERLAY), (Place.LOGS, _LOGS))
+        if (other := facts.space.get(place)) and other.file_system == space.file_system
+    )
+    return max(space.free - taken, 0)
+
+
+def _existing(facts: ServerFacts, plan: Plan) -> Iterator[Check]:
+    space = facts.space.get(Place.STORAGE)
+    if space is None or not plan.output.mode.files(plan.guest.name, len(plan.disks)):
+        return
+    if not facts.existing:
+        yield EXISTING.passed(f"{space.path} has none of the files of {plan.guest.name}.")
+        return
+    paths = [f"{space.path.rstrip('/')}/{name}" for name in facts.existing]
+    yield EXISTING.warning(
+        f"{space.path} on the conversion server has {', '.join(facts.existing)} already: virt-v2v will overwrite "
+        f"{'them' if len(paths) > 1 else 'it'}.",
+        f"Give the guest another name (p2v.name). If an earlier try left this there: {quote('rm', *paths)}",
+    )
+
+
+def _domain(facts: ServerFacts, plan: Plan) -> Iterator[Check]:
+    name = plan.guest.name
+    match facts.domain:
+        case False:
+            yield DOMAIN.passed(f"The name {name} is free.")
+        case True:
+            yield DOMAIN.refused(
+                f"libvirt on the conversion server has a domain {name} already; virt-v2v would fail when everything "
+                "is copied.",
+                f"Give the guest another name (p2v.name), or remove that domain: {quote('virsh', 'undefine', name)}",
+            )
+        case None if facts.by_sudo:
+            yield DOMAIN.noted(
+                f"libvirt on the conversion server does not tell the login user whether it has a domain {name} and "
+                "the pool.",
+                "Look there as root: virsh list --all; virsh pool-list --all.",
+            )
+        case None if facts.programs.get("virsh"):
+            yield DOMAIN.warning(
+                "libvirt on the conversion server does not answer; virt-v2v would find that out after the "
+                "conversion.",
+                "Look there with virsh list --all; start it: systemctl start libvirtd, or virtqemud.",
+            )
+
+
+def _pool(facts: ServerFacts, plan: Plan) -> Iterator[Check]:
+    pool = plan.output.storage or "default"
+    path = "/var/lib/libvirt/images" if pool == "default" else f"/var/lib/libvirt/{pool}"
+    if facts.pool == "dir":
+        yield POOL.passed(f"The pool {pool} is there.")
+    elif facts.pool == NO_POOL:
+        yield POOL.refused(
+            f"libvirt on the conversion server has no pool {pool} (p2v.os).",
+            "virsh pool-list --all shows those that it has. To make it, run there: "
+            f"{quote('virsh', 'pool-define-as', pool, 'dir', '--target', path)} && "
+            f"{quote('virsh', 'pool-build', pool)} && {quote('virsh', 'pool-start', pool)}",
+        )
+    elif facts.pool:
+        yield POOL.refused(
+            f"The pool {pool} (p2v.os) on the conversion server is of the type {facts.pool}; virt-v2v can only use "
+            "one of the type dir.",
+            "Name another pool; virsh pool-list --all --details shows them.",
+        )
+
+
+def _kubernetes_name(plan: Plan) -> Iterator[Check]:
+    name = plan.guest.name
+    if len(name) <= 253 and _KUBERNETES_NAME.fullmatch(name):
+        yield KUBERNETES.passed(f"Kubernetes takes the name {name}.")
+    else:
+        yield KUBERNETES.refused(
+            f"Kubernetes takes no object of the name {name}: it allows small letters, digits, - and . between them.",
+            f"Give the guest another name, such as p2v.name={_as_kubernetes_name(name)}",
+        )
+
+
+def _as_kubernetes_name(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "guest"

@@ -57,7 +57,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.dry_run and parsed.settings.server is None:
         raise SettingsError("--dry-run needs a conversion server.", "Give p2v.server=HOST.", setting="remote.server")
     dump = parsed.settings.dump_config_and_exit
-    if not dump and (parsed.settings.server is None or options.interactive):
+    interactive = options.interactive or parsed.settings.interactive or parsed.settings.server is None
+    if interactive and not dump:
         # Each front end is imported when it is chosen: unattended mode must not carry the weight of the screens, and
         # they are to be there half a second after the start.
         from p2v_tui import consoles  # noqa: PLC0415

@@ -387,6 +387,36 @@ class Settings:
         dumped=False,
         help="Print the settings with the machine's defaults filled in, secrets hidden, and exit.",
     )
+    interactive: bool = _setting(
+        "interactive",
+        kind=BOOLEAN,
+        default=False,
+        peer=False,
+        dumped=False,
+        help="Show the screens, filled in, although p2v.server is given.",
+    )
+    # What only the live image heeds (live-image/root) is declared too, so that nobody is warned of it.
+    ssh_key: str | None = _setting(
+        "ssh_key",
+        kind=text('"KEY"', "a public key as ssh-keygen writes it, in double quotes, or the URL of a file with keys"),
+        peer=False,
+        dumped=False,
+        default_words="none: nobody can log in over the network",
+        help="On the live image: the SSH key that logs in as root to this machine (docs/live-image-boot.md).",
+    )
+    shell: bool = _setting(
+        "shell",
+        kind=BOOLEAN,
+        default=False,
+        peer=False,
+        dumped=False,
+        help="On the live image: a shell on every console in place of the screens or of the conversion. "
+        "Give it without a value.",
+    )
+
+
+# What says how this boot of the live image goes, and nothing of the conversion.
+BOOT_SETTINGS: Final = ("interactive", "ssh_key", "shell")
 
 
 def _declared(field: dataclasses.Field[Any]) -> Setting:

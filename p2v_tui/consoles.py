@@ -120,6 +120,12 @@ def run_interactive(settings: Settings, image: Path | None = None, iso: bool = F
     there is no terminal, P2VError in a shell that was opened from the screens.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        if settings.server is not None:
+            raise SettingsError(
+                "There is no terminal to show the screens on.",
+                "Without --interactive and p2v.interactive nothing is asked.",
+                setting="interactive",
+            )
         raise SettingsError(
             "No conversion server is given, and there is no terminal to ask for it.",
             "Give p2v.server=HOST on the kernel command line or by --cmdline; see p2v-tui --help.",

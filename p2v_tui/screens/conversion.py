@@ -22,7 +22,7 @@ from textual.widgets import Input
 
 from p2v_tui import __version__
 from p2v_tui.cmdline import format_settings
-from p2v_tui.config import SETTINGS, Settings
+from p2v_tui.config import BOOT_SETTINGS, SETTINGS, Settings
 from p2v_tui.errors import P2VError, SettingsError
 from p2v_tui.hwprobe import Machine
 from p2v_tui.hwprobe.changes import DeviceWatch
@@ -455,6 +455,7 @@ PageUp, PageDown     the page before, the next page"""
         """Raises SettingsError for what a kernel command line cannot carry."""
         # What the mode does not take, and a number of vCPUs that the topology overrides, would only draw a warning.
         ignored = [*self.query_one(OutputFields).not_taken(), *(["vcpus"] if settings.phys_topo else [])]
+        ignored += BOOT_SETTINGS
         defaults: dict[str, Any] = {name: getattr(Settings(), name) for name in ignored}
         said = dataclasses.replace(settings, **defaults)
         hidden = ((it, getattr(said, it.attribute)) for it in SETTINGS if it.kind.secret)

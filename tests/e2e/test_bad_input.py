@@ -73,6 +73,13 @@ def test_without_a_server_and_without_a_terminal_both_are_named() -> None:
     refused(run_p2v("quiet p2v.o=null"), SETTINGS, "No conversion server is given", "no terminal", "p2v.server=HOST")
 
 
+@pytest.mark.parametrize(
+    ("words", "options"), [("p2v.server=h p2v.interactive", []), ("p2v.server=h", ["--interactive"])]
+)
+def test_who_asks_for_the_screens_needs_a_terminal(words: str, options: list[str]) -> None:
+    refused(run_p2v(words, *options), SETTINGS, "no terminal", "Without --interactive and p2v.interactive")
+
+
 def test_an_unknown_setting_is_named_with_the_nearest_one() -> None:
     assert "did you mean p2v.memory?" in run_p2v("p2v.memmory=1G").output
 

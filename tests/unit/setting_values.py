@@ -72,9 +72,14 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "pre": _COMMAND,
     "post": _COMMAND,
     "fail": _COMMAND,
+    "reconnect": st.integers(0, 604800),
     "skip_test_connection": _BOOLEAN,
+    "accept_warnings": _BOOLEAN,
     "debug": _BOOLEAN,
     "dump_config_and_exit": _BOOLEAN,
+    "interactive": _BOOLEAN,
+    "ssh_key": _OPTIONAL_TEXT,
+    "shell": _BOOLEAN,
 }
 
 

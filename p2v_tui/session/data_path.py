@@ -193,17 +193,17 @@ class DataPath:
         """Raises ConversionFailed where the relay was lost, or gave up; `status` is the last that was heard of it."""
         if not self.relayed or self.status is None:
             return
-        if self.status.lost:
-            raise ConversionFailed(
-                "The relay on the conversion server (nbd_relay.py), by which virt-v2v reads the disks, was killed.",
-                f"Look for the out-of-memory killer there and into {self._directory.relay_log}, and convert again.",
-            )
         for disk, relay in zip(self._disks, self.status.disks, strict=True):
             if relay.state == "given up":
                 raise ConversionFailed(
                     f"The relay on the conversion server gave {disk.name} up: {relay.reason or 'no reason'}.",
                     "Check the network between the two machines and convert again.",
                 )
+        if self.status.lost:
+            raise ConversionFailed(
+                "The relay on the conversion server (nbd_relay.py), by which virt-v2v reads the disks, was killed.",
+                f"Look for the out-of-memory killer there and into {self._directory.relay_log}, and convert again.",
+            )
 
     def close(self) -> None:
         for connection in self._connections:

@@ -37,8 +37,8 @@ class RelayStatus:
 
     @property
     def lost(self) -> bool:
-        """Whether it is gone before its work was done."""
-        return not self.alive and any(disk.state != "done" for disk in self.disks)
+        """Whether it is gone and never said that it would: killed."""
+        return not self.alive and any(disk.state in {"waiting", "ready", "relaying"} for disk in self.disks)
 
 
 def parse(text: str, disks: int, *, alive: bool) -> RelayStatus | None:

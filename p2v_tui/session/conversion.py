@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from p2v_tui import __version__
 from p2v_tui.errors import (
@@ -72,8 +72,9 @@ LOG_CHUNK: Final = 256 * 1024
 STOP_TIMEOUT: Final = remote_commands.STOP_SECONDS + 30.0
 # A reading of the log that takes longer, in seconds, is given up and the control connection opened again: to ask
 # twice costs nothing, and a new connection shows whether the server can be reached.
-READ_TIMEOUT: Final = 60.0
+READ_TIMEOUT: Final = 30.0
 CONTROL: Final = "the control connection"
+Work = TypeVar("Work")
 # Ports for a physical.xml that is only shown: the real ones are chosen by the server.
 SAMPLE_PORT: Final = 10809
 
@@ -105,10 +106,19 @@ def convert(
         run = _Run(server, plan, directory, program, report=report, cancellation=cancellation)
         with run.tidied():
             run.prepare(found)
-            run.check(found, health.result(), accept_warnings)
+            run.check(found, _result(health, cancellation), accept_warnings)
             run.start(found)
-            run.send_system_data(system_data.result())
+            run.send_system_data(_result(system_data, cancellation))
             return run.finish()
+
+
+def _result(work: concurrent.futures.Future[Work], cancellation: Cancellation) -> Work:
+    """What came of the work; a cancellation does not wait for it."""
+    while True:
+        try:
+            return work.result(timeout=0.2)
+        except TimeoutError:
+            cancellation.check()
 
 
 def resume(

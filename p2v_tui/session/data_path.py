@@ -75,28 +75,33 @@ class DataPath:
         self._choices = [CompressionChoice() for _ in self._disks]
 
     def open(self, shell: RemoteShell) -> None:
-        """Starts the relay and all data connections at once. Raises ConnectionFailed, PreflightRefused."""
+        """Starts all data connections, and the relay while they log in. Raises ConnectionFailed, PreflightRefused."""
         directory = self._directory
+        self._start([1] * len(self._disks))
         shell.write_files({directory.relay: RELAY_PROGRAM.read_bytes()})
         started = shell.run(
             remote_commands.start_relay(directory, len(self._disks), self._patience, many_clients=self._many_clients)
         )
         if started.status == remote_commands.NO_PYTHON:
-            self.relayed = False
-            self._events.put(
-                Warned(
-                    "The conversion server has no python3, so nothing there can bridge the loss of a data "
-                    "connection: if one is lost, so is the conversion."
-                )
+            self._go_without_relay()
+            return
+        self.status = relay_status.parse(started.text, len(self._disks), alive=True)
+        if started.status != 0 or self.status is None:
+            raise PreflightRefused(
+                f"The relay for the data connections does not start on the conversion server: {started.last_line}.",
+                f"Look into {directory.relay_log} there, and whether its loopback interface is up.",
             )
-        else:
-            self.status = relay_status.parse(started.text, len(self._disks), alive=True)
-            if started.status != 0 or self.status is None:
-                raise PreflightRefused(
-                    f"The relay for the data connections does not start on the conversion server: "
-                    f"{started.last_line}.",
-                    f"Look into {directory.relay_log} there, and whether its loopback interface is up.",
-                )
+
+    def _go_without_relay(self) -> None:
+        """Tunnels that end in ports of the server, as virt-p2v has them."""
+        self.close()
+        self.relayed = False
+        self._events.put(
+            Warned(
+                "The conversion server has no python3, so nothing there can bridge the loss of a data connection: if "
+                "one is lost, so is the conversion."
+            )
+        )
         self._start([1] * len(self._disks))
 
     def take_over(self, shell: RemoteShell) -> None:

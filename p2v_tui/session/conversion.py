@@ -108,7 +108,8 @@ def convert(
             run.prepare(found)
             run.check(found, _result(health, cancellation), accept_warnings)
             run.start(found)
-            run.send_system_data(_result(system_data, cancellation))
+            sent = _result(system_data, cancellation)
+            run.send_system_data(sent)
             return run.finish()
 
 

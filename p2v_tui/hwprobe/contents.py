@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from p2v_tui.hwprobe.blockdev import BlockDevice, BlockDevices, unescaped
+from p2v_tui.hwprobe.blockdev import SYSFS_UNIT, BlockDevice, BlockDevices, unescaped
 from p2v_tui.hwprobe.machine import Content, Partition
 
 ESP_TYPES = frozenset({"c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "0xef"})
@@ -82,7 +82,14 @@ def _partition(number: int, device: BlockDevice) -> Partition:
         uuid=uuid.lower() if uuid else None,
         bootable=_active(kind, properties.get("ID_PART_ENTRY_FLAGS")),
         content=content_of(device),
+        start=_start(device),
     )
+
+
+def _start(device: BlockDevice) -> int | None:
+    """The kernel says where its own partitions begin; of one that kpartx or dmraid mapped blkid does."""
+    start = device.attribute("start") or device.properties.get("ID_PART_ENTRY_OFFSET") or ""
+    return int(start) * SYSFS_UNIT if start.isdecimal() else None
 
 
 def _active(kind: str | None, flags: str | None) -> bool:

@@ -6,48 +6,72 @@ a failing disk, many. What the answers mean is the session's matter.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+import json
+import os
+import re
+import threading
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
 
-from p2v_tui.hwprobe.machine import Disk
-from p2v_tui.hwprobe.places import Places
+from p2v_tui.hwprobe.machine import Content, Disk
+from p2v_tui.hwprobe.ntfs import NtfsState, examine_ntfs
+from p2v_tui.hwprobe.places import Places, entries, read_number
+
+# A failing drive can hold a read for minutes. Who does not answer in this time is not waited for.
+HEALTH_SECONDS: Final = 20.0
+
+# ATA attributes by number: Reallocated Sectors Count and Current Pending Sector Count.
+_REALLOCATED: Final = 5
+_PENDING: Final = 197
 
 
 @dataclass(frozen=True)
 class WindowsVolume:
     """An NTFS file system. partition: its name, the disk's where it fills the disk.
 
-    system: it holds a Windows, or what boots one. dirty: Windows was not shut down, or wants to check it. hibernated:
-    a Windows sleeps on it (hibernation, fast start-up). None: not known.
+    system: it holds a Windows, or what boots one. state: how Windows left it, None where that cannot be told.
     """
 
     partition: str
     system: bool
-    dirty: bool | None = None
-    hibernated: bool | None = None
+    state: NtfsState | None
+
+
+@dataclass(frozen=True)
+class Drive:
+    """What SMART says of a disk. passed: its own verdict. reallocated, unreadable: its sectors.
+
+    Each is None where the drive does not say, its controller does not pass that on, or smartctl is missing.
+    """
+
+    passed: bool | None = None
+    reallocated: int | None = None
+    unreadable: int | None = None
 
 
 @dataclass(frozen=True)
 class DiskHealth:
-    """One disk. answered: it could be looked at in time. read_errors, link_errors: lines in the kernel's log.
+    """One disk. answered: it could be looked at in HEALTH_SECONDS; else drive and volumes are not known.
 
-    smart_passed: the drive's own verdict, None where it has none or smartctl is not there. reallocated, pending: its
-    sectors, None where it does not count them.
+    read_errors: lines in the kernel's log that tell of data that could not be read. overcome_errors: of those that
+    tell of a failure that another try, path or member made up for.
     """
 
     name: str
     answered: bool = True
     read_errors: int = 0
-    link_errors: int = 0
-    smart_passed: bool | None = None
-    reallocated: int | None = None
-    pending: int | None = None
-    windows_volumes: tuple[WindowsVolume, ...] = ()
+    overcome_errors: int = 0
+    drive: Drive = Drive()
+    volumes: tuple[WindowsVolume, ...] = ()
 
 
 @dataclass(frozen=True)
 class DegradedArray:
-    """A running md array that lacks `missing` of its members. disks: the disks examined that carry it."""
+    """A running md array that lacks `missing` of its members. disks: those examined that it lies on."""
 
     name: str
     missing: int
@@ -64,9 +88,176 @@ class Health:
     @property
     def windows(self) -> frozenset[str]:
         """The names of the disks that hold a Windows."""
-        return frozenset(disk.name for disk in self.disks if any(volume.system for volume in disk.windows_volumes))
+        return frozenset(disk.name for disk in self.disks if any(volume.system for volume in disk.volumes))
 
 
 def examine_health(disks: Iterable[Disk], places: Places | None = None) -> Health:
-    """The state of these disks, all looked at together. Takes at most HEALTH_SECONDS, however they fail."""
-    return Health(tuple(DiskHealth(disk.name) for disk in disks))
+    """The state of these disks, all looked at together. Takes little more than HEALTH_SECONDS however they fail.
+
+    places: where to read; the running machine by default.
+    """
+    places = places or Places()
+    examined = tuple(disks)
+    looks = [_Look(disk, places) for disk in examined]
+    log = (places.run(["dmesg"]) or "").splitlines()
+    end = time.monotonic() + HEALTH_SECONDS
+    return Health(
+        tuple(look.result(log, end - time.monotonic()) for look in looks), tuple(_degraded(examined, places))
+    )
+
+
+class _Look:
+    """A look at one disk, by a thread of its own that nobody has to wait for."""
+
+    def __init__(self, disk: Disk, places: Places) -> None:
+        self._disk = disk
+        self._places = places
+        self._found: tuple[Drive, tuple[WindowsVolume, ...]] | None = None
+        # A daemon: one that hangs in a read must not keep the program from ending.
+        self._thread = threading.Thread(target=self._look, name=f"health-{disk.name}", daemon=True)
+        self._thread.start()
+
+    def _look(self) -> None:
+        self._found = _ask_drive(self._disk, self._places), tuple(_windows_volumes(self._disk))
+
+    def result(self, log: Sequence[str], seconds: float) -> DiskHealth:
+        """log: the kernel's. Waits so long for the disk."""
+        self._thread.join(max(seconds, 0))
+        answered = self._found is not None
+        drive, volumes = self._found or (Drive(), ())
+        read_errors, overcome = _errors(self._disk, log, self._places)
+        return DiskHealth(self._disk.name, answered, read_errors, overcome, drive, volumes)
+
+
+def _kernel_name(disk: Disk) -> str:
+    """What the kernel's log calls it: dm-0 and not mpatha."""
+    return os.path.realpath(disk.device).removeprefix("/dev/")
+
+
+# A read that failed for good, as the block layer and the page cache tell of it. A write or a discard that failed
+# says nothing about the data, and a "critical target error" only that a drive does not know a command.
+_READ_ERROR: Final = re.compile(
+    r"(?:I/O error|critical medium error), dev (?P<disk>\S+?),(?! .*op 0x\w+:\((?!READ))"
+    r"|Buffer I/O error on dev(?:ice)? (?P<part>\S+?),(?!.*write)"
+)
+_ATA_EXCEPTION: Final = re.compile(r"\b(?P<port>ata\d+)\.\d+: exception Emask")
+_NVME_TIMEOUT: Final = re.compile(r"\bnvme (?P<controller>nvme\d+): I/O .*timeout")
+
+
+def _errors(disk: Disk, log: Iterable[str], places: Places) -> tuple[int, int]:
+    """How often the kernel's log tells of data that could not be read, and of failures that were made up for."""
+    own = {disk.name, _kernel_name(disk), *(partition.name for partition in disk.partitions)}
+    below = set(disk.members)
+    attached = {*_ata_ports(disk, places), *re.findall(r"^nvme\d+(?=n)", disk.name)}
+    failed = overcome = 0
+    for line in log:
+        error, link = _READ_ERROR.search(line), _ATA_EXCEPTION.search(line) or _NVME_TIMEOUT.search(line)
+        name = error and (error["disk"] or error["part"])
+        failed += name in own
+        overcome += name in below or bool(link and link[1] in attached)
+    return failed, overcome
+
+
+def _ata_ports(disk: Disk, places: Places) -> Iterator[str]:
+    for name in disk.members or (_kernel_name(disk),):
+        path = os.path.realpath(places.sys / "block" / name.replace("/", "!"))
+        yield from re.findall(r"/(ata\d+)/", path)
+
+
+def _ask_drive(disk: Disk, places: Places) -> Drive:
+    if disk.device.is_file():
+        return Drive()
+    nodes = [places.node(name) for name in disk.members] or [disk.device]
+    drives = [drive_in(places.ask(["smartctl", "-j", "-H", "-A", str(node)]) or "") for node in nodes]
+    verdicts = [drive.passed for drive in drives if drive.passed is not None]
+    return Drive(
+        all(verdicts) if verdicts else None,
+        _sum(drive.reallocated for drive in drives),
+        _sum(drive.unreadable for drive in drives),
+    )
+
+
+def _sum(numbers: Iterable[int | None]) -> int | None:
+    known = [number for number in numbers if number is not None]
+    return sum(known) if known else None
+
+
+def drive_in(report: str) -> Drive:
+    """What a report of smartctl in JSON says; nothing where it is not one."""
+    try:
+        parsed: Any = json.loads(report)
+    except ValueError:
+        return Drive()
+    if not isinstance(parsed, dict):
+        return Drive()
+    attributes = {
+        row.get("id"): _at(row, "raw", "value") for row in _rows(_at(parsed, "ata_smart_attributes", "table"))
+    }
+    passed = _at(parsed, "smart_status", "passed")
+    return Drive(
+        passed if isinstance(passed, bool) else None,
+        _count(attributes.get(_REALLOCATED), parsed.get("scsi_grown_defect_list")),
+        _count(attributes.get(_PENDING), _at(parsed, "nvme_smart_health_information_log", "media_errors")),
+    )
+
+
+def _at(parsed: Any, *keys: str) -> Any:
+    for key in keys:
+        parsed = parsed.get(key) if isinstance(parsed, dict) else None
+    return parsed
+
+
+def _rows(table: Any) -> list[dict[str, Any]]:
+    return [row for row in table if isinstance(row, dict)] if isinstance(table, list) else []
+
+
+def _count(*values: Any) -> int | None:
+    return next((value for value in values if isinstance(value, int)), None)
+
+
+def _windows_volumes(disk: Disk) -> Iterator[WindowsVolume]:
+    whole = [(disk.name, 0, disk.content)]
+    parts = [(part.name, part.start, part.content) for part in disk.partitions]
+    with contextlib.ExitStack() as stack:
+        descriptor: int | None = None
+        for name, start, content in whole + parts:
+            if not _is_ntfs(content) or start is None:
+                continue
+            if descriptor is None:
+                descriptor = _opened(disk.device)
+                if descriptor is None:
+                    return
+                stack.callback(os.close, descriptor)
+            with contextlib.suppress(OSError):
+                yield _windows_volume(name, descriptor, start)
+
+
+def _is_ntfs(content: Content | None) -> bool:
+    return content is not None and content.type == "ntfs"
+
+
+def _opened(device: Path) -> int | None:
+    try:
+        return os.open(device, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+
+
+def _windows_volume(name: str, descriptor: int, start: int) -> WindowsVolume:
+    findings = examine_ntfs(lambda offset, length: os.pread(descriptor, length, start + offset))
+    return WindowsVolume(name, findings.system, findings.state)
+
+
+def _degraded(disks: Collection[Disk], places: Places) -> Iterator[DegradedArray]:
+    for entry in entries(places.sys / "block"):
+        missing = read_number(entry / "md" / "degraded")
+        if not missing:
+            continue
+        parts = {member.name.replace("!", "/") for member in entries(entry / "slaves")}
+        names = tuple(disk.name for disk in disks if parts & _names_of(disk) or entry.name == _kernel_name(disk))
+        if names:
+            yield DegradedArray(entry.name, missing, names)
+
+
+def _names_of(disk: Disk) -> set[str]:
+    return {disk.name, *disk.members, *(partition.name for partition in disk.partitions)}

@@ -48,7 +48,10 @@ class Content:
 
 @dataclass(frozen=True)
 class Partition:
-    """One partition. size: bytes. type: the GPT type GUID in lower case, or the MBR type as `0x83`."""
+    """One partition. size: bytes. type: the GPT type GUID in lower case, or the MBR type as `0x83`.
+
+    start: bytes from the beginning of the disk, None where that is not known.
+    """
 
     name: str
     number: int
@@ -57,6 +60,7 @@ class Partition:
     uuid: str | None = None
     bootable: bool = False
     content: Content | None = None
+    start: int | None = None
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,17 @@ TOOL_SECONDS = 20
 
 def run_tool(command: Sequence[str]) -> str | None:
     """The standard output of an external tool, or None where it is missing, fails or takes too long."""
+    done = _run(command)
+    return done[1] if done and done[0] == 0 else None
+
+
+def ask_tool(command: Sequence[str]) -> str | None:
+    """The same of a tool whose exit status is a part of its answer."""
+    done = _run(command)
+    return done[1] if done else None
+
+
+def _run(command: Sequence[str]) -> tuple[int, str] | None:
     environment = {**os.environ, "LC_ALL": "C", "LVM_SUPPRESS_FD_WARNINGS": "1"}
     # pvs and blkid live in sbin, which an ordinary user's PATH does not name.
     environment["PATH"] = os.pathsep.join([environment.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
@@ -43,7 +54,7 @@ def run_tool(command: Sequence[str]) -> str | None:
     except BaseException:
         process.kill()
         raise
-    return output.decode(errors="replace") if process.returncode == 0 else None
+    return process.returncode, output.decode(errors="replace")
 
 
 def _local_offset(moment: float) -> int:
@@ -54,8 +65,8 @@ def _local_offset(moment: float) -> int:
 class Places:
     """Where the machine is read.
 
-    run: runs a tool, returns its standard output or None. now: seconds since the epoch. local_offset: seconds
-    that the live system's time zone is ahead of UTC at a moment.
+    run: runs a tool, returns its standard output or None. ask: the same whatever its exit status. now: seconds since
+    the epoch. local_offset: seconds that the live system's time zone is ahead of UTC at a moment.
     """
 
     sys: Path = Path("/sys")
@@ -63,6 +74,7 @@ class Places:
     dev: Path = Path("/dev")
     udev: Callable[[], pyudev.Context] = pyudev.Context
     run: Callable[[Sequence[str]], str | None] = run_tool
+    ask: Callable[[Sequence[str]], str | None] = ask_tool
     hostname: Callable[[], str] = socket.gethostname
     now: Callable[[], float] = time.time
     local_offset: Callable[[float], int] = _local_offset

@@ -2,7 +2,8 @@
 
 What it makes is in one directory that is removed at the end, and every session that it spawned is ended with it,
 also one that detached itself (a conversion does). As root it lets any account in; as an ordinary user only that
-user, by key. virt-v2v, nbdkit and the shells are this machine's real ones.
+user, by key. virt-v2v, nbdkit and the shells are this machine's real ones. sshd alone can be stopped and started
+again, with another host key too, and the whole server can be rebooted.
 
 `Account` makes a real account for a test and removes it; `identity` makes a key pair; `silent_port` and
 `closed_port` are servers that misbehave. Not here: anything that p2v-tui does.
@@ -17,7 +18,6 @@ import pwd
 import secrets
 import shlex
 import shutil
-import signal
 import socket
 import string
 import subprocess
@@ -46,6 +46,10 @@ _END_SECONDS = 5.0
 _BECOME_SUBREAPER = (
     "import ctypes, os, sys; ctypes.CDLL(None).prctl(36, 1, 0, 0, 0); os.execv(sys.argv[1], sys.argv[1:])"
 )
+# A shell that outlives sshd: a line starts sshd, KILL ends it. What sessions leave behind becomes its child, and what
+# it sees of the file system outlives sshd too.
+_HOLD = "while read -r line; do {sshd}; test $? -eq 137 || exit; done"
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
 class Authentication(enum.Enum):
@@ -117,7 +121,8 @@ class ConversionServer:
         self._tmp_size = tmp_size
         self._hide = tuple(hide)
         self._replace = dict(replace or {})
-        self._sshd: subprocess.Popen[bytes] | None = None
+        self._boots = 0
+        self._machine: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         # Not in /tmp, which `tmp_size` replaces.
@@ -127,11 +132,7 @@ class ConversionServer:
         try:
             # Every account must get at its authorized keys, nobody needs to list the directory.
             self.directory.chmod(0o711)
-            identity(self.directory, name="host_key")
-            listed = run_command(
-                ["ssh-keygen", "-l", "-E", "sha256", "-f", self.host_key_path], timeout=_TOOL_SECONDS
-            )
-            self.fingerprint = listed.split()[1]
+            self.change_host_key()
             keys = self.directory / "authorized_keys"
             keys.write_text("".join(key.read_text() for key in self._authorized))
             keys.chmod(0o644)
@@ -148,38 +149,50 @@ class ConversionServer:
 
     def start(self) -> None:
         """Start sshd (again) on the port that it has. Raises LabFailure with its log when it does not come up."""
-        # sshd wants its own absolute path, and as root a directory that a package's service would have made.
-        if os.geteuid() == 0:
-            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-        command = [program("sshd"), "-D", "-f", str(self._write_configuration()), "-E", str(self.log_path)]
-        self._sshd = subprocess.Popen(
-            # A session that detaches itself then becomes sshd's child instead of init's, where we find it. Kept
-            # across exec, and not a preexec_fn, which is unsafe in a process with threads.
-            [sys.executable, "-c", _BECOME_SUBREAPER, *self._in_own_view(command)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            start_new_session=True,
-        )
+        if self._machine is None:
+            self._machine = self._boot()
+        assert self._machine.stdin
+        self._machine.stdin.write(b"\n")
         deadline = time.monotonic() + _START_SECONDS
         while not self._greets():
-            if self._sshd.poll() is not None or time.monotonic() > deadline:
+            if self._machine.poll() is not None or time.monotonic() > deadline:
                 self.stop()
                 raise LabFailure(f"sshd did not start on port {self.port}.\n{last_lines(self.log_text())}")
             time.sleep(0.02)  # sshd has no event for "I listen now" that does not need systemd.
 
     def stop(self) -> None:
         """End sshd and every process of every session. `start` brings sshd back on the same port."""
-        if self._sshd is None:
+        if self._machine is None:
             return
-        if self._sshd.poll() is None:
-            # Stopped, it accepts nobody new, and remains the parent of whatever its sessions leave behind.
-            self._sshd.send_signal(signal.SIGSTOP)
+        if self._machine.poll() is None:
+            self.stop_sshd()
             self.end_sessions()
-            self._sshd.kill()
-        self._sshd.wait()
-        self._sshd = None
+            self._machine.kill()
+        self._machine.communicate()
+        self._machine = None
+
+    def stop_sshd(self) -> None:
+        """End sshd and all connections; what detached itself from its session goes on. `start` brings sshd back."""
+        _kill([process for process in self._processes() if process.name() == "sshd"])
+
+    def reboot(self) -> None:
+        """Everything that runs there ends at once; sshd is back when this returns, in another boot of the machine.
+
+        A /tmp with a `tmp_size` is empty then. Root only.
+        """
+        self.stop_sshd()
+        _kill(self._processes())
+        self.stop()
+        self._boots += 1
+        self.start()
+
+    def change_host_key(self) -> None:
+        """From the next start of sshd on it has another host key, as a server that was reinstalled."""
+        for old in (self.directory / "host_key", self.host_key_path):
+            old.unlink(missing_ok=True)
+        identity(self.directory, name="host_key")
+        listed = run_command(["ssh-keygen", "-l", "-E", "sha256", "-f", self.host_key_path], timeout=_TOOL_SECONDS)
+        self.fingerprint = listed.split()[1]
 
     def end_sessions(self) -> None:
         """End every process that anybody who logged in has started; connections drop, sshd stays."""
@@ -196,10 +209,17 @@ class ConversionServer:
 
     def session_processes(self) -> list[psutil.Process]:
         """The processes of all sessions, sshd's own process for each connection included."""
-        if self._sshd is None:
+        listener = self.directory / "sshd.pid"
+        number = listener.read_text().strip() if listener.exists() else ""
+        return [process for process in self._processes() if str(process.pid) != number]
+
+    def _processes(self) -> list[psutil.Process]:
+        """All that runs on the server, sshd included."""
+        if self._machine is None:
             return []
         with contextlib.suppress(psutil.NoSuchProcess):
-            return [process for process in psutil.Process(self._sshd.pid).children(recursive=True) if _runs(process)]
+            children = psutil.Process(self._machine.pid).children(recursive=True)
+            return [process for process in children if _runs(process)]
         return []
 
     def log_text(self) -> str:
@@ -220,6 +240,25 @@ class ConversionServer:
                 if attempt == 4 or "Address already in use" not in self.log_text():
                     raise
         return None
+
+    def _boot(self) -> subprocess.Popen[bytes]:
+        """What every process of the server descends from; sshd is not among them yet."""
+        # sshd wants its own absolute path, and as root a directory that a package's service would have made.
+        if os.geteuid() == 0:
+            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+        sshd = [program("sshd"), "-D", "-f", str(self._write_configuration()), "-E", str(self.log_path)]
+        hold = [program("sh"), "-c", _HOLD.format(sshd=f"{shlex.join(sshd)} </dev/null")]
+        return subprocess.Popen(
+            # A session that detaches itself then becomes this one's child instead of init's, where we find it. Kept
+            # across exec, and not a preexec_fn, which is unsafe in a process with threads.
+            [sys.executable, "-c", _BECOME_SUBREAPER, *self._in_own_view(hold)],
+            stdin=subprocess.PIPE,
+            bufsize=0,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,
+        )
 
     def _greets(self) -> bool:
         with (
@@ -272,6 +311,10 @@ class ConversionServer:
         script = ["set -e"]
         if self._tmp_size is not None:
             script.append(f"mount -t tmpfs -o size={self._tmp_size},mode=1777 tmpfs /tmp")
+        if self._boots:
+            boot_id = self.directory / "boot_id"
+            boot_id.write_text(f"00000000-0000-4000-8000-{self._boots:012}\n")
+            script.append(f"mount --bind {boot_id} {_BOOT_ID}")
         changed = (*self._hide, *self._replace)
         for place in sorted({str(Path(file).parent.resolve()) for file in changed}):
             layer = self.directory / f"layer{place.replace('/', '-')}"
@@ -427,6 +470,18 @@ def _remove_account(entry: pwd.struct_passwd) -> None:
                     shutil.rmtree(left, ignore_errors=True)
                 else:
                     left.unlink()
+
+
+def _kill(processes: Sequence[psutil.Process]) -> None:
+    """At once, and waits until they are gone. Raises LabFailure when one stays."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    deadline = time.monotonic() + _END_SECONDS
+    while any(map(_runs, processes)):
+        if time.monotonic() > deadline:
+            raise LabFailure(f"These processes cannot be ended: {processes}")
+        time.sleep(0.02)  # They are not our children: there is nothing to wait for.
 
 
 def _processes_of(user: int) -> list[psutil.Process]:

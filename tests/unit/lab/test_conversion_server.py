@@ -88,6 +88,35 @@ def test_a_stopped_server_comes_back_on_its_port(server: ConversionServer, key: 
     assert ssh(server, key, "echo back") == "back\n"
 
 
+def test_sshd_alone_can_be_started_again_and_what_detached_itself_goes_on(key: Identity) -> None:
+    with ConversionServer(authorized=[key.public_key]) as server:
+        detached = psutil.Process(int(ssh(server, key, "setsid sleep 300 >/dev/null 2>&1 </dev/null & echo $!")))
+        fingerprint = server.fingerprint
+        server.stop_sshd()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((server.host, server.port), timeout=30)
+        server.change_host_key()
+        server.start()
+        assert server.fingerprint != fingerprint
+        assert ssh(server, key, "echo back") == "back\n"
+        assert detached in server.session_processes()
+    assert not detached.is_running() or detached.status() == psutil.STATUS_ZOMBIE
+
+
+@needs_root
+def test_a_reboot_ends_everything_and_is_another_boot(key: Identity) -> None:
+    with ConversionServer(authorized=[key.public_key], tmp_size=1 << 20) as server:
+        look = "touch /tmp/here; ls /tmp; cat /proc/sys/kernel/random/boot_id"
+        pid = int(ssh(server, key, f"setsid sleep 300 >/dev/null 2>&1 </dev/null & echo $!; {look}").split()[0])
+        before = ssh(server, key, look)
+        server.reboot()
+        assert pid not in {process.pid for process in server.session_processes()}
+        after = ssh(server, key, f"ls /tmp; {look}")
+        assert before.split()[0] == after.split()[0] == "here"
+        assert len(after.split()) == 2
+        assert before.split()[1] != after.split()[1]
+
+
 def test_a_silent_port_accepts_and_says_nothing() -> None:
     with silent_port() as port, socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.setblocking(False)

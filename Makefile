@@ -46,8 +46,9 @@ demo-tui: setup ## open the screens against a conversion server on this machine
 test: setup ## run all tests, real conversions among them
 	$(venv)/bin/pytest
 
-bench: setup ## measure what the screens cost on a console, against the limits and newt
+bench: setup ## measure consoles and the data path, against the limits, newt and virt-p2v
 	$(venv)/bin/python -m bench.console_bytes
+	$(venv)/bin/python -m bench.transport
 
 lint: setup ## format, lint, types and layers
 	$(venv)/bin/ruff format --check

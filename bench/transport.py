@@ -1,0 +1,386 @@
+"""The data path and the set-up, against virt-p2v and the limit that ssh sets, as ratios of one run on one machine.
+
+    python -m bench.transport [copy] [setup] [slow] [disks] [--rounds N]
+
+All programs talk to one sshd on loopback (root is needed). On it a stand-in for virt-v2v reads the disks as virt-v2v
+does and converts nothing; long and slow links are proxies before it. The programs run alone, in turns and each as
+soon as the machine has nothing else to do, and the medians are shown. Ends with 1 when a limit is missed.
+docs/performance.md says what the ratios mean.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime
+import itertools
+import os
+import random
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from bench.accounted import Accounted
+from tests.e2e.peer import Peer, log_directory_in
+from tests.e2e.program import PROGRAM
+from tests.lab.commands import LabFailure, last_lines, run_command
+from tests.lab.conversion_server import ConversionServer, Identity, identity
+from tests.lab.guest_disk import cache_directory
+from tests.lab.slow_link import SlowLink
+from tests.lab.stand_in import VIRT_V2V, StandIn
+
+MB: Final = 1_000_000
+ROUNDS: Final = 5
+# The image for throughput is random: nothing compresses it, and no run finds it easier than another.
+RANDOM_SIZE: Final = 2000 * MB
+# A copy that takes no time, for what a conversion costs besides.
+SMALL_SIZE: Final = 64 * 1024 * 1024
+# For a slow link: a copy of half a minute. Half of each block is random, half is text.
+SLOW_SIZE: Final = 400 * 1024 * 1024
+SLOW_RATE: Final = 12.5 * MB
+SLOW_ROUNDS: Final = 3
+BLOCK: Final = 4096
+# In each direction.
+DELAY: Final = 0.010
+MANY: Final = 8
+_RUN_SECONDS: Final = 600.0
+_SAMPLE_SECONDS: Final = 0.2
+_CHUNK: Final = 8 << 20
+# Others' work on this machine, in percent of all cores, that is let pass, and how long its end is waited for.
+QUIET: Final = 10.0
+QUIET_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A program that converts. command: what starts it, the settings to follow in one word."""
+
+    name: str
+    command: tuple[str, ...]
+    settings: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One conversion. setup: seconds from the program's start to virt-v2v's. copy: those of all the copies.
+
+    cpu: seconds of all processes of this side. memory: the most that they had together, in bytes; 0 when not asked.
+    """
+
+    setup: float
+    copy: float
+    cpu: float
+    memory: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: our figure, the one that it is compared with, and what their ratio has to be.
+
+    limit: of the ratio, or where there is no other figure of ours. least: it must be at least that, and else at most.
+    """
+
+    name: str
+    unit: str
+    ours: float
+    other: float | None = None
+    other_name: str = ""
+    limit: float | None = None
+    least: bool = False
+
+    @property
+    def ratio(self) -> float | None:
+        return None if self.other is None else self.ours / self.other
+
+    @property
+    def kept(self) -> bool:
+        judged = self.ours if self.ratio is None else self.ratio
+        if self.limit is None:
+            return True
+        return judged >= self.limit if self.least else judged <= self.limit
+
+    def __str__(self) -> str:
+        other, ratio = (f"{value:.2f}" if value is not None else "-" for value in (self.other, self.ratio))
+        limit = "-" if self.limit is None else f"{'>=' if self.least else '<='} {self.limit:.2f}"
+        missed = "" if self.kept else "  MISSED"
+        return (
+            _columns(f"{self.name}, {self.unit}", f"{self.ours:.2f}", other, self.other_name, ratio, limit) + missed
+        )
+
+
+class Bench:
+    """The server, the programs and the images."""
+
+    def __init__(
+        self, stand_in: StandIn, server: ConversionServer, key: Identity, scratch: Path, rounds: int
+    ) -> None:
+        self.server = server
+        self.rounds = rounds
+        self.scratch = scratch
+        self.runs = self.disturbed = 0
+        self._stand_in = stand_in
+        self._key = key
+
+    def wait_until_quiet(self) -> None:
+        """Until nobody else uses the cores. Who never stops does not hold us up; such runs are counted."""
+        deadline = time.monotonic() + QUIET_SECONDS
+        self.runs += 1
+        while psutil.cpu_percent(0.5) > QUIET:
+            if time.monotonic() > deadline:
+                self.disturbed += 1
+                return
+
+    def run(
+        self, contender: Contender, disks: Sequence[Path], *, port: int | None = None, sample: bool = False
+    ) -> Run:
+        """One conversion, waited for. port: of a link to the server. Raises LabFailure when it does not succeed."""
+        settings = [
+            f"p2v.server={self.server.host} p2v.port={port or self.server.port} p2v.username=root",
+            f"p2v.identity={self._key.url} p2v.name=bench p2v.disks={','.join(map(str, disks))}",
+            f"p2v.o=local p2v.os={self.scratch} p2v.post=",
+            contender.settings,
+        ]
+        self._stand_in.forget()
+        self.wait_until_quiet()
+        with tempfile.TemporaryDirectory(dir=self.scratch) as directory:
+            program = Accounted([*contender.command, f"--cmdline={' '.join(settings)}"], Path(directory))
+            try:
+                memory = 0
+                while sample and program.running:
+                    memory = max(memory, program.memory())
+                    time.sleep(_SAMPLE_SECONDS)
+                cost, output = program.finish(_RUN_SECONDS)
+            finally:
+                program.end()
+        events = {event.name: event.at for event in self._stand_in.events()}
+        if cost.code != 0 or cost.left or "end" not in events:
+            left = f" It left behind: {', '.join(cost.left)}." if cost.left else ""
+            raise LabFailure(f"{contender.name} ended with {cost.code}.{left}\n{last_lines(output)}")
+        shutil.rmtree(log_directory_in(output), ignore_errors=True)
+        copy = events["Creating output metadata"] - events[f"Copying disk 1/{len(disks)}"]
+        return Run(events["start"] - cost.started, copy, cost.cpu, memory)
+
+    def in_turns(self, works: Sequence[Callable[[], Run]], rounds: int | None = None) -> list[list[Run]]:
+        """Each of them so often, one after the other and every second round in reverse; their runs."""
+        found: list[list[Run]] = [[] for _ in works]
+        for number in range(rounds or self.rounds):
+            order = list(enumerate(works))
+            for position, work in reversed(order) if number % 2 else order:
+                found[position].append(work())
+        return found
+
+    def send_through_ssh(self, image: Path) -> Run:
+        """The limit: the image into `cat >/dev/null` there. The login is not part of its seconds."""
+        known_hosts = self.scratch / "known_hosts"
+        known_hosts.write_text(self.server.known_hosts_line())
+        command = ["ssh", "-F", "none", "-c", "aes128-gcm@openssh.com", "-o", f"UserKnownHostsFile={known_hosts}"]
+        command += ["-o", "IdentitiesOnly=yes", "-i", str(self._key.private_key), "-p", str(self.server.port)]
+        command += [f"root@{self.server.host}", "date +%s.%N; cat >/dev/null; date +%s.%N"]
+        self.wait_until_quiet()
+        with image.open("rb") as stdin:
+            done = subprocess.run(
+                command, stdin=stdin, capture_output=True, text=True, timeout=_RUN_SECONDS, check=False
+            )
+        if done.returncode != 0:
+            raise LabFailure(f"ssh ended with {done.returncode}.\n{last_lines(done.stderr)}")
+        start, end = map(float, done.stdout.split())
+        return Run(0.0, end - start, 0.0, 0)
+
+
+def copy(bench: Bench, ours: Contender, peer: Contender) -> list[Row]:
+    """Throughput on loopback, and what it costs this side."""
+    image = kept_image("random", RANDOM_SIZE, random_blocks)
+    small = kept_image("small", SMALL_SIZE, random_blocks)
+    _read(image)
+    mine, theirs, limit = bench.in_turns(
+        [partial(bench.run, ours, [image]), partial(bench.run, peer, [image]), partial(bench.send_through_ssh, image)]
+    )
+    # What a conversion costs without a copy is taken off.
+    bare = bench.in_turns([partial(bench.run, each, [small]) for each in (ours, peer)])
+    rates = [RANDOM_SIZE / MB / _median(runs, "copy") for runs in (mine, theirs, limit)]
+    size = (RANDOM_SIZE - SMALL_SIZE) / 1000 / MB
+    cpu = [
+        (_median(runs, "cpu") - _median(few, "cpu")) / size for runs, few in zip((mine, theirs), bare, strict=True)
+    ]
+    return [
+        Row("copy, loopback", "MB/s", rates[0], rates[1], peer.name, 1.3, least=True),
+        Row("the same", "MB/s", rates[0], rates[2], "ssh cat", 0.75, least=True),
+        Row("CPU of this side, copying", "s/GB", cpu[0], cpu[1], peer.name),
+        Row("CPU of this side besides", "s", _median(bare[0], "cpu"), _median(bare[1], "cpu"), peer.name),
+    ]
+
+
+def setup(bench: Bench, ours: Contender, peer: Contender) -> list[Row]:
+    """From the program's start to virt-v2v's, near and far."""
+    small = kept_image("small", SMALL_SIZE, random_blocks)
+    rows = []
+    for name, delay, limit in (("loopback", 0.0, 1.0), (f"{2000 * DELAY:.0f} ms round trip", DELAY, 0.5)):
+        with SlowLink(bench.server.port, delay=delay) as link:
+            port = link.port if delay else None
+            runs = bench.in_turns([partial(bench.run, each, [small], port=port) for each in (ours, peer)])
+        seconds = [_median(each, "setup") for each in runs]
+        rows.append(Row(f"set-up, {name}", "s", seconds[0], seconds[1], peer.name, limit))
+    return rows
+
+
+def slow(bench: Bench, ours: Contender, peer: Contender) -> list[Row]:
+    """On a link that is slow enough for compression to pay."""
+    image = kept_image("half", SLOW_SIZE, half_random_blocks)
+    with SlowLink(bench.server.port, rate=SLOW_RATE) as link:
+        runs = bench.in_turns(
+            [partial(bench.run, each, [image], port=link.port) for each in (ours, peer)],
+            min(SLOW_ROUNDS, bench.rounds),
+        )
+    rates = [SLOW_SIZE / MB / _median(each, "copy") for each in runs]
+    name = f"copy, {SLOW_RATE * 8 / MB:.0f} Mbit/s, a half-compressible disk"
+    return [Row(name, "MB/s", rates[0], rates[1], peer.name, 1.5, least=True)]
+
+
+def disks(bench: Bench, ours: Contender, peer: Contender) -> list[Row]:
+    """What every further disk costs."""
+    small = kept_image("small", SMALL_SIZE, random_blocks)
+    many = [bench.scratch / f"disk{number}.img" for number in range(MANY)]
+    for path in many:
+        # Of one content, and not one file for p2v-tui, which takes no disk twice.
+        path.unlink(missing_ok=True)
+        shutil.copyfile(small, path)
+    works = [
+        partial(bench.run, each, chosen, sample=True)
+        for each, chosen in itertools.product((ours, peer), (many[:1], many))
+    ]
+    found = bench.in_turns(works)
+    seconds = [_median(runs, "setup") for runs in found]
+    memory = [_median(runs, "memory") / MB for runs in found]
+    further = [(memory[1] - memory[0]) / (MANY - 1), (memory[3] - memory[2]) / (MANY - 1)]
+    more = [seconds[1] - seconds[0], seconds[3] - seconds[2]]
+    return [
+        Row(f"set-up with {MANY} disks, beyond that with one", "s", more[0], limit=1.0),
+        Row("the same of the peer", "s", more[1]),
+        Row("memory (PSS) for each further disk", "MB", further[0], limit=5.0),
+        Row("the same of the peer", "MB", further[1]),
+        Row("memory (PSS) with one disk", "MB", memory[0], memory[2], peer.name),
+    ]
+
+
+PARTS: Final = {part.__name__: part for part in (copy, setup, slow, disks)}
+
+
+def kept_image(name: str, size: int, blocks: Callable[[], Iterator[bytes]]) -> Path:
+    """The image of that name and size, made once and kept where the guest disks are."""
+    path = cache_directory() / f"bench-{name}-{size // MB}.img"
+    if not path.exists():
+        print(f"The image '{name}' is made once, and then kept ...", file=sys.stderr, flush=True)
+        with tempfile.NamedTemporaryFile(dir=cache_directory(), delete=False) as new:
+            left = size
+            for block in blocks():
+                new.write(block[:left])
+                left -= len(block)
+                if left <= 0:
+                    break
+            Path(new.name).rename(path)
+    return path
+
+
+def random_blocks() -> Iterator[bytes]:
+    while True:
+        yield os.urandom(_CHUNK)
+
+
+def half_random_blocks() -> Iterator[bytes]:
+    """Each block of a disk half random, half text: nothing is empty, which would not be sent at all."""
+    chance = random.Random(4)
+    words = [f"{chance.choice(('the', 'a', 'some'))} line {number} of a log " for number in range(64)]
+    text = "".join(words * (BLOCK // 512)).encode()
+    while True:
+        blocks = []
+        for _ in range(_CHUNK // BLOCK):
+            start = chance.randrange(len(text) - BLOCK)
+            blocks.append(chance.randbytes(BLOCK // 2) + text[start : start + BLOCK // 2])
+        yield b"".join(blocks)
+
+
+def _columns(*columns: str) -> str:
+    return "{:50}{:>9}{:>9} {:9}{:>6}{:>9}".format(*columns)
+
+
+def _read(image: Path) -> None:
+    """From then on it is in the page cache: what is measured is the way, not this machine's disk."""
+    with image.open("rb") as file:
+        while file.read(_CHUNK):
+            pass
+
+
+def _median(runs: Sequence[Run], figure: str) -> float:
+    return float(statistics.median(getattr(run, figure) for run in runs))
+
+
+def describe_machine() -> str:
+    """What the figures depend on."""
+    cpu = Path("/proc/cpuinfo").read_text()
+    model = re.search(r"^model name\s*: (.*)$", cpu, re.MULTILINE)
+    flags = set(cpu.split())
+    packages = ["openssh-server", "nbdkit", "libnbd-bin", "virt-v2v", "virt-p2v"]
+    versions = run_command(["dpkg-query", "-W", "-f", "${Package} ${Version}, ", *packages], timeout=60).strip(", ")
+    found = [flag for flag in ("aes", "vaes", "pclmulqdq", "avx2", "avx512f") if flag in flags]
+    return (
+        f"{datetime.date.today()}: {psutil.cpu_count()} cores of {model[1] if model else 'an unnamed CPU'} "
+        f"({' '.join(found) or 'no AES'}), load {os.getloadavg()[0]:.2f}\n{versions}"
+    )
+
+
+@contextlib.contextmanager
+def made_ready(rounds: int) -> Iterator[Bench]:
+    with tempfile.TemporaryDirectory(prefix="p2v-tui-bench-", dir="/var/tmp") as directory:
+        scratch = Path(directory)
+        key = identity(scratch)
+        with (
+            StandIn() as stand_in,
+            ConversionServer(authorized=[key.public_key], replace={VIRT_V2V: stand_in.program}) as server,
+        ):
+            yield Bench(stand_in, server, key, scratch, rounds)
+
+
+def main() -> int:
+    """1 when a limit is missed, or a program failed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="what to measure; all when none is given")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"how often (default: {ROUNDS})")
+    parser.add_argument("--program", default=PROGRAM, help="another p2v-tui to measure")
+    parser.add_argument("--settings", default="", help="further p2v.* settings for it")
+    options = parser.parse_args()
+    try:
+        print(describe_machine())
+        rows: list[Row] = []
+        with made_ready(options.rounds) as bench:
+            ours = Contender("p2v-tui", (options.program,), options.settings)
+            peer = Contender("virt-p2v", (str(Peer(bench.scratch).path),))
+            # So that files are read and compiled, as they are on a live image.
+            for each in (ours, peer):
+                bench.run(each, [kept_image("small", SMALL_SIZE, random_blocks)])
+            for name in options.parts or PARTS:
+                found = PARTS[name](bench, ours, peer)
+                if not rows:
+                    print(_columns("", "p2v-tui", "other", "", "ratio", "limit"))
+                print("\n".join(map(str, found)), flush=True)
+                rows += found
+            if bench.disturbed:
+                print(f"{bench.disturbed} of {bench.runs} runs began while something else used the machine.")
+    except LabFailure as failure:
+        print(failure, file=sys.stderr)
+        return 1
+    return 0 if all(row.kept for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,6 +6,7 @@ The names are blkid's, as udev keeps them (ID_FS_*, ID_PART_*). Nothing is mount
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from p2v_tui.hwprobe.blockdev import SYSFS_UNIT, BlockDevice, BlockDevices, unescaped
 from p2v_tui.hwprobe.machine import Content, Partition
@@ -19,12 +20,21 @@ _ACTIVE = 0x80
 
 def content_of(device: BlockDevice) -> Content | None:
     """What blkid recognised on this very device, or None."""
-    kind = device.properties.get("ID_FS_TYPE")
-    return Content(kind, device.properties.get("ID_FS_UUID") or None, label_of(device)) if kind else None
+    return content_in(device.properties)
+
+
+def content_in(properties: Mapping[str, str]) -> Content | None:
+    """What blkid recognised, from what it said in udev's words."""
+    kind = properties.get("ID_FS_TYPE")
+    return Content(kind, properties.get("ID_FS_UUID") or None, _label_in(properties)) if kind else None
 
 
 def label_of(device: BlockDevice) -> str | None:
-    return unescaped(device.properties.get("ID_FS_LABEL_ENC", "")) or None
+    return _label_in(device.properties)
+
+
+def _label_in(properties: Mapping[str, str]) -> str | None:
+    return unescaped(properties.get("ID_FS_LABEL_ENC", "")) or None
 
 
 def partition_table_of(device: BlockDevice) -> str | None:

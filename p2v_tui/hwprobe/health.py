@@ -58,7 +58,7 @@ class DiskHealth:
     """One disk. answered: it could be looked at in HEALTH_SECONDS; else drive and volumes are not known.
 
     read_errors: lines in the kernel's log that tell of data that could not be read. overcome_errors: of those that
-    tell of a failure that another try, path or member made up for.
+    tell of a failure that another try, path or member made up for. windows: as far as one can see, it holds one.
     """
 
     name: str
@@ -67,6 +67,7 @@ class DiskHealth:
     overcome_errors: int = 0
     drive: Drive = Drive()
     volumes: tuple[WindowsVolume, ...] = ()
+    windows: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Health:
     @property
     def windows(self) -> frozenset[str]:
         """The names of the disks that hold a Windows."""
-        return frozenset(disk.name for disk in self.disks if any(volume.system for volume in disk.volumes))
+        return frozenset(disk.name for disk in self.disks if disk.windows)
 
 
 def examine_health(disks: Iterable[Disk], places: Places | None = None) -> Health:
@@ -126,7 +127,13 @@ class _Look:
         answered = self._found is not None
         drive, volumes = self._found or (Drive(), ())
         read_errors, overcome = _errors(self._disk, log, self._places)
-        return DiskHealth(self._disk.name, answered, read_errors, overcome, drive, volumes)
+        windows = any(volume.system for volume in volumes) or _has_bitlocker(self._disk)
+        return DiskHealth(self._disk.name, answered, read_errors, overcome, drive, volumes, windows)
+
+
+def _has_bitlocker(disk: Disk) -> bool:
+    """A fixed disk that Windows encrypted belongs to one."""
+    return any(content.type == "BitLocker" for content in disk.contents)
 
 
 def _kernel_name(disk: Disk) -> str:

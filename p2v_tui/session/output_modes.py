@@ -62,13 +62,13 @@ class OutputMode:
         if not self.takes_directory and not self.is_libvirt:
             return ()
         described = (f"{guest}{self.description}",) if self.description else ()
-        return (*(f"{guest}-sd{_letters(number)}" for number in range(disks)), *described)
+        return (*(f"{guest}-sd{disk_letters(number)}" for number in range(disks)), *described)
 
 
-def _letters(number: int) -> str:
+def disk_letters(number: int) -> str:
     """a for 0, z for 25, aa for 26: the kernel's counting of disks."""
     before, last = divmod(number, 26)
-    return (_letters(before - 1) if before else "") + chr(ord("a") + last)
+    return (disk_letters(before - 1) if before else "") + chr(ord("a") + last)
 
 
 _DIRECTORY = "/var/tmp"

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from p2v_tui.config import Settings
 from p2v_tui.errors import SettingsError
+from p2v_tui.hwprobe.images import read_image
 from p2v_tui.hwprobe.machine import (
     Disk,
     Firmware,
@@ -207,8 +208,7 @@ def _disk_image(path: Path) -> Disk | None:
         return None
     if status.st_size == 0:
         raise SettingsError(f"The disk image {path} is empty.", "Name a raw disk image.", setting="disks")
-    # Resolved, so that one image under two names is seen to be one.
-    return Disk(name=str(path), device=path.resolve(), size=status.st_size)
+    return read_image(path, status.st_size)
 
 
 def _check_readable(disk: Disk) -> None:

@@ -1,0 +1,63 @@
+"""What is in a disk image: the same as of a disk, read without a device, a mount or any right but to read the file."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from p2v_tui.hwprobe.blockdev import SYSFS_UNIT, key_values
+from p2v_tui.hwprobe.contents import content_in
+from p2v_tui.hwprobe.machine import Disk, Partition
+from p2v_tui.hwprobe.places import Places
+
+
+def read_image(path: Path, size: int, places: Places | None = None) -> Disk:
+    """A raw disk image as a disk of that name. size: bytes. Of a damaged one, what sfdisk and blkid can tell."""
+    places = places or Places()
+    whole = _blkid(path, [], places)
+    table = whole.get("ID_PART_TABLE_TYPE")
+    return Disk(
+        name=str(path),
+        # Resolved, so that one image under two names is seen to be one.
+        device=path.resolve(),
+        size=size,
+        partition_table=table,
+        content=None if table else content_in(whole),
+        partitions=tuple(_partitions(path, size, places)) if table else (),
+        partition_table_uuid=whole.get("ID_PART_TABLE_UUID"),
+    )
+
+
+def _blkid(path: Path, region: list[str], places: Places) -> dict[str, str]:
+    output = places.run(["blkid", "-p", "-o", "udev", *region, str(path)])
+    return key_values(output.splitlines()) if output else {}
+
+
+def _partitions(path: Path, size: int, places: Places) -> Iterator[Partition]:
+    try:
+        table: Any = json.loads(places.run(["sfdisk", "--json", str(path)]) or "")["partitiontable"]
+        rows = [(row["node"], row["start"], row["size"], row["type"], row) for row in table["partitions"]]
+        identifier = str(table["id"]).removeprefix("0x").lower()
+    except (ValueError, KeyError, TypeError):
+        return
+    for node, first, count, kind, row in rows:
+        number = re.search(r"[0-9]+$", node)
+        start, length = first * SYSFS_UNIT, count * SYSFS_UNIT
+        # A table may be longer than a file that was cut off.
+        if not number or start + length > size:
+            continue
+        mbr = re.fullmatch("[0-9a-f]{1,2}", kind)
+        yield Partition(
+            name=node,
+            number=int(number[0]),
+            size=length,
+            type=f"0x{kind}" if mbr else kind.lower(),
+            # The kernel's name of a partition that has none of its own.
+            uuid=f"{identifier}-{int(number[0]):02x}" if mbr else str(row.get("uuid", "")).lower() or None,
+            bootable=bool(mbr and row.get("bootable")),
+            content=content_in(_blkid(path, ["-O", str(start), "-S", str(length)], places)),
+            start=start,
+        )

@@ -1,8 +1,9 @@
 """Writes the parts of the documentation that are made from the code.
 
-docs/settings.md and docs/exit-codes.md are made whole. In README.md and docs/screens.md the pictures of the screens
-are: each stands behind a line `<!-- picture: TEST/NAME -->` and is the snapshot of that name, which a test compares
-with the screen. `python docs/generate.py` writes them; with `--check` it changes nothing and fails when one is stale.
+docs/settings.md, docs/exit-codes.md and docs/preflight.md are made whole. In README.md and docs/screens.md the
+pictures of the screens are: each stands behind a line `<!-- picture: TEST/NAME -->` and is the snapshot of that name,
+which a test compares with the screen. `python docs/generate.py` writes them; with `--check` it changes nothing and
+fails when one is stale.
 New pictures: `pytest tests/screens --snapshot-update`, then this.
 """
 
@@ -14,6 +15,8 @@ from pathlib import Path
 
 from p2v_tui import cli
 from p2v_tui.config import SETTINGS, Setting
+from p2v_tui.session import machine_checks, server_checks
+from p2v_tui.session.checks import Subject
 
 DOCS = Path(__file__).resolve().parent
 SNAPSHOTS = DOCS.parent / "tests" / "snapshots"
@@ -60,6 +63,37 @@ def exit_codes_page() -> str:
     return f"# Exit codes\n\nMade from `p2v_tui/cli.py` by `python docs/generate.py`.\n\n```\n{cli.EXIT_CODES}```\n"
 
 
+PREFLIGHT_HEAD = """# Checks before a conversion
+
+A conversion takes hours, so what could end it is looked for before it starts: what concerns the conversion server
+alone in the connection test, and everything before virt-v2v is started. Nothing is changed, here or there.
+
+Each check has a verdict:
+
+| verdict | what it means |
+|---|---|
+| passed | nothing is against it |
+| noted | worth knowing; needs nobody's consent |
+| warning | likely to lose the conversion or the guest; needs consent: on the screen, or by `p2v.accept_warnings` |
+| refused | cannot work; nothing starts |
+
+What cannot be found out speaks neither for nor against anything: there is no such check then.
+
+This page is made from `p2v_tui/session/*_checks.py` by `python docs/generate.py`.
+"""
+
+
+def preflight_page() -> str:
+    server = "".join(map(_subject, server_checks.SUBJECTS))
+    machine = "".join(map(_subject, machine_checks.SUBJECTS))
+    return f"{PREFLIGHT_HEAD}\n## On the conversion server\n{server}\n## On the machine to convert\n{machine}"
+
+
+def _subject(subject: Subject) -> str:
+    verdicts = "".join(f"- {verdict.value}: {when}\n" for verdict, when in subject.when.items())
+    return f"\n### {subject.name}\n\n{subject.looked_at}\n\n{verdicts}\nWhat to do: {subject.remedy}\n"
+
+
 def with_pictures(page: Path) -> str:
     """The page with its pictures as the screens are now. Raises FileNotFoundError for one that no test makes."""
 
@@ -76,6 +110,7 @@ def pages() -> dict[Path, str]:
     return {
         DOCS / "settings.md": settings_page(),
         DOCS / "exit-codes.md": exit_codes_page(),
+        DOCS / "preflight.md": preflight_page(),
         **{page: with_pictures(page) for page in illustrated},
     }
 

@@ -1,4 +1,4 @@
-"""What is in a disk image: the same as of a disk, read without a device, a mount or any right but to read the file."""
+"""What is in a disk image: the same as of a disk, read without a device, a mount or any right beyond its own."""
 
 from __future__ import annotations
 

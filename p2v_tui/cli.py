@@ -74,6 +74,7 @@ def _run(options: argparse.Namespace) -> int:
         unattended.Options(
             from_proc_cmdline=from_proc,
             image=image,
+            iso=options.iso,
             colours=options.colours,
             dry_run=options.dry_run,
             verbose=options.verbose,

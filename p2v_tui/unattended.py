@@ -25,6 +25,7 @@ from p2v_tui.session import (
     Cancellation,
     ConversionServer,
     Plan,
+    SavedConversion,
     convert,
     describe,
     fill_in,
@@ -45,12 +46,13 @@ class Options:
     """What the command line says beside the settings.
 
     from_proc_cmdline: the settings were those of the kernel command line. image: a disk image to convert in place of
-    the machine's disks. colours: use them though the output is no terminal. verbose: full debugging of virt-v2v, in
-    its log and on the console.
+    the machine's disks. iso: we run from our live image. colours: use them though the output is no terminal. verbose:
+    full debugging of virt-v2v, in its log and on the console.
     """
 
     from_proc_cmdline: bool
     image: Path | None = None
+    iso: bool = False
     colours: bool = False
     dry_run: bool = False
     verbose: bool = False
@@ -146,14 +148,25 @@ class _Job:
     def _go_on(self, machine: Machine, plan: Plan) -> bool:
         """Goes on with this very conversion where an earlier process left it running; False where there is none."""
         disks = tuple(disk.name for disk in plan.disks)
-        found = find_saved(lambda saved: saved.same_job(plan.settings, disks))
+        others: list[SavedConversion] = []
+
+        def wanted(saved: SavedConversion) -> bool:
+            same = saved.same_job(plan.settings, disks)
+            if not same:
+                others.append(saved)
+            return same
+
+        found = find_saved(wanted)
+        for other in others:
+            words = f"Left alone: another {other.in_words}. p2v-tui --interactive can go on with it."
+            self._console.show(Status(words))
         if found is None:
             return False
         workspace, saved = found
         saved = saved.with_secrets_of(self._settings)
         with self._server(machine, saved.settings, workspace) as server:
             self._interruptible = False
-            resumed = make_plan(saved.settings, machine, saved.image)
+            resumed = saved.plan(machine, set_read_only=self._options.iso)
             resume(server, resumed, saved, self._console.show, self._cancellation)
         return True
 
@@ -192,7 +205,7 @@ class _Job:
         self._console.show(Status("This was a dry run: nothing was changed here or on the conversion server."))
 
     def _plan(self, machine: Machine) -> Plan:
-        plan = make_plan(self._settings, machine, self._options.image)
+        plan = make_plan(self._settings, machine, self._options.image, set_read_only=self._options.iso)
         for excluded in machine.excluded:
             # Every kernel has empty loop and ram devices: nobody misses them.
             if excluded.size:

@@ -52,6 +52,7 @@ from p2v_tui.session.plan import Plan
 from p2v_tui.session.preflight import AcceptWarnings, settle
 from p2v_tui.session.progress import ProgressTracker
 from p2v_tui.session.quantities import duration_text
+from p2v_tui.session.read_only import set_read_only
 from p2v_tui.session.reconnect import open_again
 from p2v_tui.session.relay_status import RelayStatus
 from p2v_tui.session.remote_directory import RemoteDirectory
@@ -61,6 +62,7 @@ from p2v_tui.session.server import ConversionServer
 from p2v_tui.session.server_checks import judge_server
 from p2v_tui.session.server_facts import survey_server
 from p2v_tui.session.sleep_inhibitor import no_sleep
+from p2v_tui.session.stopping import stop
 from p2v_tui.session.system_data import collect_system_data
 from p2v_tui.session.virt_v2v import VirtV2V
 from p2v_tui.xmlgen import physical_xml
@@ -69,7 +71,6 @@ GENERATOR: Final = f"p2v-tui {__version__}"
 # How often the log and the counters are read, in seconds.
 INTERVAL: Final = 1.0
 LOG_CHUNK: Final = 256 * 1024
-STOP_TIMEOUT: Final = remote_commands.STOP_SECONDS + 30.0
 # A reading of the log that takes longer, in seconds, is given up and the control connection opened again: to ask
 # twice costs nothing, and a new connection shows whether the server can be reached.
 READ_TIMEOUT: Final = 30.0
@@ -96,6 +97,7 @@ def convert(
     """
     server.attend(report, cancellation)
     program = find_program(plan.nbd)
+    _set_read_only(plan, report)
     # In the background: what takes a moment here and must not be waited for before virt-v2v starts, or only then.
     with no_sleep(), concurrent.futures.ThreadPoolExecutor(2) as background:
         health = background.submit(examine_health, plan.disks)
@@ -129,7 +131,9 @@ def resume(
 
     server: made with the workspace of that process. plan: of `saved.settings`, on the same machine. The log is
     reported from its beginning. Raises as `convert` does; a conversion that has disappeared is a ConversionFailed.
+    Until the server has let us in, every failure leaves the conversion as it is, to be gone on with another time.
     """
+    server.workspace.keep = True
     server.attend(report, cancellation)
     if tuple((disk.name, disk.size, disk.serial) for disk in plan.disks) != saved.disks:
         raise SettingsError(
@@ -139,12 +143,25 @@ def resume(
             setting="disks",
         )
     program = find_program(plan.nbd)
+    _set_read_only(plan, report)
     with no_sleep():
         report(Status(f"Going on with the conversion that was started at {saved.started:%Y-%m-%d %H:%M:%S}"))
+        try:
+            server.shell()
+        except ConnectionFailed as error:
+            advice = "The conversion may still run there: start p2v-tui again to go on with it."
+            raise ConnectionFailed(error.message, f"{error.advice} {advice}", setting=error.setting) from error
+        server.workspace.keep = False
         run = _Run(server, plan, saved.directory, program, report=report, cancellation=cancellation)
         with run.tidied():
             run.take_over(saved)
             return run.finish()
+
+
+def _set_read_only(plan: Plan, report: Report) -> None:
+    """They are served read-only in any case: that the kernel does not do its part is no reason to stop."""
+    for failure in set_read_only(plan.disks) if plan.set_read_only else ():
+        report(Warned(failure))
 
 
 def describe(server: ConversionServer, plan: Plan, virt_v2v: VirtV2V) -> str:
@@ -330,6 +347,8 @@ class _Run:
         except Detached as error:
             self._close_data()
             if not self._running:
+                # Whoever ends us does not wait for a server that cannot be reached.
+                self._cancellation.again.cancel()
                 self._stop()
                 raise Cancelled from error
             self._server.workspace.keep = True
@@ -516,17 +535,10 @@ class _Run:
         self._stop_over(self._server.shell(cancelled_by=self._cancellation.again))
 
     def _stop_over(self, shell: RemoteShell) -> None:
-        stopped = shell.run(
-            remote_commands.stop_wrapper(
-                self._directory, sudo=self._server.sudo, secret_files=list(_secret_files(self._directory, self._plan))
-            ),
-            timeout=STOP_TIMEOUT,
-            cancellable=False,
-        )
+        secret_files = list(_secret_files(self._directory, self._plan))
+        stop(shell, self._directory, sudo=self._server.sudo, secret_files=secret_files)
         if not self._running and not self._worth_reading:
             shell.run(remote_commands.remove_directory(self._directory), cancellable=False)
-        if stopped.status != 0:
-            raise PreflightRefused(f"it does not end ({stopped.last_line}).")
 
     @property
     def _where_the_log_is(self) -> str:

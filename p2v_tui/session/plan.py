@@ -35,6 +35,7 @@ class Plan:
     """One conversion, complete but for the ports of the data connections.
 
     settings: those that it was made from, with the machine's defaults filled in. image: that of --test-disk.
+    set_read_only: before the disks are served, the kernel is told to refuse writes to them.
     """
 
     guest: Guest
@@ -42,6 +43,7 @@ class Plan:
     output: Output
     settings: Settings
     image: Path | None = None
+    set_read_only: bool = False
 
     @property
     def nbd(self) -> str | None:
@@ -86,7 +88,9 @@ def fill_in(settings: Settings, machine: Machine, image: Path | None = None) -> 
     return dataclasses.replace(settings, **missing)  # type: ignore[arg-type]
 
 
-def make_plan(settings: Settings, machine: Machine, image: Path | None = None) -> Plan:
+def make_plan(
+    settings: Settings, machine: Machine, image: Path | None = None, *, set_read_only: bool = False
+) -> Plan:
     """The plan for these settings on this machine. Raises SettingsError naming what does not fit, and what would."""
     chosen = fill_in(settings, machine, image)
     disks = _choose_disks(chosen.disks or (), machine)
@@ -113,7 +117,7 @@ def make_plan(settings: Settings, machine: Machine, image: Path | None = None) -
         pae=bool(chosen.cpu_pae),
         firmware=_firmware(chosen.target_firmware, disks, machine),
     )
-    return Plan(guest, disks, choose_output(settings), chosen, image)
+    return Plan(guest, disks, choose_output(settings), chosen, image, set_read_only)
 
 
 def _default_name(hostname: str) -> str:

@@ -189,13 +189,21 @@ tail -c +{offset + 1} {log} 2>/dev/null | head -c {limit}"""
 
 
 def stop_wrapper(directory: RemoteDirectory, *, sudo: bool, secret_files: Sequence[str]) -> str:
-    """Ends the relay and virt-v2v's whole process group: TERM, then KILL. Status 0 when nothing of it is left."""
+    """Ends the relay and virt-v2v's whole process group: TERM, then KILL. Status 0 when nothing of it is left.
+
+    A process id may be another program's by now, hours or a restart later: one that is alive has to be ours by its
+    command line, which is empty while a process that has ended is not collected.
+    """
     kill = as_root(sudo, "kill")
     remove = f"{remove_files(secret_files)}\n" if secret_files else ""
-    return f"""{remove}relay=$(cat {quote(directory.relay_pid)} 2>/dev/null)
-case $relay in ''|0|1|*[!0-9]*) ;; *) kill -s TERM "$relay" 2>/dev/null ;; esac
-group=$(cat {quote(directory.pid)} 2>/dev/null) || exit 0
-case $group in ''|0|1|*[!0-9]*) exit 0 ;; esac
+    return f"""{remove}ours() {{
+  case $1 in ''|0|1|*[!0-9]*) return 1 ;; esac
+  case $(tr 2>/dev/null '\\0' ' ' <"/proc/$1/cmdline") in ''|*"$2"*) ;; *) return 1 ;; esac
+}}
+relay=$(cat {quote(directory.relay_pid)} 2>/dev/null)
+ours "$relay" {quote(directory.relay)} && kill -s TERM "$relay" 2>/dev/null
+group=$(cat {quote(directory.pid)} 2>/dev/null)
+ours "$group" {quote(directory.wrapper)} || exit 0
 alive() {{ kill -s 0 "$group" 2>/dev/null || {kill} -s 0 -- -"$group" 2>/dev/null; }}
 alive || exit 0
 {kill} -s TERM -- -"$group"

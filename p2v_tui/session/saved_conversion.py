@@ -17,6 +17,9 @@ from typing import Any
 from p2v_tui import config
 from p2v_tui.config import Settings
 from p2v_tui.errors import P2VError
+from p2v_tui.hwprobe.machine import Machine
+from p2v_tui.kinds import Secret
+from p2v_tui.session.plan import Plan, make_plan
 from p2v_tui.session.remote_directory import RemoteDirectory
 from p2v_tui.session.workspace import Workspace, abandoned
 
@@ -69,6 +72,19 @@ class SavedConversion:
             identity_url=settings.identity_url or self.settings.identity_url,
         )
         return dataclasses.replace(self, settings=login)
+
+    def plan(self, machine: Machine, *, set_read_only: bool) -> Plan:
+        """What it does, planned again. Raises SettingsError where the machine is not what it was."""
+        # Some modes cannot do without -op. virt-v2v has been given it.
+        password = self.settings.output_password or Secret("")
+        settings = dataclasses.replace(self.settings, output_password=password)
+        return make_plan(settings, machine, self.image, set_read_only=set_read_only)
+
+    @property
+    def in_words(self) -> str:
+        """`conversion of sda, sdb to conv.example.com, started 2026-11-23 02:13`"""
+        disks = ", ".join(name for name, _, _ in self.disks)
+        return f"conversion of {disks} to {self.settings.server}, started {self.started:%Y-%m-%d %H:%M}"
 
 
 def read(workspace: Workspace) -> SavedConversion | None:

@@ -1,0 +1,52 @@
+"""Ends what runs of a conversion on the server, also when another process started it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from p2v_tui.errors import PreflightRefused
+from p2v_tui.session import remote_commands
+from p2v_tui.session.cancellation import Cancellation
+from p2v_tui.session.events import LogDirectory, Report, Status
+from p2v_tui.session.remote_directory import RemoteDirectory
+from p2v_tui.session.remote_shell import RemoteShell
+from p2v_tui.session.saved_conversion import SavedConversion
+from p2v_tui.session.server import ConversionServer
+
+STOP_TIMEOUT: Final = remote_commands.STOP_SECONDS + 30.0
+
+
+def stop(
+    shell: RemoteShell,
+    directory: RemoteDirectory,
+    *,
+    sudo: bool,
+    secret_files: Sequence[str],
+    cancellable: bool = False,
+) -> None:
+    """Ends virt-v2v and the relay and removes secrets, whether they are there or not.
+
+    Raises PreflightRefused when virt-v2v does not end, ConnectionFailed; Cancelled where it is cancellable.
+    """
+    command = remote_commands.stop_wrapper(directory, sudo=sudo, secret_files=secret_files)
+    stopped = shell.run(command, timeout=STOP_TIMEOUT, cancellable=cancellable)
+    if stopped.status != 0:
+        raise PreflightRefused(f"it does not end ({stopped.last_line}).")
+
+
+def give_up(server: ConversionServer, saved: SavedConversion, report: Report, cancellation: Cancellation) -> None:
+    """Stops a conversion that another process of ours started, and does not ask what became of it.
+
+    server: made with the workspace of that process, which is kept until virt-v2v is stopped. Raises ConnectionFailed,
+    PreflightRefused or Cancelled; then it can be tried again.
+    """
+    server.workspace.keep = True
+    server.attend(report, cancellation)
+    report(Status("Opening the control connection"))
+    shell = server.shell()
+    report(LogDirectory(saved.directory.path))
+    report(Status("Stopping virt-v2v on the conversion server"))
+    secret_files = [saved.directory.output_password]
+    stop(shell, saved.directory, sudo=server.sudo, secret_files=secret_files, cancellable=True)
+    server.workspace.keep = False

@@ -140,6 +140,14 @@ def _forwarding(attempt: _Attempt, _: re.Match[str]) -> P2VError:
     )
 
 
+def _socket_forwarding(attempt: _Attempt, _: re.Match[str]) -> P2VError:
+    return PreflightRefused(
+        f"The conversion server {attempt.host} does not forward a Unix socket (ssh -R) for {attempt.user}.",
+        "Set `AllowStreamLocalForwarding yes` (and no DisableForwarding) in its sshd_config and reload sshd. Options "
+        "of a key in authorized_keys (restrict, no-port-forwarding) forbid it too.",
+    )
+
+
 def _no_shell(attempt: _Attempt, match: re.Match[str]) -> P2VError:
     return ConnectionFailed(
         f"{attempt.user} may log in to {attempt.host} but gets no shell: {match[1]}.",
@@ -150,6 +158,7 @@ def _no_shell(attempt: _Attempt, match: re.Match[str]) -> P2VError:
 
 _EXPLANATIONS: tuple[tuple[str, Callable[[_Attempt, re.Match[str]], P2VError]], ...] = (
     (r"Could not resolve hostname [^:]*: ([^\r\n]*)", _unresolved),
+    (r"remote port forwarding failed for listen path", _socket_forwarding),
     (r"remote port forwarding failed|forwarding request failed|administratively prohibited", _forwarding),
     (r"No \S+ host key is known for", _unknown_host_key),
     (r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed", _host_key),

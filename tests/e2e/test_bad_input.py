@@ -138,9 +138,9 @@ def test_a_host_key_other_than_the_pinned_one(key_server: ConversionServer, key:
 
 
 def test_forwarding_disabled_in_sshd(key: Identity, small_disk: Path) -> None:
-    with ConversionServer(authorized=[key.public_key], sshd_options=["AllowTcpForwarding no"]) as server:
+    with ConversionServer(authorized=[key.public_key], sshd_options=["DisableForwarding yes"]) as server:
         outcome = run_p2v(f"{with_key(server, key)} p2v.disks={small_disk}")
-    refused(outcome, PREFLIGHT, "does not allow remote port forwarding", "AllowTcpForwarding yes")
+    refused(outcome, PREFLIGHT, "does not forward a Unix socket", "AllowStreamLocalForwarding yes")
 
 
 def test_no_virt_v2v(key: Identity, small_disk: Path) -> None:

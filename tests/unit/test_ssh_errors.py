@@ -96,6 +96,12 @@ RECORDED: list[tuple[bytes, type[P2VError], str | None, str]] = [
         "remote port forwarding",
     ),
     (
+        b"Error: remote port forwarding failed for listen path /tmp/virt-p2v-20261123-abcdefgh/disk0.1.sock\r\n",
+        PreflightRefused,
+        None,
+        "does not forward a Unix socket",
+    ),
+    (
         b"Warning: remote port forwarding failed for listen port 0\r\n",
         PreflightRefused,
         None,

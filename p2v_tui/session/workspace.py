@@ -45,10 +45,14 @@ class Workspace:
     def _own(self, path: Path, *, existing: bool = False) -> None:
         self.path = path
         self.keep = False
+        lock, new = path / "lock", path / "lock.new"
         flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._lock = os.open(path / "lock", flags if existing else flags | os.O_CREAT | os.O_EXCL, 0o600)
+        self._lock = os.open(lock if existing else new, flags if existing else flags | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not existing:
+                # Under its name only when it is locked: nobody can adopt a directory that is just being made.
+                new.rename(lock)
         except OSError:
             os.close(self._lock)
             raise

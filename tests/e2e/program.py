@@ -19,7 +19,7 @@ CONVERSION_SECONDS = 900
 _SETTLE_SECONDS = 10.0
 # In the environment of everything that the tests start.
 MARK = "P2V_TUI_E2E"
-os.environ[MARK] = "1"
+os.environ[MARK] = str(os.getpid())
 _OURS = ("ssh", "nbdkit", "qemu-nbd", "systemd-inhibit", "ssh-keyscan", "curl")
 
 
@@ -95,7 +95,7 @@ class Leftovers:
         return {
             process.pid: " ".join(process.info["cmdline"] or [])
             for process in psutil.process_iter(["name", "cmdline", "environ"])
-            if process.info["name"] in _OURS and MARK in (process.info["environ"] or {})
+            if process.info["name"] in _OURS and _is_ours(process)
         }
 
     @staticmethod
@@ -104,9 +104,14 @@ class Leftovers:
         told = " ".join(
             " ".join(process.info["cmdline"] or [])
             for process in psutil.process_iter(["cmdline", "environ"])
-            if MARK not in (process.info["environ"] or {})
+            if not _is_ours(process)
         )
         return {directory for directory in _private_directories() if directory in told}
+
+
+def _is_ours(process: psutil.Process) -> bool:
+    """Of these tests, and not of others that run at the same time."""
+    return (process.info["environ"] or {}).get(MARK) == os.environ[MARK]
 
 
 def _private_directories() -> set[str]:

@@ -1,23 +1,19 @@
-"""Gets the SSH identity (private key) that `p2v.identity` names, and checks that ssh can use it.
-
-http and https go through requests, file is read, every other scheme is curl(1)'s business, as in virt-p2v.
-"""
+"""Gets the SSH identity (private key) that `p2v.identity` names, and checks that ssh can use it."""
 
 from __future__ import annotations
 
 import os
-import stat
-import subprocess
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from typing import Final
 
 from p2v_tui.errors import ConnectionFailed, P2VError
 from p2v_tui.kinds import without_password
+from p2v_tui.session.fetch import TIMEOUT, FetchFailed, Wanted, fetch
 from p2v_tui.session.openssh_tools import run_tool
 
-TIMEOUT = 30.0
-MAX_SIZE = 64 * 1024
-SETTING = "auth.identity.url"
+MAX_SIZE: Final = 64 * 1024
+SETTING: Final = "auth.identity.url"
+_WANTED: Final = Wanted("SSH identity", "a private key", "p2v.identity", MAX_SIZE)
 
 
 def fetch_identity(url: str, destination: Path) -> None:
@@ -27,22 +23,9 @@ def fetch_identity(url: str, destination: Path) -> None:
     others than its owner, which ssh refuses too.
     """
     try:
-        scheme = urlsplit(url).scheme.lower()
-    except ValueError as error:
-        raise _error(
-            f"The SSH identity URL {without_password(url)} cannot be read: {error}.", "Correct it."
-        ) from error
-    if scheme == "file":
-        key = _read_file(url)
-    elif scheme in {"http", "https"}:
-        key = _read_http(url)
-    else:
-        key = _read_curl(url)
-    if len(key) > MAX_SIZE:
-        raise _error(
-            f"The SSH identity at {without_password(url)} has more than {MAX_SIZE} bytes.",
-            "Give the URL of a private key.",
-        )
+        key = fetch(url, _WANTED)
+    except FetchFailed as error:
+        raise _error(error.message, error.advice) from error
     descriptor = os.open(destination, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         # ssh takes a key without its last newline for damaged; web servers and editors lose it.
@@ -52,79 +35,6 @@ def fetch_identity(url: str, destination: Path) -> None:
 
 def _error(message: str, advice: str) -> P2VError:
     return ConnectionFailed(message, advice, setting=SETTING)
-
-
-def _read_file(url: str) -> bytes:
-    parts = urlsplit(url)
-    if parts.netloc not in {"", "localhost"}:
-        raise _error(
-            f"The SSH identity URL {without_password(url)} names the host {parts.netloc!r}.",
-            "A file on this machine has three slashes: file:///path/to/id.",
-        )
-    path = Path(unquote(parts.path))
-    try:
-        # Non-blocking, so that a FIFO of that name cannot hold us.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            if not stat.S_ISREG(mode):
-                raise _error(f"The SSH identity {path} is not a file.", "Name a private key.")
-            if mode & 0o077:
-                raise _error(
-                    f"The SSH identity {path} can be read by other users (mode {stat.S_IMODE(mode):04o}).",
-                    f"Run: chmod 600 {path}",
-                )
-            return file.read(MAX_SIZE + 1)
-    except OSError as error:
-        raise _error(
-            f"The SSH identity {path} cannot be read: {error.strerror}.",
-            "Check p2v.identity: the file must be on this machine, not on the conversion server.",
-        ) from error
-
-
-def _read_http(url: str) -> bytes:
-    # 40 ms of imports that most runs never need.
-    import requests  # noqa: PLC0415
-    import urllib3  # noqa: PLC0415
-
-    try:
-        response = requests.get(url, timeout=TIMEOUT, stream=True)
-        with response:
-            if response.status_code != requests.codes.ok:
-                raise _error(
-                    f"The SSH identity cannot be had from {without_password(url)}: the web server answers "
-                    f"{response.status_code} {response.reason}.",
-                    "Check p2v.identity and that this machine may fetch it.",
-                )
-            return response.raw.read(MAX_SIZE + 1, decode_content=True) or b""
-    # Reading past requests, whose own reader has no limit, the errors are urllib3's.
-    except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError, OSError) as error:
-        raise _error(
-            f"The SSH identity cannot be had from {without_password(url)}: {error}.",
-            "Check p2v.identity, the network and the web server.",
-        ) from error
-
-
-def _read_curl(url: str) -> bytes:
-    # The URL may hold a password: it goes in by standard input, as ps shows every argument.
-    command = ["curl", "--silent", "--show-error", "--fail", "--globoff", "--max-time", str(int(TIMEOUT))]
-    quoted = url.replace("\\", "\\\\").replace('"', '\\"')
-    config = f'url = "{quoted}"\n'.encode()
-    try:
-        done = subprocess.run(
-            [*command, "--config", "-"], input=config, capture_output=True, timeout=TIMEOUT + 5, check=False
-        )
-    except FileNotFoundError as error:
-        raise _error(
-            f"curl is not installed here, so {without_password(url)} cannot be fetched.", "Use http, https or file."
-        ) from error
-    except subprocess.TimeoutExpired as error:
-        raise _error(
-            f"The SSH identity cannot be had from {without_password(url)}: curl does not end.", "Check p2v.identity."
-        ) from error
-    if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip()
-        raise _error(f"The SSH identity cannot be had from {without_password(url)}: {said}.", "Check p2v.identity.")
-    return done.stdout
 
 
 def _check_key(url: str, path: Path) -> None:

@@ -29,8 +29,17 @@ class Secret:
     def __init__(self, text: str) -> None:
         self._text = text
 
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Secret:
+        """A secret from a file; it need not be UTF-8."""
+        return cls(content.decode(errors="surrogateescape"))
+
     def reveal(self) -> str:
         return self._text
+
+    def encode(self) -> bytes:
+        """The text as bytes, those that `from_bytes` was given."""
+        return self._text.encode(errors="surrogateescape")
 
     def __repr__(self) -> str:
         return HIDDEN

@@ -21,30 +21,20 @@ import pyudev
 TOOL_SECONDS = 20
 
 
-def run_tool(command: Sequence[str]) -> str | None:
-    """The standard output of an external tool, or None where it is missing, fails or takes too long."""
-    done = _run(command)
-    return done[1] if done and done[0] == 0 else None
+def complete(
+    command: Sequence[str], *, stdin: bytes = b"", seconds: float | None = None
+) -> subprocess.CompletedProcess[bytes] | None:
+    """An external tool that has ended, with its output; None where it takes too long.
 
-
-def ask_tool(command: Sequence[str]) -> str | None:
-    """The same of a tool whose exit status is a part of its answer."""
-    done = _run(command)
-    return done[1] if done else None
-
-
-def _run(command: Sequence[str]) -> tuple[int, str] | None:
+    seconds: how long that is, TOOL_SECONDS where not said. Raises OSError where it cannot be started.
+    """
     environment = {**os.environ, "LC_ALL": "C", "LVM_SUPPRESS_FD_WARNINGS": "1"}
     # pvs and blkid live in sbin, which an ordinary user's PATH does not name.
     environment["PATH"] = os.pathsep.join([environment.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)
     try:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
-        )
-    except OSError:
-        return None
-    try:
-        output, _ = process.communicate(timeout=TOOL_SECONDS)
+        output, errors = process.communicate(stdin, timeout=TOOL_SECONDS if seconds is None else seconds)
     except subprocess.TimeoutExpired:
         process.kill()
         # A tool in an uninterruptible read of a failing disk does not even die: do not wait for that.
@@ -54,7 +44,26 @@ def _run(command: Sequence[str]) -> tuple[int, str] | None:
     except BaseException:
         process.kill()
         raise
-    return process.returncode, output.decode(errors="replace")
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
+
+
+def run_tool(command: Sequence[str]) -> str | None:
+    """The standard output of an external tool, or None where it is missing, fails or takes too long."""
+    done = _ended(command)
+    return done.stdout.decode(errors="replace") if done and done.returncode == 0 else None
+
+
+def ask_tool(command: Sequence[str]) -> str | None:
+    """The same of a tool whose exit status is a part of its answer."""
+    done = _ended(command)
+    return done.stdout.decode(errors="replace") if done else None
+
+
+def _ended(command: Sequence[str]) -> subprocess.CompletedProcess[bytes] | None:
+    try:
+        return complete(command)
+    except OSError:
+        return None
 
 
 def _local_offset(moment: float) -> int:

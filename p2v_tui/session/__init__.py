@@ -1,13 +1,14 @@
 """All that speaks to the conversion server. A front end needs what is named here, and nothing below it.
 
-A front end makes a `Plan` from the settings and the machine, enters a `ConversionServer`, tests the connection and
-calls `convert`; or it goes on with a `SavedConversion` by `resume`, or stops it by `give_up`. It is told what happens
-by events, given to its callback, and stops it by a `Cancellation`.
+A front end makes a `Plan` from the settings and the machine, gets the keys of its encrypted volumes (`with_keys`),
+enters a `ConversionServer`, tests the connection and calls `convert`; or it goes on with a `SavedConversion` by
+`resume`, or stops it by `give_up`. It is told what happens by events, given to its callback, and stops it by a
+`Cancellation`.
 """
 
 from p2v_tui.session.cancellation import Cancellation
 from p2v_tui.session.conversion import convert, describe, resume
-from p2v_tui.session.plan import Plan, fill_in, make_plan
+from p2v_tui.session.plan import Plan, fill_in, make_plan, with_keys
 from p2v_tui.session.saved_conversion import SavedConversion, find_saved
 from p2v_tui.session.server import ConversionServer
 from p2v_tui.session.stopping import give_up
@@ -26,4 +27,5 @@ __all__ = [
     "give_up",
     "make_plan",
     "resume",
+    "with_keys",
 ]

@@ -43,7 +43,7 @@ def fetch(url: str, wanted: Wanted) -> bytes:
         scheme = urlsplit(url).scheme.lower()
     except ValueError as error:
         raise FetchFailed(
-            f"The {wanted.name} URL {without_password(url)} cannot be read: {error}.", "Correct it."
+            f"The URL of the {wanted.name}, {without_password(url)}, cannot be read: {error}.", "Correct it."
         ) from error
     if scheme == "file":
         content = _read_file(url, wanted)
@@ -63,7 +63,7 @@ def _read_file(url: str, wanted: Wanted) -> bytes:
     parts = urlsplit(url)
     if parts.netloc not in {"", "localhost"}:
         raise FetchFailed(
-            f"The {wanted.name} URL {without_password(url)} names the host {parts.netloc!r}.",
+            f"The URL of the {wanted.name}, {without_password(url)}, names the host {parts.netloc!r}.",
             "A file on this machine has three slashes: file:///path/to/file.",
         )
     path = Path(unquote(parts.path))
@@ -72,17 +72,19 @@ def _read_file(url: str, wanted: Wanted) -> bytes:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             if not stat.S_ISREG(mode):
-                raise FetchFailed(f"The {wanted.name} {path} is not a file.", f"Name {wanted.content}.")
+                raise FetchFailed(
+                    f"The {wanted.name} cannot be had from {path}: it is not a file.", f"Name {wanted.content}."
+                )
             if mode & 0o077:
                 raise FetchFailed(
-                    f"The {wanted.name} {path} can be read by other users (mode {stat.S_IMODE(mode):04o}).",
+                    f"The {wanted.name} in {path} can be read by other users (mode {stat.S_IMODE(mode):04o}).",
                     f"Run: chmod 600 {path}",
                 )
             return file.read(wanted.limit + 1)
     # ValueError: a NUL in the path.
     except (OSError, ValueError) as error:
         raise FetchFailed(
-            f"The {wanted.name} {path} cannot be read: {getattr(error, 'strerror', None) or error}.",
+            f"The {wanted.name} in {path} cannot be read: {getattr(error, 'strerror', None) or error}.",
             f"Check {wanted.setting}: the file must be on this machine, not on the conversion server.",
         ) from error
 

@@ -6,15 +6,14 @@ That half a volume group or array was chosen is no check: the plan refuses it be
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from p2v_tui.hwprobe.health import DiskHealth, Health
-from p2v_tui.hwprobe.machine import Content, Disk
+from p2v_tui.hwprobe.machine import Disk
 from p2v_tui.hwprobe.ntfs import NtfsState
 from p2v_tui.session.checks import Check, Subject, Verdict
-from p2v_tui.session.output_modes import disk_letters
 from p2v_tui.session.remote_commands import quote
+from p2v_tui.session.volume_keys import find_encrypted
 
 # What virt-v2v's hypervisors give every disk.
 _SECTOR: Final = 512
@@ -66,7 +65,8 @@ LINUX = Subject(
 )
 ENCRYPTED = Subject(
     "encrypted volumes",
-    "Whether there is a key for each LUKS and BitLocker volume.",
+    "Whether there is a key for each partition that is a LUKS or BitLocker volume. virt-v2v looks into no disk that "
+    "is encrypted as a whole.",
     {Verdict.REFUSED: "There is none: virt-v2v would ask for a passphrase that nobody can type."},
     "`p2v.key=VOLUME:URL`, or the field on the screen. Or leave that disk out of `p2v.disks`.",
 )
@@ -186,53 +186,31 @@ def _windows(health: Health) -> Iterator[Check]:
                 )
 
 
-@dataclass(frozen=True)
-class _Volume:
-    """What fills a partition or a disk. name: of that. guest_device: as virt-v2v's appliance calls it."""
-
-    name: str
-    guest_device: str
-    content: Content
-
-    @property
-    def names(self) -> frozenset[str]:
-        """Everything that an operator may call it, in lower case."""
-        known = (self.name, f"/dev/{self.name}", self.guest_device, self.content.uuid or self.name)
-        return frozenset(name.lower() for name in known)
-
-
-def _volumes(disks: Sequence[Disk]) -> Iterator[_Volume]:
-    for number, disk in enumerate(disks):
-        device = f"/dev/sd{disk_letters(number)}"
-        if disk.content:
-            yield _Volume(disk.name, device, disk.content)
-        for partition in disk.partitions:
-            if partition.content:
-                yield _Volume(partition.name, f"{device}{partition.number}", partition.content)
-
-
 def _suspended(disks: Sequence[Disk]) -> Iterator[Check]:
-    for volume in _volumes(disks):
-        if volume.content.type == _SUSPENDED_LINUX:
-            yield LINUX.warning(
-                f"{volume.name} holds the memory of a suspended Linux: what it had not written is lost, and the "
-                "guest may try to go on from there.",
-                "Start that Linux on the machine and shut it down: systemctl poweroff",
-            )
+    for name in _swaps_of_suspended(disks):
+        yield LINUX.warning(
+            f"{name} holds the memory of a suspended Linux: what it had not written is lost, and the "
+            "guest may try to go on from there.",
+            "Start that Linux on the machine and shut it down: systemctl poweroff",
+        )
+
+
+def _swaps_of_suspended(disks: Sequence[Disk]) -> Iterator[str]:
+    for disk in disks:
+        for name, content in ((disk.name, disk.content), *((part.name, part.content) for part in disk.partitions)):
+            if content and content.type == _SUSPENDED_LINUX:
+                yield name
 
 
 def _encrypted(disks: Sequence[Disk], keys: Collection[str]) -> Iterator[Check]:
-    known = {key.lower() for key in keys}
-    encrypted = [volume for volume in _volumes(disks) if volume.content.encrypted]
-    locked = [volume for volume in encrypted if not known & volume.names]
+    encrypted = find_encrypted(disks)
+    locked = [volume for volume in encrypted if not any(key == volume.id or volume.is_called(key) for key in keys)]
     for volume in locked:
-        kind = "BitLocker" if volume.content.type == "BitLocker" else "LUKS"
-        # BitLocker has no UUID that blkid or virt-v2v's appliance would know.
-        word = volume.content.uuid or volume.guest_device
         yield ENCRYPTED.refused(
-            f"There is no key for {volume.name}, which is encrypted ({kind}): virt-v2v would ask for a passphrase "
-            "that nobody can type, and end.",
-            f"Give p2v.key={word}:URL, with the URL of a file that holds the passphrase; or leave the disk out.",
+            f"There is no key for {volume.name}, which is encrypted ({volume.kind}): virt-v2v would ask for a "
+            "passphrase that nobody can type, and end.",
+            f"Give p2v.key={volume.uuid or volume.name}:URL, with the URL of a file that holds the passphrase; or "
+            "leave the disk out.",
         )
     if encrypted and not locked:
         names = ", ".join(volume.name for volume in encrypted)

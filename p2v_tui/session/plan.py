@@ -1,6 +1,6 @@
 """From what the operator asked for and what the machine is: the plan of one conversion, checked before it starts.
 
-Nothing is opened on the network here, and nothing is written.
+Nothing is opened on the network here but by `with_keys`, and nothing is written.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ from p2v_tui.hwprobe.machine import (
     NetworkInterface,
     RemovableMedium,
 )
-from p2v_tui.kinds import MAX_GUEST_NAME, NetworkMap
+from p2v_tui.kinds import MAX_GUEST_NAME, NetworkMap, Secret
+from p2v_tui.session.events import Report
 from p2v_tui.session.output_modes import Output, choose_output, find_mode
+from p2v_tui.session.volume_keys import AssignedKey, VolumeKey, assign_keys, get_keys
 from p2v_tui.xmlgen import Guest, GuestDisk, GuestInterface, Topology
 
 
@@ -36,6 +38,7 @@ class Plan:
 
     settings: those that it was made from, with the machine's defaults filled in. image: that of --test-disk.
     set_read_only: before the disks are served, the kernel is told to refuse writes to them.
+    wanted_keys: those of its encrypted volumes. keys: the same once `with_keys` has got them.
     """
 
     guest: Guest
@@ -44,6 +47,8 @@ class Plan:
     settings: Settings
     image: Path | None = None
     set_read_only: bool = False
+    wanted_keys: tuple[AssignedKey, ...] = ()
+    keys: tuple[VolumeKey, ...] = ()
 
     @property
     def nbd(self) -> str | None:
@@ -58,6 +63,20 @@ class Plan:
         """The guest with its disks. ports: one for each of `disks`, on the conversion server's loopback."""
         disks = tuple(GuestDisk(disk, port) for disk, port in zip(self.disks, ports, strict=True))
         return dataclasses.replace(self.guest, disks=disks)
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """What the conversion server gets and nobody else may see."""
+        password = (self.output.password,) if self.output.password else ()
+        return (*password, *(key.passphrase for key in self.keys))
+
+
+def with_keys(plan: Plan, report: Report) -> Plan:
+    """The plan with the keys of its encrypted volumes: fetched, and each tried on its volume.
+
+    It takes as long as the web server and the volumes do. Raises WrongKey, a SettingsError.
+    """
+    return dataclasses.replace(plan, keys=get_keys(plan.wanted_keys, report))
 
 
 def fill_in(settings: Settings, machine: Machine, image: Path | None = None) -> Settings:
@@ -117,7 +136,8 @@ def make_plan(
         pae=bool(chosen.cpu_pae),
         firmware=_firmware(chosen.target_firmware, disks, machine),
     )
-    return Plan(guest, disks, choose_output(settings), chosen, image, set_read_only)
+    wanted_keys = assign_keys(chosen.keys, disks, machine.disks)
+    return Plan(guest, disks, choose_output(settings), chosen, image, set_read_only, wanted_keys)
 
 
 def _default_name(hostname: str) -> str:
@@ -176,7 +196,7 @@ def _choose_disks(names: Sequence[str], machine: Machine) -> tuple[Disk, ...]:
 
 def _find_disk(name: str, machine: Machine) -> Disk:
     plain_name = name.removeprefix("/dev/").removeprefix("mapper/").replace("!", "/")
-    if name.startswith("/") and (image := _disk_image(Path(name))) is not None:
+    if name.startswith("/") and (image := disk_image(Path(name))) is not None:
         return image
     device = Path(os.path.realpath(name)) if name.startswith("/") else None
     for disk in machine.disks:
@@ -202,8 +222,11 @@ def _choices(machine: Machine) -> str:
     return f"There are: {names}." if names else "No fixed disk of this machine can be converted."
 
 
-def _disk_image(path: Path) -> Disk | None:
-    """A regular file as a disk; None for a path that is something else (a device) or not there."""
+def disk_image(path: Path) -> Disk | None:
+    """A regular file as a disk; None for a path that is something else (a device) or not there.
+
+    Raises SettingsError for an empty one.
+    """
     try:
         status = path.stat()
     except OSError:

@@ -78,3 +78,7 @@ class RemoteDirectory:
     def output_password(self) -> str:
         """The file for virt-v2v's -op. It is removed when virt-v2v ends."""
         return self.file("output-password")
+
+    def key_file(self, number: int) -> str:
+        """The file for a virt-v2v --key (from 0). It is removed when virt-v2v ends."""
+        return self.file(f"key-{number}")

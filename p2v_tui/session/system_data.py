@@ -41,7 +41,7 @@ def scrub(text: bytes, secrets: Iterable[Secret]) -> bytes:
     text = _IN_URL.sub(rb"\1" + HIDDEN.encode() + b"@", text)
     for secret in secrets:
         if secret.reveal():
-            text = text.replace(secret.reveal().encode(), HIDDEN.encode())
+            text = text.replace(secret.encode(), HIDDEN.encode())
     return text
 
 

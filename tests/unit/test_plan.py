@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from p2v_tui.config import BY_KEY, Settings
 from p2v_tui.errors import SettingsError
-from p2v_tui.hwprobe.machine import Disk, Firmware, Machine
-from p2v_tui.kinds import NetworkMap
-from p2v_tui.session.plan import Plan, fill_in, make_plan
+from p2v_tui.hwprobe.machine import Content, Disk, Firmware, Machine, Partition
+from p2v_tui.kinds import KeySource, NetworkMap, Secret
+from p2v_tui.session import volume_keys
+from p2v_tui.session.plan import Plan, fill_in, make_plan, with_keys
 from p2v_tui.xmlgen import Topology
 from tests.unit.machines import CCISS, DISKLESS, GIB, MULTIPATH, SDA, SDB, SERVER, STRIPED
 
@@ -319,3 +320,39 @@ def test_filling_in_leaves_what_was_said_and_adds_the_rest() -> None:
     assert (filled.guestname, filled.vcpus) == ("db1", 16)
     assert filled.output_storage == "/var/tmp"
     assert fill_in(Settings(output_type="libvirt"), SERVER).output_storage is None
+
+
+LOCKED = dataclasses.replace(
+    SDA, partitions=(*SDA.partitions, Partition("sda3", 3, GIB, content=Content("BitLocker")))
+)
+ENCRYPTED = dataclasses.replace(SERVER, disks=(LOCKED, SDB))
+
+
+def key(volume: str) -> KeySource:
+    return KeySource(volume, passphrase=Secret("Tr0ub4dor&3"))
+
+
+def test_a_key_belongs_to_the_volume_as_virt_v2v_will_see_it() -> None:
+    made = plan(ENCRYPTED, disks=("sdb", "sda"), keys=(key("sda3"),))
+    assert [each.volume.id for each in made.wanted_keys if each.volume] == ["/dev/sdb3"]
+    assert made.keys == ()
+
+
+def test_a_key_of_what_is_no_encrypted_volume_is_refused() -> None:
+    error = refusal(ENCRYPTED, keys=(key("sda1"),))
+    assert error.setting == "key"
+    assert "BitLocker sda3" in error.advice
+
+
+def test_a_key_of_a_disk_that_is_not_converted_is_left_out_of_the_plan() -> None:
+    assert plan(ENCRYPTED, disks=("sdb",), keys=(key("sda3"),)).wanted_keys == ()
+
+
+def test_with_its_keys_a_plan_knows_them_as_secrets_and_does_not_show_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    # This machine may have a disk of the same name.
+    monkeypatch.setattr(volume_keys, "NODES", ())
+    made = with_keys(plan(ENCRYPTED, disks=("sda",), keys=(key("sda3"),)), lambda _: None)
+    assert [(each.id, each.volume) for each in made.keys] == [("/dev/sda3", "BitLocker sda3")]
+    assert made.keys[0].unchecked
+    assert made.secrets == (Secret("Tr0ub4dor&3"),)
+    assert "Tr0ub4dor" not in repr(made)

@@ -42,5 +42,7 @@ def test_no_two_of_its_files_are_the_same() -> None:
         directory.wrapper,
         directory.physical_xml,
         directory.output_password,
+        directory.key_file(0),
+        directory.key_file(1),
     ]
     assert len(set(files)) == len(files)

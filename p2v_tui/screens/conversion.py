@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol
 
 from textual import events, on
@@ -24,7 +25,7 @@ from p2v_tui import __version__
 from p2v_tui.cmdline import format_settings
 from p2v_tui.config import BOOT_SETTINGS, SETTINGS, Settings
 from p2v_tui.errors import P2VError, SettingsError
-from p2v_tui.hwprobe import Machine
+from p2v_tui.hwprobe import Disk, Machine
 from p2v_tui.hwprobe.changes import DeviceWatch
 from p2v_tui.kinds import HIDDEN
 from p2v_tui.screens.base import BaseScreen
@@ -32,12 +33,16 @@ from p2v_tui.screens.device_lists import DeviceList, DiskList, InterfaceList, In
 from p2v_tui.screens.device_words import changes_in_words, shown
 from p2v_tui.screens.dialogs import Dialog, error_dialog
 from p2v_tui.screens.form import Form, Reading, WrongField
+from p2v_tui.screens.key_fields import KeyFields
 from p2v_tui.screens.output_fields import OutputFields
 from p2v_tui.screens.port_blinking import BLINK_SECONDS, blink_port
 from p2v_tui.screens.state import State
 from p2v_tui.screens.target_fields import TargetFields
 from p2v_tui.screens.widgets import Action, Heading, Help, Line, Toggle
-from p2v_tui.session import Plan, fill_in, make_plan
+from p2v_tui.session import Plan, fill_in, make_plan, with_keys
+from p2v_tui.session.events import Event, Status
+from p2v_tui.session.plan import disk_image
+from p2v_tui.session.volume_keys import WrongKey, need_all_keys
 
 # From this many columns on, the form has two, as virt-p2v's dialog.
 WIDE: Final = 120
@@ -108,12 +113,20 @@ PageUp, PageDown     the page before, the next page"""
         """Disks or cables came or went."""
 
     class Looked(Message):
-        """The machine was looked at: it, or why that failed."""
+        """The machine was looked at: it with the disk images that the settings name, or why that failed."""
 
-        def __init__(self, machine: Machine | None, failure: str) -> None:
+        def __init__(self, machine: Machine | None, images: tuple[Disk, ...], failure: str) -> None:
             super().__init__()
             self.machine = machine
+            self.images = images
             self.failure = failure
+
+    class Checking(Message):
+        """What is being checked, in words."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
 
     class Planned(Message):
         """The plan was made: it, or what speaks against it."""
@@ -157,6 +170,7 @@ PageUp, PageDown     the page before, the next page"""
                     yield Line(f"      virt-v2v {version} on {server}")
             with Vertical(id="right"):
                 yield DiskList()
+                yield KeyFields()
                 yield MediaList("removable")
                 yield InterfaceList("interfaces")
         yield Line("", id="more")
@@ -244,10 +258,19 @@ PageUp, PageDown     the page before, the next page"""
         """Runs in a thread of its own."""
         try:
             machine = self.state.machine() if first else self.state.look_again()
-            self._post(self.Looked(machine, ""))
+            self._post(self.Looked(machine, self._images(), ""))
         # Whatever a strange machine does to the probing, the screen stays, and so does what was typed.
         except Exception as error:
-            self._post(self.Looked(None, shown(f"{type(error).__name__}: {error}")))
+            self._post(self.Looked(None, (), shown(f"{type(error).__name__}: {error}")))
+
+    def _images(self) -> tuple[Disk, ...]:
+        """The disk images among what is to be converted, as far as they can be used."""
+        found = []
+        for name in (str(self.state.image),) if self.state.image else self.state.settings.disks or ():
+            with suppress(SettingsError):
+                if name.startswith("/") and (image := disk_image(Path(name))):
+                    found.append(image)
+        return tuple(found)
 
     @on(Looked)
     async def _looked(self, message: Looked) -> None:
@@ -259,11 +282,11 @@ PageUp, PageDown     the page before, the next page"""
             if self.focused is None:
                 self.query_one("#refresh").focus()
         else:
-            await self._show_machine(message.machine)
+            await self._show_machine(message.machine, message.images)
         if self._look_again and self.is_active:
             self._look()
 
-    async def _show_machine(self, machine: Machine) -> None:
+    async def _show_machine(self, machine: Machine, images: tuple[Disk, ...]) -> None:
         before, self._machine = self._machine, machine
         first = fill_in(self.state.settings, machine, self.state.image) if before is None else None
         asked, self._asked = self._asked, False
@@ -273,6 +296,8 @@ PageUp, PageDown     the page before, the next page"""
             return
         with self.app.batch_update():
             await self.query_one(DiskList).show(machine, self.state.image, first)
+            disks = images if self.state.image else (*machine.disks, *images)
+            await self.query_one(KeyFields).show(disks, self.state.settings.keys, self.query_one(DiskList).chosen)
             await self.query_one(MediaList).show(machine, first)
             await self.query_one(InterfaceList).show(machine, first)
             if first is not None:
@@ -325,12 +350,15 @@ PageUp, PageDown     the page before, the next page"""
 
     @on(Toggle.Changed, "#disks Toggle")
     def _disk_checked(self) -> None:
-        self._status(self.query_one(DiskList).warning)
+        disks = self.query_one(DiskList)
+        self.query_one(KeyFields).choose(disks.chosen)
+        self._status(disks.warning)
 
     def _readings(self) -> list[Reading]:
         return [
             *self.query_one(TargetFields).readings(),
             *self.query_one(OutputFields).readings(),
+            *self.query_one(KeyFields).readings(),
             *(reading for part in self.query(DeviceList).results(DeviceList) for reading in part.readings()),
         ]
 
@@ -387,15 +415,25 @@ PageUp, PageDown     the page before, the next page"""
         self.run_worker(lambda: self._plan(settings, machine), thread=True)
 
     def _plan(self, settings: Settings, machine: Machine) -> None:
-        """Runs in a thread of its own: opening a disk that fails takes its time."""
+        """Runs in a thread of its own: opening a disk that fails takes its time, and so does a key."""
         try:
             plan = make_plan(settings, machine, self.state.image)
             if self.state.virt_v2v is not None:
                 plan.output.mode_on(self.state.virt_v2v)
+            need_all_keys(plan.disks, plan.wanted_keys)
+            plan = with_keys(plan, self._tell)
         except SettingsError as error:
             self._post(self.Planned(settings, None, error))
         else:
             self._post(self.Planned(settings, plan, None))
+
+    def _tell(self, event: Event) -> None:
+        if isinstance(event, Status):
+            self._post(self.Checking(event.text))
+
+    @on(Checking)
+    def _checking(self, message: Checking) -> None:
+        self._status(f"{message.text}...")
 
     @on(Planned)
     async def _planned(self, message: Planned) -> None:
@@ -411,6 +449,8 @@ PageUp, PageDown     the page before, the next page"""
     def _field_of(self, error: SettingsError) -> Widget:
         """The field that an error of the plan is about."""
         setting = error.setting or ""
+        if isinstance(error, WrongKey) and (field := self.query_one(KeyFields).find(error.volume)):
+            return field.input
         if setting in FIELDS:
             return self.query_one(FIELDS[setting])
         if setting == "disks" and (missing := self.query_one(DiskList).first_missing()):

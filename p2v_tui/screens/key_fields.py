@@ -1,0 +1,121 @@
+"""The keys of the encrypted volumes on the disks that are checked: a masked field for each, nothing where none is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from itertools import count
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+
+from p2v_tui.hwprobe import Disk
+from p2v_tui.kinds import KeySource, Secret, without_password
+from p2v_tui.screens.device_words import shown
+from p2v_tui.screens.form import LABEL_WIDTH, Note, Reading
+from p2v_tui.screens.widgets import FormField, Heading, Help
+from p2v_tui.session.volume_keys import BITLOCKER, EncryptedVolume, find_encrypted
+
+
+class KeyRow(Vertical):
+    """A volume with the field for its key. given: what the command line says of its key, if it does."""
+
+    _numbers = count(1)
+
+    def __init__(self, disk: Disk, volume: EncryptedVolume, given: KeySource | None) -> None:
+        super().__init__(classes="device")
+        self.disk = disk
+        self.volume = volume
+        self._given = given
+        # A disk image's volume has the whole path in its name.
+        name = shown(volume.name.rpartition("/")[2] if volume.name.startswith("/") else volume.name)
+        typed = given.passphrase if given else None
+        self.field = FormField(
+            f"{volume.kind} {name}",
+            id=f"key-{next(self._numbers)}",
+            help=_help(volume),
+            value=typed.reveal() if typed else "",
+            label_width=LABEL_WIDTH,
+            password=True,
+        )
+
+    def compose(self) -> ComposeResult:
+        yield self.field
+        url = self._given.url if self._given else None
+        yield Note(f"Left empty: from {shown(without_password(url.reveal()))}" if url else "")
+
+    @property
+    def key(self) -> KeySource | None:
+        """What is typed, else what the command line says."""
+        if self.field.value:
+            return KeySource(self.volume.name, passphrase=Secret(self.field.value))
+        return self._given if self._given and self._given.url else None
+
+
+class KeyFields(Vertical):
+    """A part of the conversion screen that is there only while an encrypted volume is to be converted."""
+
+    def __init__(self) -> None:
+        super().__init__(id="keys", classes="part")
+        self._rows = Vertical(classes="rows")
+        # Those of the settings that belong to no volume seen here.
+        self._others: tuple[KeySource, ...] = ()
+
+    def compose(self) -> ComposeResult:
+        yield Heading("Keys of encrypted volumes")
+        yield self._rows
+
+    @property
+    def rows(self) -> list[KeyRow]:
+        return list(self._rows.query_children(KeyRow))
+
+    async def show(self, disks: Sequence[Disk], sources: Sequence[KeySource], chosen: Collection[str]) -> None:
+        """disks: all that can be checked. sources: what is known of the keys so far. chosen: the disks checked.
+
+        What is typed stays where its volume does.
+        """
+        existing = {row.volume: row for row in self.rows}
+        wanted = [(disk, volume) for disk in disks for volume in find_encrypted([disk])]
+        self._others = tuple(
+            source for source in sources if not any(volume.is_called(source.volume) for _, volume in wanted)
+        )
+        for volume in existing.keys() - {volume for _, volume in wanted}:
+            await existing[volume].remove()
+        for position, (disk, volume) in enumerate(wanted):
+            if row := existing.get(volume):
+                if self.rows.index(row) != position:
+                    self._rows.move_child(row, before=position)
+                continue
+            given = next((source for source in sources if volume.is_called(source.volume)), None)
+            before = position if position < len(self.rows) else None
+            await self._rows.mount(KeyRow(disk, volume, given), before=before)
+        self.choose(chosen)
+
+    def choose(self, chosen: Collection[str]) -> None:
+        """chosen: the names of the disks that are checked."""
+        for row in self.rows:
+            row.display = row.disk.name in chosen
+        self.display = any(row.display for row in self.rows)
+
+    def readings(self) -> list[Reading]:
+        return [Reading("keys", lambda: (*self._others, *(row.key for row in self.rows if row.key)))]
+
+    def find(self, name: str | None) -> FormField | None:
+        """The field of the volume that has this name."""
+        return next((row.field for row in self.rows if row.volume.name == name), None)
+
+
+def _help(volume: EncryptedVolume) -> Help:
+    name = shown(str(volume))
+    what = (
+        f"The password that opens {name}, or its recovery password with the hyphens: eight groups of six digits."
+        if volume.kind == BITLOCKER
+        else f"The passphrase that opens {name}, as it is asked for at boot. Its UUID is {shown(volume.uuid)}."
+    )
+    return Help(
+        name,
+        f"{what}\n\n"
+        "virt-v2v cannot look into the guest without it. It is tried on the volume before the start, without opening "
+        "it, and goes to the conversion server in a file that only the account there can read and that is removed at "
+        "the end.\n\n"
+        f"Unattended, it comes from a URL: p2v.key={shown(volume.name)}:https://host/key",
+    )

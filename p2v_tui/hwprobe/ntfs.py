@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import enum
 import struct
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Final
 
 
@@ -41,7 +41,8 @@ Read = Callable[[int, int], bytes]
 # Records of the master file table that are always in these places, and all in its first extent.
 _MFT, _LOG_FILE, _VOLUME, _ROOT = 0, 2, 3, 5
 # Types of attributes.
-_VOLUME_INFORMATION, _DATA, _INDEX_ROOT, _INDEX_ALLOCATION = 0x70, 0x80, 0x90, 0xA0
+_ATTRIBUTE_LIST, _VOLUME_INFORMATION, _DATA, _INDEX_ROOT, _INDEX_ALLOCATION = 0x20, 0x70, 0x80, 0x90, 0xA0
+_END: Final = 0xFFFFFFFF
 _VOLUME_IS_DIRTY: Final = 1
 _RESTART_VOLUME_IS_CLEAN: Final = 2
 _NO_CLIENT: Final = 0xFFFF
@@ -59,6 +60,8 @@ _MAX_INDEX: Final = 4 << 20
 _MAX_RECORD: Final = 1 << 16
 _MAX_CLUSTER: Final = 2 << 20
 _MAX_OFFSET: Final = 1 << 62
+_MAX_LIST: Final = 1 << 18
+_MAX_PARTS: Final = 1000
 
 
 class _Unreadable(Exception):
@@ -164,6 +167,16 @@ class _Stream:
         return found
 
 
+@dataclass(frozen=True)
+class _Attribute:
+    """One attribute of a record, or a part of one. start: its first cluster within the stream."""
+
+    kind: int
+    named: bool
+    start: int
+    stream: _Stream
+
+
 class _Volume:
     """Raises _Unreadable or struct.error on opening and in every method where something is not as it should be."""
 
@@ -179,19 +192,21 @@ class _Volume:
         self._read = read
         self._cluster = cluster
         self._record_size = record
-        self._mft: _Stream | None = None
-        first = _mended(self._read_at(mft * cluster, record))
-        self._mft = self._attribute(first, _DATA)
-
-    def _read_at(self, offset: int, length: int) -> bytes:
-        if offset > _MAX_OFFSET:
-            raise _Unreadable
-        return self._read(offset, length)
+        # Its beginning, which is enough to find the rest.
+        self._mft = _joined(self._attributes(_mended(self._read_at(mft * cluster, record))), _DATA)
+        self._mft = self.stream(_MFT, _DATA)
 
     def stream(self, record: int, kind: int) -> _Stream:
-        """The attribute without a name that is of this type, or the index of file names."""
-        assert self._mft
-        return self._attribute(_mended(self._mft.read(record * self._record_size, self._record_size)), kind)
+        """The attribute of this type: the one without a name, or of an index the one of file names."""
+        attributes = list(self._attributes(self._record(record)))
+        if any(attribute.kind == _ATTRIBUTE_LIST for attribute in attributes):
+            elsewhere = set(_listed(_joined(attributes, _ATTRIBUTE_LIST), kind)) - {record}
+            attributes += [
+                attribute
+                for number in sorted(elsewhere)[:_MAX_PARTS]
+                for attribute in self._attributes(self._record(number))
+            ]
+        return _joined(attributes, kind)
 
     def root_entries(self) -> Iterator[_Entry]:
         root = self.stream(_ROOT, _INDEX_ROOT)
@@ -207,17 +222,20 @@ class _Volume:
             if block[:4] == b"INDX":
                 yield from _entries(_mended(block)[0x18:])
 
-    def _attribute(self, record: bytes, wanted: int) -> _Stream:
+    def _record(self, number: int) -> bytes:
+        return _mended(self._mft.read(number * self._record_size, self._record_size))
+
+    def _attributes(self, record: bytes) -> Iterator[_Attribute]:
         if record[:4] != b"FILE":
             raise _Unreadable
         (offset,) = struct.unpack_from("<H", record, 0x14)
-        while True:
-            kind, length, non_resident, name_length = struct.unpack_from("<IIBB", record, offset)
-            if kind == 0xFFFFFFFF or length < 24:
+        while (kind := struct.unpack_from("<I", record, offset)[0]) != _END:
+            length, non_resident, name_length = struct.unpack_from("<IBB", record, offset + 4)
+            if length < 24:
                 raise _Unreadable
-            named_index = wanted in (_INDEX_ROOT, _INDEX_ALLOCATION)
-            if kind == wanted and bool(name_length) == named_index:
-                return self._stream(record[offset : offset + length], bool(non_resident))
+            attribute = record[offset : offset + length]
+            start = struct.unpack_from("<Q", attribute, 0x10)[0] if non_resident else 0
+            yield _Attribute(kind, bool(name_length), start, self._stream(attribute, bool(non_resident)))
             offset += length
 
     def _stream(self, attribute: bytes, non_resident: bool) -> _Stream:
@@ -228,6 +246,33 @@ class _Volume:
         (start,) = struct.unpack_from("<H", attribute, 0x20)
         (size,) = struct.unpack_from("<Q", attribute, 0x30)
         return _Stream(size, None, tuple(_runs(attribute[start:])), self._cluster, self._read_at)
+
+    def _read_at(self, offset: int, length: int) -> bytes:
+        if offset > _MAX_OFFSET:
+            raise _Unreadable
+        return self._read(offset, length)
+
+
+def _joined(attributes: Iterable[_Attribute], kind: int) -> _Stream:
+    """The stream whose parts are among these attributes; only its first part knows its size."""
+    named = kind in (_INDEX_ROOT, _INDEX_ALLOCATION)
+    parts = sorted((it for it in attributes if it.kind == kind and it.named == named), key=lambda it: it.start)
+    if not parts or parts[0].start != 0:
+        raise _Unreadable
+    return replace(parts[0].stream, runs=tuple(run for part in parts for run in part.stream.runs))
+
+
+def _listed(attribute_list: _Stream, kind: int) -> Iterator[int]:
+    """The numbers of the records that hold attributes of this type."""
+    entries = attribute_list.read(0, _MAX_LIST)
+    while entries:
+        found, length = struct.unpack_from("<IH", entries)
+        (record,) = struct.unpack_from("<Q", entries, 0x10)
+        if length < 0x18:
+            raise _Unreadable
+        if found == kind:
+            yield record & _RECORD_NUMBER
+        entries = entries[length:]
 
 
 def _runs(pairs: bytes) -> Iterator[tuple[int | None, int]]:

@@ -42,9 +42,8 @@ def survey(
     """
     return "\n".join(
         [
-            f"sudo={'yes' if sudo else 'no'}",
+            _basics(sudo=sudo),
             f"storage={shlex.quote(storage or '')}",
-            _BASICS,
             _PROGRAMS,
             _MACHINE,
             _windows_and_uefi(),
@@ -57,14 +56,17 @@ def survey(
     )
 
 
-# Programs are looked for where root finds them too. The time limit is left out where the server has no timeout(1).
-_BASICS = f"""PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+def _basics(*, sudo: bool) -> str:
+    """Programs are looked for where root finds them too. Without timeout(1) on the server there are no limits."""
+    return f"""sudo={"yes" if sudo else "no"}
+PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 echo clock "$(date +%s)"
 root=$sudo; [ "$(id -u)" != 0 ] || root=yes
 echo root $root
 # sudo gives virt-v2v an environment of its own.
 [ $sudo = no ] || unset VIRT_V2V_TMPDIR LIBGUESTFS_CACHEDIR TMPDIR VIRTIO_WIN VIRT_TOOLS_DATA_DIR
 limit='timeout -s KILL {PART_SECONDS}'; $limit true 2>/dev/null || limit="""
+
 
 # Each plugin is loaded, which costs some milliseconds: a file of the right name may be of the wrong version. The
 # Pythons are those that start_relay tries.

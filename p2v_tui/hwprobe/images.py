@@ -13,6 +13,9 @@ from p2v_tui.hwprobe.contents import content_in
 from p2v_tui.hwprobe.machine import Disk, Partition
 from p2v_tui.hwprobe.places import Places
 
+# The MBR's type of the one partition that stands for a whole GPT, as sfdisk writes it.
+_PROTECTIVE = "ee"
+
 
 def read_image(path: Path, size: int, places: Places | None = None) -> Disk:
     """A raw disk image as a disk of that name. size: bytes. Of a damaged one, what sfdisk and blkid can tell."""
@@ -46,8 +49,8 @@ def _partitions(path: Path, size: int, places: Places) -> Iterator[Partition]:
     for node, first, count, kind, row in rows:
         number = re.search(r"[0-9]+$", node)
         start, length = first * SYSFS_UNIT, count * SYSFS_UNIT
-        # A table may be longer than a file that was cut off.
-        if not number or start + length > size:
+        # A file that was cut off may be shorter than its table says, and lack what its MBR protects: a GPT.
+        if not number or start + length > size or kind == _PROTECTIVE:
             continue
         mbr = re.fullmatch("[0-9a-f]{1,2}", kind)
         yield Partition(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from p2v_tui.config import Settings
 from p2v_tui.errors import SettingsError
 from p2v_tui.kinds import Secret
-from p2v_tui.session.output_modes import OUTPUT_MODES, Output, choose_output, find_mode
+from p2v_tui.session.output_modes import OUTPUT_MODES, Output, choose_output, disk_letters, find_mode
 from p2v_tui.session.remote_commands import quote
 from p2v_tui.session.virt_v2v import VirtV2V
 from tests.unit.setting_values import TEXT
@@ -221,3 +221,28 @@ def test_options_are_refused_where_virt_v2v_is_too_old_for_them() -> None:
     old = VirtV2V("1.36.10", frozenset({"virt-v2v"}), ("local",))
     with pytest.raises(SettingsError, match=r"no -oo"):
         choose_output(Settings(output_misc=("compressed",))).arguments(old, "/tmp/p")
+
+
+@pytest.mark.parametrize(
+    ("mode", "files"),
+    [
+        ("local", ["db1-sda", "db1-sdb", "db1.xml"]),
+        ("disk", ["db1-sda", "db1-sdb", "db1.xml"]),
+        ("qemu", ["db1-sda", "db1-sdb", "db1.sh"]),
+        ("kubevirt", ["db1-sda", "db1-sdb", "db1.yaml"]),
+        ("json", ["db1-sda", "db1-sdb", "db1.json"]),
+        ("libvirt", ["db1-sda", "db1-sdb"]),
+        ("rhv", []),
+        ("null", []),
+        ("some-mode-to-come", []),
+    ],
+)
+def test_the_files_of_a_guest_are_known_in_the_modes_that_fill_a_directory(mode: str, files: list[str]) -> None:
+    found = find_mode(mode)
+    assert list(found.files("db1", 2)) == files
+    assert found.takes_directory is (found.default_storage is not None)
+
+
+def test_disks_are_lettered_as_linux_letters_them() -> None:
+    letters = [disk_letters(number) for number in (0, 25, 26, 27, 51, 52, 701, 702)]
+    assert letters == ["a", "z", "aa", "ab", "az", "ba", "zz", "aaa"]

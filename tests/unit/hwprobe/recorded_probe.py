@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from p2v_tui.hwprobe import Machine, Places, probe
+from p2v_tui.hwprobe.health import Health, examine_health
 
 # When the records were made: the real-time clocks in them are set about it.
 RECORDED_AT = 1795433400.0
@@ -21,8 +22,11 @@ RECORDED_AT = 1795433400.0
 
 @dataclass(frozen=True)
 class Outcome:
+    """commands: those of the probing. health: of all its disks, looked at afterwards."""
+
     machine: Machine
     commands: tuple[tuple[str, ...], ...]
+    health: Health
 
 
 def lay_out(extra: Path, root: Path) -> None:
@@ -63,11 +67,14 @@ def probe_recorded(record: Path) -> Outcome:
     places = Places(
         proc=record / "proc",
         run=run,
+        ask=run,
         hostname=lambda: f"{record.name}.example.org",
         now=lambda: RECORDED_AT,
         local_offset=lambda _moment: 0,
     )
-    return Outcome(probe(places), tuple(asked))
+    machine = probe(places)
+    commands = tuple(asked)
+    return Outcome(machine, commands, examine_health(machine.disks, places))
 
 
 def main(record: str, output: str) -> None:

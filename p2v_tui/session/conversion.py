@@ -53,9 +53,9 @@ from p2v_tui.session.preflight import AcceptWarnings, settle
 from p2v_tui.session.progress import ProgressTracker
 from p2v_tui.session.quantities import duration_text
 from p2v_tui.session.read_only import set_read_only
-from p2v_tui.session.reconnect import open_again
+from p2v_tui.session.reconnect import is_final, open_again
 from p2v_tui.session.relay_status import RelayStatus
-from p2v_tui.session.remote_directory import RemoteDirectory
+from p2v_tui.session.remote_directory import PARENT, RemoteDirectory
 from p2v_tui.session.remote_shell import RemoteShell, cannot_store
 from p2v_tui.session.saved_conversion import SavedConversion
 from p2v_tui.session.server import ConversionServer
@@ -248,6 +248,8 @@ class _Run:
         self._worth_reading = False
         self._made = False
         self._over = False
+        # Whether we have tried long enough to open the control connection again.
+        self._out_of_reach = False
         self._log = ConversionLog(debug=plan.debug)
         self._tracker = ProgressTracker(plan.disks)
         self._copying = False
@@ -405,6 +407,7 @@ class _Run:
             offset += len(reading.log)
             self._report_log(reading)
             self._show_progress()
+            self._show_events()
             if reading.ended:
                 if reading.relay is not None:
                     self._data.status = reading.relay
@@ -412,7 +415,6 @@ class _Run:
             self._data.check()
             if reading.state == "running":
                 self._data.follow(reading.relay, copying=self._copying)
-            self._show_events()
             if len(reading.log) < LOG_CHUNK:
                 self._cancellation.wait(INTERVAL)
 
@@ -448,6 +450,7 @@ class _Run:
         except (Cancelled, Detached, ConversionFailed):
             raise
         except P2VError as final:
+            self._out_of_reach = True
             raise ConversionFailed(
                 f"The control connection was lost and cannot be opened again: {final.message}",
                 f"{final.advice} The log so far is {self._directory.log} on the conversion server.",
@@ -455,11 +458,12 @@ class _Run:
         self._report(ConnectionRestored(CONTROL, time.monotonic() - since))
 
     def _let_pass(self, seconds: float) -> None:
-        """Waits; what the data connections do meanwhile is still reported."""
-        assert self._data
+        """Waits; what the data connections do meanwhile is still reported.
+
+        One that is given up ends nothing yet: why it cannot be opened, the control connection will tell better.
+        """
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
-            self._data.check()
             self._show_events()
             self._show_progress()
             self._cancellation.wait(min(left, INTERVAL))
@@ -515,6 +519,8 @@ class _Run:
             try:
                 self._stop_over(self._server.shell(cancelled_by=self._cancellation.again))
             except ConnectionFailed as error:
+                if self._out_of_reach or is_final(error):
+                    raise
                 self._report(ConnectionLost(CONTROL, error.message, self._plan.settings.reconnect))
                 open_again(
                     self._stop_by_another,
@@ -550,9 +556,13 @@ class _Run:
         advice = self._where_the_log_is
         if exit_code != 0:
             # Without its disks virt-v2v fails too, and says less well why.
-            self._data.check_relay()
-            reason = self._log.error.rstrip(".") or f"it gave no reason (exit code {exit_code})"
-            raise ConversionFailed(f"virt-v2v failed: {reason}.", advice)
+            self._data.explain_failure()
+            if reason := self._log.error.rstrip("."):
+                raise ConversionFailed(f"virt-v2v failed: {reason}.", advice)
+            raise ConversionFailed(
+                f"virt-v2v failed: it gave no reason (exit code {exit_code}).",
+                f"It was killed, or there is no room for its log any more: look with `df {PARENT}`. {advice}",
+            )
         # virt-v2v ends with 0 although the domain does not exist (output/output_libvirt.ml).
         if undefined := [warning for warning in self._log.warnings if "could not define libvirt domain" in warning]:
             raise ConversionFailed(

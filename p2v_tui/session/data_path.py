@@ -18,7 +18,7 @@ from p2v_tui.hwprobe.machine import Disk
 from p2v_tui.session import relay_status, remote_commands
 from p2v_tui.session.cancellation import Cancellation
 from p2v_tui.session.compression import CompressionChoice
-from p2v_tui.session.data_connection import DataConnection
+from p2v_tui.session.data_connection import LOOK_INTERVAL, DataConnection
 from p2v_tui.session.events import Event, Status, Warned
 from p2v_tui.session.relay_status import RelayStatus
 from p2v_tui.session.remote_directory import RemoteDirectory
@@ -28,6 +28,8 @@ from p2v_tui.session.remote_shell import RemoteShell
 RELAY_PROGRAM: Final = Path(__file__).with_name("nbd_relay.py")
 # How long the relay may take to reach a disk through its tunnel once that is open, in seconds.
 REACH_TIMEOUT: Final = 30
+# A try that begins within our patience may last so much longer, in seconds: the relay must not give up before us.
+GRACE: Final = 20
 # Requests that stay unanswered so long, in seconds, are taken for a stalled tunnel. Another one is then opened beside
 # it, so that being wrong costs a login; and not before so long has passed again.
 STALL: Final = 20.0
@@ -79,8 +81,9 @@ class DataPath:
         directory = self._directory
         self._start([1] * len(self._disks))
         shell.write_files({directory.relay: RELAY_PROGRAM.read_bytes()})
+        patience = self._patience + GRACE
         started = shell.run(
-            remote_commands.start_relay(directory, len(self._disks), self._patience, many_clients=self._many_clients)
+            remote_commands.start_relay(directory, len(self._disks), patience, many_clients=self._many_clients)
         )
         if started.status == remote_commands.NO_PYTHON:
             self._go_without_relay()
@@ -193,6 +196,14 @@ class DataPath:
             if wish is not None and wish != connection.compressed:
                 self._events.put(Status(f"{connection.disk.name}: {_COMPRESSION[wish]}"))
                 connection.replace(compressed=wish)
+
+    def explain_failure(self) -> None:
+        """Raises ConversionFailed where virt-v2v failed because it lost a disk."""
+        if not self.relayed:
+            # virt-v2v may end before a connection's thread has looked whether its tunnel is there.
+            time.sleep(2 * LOOK_INTERVAL)
+        self.check()
+        self.check_relay()
 
     def check_relay(self) -> None:
         """Raises ConversionFailed where the relay was lost, or gave up; `status` is the last that was heard of it."""

@@ -99,7 +99,8 @@ def wrapper_script(
     """The script that runs virt-v2v apart from the control connection: output to the log, exit code to `status`.
 
     TERM has a handler that does nothing, so that the script outlives virt-v2v and writes its status; a child does
-    not inherit a handler. HUP is ignored by all.
+    not inherit a handler. HUP is ignored by all. The reserve is room for the status where virt-v2v has filled the
+    file system.
     """
     return f"""#!/bin/sh
 # Written by p2v-tui. Runs virt-v2v once; to stop it: kill -TERM -- -$(cat pid)
@@ -110,14 +111,16 @@ trap : TERM INT
 {set_locale()}
 echo $$ >pid.new && mv pid.new pid
 printenv >environment
+head -c 65536 /dev/zero >reserve
 {as_root(sudo, "virt-v2v", "--version")} </dev/null >v2v-version 2>&1
 umask 022
 {as_root(sudo, *virt_v2v)} </dev/null >>{quote(directory.log)} 2>&1
 code=$?
 umask 077
+rm -f reserve
 {remove_files(secret_files) if secret_files else ":"}
 echo $code >status.new && mv status.new status
-kill "$(cat {quote(directory.relay_pid)} 2>/dev/null)" 2>/dev/null
+kill -s USR1 "$(cat {quote(directory.relay_pid)} 2>/dev/null)" 2>/dev/null
 """
 
 
@@ -175,16 +178,21 @@ def read_progress(directory: RemoteDirectory, offset: int, limit: int) -> str:
 
     The first line: `running`, `ended CODE`, `gone` (killed), `rebooted` or `missing` (the directory). The second:
     `alive`, `dead` or `none` of the relay, and its status.
-    The state is read before the log: once it says that virt-v2v ended, the log is complete.
+    The relay is looked at first: one that is dead while virt-v2v runs was not ended by the wrapper. The state is read
+    before the log: once it says that virt-v2v ended, the log is complete. A server that shuts down ends virt-v2v
+    first: then it is `rebooted` all the same, unless virt-v2v had succeeded.
     """
     status, pid, log = quote(directory.status), quote(directory.pid), quote(directory.log)
     boot, relay_pid, relay_status = quote(directory.boot), quote(directory.relay_pid), quote(directory.relay_status)
-    return f"""alive=gone; kill -0 "$(cat {pid} 2>/dev/null)" 2>/dev/null && alive=running
+    return f"""relay=none; [ ! -s {relay_pid} ] || relay=dead
+kill -0 "$(cat {relay_pid} 2>/dev/null)" 2>/dev/null && relay=alive
+relay="$relay $(head -c {RELAY_STATUS_SIZE} {relay_status} 2>/dev/null | tr -d '\\n')"
+alive=gone; kill -0 "$(cat {pid} 2>/dev/null)" 2>/dev/null && alive=running
 [ ! -s {boot} ] || [ "$(cat {boot})" = "$(cat {_BOOT_ID})" ] || alive=rebooted
 [ -d {quote(directory.path)} ] || alive=missing
-if [ -s {status} ]; then echo ended "$(cat {status})"; else echo $alive; fi
-relay=none; [ ! -s {relay_pid} ] || {{ relay=dead; kill -0 "$(cat {relay_pid})" 2>/dev/null && relay=alive; }}
-printf '%s ' $relay; head -c {RELAY_STATUS_SIZE} {relay_status} 2>/dev/null | tr -d '\\n'; echo
+ended=$(cat {status} 2>/dev/null)
+case $alive:$ended in *: | rebooted:[!0]*) echo $alive ;; *) echo ended "$ended" ;; esac
+printf '%s\\n' "$relay"
 tail -c +{offset + 1} {log} 2>/dev/null | head -c {limit}"""
 
 

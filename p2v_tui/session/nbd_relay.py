@@ -31,8 +31,9 @@ relayed: bytes of the disk that were passed on to clients.
 reconnects: how often a client's tunnel was replaced by another.
 silent: seconds without any part of an answer, though the client waits for one; 0 when it waits for nothing.
 
-It says what happens on standard error, a line for each event, and nothing on standard output. SIGTERM ends it; SIGHUP
-does not. Exit code: 0 when every disk is done or SIGTERM came, 1 when a disk was given up, 2 when it cannot start.
+It says what happens on standard error, a line for each event, and nothing on standard output. SIGTERM ends it, and
+what was not done is given up; SIGUSR1 ends it because virt-v2v has ended, and all is done; SIGHUP does nothing. Exit
+code: 0 when every disk is done or one of the two signals came, 1 when a disk was given up, 2 when it cannot start.
 """
 
 import contextlib
@@ -1458,6 +1459,7 @@ def relay(disks: int, seconds: float, many_clients: bool) -> int:
     status.write()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGUSR1, end)
     signal.signal(signal.SIGINT, end)
     threads = [threading.Thread(target=one.run, daemon=True) for one in relays]
     for thread in threads:
@@ -1469,7 +1471,11 @@ def relay(disks: int, seconds: float, many_clients: bool) -> int:
         waiting.poll(int(STATUS_SECONDS * 1000))
         written = write_status(status, written)
     for one in relays:
-        if not one.ended:
+        if one.ended:
+            continue
+        if signal.SIGUSR1 in told:
+            one.state = DONE
+        else:
             one.give_up("the relay was told to end")
     write_status(status, written)
     return 0 if told or all(one.state == DONE for one in relays) else 1

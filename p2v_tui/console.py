@@ -9,6 +9,7 @@ from typing import Final, TextIO
 
 from p2v_tui.errors import P2VError
 from p2v_tui.session.checks import Check, Verdict
+from p2v_tui.session.event_text import check_lines, outage_lines
 from p2v_tui.session.events import (
     Checked,
     ConnectionLost,
@@ -96,22 +97,15 @@ class Console:
             self._say(error.advice, _RED)
 
     def _outage(self, event: ConnectionLost | ConnectionRestored) -> None:
-        if isinstance(event, ConnectionRestored):
-            name = f"{event.connection[0].upper()}{event.connection[1:]}"
-            self._say(f"{name} is back after {duration_text(event.seconds)}.", _GREEN)
-        else:
-            self._say(f"Lost {event.connection}: {event.reason}", _YELLOW)
-            self._say(f"Opening it again, for up to {duration_text(event.seconds)}. Nothing is lost so far.", _YELLOW)
+        for line in outage_lines(event):
+            self._say(line, _GREEN if isinstance(event, ConnectionRestored) else _YELLOW)
 
     def _check(self, check: Check) -> None:
         """What is well is not worth a line on a slow console."""
         if check.verdict is Verdict.PASSED:
             return
-        colour = _RED if check.verdict is Verdict.REFUSED else _YELLOW
-        word = "note" if check.verdict is Verdict.NOTED else check.verdict.value
-        self._say(f"{word}: {check.name}: {check.text}", colour)
-        if check.advice:
-            self._say(check.advice, colour)
+        for line in check_lines(check):
+            self._say(line, _RED if check.verdict is Verdict.REFUSED else _YELLOW)
 
     def _progress(self, disks: tuple[DiskProgress, ...]) -> None:
         shown = [(disk.percent, disk.served) for disk in disks if disk.percent is not None]

@@ -1,0 +1,31 @@
+"""Events as lines of text: what every front end says of a check and of a lost connection."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from p2v_tui.session.checks import Check, Verdict
+from p2v_tui.session.events import ConnectionLost, ConnectionRestored
+from p2v_tui.session.quantities import duration_text
+
+_WORDS: Final = {
+    Verdict.PASSED: "passed",
+    Verdict.NOTED: "note",
+    Verdict.WARNING: "warning",
+    Verdict.REFUSED: "refused",
+}
+
+
+def check_lines(check: Check) -> tuple[str, ...]:
+    """What was found, and what to do where there is something to do."""
+    found = f"{_WORDS[check.verdict]}: {check.name}: {check.text}"
+    return (found, check.advice) if check.advice else (found,)
+
+
+def outage_lines(event: ConnectionLost | ConnectionRestored) -> tuple[str, ...]:
+    if isinstance(event, ConnectionRestored):
+        return (f"{event.connection[0].upper()}{event.connection[1:]} is back after {duration_text(event.seconds)}.",)
+    return (
+        f"Lost {event.connection}: {event.reason}",
+        f"Opening it again, for up to {duration_text(event.seconds)}. Nothing is lost so far.",
+    )

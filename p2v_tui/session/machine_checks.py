@@ -20,7 +20,7 @@ _SECTOR: Final = 512
 _SUSPENDED_LINUX: Final = "swsuspend"
 _SHUT_DOWN: Final = (
     "Start Windows on the machine, switch Fast Startup off (Control Panel, Power Options; or powercfg /h off as "
-    "administrator), and shut it down with: shutdown /s /t 0"
+    "administrator), and shut it down with shutdown /s /t 0"
 )
 
 FAILING = Subject(
@@ -163,7 +163,7 @@ def _windows(health: Health) -> Iterator[Check]:
                 yield WINDOWS.warning(
                     f"The NTFS on {volume.partition} is dirty: Windows was not shut down, or wants to check it. "
                     "What was not written is lost in the guest.",
-                    f"{_SHUT_DOWN}. If that does not help: chkdsk /f",
+                    f"{_SHUT_DOWN}. If it is still dirty then, run chkdsk /f there first.",
                 )
             case NtfsState.HELD | NtfsState.HIBERNATED:
                 how = "hibernates" if volume.state is NtfsState.HIBERNATED else "keeps a part of it in its memory"
@@ -182,7 +182,7 @@ def _windows(health: Health) -> Iterator[Check]:
             case None:
                 yield WINDOWS.noted(
                     f"The NTFS on {volume.partition} cannot be looked into: how Windows left it is not known.",
-                    "If it was not shut down properly, start it and do so: shutdown /s /t 0",
+                    "If it was not shut down properly, start Windows and do so (shutdown /s /t 0).",
                 )
 
 
@@ -191,7 +191,7 @@ def _suspended(disks: Sequence[Disk]) -> Iterator[Check]:
         yield LINUX.warning(
             f"{name} holds the memory of a suspended Linux: what it had not written is lost, and the "
             "guest may try to go on from there.",
-            "Start that Linux on the machine and shut it down: systemctl poweroff",
+            "Start that Linux on the machine and shut it down (systemctl poweroff).",
         )
 
 

@@ -250,7 +250,7 @@ def _existing(facts: ServerFacts, plan: Plan) -> Iterator[Check]:
     yield EXISTING.warning(
         f"{space.path} on the conversion server has {', '.join(facts.existing)} already: virt-v2v will overwrite "
         f"{'them' if len(paths) > 1 else 'it'}.",
-        f"Give the guest another name (p2v.name). If an earlier try left this there: {quote('rm', *paths)}",
+        f"Remove what an earlier try left there ({quote('rm', *paths)}), or give the guest another name (p2v.name).",
     )
 
 
@@ -263,7 +263,8 @@ def _domain(facts: ServerFacts, plan: Plan) -> Iterator[Check]:
             yield DOMAIN.refused(
                 f"libvirt on the conversion server has a domain {name} already; virt-v2v would fail when everything "
                 "is copied.",
-                f"Give the guest another name (p2v.name), or remove that domain: {quote('virsh', 'undefine', name)}",
+                f"Remove that domain ({quote('virsh', 'undefine', name)}), or give the guest another name "
+                "(p2v.name).",
             )
         case None if facts.by_sudo:
             yield DOMAIN.noted(
@@ -287,9 +288,9 @@ def _pool(facts: ServerFacts, plan: Plan) -> Iterator[Check]:
     elif facts.pool == NO_POOL:
         yield POOL.refused(
             f"libvirt on the conversion server has no pool {pool} (p2v.os).",
-            "virsh pool-list --all shows those that it has. To make it, run there: "
-            f"{quote('virsh', 'pool-define-as', pool, 'dir', '--target', path)} && "
-            f"{quote('virsh', 'pool-build', pool)} && {quote('virsh', 'pool-start', pool)}",
+            f"Make it there: {quote('virsh', 'pool-define-as', pool, 'dir', '--target', path)} && "
+            f"{quote('virsh', 'pool-build', pool)} && {quote('virsh', 'pool-start', pool)}. Those that it has are "
+            "shown by virsh pool-list --all.",
         )
     elif facts.pool:
         yield POOL.refused(
@@ -306,7 +307,7 @@ def _kubernetes_name(plan: Plan) -> Iterator[Check]:
     else:
         yield KUBERNETES.refused(
             f"Kubernetes takes no object of the name {name}: it allows small letters, digits, - and . between them.",
-            f"Give the guest another name, such as p2v.name={_as_kubernetes_name(name)}",
+            f"Give the guest another name: with p2v.name={_as_kubernetes_name(name)} it works.",
         )
 
 

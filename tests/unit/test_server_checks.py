@@ -197,7 +197,9 @@ def test_what_is_wrong_with_a_server_is_said_once_with_what_to_do_and_nothing_el
     assert [(check.name, check.verdict) for check in said] == [(case.subject.name, case.verdict)]
     for words in case.says:
         assert words in f"{said[0].text} {said[0].advice}"
-    assert said[0].advice
+    # Several of them are shown one after the other.
+    assert said[0].text.endswith(".")
+    assert said[0].advice.endswith(".")
 
 
 def test_every_verdict_that_is_declared_can_come_and_no_other() -> None:

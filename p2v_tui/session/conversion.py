@@ -48,7 +48,7 @@ from p2v_tui.session.events import (
 from p2v_tui.session.machine_checks import judge_machine
 from p2v_tui.session.nbd_server import command as nbd_command
 from p2v_tui.session.nbd_server import find_program
-from p2v_tui.session.plan import Plan
+from p2v_tui.session.plan import Plan, with_keys
 from p2v_tui.session.preflight import AcceptWarnings, settle
 from p2v_tui.session.progress import ProgressTracker
 from p2v_tui.session.quantities import duration_text
@@ -65,6 +65,7 @@ from p2v_tui.session.sleep_inhibitor import no_sleep
 from p2v_tui.session.stopping import stop
 from p2v_tui.session.system_data import collect_system_data
 from p2v_tui.session.virt_v2v import VirtV2V
+from p2v_tui.session.volume_keys import key_arguments, key_files
 from p2v_tui.xmlgen import physical_xml
 
 GENERATOR: Final = f"p2v-tui {__version__}"
@@ -101,7 +102,11 @@ def convert(
     # In the background: what takes a moment here and must not be waited for before virt-v2v starts, or only then.
     with no_sleep(), concurrent.futures.ThreadPoolExecutor(2) as background:
         health = background.submit(examine_health, plan.disks)
-        system_data = background.submit(collect_system_data, server.secrets)
+        plan = plan if plan.keys else with_keys(plan, report)
+        for key in plan.keys:
+            if key.unchecked:
+                report(Warned(key.unchecked))
+        system_data = background.submit(collect_system_data, (*server.secrets, *plan.secrets))
         report(Status("Opening the control connection"))
         found = virt_v2v or server.examine(server.shell())
         directory = RemoteDirectory.new(datetime.date.today())
@@ -196,18 +201,19 @@ def _wrapper(directory: RemoteDirectory, plan: Plan, virt_v2v: VirtV2V, *, sudo:
     debug = ["-v", "-x"] if plan.debug else []
     colours = ["--colours"] if virt_v2v.colours else []
     output = plan.output.arguments(virt_v2v, directory.output_password)
+    keys = key_arguments(plan.keys, directory, virt_v2v)
     return remote_commands.wrapper_script(
         directory,
-        ["virt-v2v", *debug, *colours, "-i", "libvirtxml", *output, directory.physical_xml],
+        ["virt-v2v", *debug, *colours, "-i", "libvirtxml", *keys, *output, directory.physical_xml],
         sudo=sudo,
-        secret_files=list(_secret_files(directory, plan)),
     )
 
 
 def _secret_files(directory: RemoteDirectory, plan: Plan) -> dict[str, bytes]:
     """What only virt-v2v may read, by its path on the server. It is removed when virt-v2v ends."""
     password = plan.output.password
-    return {directory.output_password: password.reveal().encode()} if password else {}
+    files = {directory.output_password: password.reveal().encode()} if password else {}
+    return files | key_files(plan.keys, directory)
 
 
 @dataclass(frozen=True)
@@ -275,7 +281,7 @@ class _Run:
         facts = survey_server(self._server.shell(), self._plan, sudo=self._server.sudo)
         checks = (
             *judge_server(facts, virt_v2v, self._plan, time.time(), health.windows),
-            *judge_machine(self._plan.disks, health),
+            *judge_machine(self._plan.disks, health, [key.id for key in self._plan.keys]),
         )
         for check in checks:
             self._report(Checked(check))
@@ -541,8 +547,7 @@ class _Run:
         self._stop_over(self._server.shell(cancelled_by=self._cancellation.again))
 
     def _stop_over(self, shell: RemoteShell) -> None:
-        secret_files = list(_secret_files(self._directory, self._plan))
-        stop(shell, self._directory, sudo=self._server.sudo, secret_files=secret_files)
+        stop(shell, self._directory, sudo=self._server.sudo)
         if not self._running and not self._worth_reading:
             shell.run(remote_commands.remove_directory(self._directory), cancellable=False)
 

@@ -1,6 +1,7 @@
 """Every command that is run on the conversion server is made here, and quoted by one function.
 
-They are for a POSIX sh: the remote shell is one whatever the login shell is.
+They are for a POSIX sh: the remote shell is one whatever the login shell is. Only the survey before a conversion, a
+script of some length, has a room of its own: `survey_command.py`.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ def program_paths() -> str:
 
 def make_directory(directory: RemoteDirectory) -> str:
     return f"""umask 077
-{quote("mkdir", "-m", "0700", directory.path)} && date >{quote(directory.file("time"))} || exit
+{quote("mkdir", "-m", "0700", directory.path)} && {quote("mkdir", directory.secrets)} || exit
+date >{quote(directory.file("time"))} || exit
 cat {_BOOT_ID} >{quote(directory.boot)} 2>/dev/null || :"""
 
 
@@ -89,13 +91,11 @@ def remove_directory(directory: RemoteDirectory) -> str:
     return quote("rm", "-rf", directory.path)
 
 
-def remove_files(paths: Sequence[str]) -> str:
-    return quote("rm", "-f", *paths)
+def remove_secrets(directory: RemoteDirectory) -> str:
+    return quote("rm", "-rf", directory.secrets)
 
 
-def wrapper_script(
-    directory: RemoteDirectory, virt_v2v: Sequence[str], *, sudo: bool, secret_files: Sequence[str]
-) -> str:
+def wrapper_script(directory: RemoteDirectory, virt_v2v: Sequence[str], *, sudo: bool) -> str:
     """The script that runs virt-v2v apart from the control connection: output to the log, exit code to `status`.
 
     TERM has a handler that does nothing, so that the script outlives virt-v2v and writes its status; a child does
@@ -118,7 +118,7 @@ umask 022
 code=$?
 umask 077
 rm -f reserve
-{remove_files(secret_files) if secret_files else ":"}
+{remove_secrets(directory)}
 echo $code >status.new && mv status.new status
 kill -s USR1 "$(cat {quote(directory.relay_pid)} 2>/dev/null)" 2>/dev/null
 """
@@ -196,15 +196,15 @@ printf '%s\\n' "$relay"
 tail -c +{offset + 1} {log} 2>/dev/null | head -c {limit}"""
 
 
-def stop_wrapper(directory: RemoteDirectory, *, sudo: bool, secret_files: Sequence[str]) -> str:
+def stop_wrapper(directory: RemoteDirectory, *, sudo: bool) -> str:
     """Ends the relay and virt-v2v's whole process group: TERM, then KILL. Status 0 when nothing of it is left.
 
     A process id may be another program's by now, hours or a restart later: one that is alive has to be ours by its
     command line, which is empty while a process that has ended is not collected.
     """
     kill = as_root(sudo, "kill")
-    remove = f"{remove_files(secret_files)}\n" if secret_files else ""
-    return f"""{remove}ours() {{
+    return f"""{remove_secrets(directory)}
+ours() {{
   case $1 in ''|0|1|*[!0-9]*) return 1 ;; esac
   case $(tr 2>/dev/null '\\0' ' ' <"/proc/$1/cmdline") in ''|*"$2"*) ;; *) return 1 ;; esac
 }}

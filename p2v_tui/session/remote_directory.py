@@ -75,10 +75,15 @@ class RemoteDirectory:
         return self.file("physical.xml")
 
     @property
+    def secrets(self) -> str:
+        """The directory of what nobody but virt-v2v may read; it is removed as soon as virt-v2v has ended."""
+        return self.file("secrets")
+
+    @property
     def output_password(self) -> str:
         """The file for virt-v2v's -op. It is removed when virt-v2v ends."""
-        return self.file("output-password")
+        return f"{self.secrets}/output-password"
 
     def key_file(self, number: int) -> str:
         """The file for a virt-v2v --key (from 0). It is removed when virt-v2v ends."""
-        return self.file(f"key-{number}")
+        return f"{self.secrets}/key-{number}"

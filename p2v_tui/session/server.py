@@ -208,7 +208,7 @@ class ConversionServer:
         finally:
             data.close()
             with contextlib.suppress(ConnectionFailed):
-                shell.run(remote_commands.stop_wrapper(directory, sudo=False, secret_files=[]), cancellable=False)
+                shell.run(remote_commands.stop_wrapper(directory, sudo=False), cancellable=False)
                 shell.run(remote_commands.remove_directory(directory), cancellable=False)
 
     def examine(self, shell: RemoteShell) -> VirtV2V:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from p2v_tui.errors import PreflightRefused
@@ -22,14 +21,13 @@ def stop(
     directory: RemoteDirectory,
     *,
     sudo: bool,
-    secret_files: Sequence[str],
     cancellable: bool = False,
 ) -> None:
     """Ends virt-v2v and the relay and removes secrets, whether they are there or not.
 
     Raises PreflightRefused when virt-v2v does not end, ConnectionFailed; Cancelled where it is cancellable.
     """
-    command = remote_commands.stop_wrapper(directory, sudo=sudo, secret_files=secret_files)
+    command = remote_commands.stop_wrapper(directory, sudo=sudo)
     stopped = shell.run(command, timeout=STOP_TIMEOUT, cancellable=cancellable)
     if stopped.status != 0:
         raise PreflightRefused(f"it does not end ({stopped.last_line}).")
@@ -47,6 +45,5 @@ def give_up(server: ConversionServer, saved: SavedConversion, report: Report, ca
     shell = server.shell()
     report(LogDirectory(saved.directory.path))
     report(Status("Stopping virt-v2v on the conversion server"))
-    secret_files = [saved.directory.output_password]
-    stop(shell, saved.directory, sudo=server.sudo, secret_files=secret_files, cancellable=True)
+    stop(shell, saved.directory, sudo=server.sudo, cancellable=True)
     server.workspace.keep = False

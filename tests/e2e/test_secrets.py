@@ -77,8 +77,8 @@ def test_the_output_password_is_a_private_file_that_is_gone_at_the_end(
         outcome = wait_for_exit(child)
         # virt-v2v cannot reach an oVirt there: it fails, and has been told the file.
         assert outcome.code == 5, outcome.output
-        assert f"-op {directory}/output-password" in (directory / "virt-v2v-wrapper.sh").read_text()
-        assert not (directory / "output-password").exists()
+        assert f"-op {directory}/secrets/output-password" in (directory / "virt-v2v-wrapper.sh").read_text()
+        assert not (directory / "secrets").exists()
         assert not files_that_hold(output_password, directory, user.home, server.directory)
     assert output_password not in outcome.output
 

@@ -90,14 +90,14 @@ def test_nothing_that_a_command_sets_lasts(shell: RemoteShell) -> None:
 
 
 def test_a_file_is_stored_byte_by_byte_however_long_its_line_would_be(shell: RemoteShell, tmp_path: Path) -> None:
-    content = os.urandom(200_000) + b"P2V-END-OF-INPUT\n"
-    shell.write_file(str(tmp_path / "it's a file"), content)
+    content = os.urandom(200_000) + b"P2V-END-OF-FILE\n"
+    shell.write_files({str(tmp_path / "it's a file"): content})
     assert (tmp_path / "it's a file").read_bytes() == content
 
 
 def test_a_file_that_cannot_be_stored_is_refused_with_the_reason(shell: RemoteShell, tmp_path: Path) -> None:
     with pytest.raises(PreflightRefused) as raised:
-        shell.write_file(str(tmp_path / "missing" / "file"), b"x")
+        shell.write_files({str(tmp_path / "missing" / "file"): b"x"})
     assert f"{tmp_path}/missing/file" in raised.value.message
     assert shell.run("echo alive").output == b"alive\n"
 

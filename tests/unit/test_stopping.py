@@ -38,7 +38,7 @@ def sleep_as(sleepers: list[Sleeper], *words: str) -> Sleeper:
 
 
 def start_to_stop(directory: RemoteDirectory, shell: str) -> subprocess.Popen[bytes]:
-    command = stop_wrapper(directory, sudo=False, secret_files=[])
+    command = stop_wrapper(directory, sudo=False)
     return subprocess.Popen([shell, "-c", command], stderr=subprocess.PIPE)
 
 

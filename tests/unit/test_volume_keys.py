@@ -288,7 +288,7 @@ def test_every_passphrase_that_is_a_line_opens_its_volume(
     for ending in (b"", b"\n", b"\r\n"):
         key = from_url(image, key_file(tmp_path, content + ending))
         assert key.unchecked == ""
-        assert key_files([key], DIRECTORY) == {f"{DIRECTORY.path}/key-0": content}
+        assert key_files([key], DIRECTORY) == {f"{DIRECTORY.path}/secrets/key-0": content}
 
 
 def test_a_volume_with_a_device_of_its_own_is_read_there(loop_device: Callable[[Path], Path], tmp_path: Path) -> None:
@@ -517,14 +517,14 @@ def test_virt_v2v_gets_a_file_for_each_key_and_no_key_in_its_arguments() -> None
     keys = [VolumeKey(UUID, "LUKS sda2", Secret(PASSPHRASE)), VolumeKey("/dev/sdb1", "BitLocker sdb1", Secret("a"))]
     arguments = key_arguments(keys, DIRECTORY, V2V)
     assert arguments == [
-        *("--key", f"{UUID}:file:{DIRECTORY.path}/key-0"),
-        *("--key", f"/dev/sdb1:file:{DIRECTORY.path}/key-1"),
+        *("--key", f"{UUID}:file:{DIRECTORY.path}/secrets/key-0"),
+        *("--key", f"/dev/sdb1:file:{DIRECTORY.path}/secrets/key-1"),
     ]
     # virt-v2v splits each at its colons.
     assert all(word.count(":") == 2 for word in arguments[1::2])
     assert key_files(keys, DIRECTORY) == {
-        f"{DIRECTORY.path}/key-0": PASSPHRASE.encode(),
-        f"{DIRECTORY.path}/key-1": b"a",
+        f"{DIRECTORY.path}/secrets/key-0": PASSPHRASE.encode(),
+        f"{DIRECTORY.path}/secrets/key-1": b"a",
     }
     assert PASSPHRASE not in repr(keys)
 

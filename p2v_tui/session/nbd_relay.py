@@ -92,6 +92,9 @@ MAX_OPTIONS = 64
 MAX_ANSWER_BYTES = 64 * 1024
 MAX_LENGTH = 64 << 20
 MAX_OPEN_REQUESTS = 256
+REQUESTS_BYTES = 8192
+# Twice the window of an ssh channel: more on its way makes nothing faster.
+ENOUGH_BYTES = 4 << 20
 MAX_CLIENTS = 16
 MAX_FAULTS = 5
 MAX_REFUSALS_LOGGED = 100
@@ -112,6 +115,7 @@ F_SETPIPE_SZ = 1031  # fcntl knows it by name from Python 3.10 on.
 SPLICE_F_NONBLOCK = 2
 SPLICE_F_MORE = 4
 POLLRDHUP = 0x2000
+TCP_CONGESTION = 13  # socket knows it by name from Python 3.6 on, but not everywhere.
 
 WAITING, READY, RELAYING, DONE, GIVEN_UP = "waiting", "ready", "relaying", "done", "given up"
 
@@ -360,6 +364,7 @@ class Transmission:
         self._sent: Dict[int, Request] = {}
         self._waiting: Dict[int, Request] = {}
         self._reading: Optional[Request] = None
+        self._asked = 0
         self._skip = 0
         self._outgoing = bytearray()
 
@@ -376,6 +381,17 @@ class Transmission:
     def unanswered(self) -> bool:
         """Whether the present connection owes an answer."""
         return bool(self._sent)
+
+    @property
+    def enough(self) -> bool:
+        """Whether the server has so much to do that further requests can wait: it is woken for many at once then."""
+        return self._asked >= ENOUGH_BYTES or self.full
+
+    @property
+    def special(self) -> bool:
+        """Whether more is going on than requests and whole replies."""
+        cut = self._reading is not None and bool(self._waiting)
+        return cut or bool(self.own) or self.disconnecting or self._held
 
     def take_requests(self, data: bytearray) -> None:
         """Take the whole requests out of `data`, unless there are enough. Raises ClientFault on what is none."""
@@ -419,6 +435,8 @@ class Transmission:
                 self._outgoing += request.packed
             else:
                 self._waiting[request.cookie] = request
+            if command == CMD_READ:
+                self._asked += request.length
         else:
             # It may be followed by data of unknown length.
             raise ClientFault("the client sent an unknown request")
@@ -456,17 +474,22 @@ class Transmission:
             self._reading = request
             self.left = request.length
         else:
-            del self._sent[cookie]
+            self._done(request)
         return header
 
     def passed_on(self, count: int) -> None:
         """So many bytes of the reply's data were passed on."""
         self.left -= count
         if not self.left and self._reading is not None:
-            del self._sent[self._reading.cookie]
+            self._done(self._reading)
             self._reading = None
             if self._waiting and not self._held:
                 self._send_waiting()
+
+    def _done(self, request: Request) -> None:
+        del self._sent[request.cookie]
+        if request.command == CMD_READ:
+            self._asked -= request.length
 
     def hold(self) -> None:
         """Ask nothing more on this connection."""
@@ -731,6 +754,9 @@ def listening(family: int, address: str, port: int) -> socket.socket:
         made.setblocking(False)
         if family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        # On a server set to BBR, pacing the loopback costs half of the relay's CPU. What accepts inherits it.
+        with contextlib.suppress(OSError):
+            made.setsockopt(socket.IPPROTO_TCP, TCP_CONGESTION, b"reno")
         made.bind((address, port))
         made.listen(16)
     except OSError as error:
@@ -796,6 +822,10 @@ class ClientConnection:
         self._tunnel: Optional[Tunnel] = None
         self._candidate: Optional[Tunnel] = None
         self._tunnels = 0
+        # Whether replies and requests come and go, and nothing else is to be done.
+        self._plain = False
+        # Whether what the client says is read at present.
+        self._hears = True
         self._heard_at = now
         self.worked_at = now
         self._watch()
@@ -843,64 +873,74 @@ class ClientConnection:
                 self._drop_candidate("there is a newer one", now)
             self._candidate = tunnel
             break
-        self._go_on(lambda: None)
+        self._go_on(self._nothing, 0)
 
     def _on_client(self, events: int) -> None:
-        def step() -> None:
-            if events & select.POLLOUT:
-                self._flush()
-            if events & ~select.POLLOUT:
-                self._receive(events)
-
-        self._disk.serve(self, lambda: self._go_on(step))
+        self._disk.serve(self, self._go_on, self._hear_client, events)
 
     def _on_tunnel(self, events: int) -> None:
-        def step() -> None:
-            tunnel = self._tunnel
-            if tunnel is None:
-                return
-            if events & select.POLLOUT:
-                tunnel.send(b"")
-            if events & ~select.POLLOUT:
-                if self._transmission is None:
-                    exchange = tunnel.shake_hands(self._disk.now())
-                    if exchange:
-                        self._take_answer(exchange)
-                else:
-                    self._pass_on(tunnel, self._transmission)
-
-        self._disk.serve(self, lambda: self._go_on(step))
+        self._disk.serve(self, self._go_on, self._hear_tunnel, events)
 
     def _on_candidate(self, events: int) -> None:
-        def step() -> None:
-            candidate = self._candidate
-            if candidate is None:
-                return
-            try:
-                if events & select.POLLOUT:
-                    candidate.send(b"")
-                if events & ~select.POLLOUT:
-                    exchange = candidate.shake_hands(self._disk.now())
-                    if exchange:
-                        # The greeting of the client's first tunnel: nothing was recorded before it.
-                        self._record.append(exchange)
-                        self._outgoing += exchange.answer
-            except TunnelLost as lost:
-                self._drop_candidate(str(lost), self._disk.now())
+        self._disk.serve(self, self._go_on, self._hear_candidate, events)
 
-        self._disk.serve(self, lambda: self._go_on(step))
+    def _go_on(self, step: Callable[[int], bool], events: int) -> None:
+        """Do the step and what follows from it, on another tunnel when the present one is lost by it.
 
-    def _go_on(self, step: Callable[[], None]) -> None:
-        """Do the step and what follows from it, on another tunnel when the present one is lost by it."""
+        The step returns whether anything follows.
+        """
         while True:
             try:
-                step()
+                if not step(events):
+                    return
                 self._settle()
                 break
             except TunnelLost as lost:
                 self._lose_tunnel(lost, self._disk.now())
-            step = nothing
+            step = self._nothing
         self._watch()
+
+    @staticmethod
+    def _nothing(_: int) -> bool:
+        return True
+
+    def _hear_client(self, events: int) -> bool:
+        if events & select.POLLOUT:
+            self._flush()
+        if events & ~select.POLLOUT:
+            self._receive(events)
+        return True
+
+    def _hear_tunnel(self, events: int) -> bool:
+        tunnel = self._tunnel
+        if tunnel is None:
+            return True
+        if events & select.POLLOUT:
+            tunnel.send(b"")
+        if events & ~select.POLLOUT:
+            if self._transmission is not None:
+                return self._pass_on(tunnel, self._transmission) or bool(events & select.POLLOUT)
+            exchange = tunnel.shake_hands(self._disk.now())
+            if exchange:
+                self._take_answer(exchange)
+        return True
+
+    def _hear_candidate(self, events: int) -> bool:
+        candidate = self._candidate
+        if candidate is None:
+            return True
+        try:
+            if events & select.POLLOUT:
+                candidate.send(b"")
+            if events & ~select.POLLOUT:
+                exchange = candidate.shake_hands(self._disk.now())
+                if exchange:
+                    # The greeting of the client's first tunnel: nothing was recorded before it.
+                    self._record.append(exchange)
+                    self._outgoing += exchange.answer
+        except TunnelLost as lost:
+            self._drop_candidate(str(lost), self._disk.now())
+        return True
 
     def _settle(self) -> None:
         """Do what can be done now with what both sides have said."""
@@ -927,12 +967,13 @@ class ClientConnection:
     # The client's side
 
     def _receive(self, events: int) -> None:
-        if not self._wants_to_hear:
-            # Nothing is read now, so the event is that the client has gone.
-            raise ClientGone
-        del events
+        if not self._hears:
+            # Nothing is read now, but we are told when the client has gone.
+            if events & (POLLRDHUP | select.POLLHUP | select.POLLERR):
+                raise ClientGone
+            return
         try:
-            data = self._client.recv(65536)
+            data = self._client.recv(REQUESTS_BYTES if self._transmission is not None else MAX_OPTION_BYTES)
         except BlockingIOError:
             return
         except OSError:
@@ -944,17 +985,17 @@ class ClientConnection:
     @property
     def _wants_to_hear(self) -> bool:
         if self._transmission is not None:
-            return not self._transmission.full
+            return not self._transmission.enough
         return len(self._incoming) <= MAX_OPTION_BYTES and not self._client_is_full
 
-    def _flush(self, more: bool = False) -> None:
+    def _flush(self) -> None:
         """Give the client what there is for it, as far as it takes it."""
+        more = self._transmission is not None and self._transmission.left > 0
         try:
             while self._outgoing:
-                flags = socket.MSG_MORE if more else 0
-                del self._outgoing[: self._client.send(self._outgoing, flags)]
+                del self._outgoing[: self._client.send(self._outgoing, socket.MSG_MORE if more else 0)]
             if self._data.pending:
-                self._data.drain(self._client, self._transmission is not None and self._transmission.left > 0)
+                self._data.drain(self._client, more)
         except BlockingIOError:
             pass
         except OSError:
@@ -990,7 +1031,7 @@ class ClientConnection:
         self._asked = None
         self._record.append(exchange)
         self._outgoing += exchange.answer
-        self._useful()
+        self._answered()
         size = export_size(exchange)
         if size is not None:
             self._disk.check_size(size)
@@ -1000,38 +1041,56 @@ class ClientConnection:
 
     # The tunnel's side
 
-    def _pass_on(self, tunnel: Tunnel, transmission: Transmission) -> None:
-        """Pass replies on while there are some, the client takes them, and the client's requests can wait."""
+    def _pass_on(self, tunnel: Tunnel, transmission: Transmission) -> bool:
+        """Pass replies on while there are some, the client takes them, and the client's requests can wait.
+
+        Returns whether anything but the next reply follows from it. This is where the time goes: it is called several
+        times for each megabyte.
+        """
         for _ in range(16):
             if transmission.left and not transmission.resuming:
-                try:
-                    count = self._data.fill(tunnel.socket, transmission.left)
-                except BlockingIOError:
-                    return
-                except OSError as error:
-                    if self._data_works_otherwise(error):
-                        continue
-                    raise TunnelLost(reason_of(error)) from None
-                if not count:
-                    raise TunnelLost("it was closed")
-                transmission.passed_on(count)
-                self._disk.relayed += count
-                self._useful()
+                more = self._pass_data_on(tunnel, transmission)
             else:
-                data = tunnel.receive(REPLY.size - len(self._header))
-                if not data:
-                    return
-                self._header += data
-                if len(self._header) < REPLY.size:
-                    continue
-                header = bytes(self._header)
-                self._header.clear()
-                self._outgoing += transmission.reply(header)
-                if not transmission.left:
-                    self._useful()
-            self._flush(transmission.left > 0)
-            if self._client_is_full:
-                return
+                more = self._pass_header_on(tunnel, transmission)
+            if not more:
+                break
+        return not self._plain or self._client_is_full or self._hears != self._wants_to_hear
+
+    def _pass_data_on(self, tunnel: Tunnel, transmission: Transmission) -> bool:
+        """Returns whether there may be more, for a client that takes it."""
+        wanted = transmission.left
+        try:
+            count = self._data.fill(tunnel.socket, wanted)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if self._data_works_otherwise(error):
+                return True
+            raise TunnelLost(reason_of(error)) from None
+        if not count:
+            raise TunnelLost("it was closed")
+        transmission.passed_on(count)
+        self._disk.relayed += count
+        self._heard_at = self.worked_at = self._disk.now()
+        if count == wanted:
+            self._answered()
+        self._flush()
+        return count == wanted and not self._client_is_full
+
+    def _pass_header_on(self, tunnel: Tunnel, transmission: Transmission) -> bool:
+        """Returns whether there may be more, for a client that takes it."""
+        self._header += tunnel.receive(REPLY.size - len(self._header))
+        if len(self._header) < REPLY.size:
+            return False
+        header = bytes(self._header)
+        self._header.clear()
+        self._outgoing += transmission.reply(header)
+        if transmission.left:
+            # The client gets it together with the data.
+            return True
+        self._answered()
+        self._flush()
+        return not self._client_is_full
 
     def _data_works_otherwise(self, error: OSError) -> bool:
         """Whether only the way without copying does not work here: then the other one is taken from now on."""
@@ -1043,12 +1102,11 @@ class ClientConnection:
         self._data = self._disk.new_data()
         return True
 
-    def _useful(self) -> None:
-        now = self._disk.now()
-        self._heard_at = self.worked_at = now
+    def _answered(self) -> None:
+        """The tunnel has answered what it was asked."""
+        self._heard_at = self.worked_at = self._disk.now()
         self._disk.faults = 0
         if self._tunnel:
-            self._tunnel.heard_at = now
             self._tunnel.useful = True
 
     def _adopt_candidate(self) -> None:
@@ -1061,7 +1119,7 @@ class ClientConnection:
             if transmission is not None and transmission.unanswered:
                 # nbdkit 1.32 aborts when a connection ends that it is answering on.
                 transmission.hold()
-                if self._client_is_full or self._disk.now() - self._tunnel.heard_at <= STALLED_SECONDS:
+                if self._client_is_full or self._disk.now() - self._heard_at <= STALLED_SECONDS:
                     return
             self._disk.log(f"moves from tunnel {self._tunnel.generation} to {candidate.generation}")
             self._close_tunnel()
@@ -1074,7 +1132,6 @@ class ClientConnection:
         self._tunnels += 1
         if self._tunnels > 1:
             self._disk.reconnects += 1
-        candidate.heard_at = self._disk.now()
         if transmission is None:
             self._ask()
         else:
@@ -1128,7 +1185,12 @@ class ClientConnection:
 
     def _watch(self) -> None:
         full = self._client_is_full
-        mask = select.POLLIN if self._wants_to_hear else POLLRDHUP
+        transmission = self._transmission
+        self._plain = not full and not self._candidate and not self._incoming and transmission is not None
+        if transmission is not None and transmission.special:
+            self._plain = False
+        self._hears = self._wants_to_hear
+        mask = select.POLLIN if self._hears else POLLRDHUP
         self._poller.watch(self._client, mask | (select.POLLOUT if full else 0), self._on_client)
         tunnel = self._tunnel
         if tunnel:
@@ -1148,10 +1210,6 @@ class ClientConnection:
         self._poller.forget(self._client)
         self._client.close()
         self._data.close()
-
-
-def nothing() -> None:
-    pass
 
 
 class DiskRelay:
@@ -1236,10 +1294,10 @@ class DiskRelay:
                 return SplicedData()
         return CopiedData()
 
-    def serve(self, client: ClientConnection, step: Callable[[], None]) -> None:
+    def serve(self, client: ClientConnection, step: Callable[..., None], *arguments: object) -> None:
         """Do something for a client, and end it when it has gone or cannot go on."""
         try:
-            step()
+            step(*arguments)
         except ClientGone:
             self._end(client, "")
         except ClientFault as fault:
@@ -1286,7 +1344,7 @@ class DiskRelay:
         self._generation = 0
         connection = ClientConnection(self, client, self.now())
         self._clients.append(connection)
-        self.serve(connection, lambda: connection.tick(self.now()))
+        self.serve(connection, connection.tick, self.now())
 
     def _refuse(self, who: str) -> None:
         self._refusals += 1
@@ -1315,7 +1373,7 @@ class DiskRelay:
         self.generations.look()
         if self._clients:
             for client in list(self._clients):
-                self.serve(client, functools.partial(client.tick, now))
+                self.serve(client, client.tick, now)
         if self._clients:
             self._generation = max(client.generation for client in self._clients)
             self._silent = max(client.silent(now) for client in self._clients)

@@ -12,10 +12,9 @@ import os
 import re
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from p2v_tui.hwprobe.machine import Content, Disk
 from p2v_tui.hwprobe.ntfs import NtfsState, examine_ntfs
@@ -27,6 +26,8 @@ HEALTH_SECONDS: Final = 20.0
 # ATA attributes by number: Reallocated Sectors Count and Current Pending Sector Count.
 _REALLOCATED: Final = 5
 _PENDING: Final = 197
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -55,16 +56,17 @@ class Drive:
 
 @dataclass(frozen=True)
 class DiskHealth:
-    """One disk. answered: it could be looked at in HEALTH_SECONDS; else drive and volumes are not known.
+    """One disk. answered: it could be read in HEALTH_SECONDS; else its volumes are not known.
 
     read_errors: lines in the kernel's log that tell of data that could not be read. overcome_errors: of those that
-    tell of a failure that another try, path or member made up for. windows: as far as one can see, it holds one.
+    tell of a failure that another try, path or member made up for. Both are None where nobody may read the log.
+    windows: as far as one can see, it holds one.
     """
 
     name: str
     answered: bool = True
-    read_errors: int = 0
-    overcome_errors: int = 0
+    read_errors: int | None = 0
+    overcome_errors: int | None = 0
     drive: Drive = Drive()
     volumes: tuple[WindowsVolume, ...] = ()
     windows: bool = False
@@ -99,36 +101,54 @@ def examine_health(disks: Iterable[Disk], places: Places | None = None) -> Healt
     """
     places = places or Places()
     examined = tuple(disks)
-    looks = [_Look(disk, places) for disk in examined]
-    log = (places.run(["dmesg"]) or "").splitlines()
     end = time.monotonic() + HEALTH_SECONDS
-    return Health(
-        tuple(look.result(log, end - time.monotonic()) for look in looks), tuple(_degraded(examined, places))
-    )
+    looks = [_Look(disk, places) for disk in examined]
+    log = places.run(["dmesg"])
+    return Health(tuple(look.result(log, end) for look in looks), tuple(_degraded(examined, places)))
+
+
+class _Answer(Generic[T]):
+    """What a function returns, from a thread of its own that nobody has to wait for."""
+
+    def __init__(self, function: Callable[[], T]) -> None:
+        self._function = function
+        self._found: T | None = None
+        # A daemon: one that hangs in a read must not keep the program from ending.
+        self._thread = threading.Thread(target=self._run, name="health", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        self._found = self._function()
+
+    def by(self, end: float) -> T | None:
+        """None when it is not there by then, a time of time.monotonic()."""
+        self._thread.join(max(end - time.monotonic(), 0))
+        return self._found
 
 
 class _Look:
-    """A look at one disk, by a thread of its own that nobody has to wait for."""
+    """A look at one disk. A controller may swallow what smartctl asks while the disk itself can be read."""
 
     def __init__(self, disk: Disk, places: Places) -> None:
         self._disk = disk
         self._places = places
-        self._found: tuple[Drive, tuple[WindowsVolume, ...]] | None = None
-        # A daemon: one that hangs in a read must not keep the program from ending.
-        self._thread = threading.Thread(target=self._look, name=f"health-{disk.name}", daemon=True)
-        self._thread.start()
+        self._drive = _Answer(lambda: _ask_drive(disk, places))
+        self._volumes = _Answer(lambda: tuple(_windows_volumes(disk)))
 
-    def _look(self) -> None:
-        self._found = _ask_drive(self._disk, self._places), tuple(_windows_volumes(self._disk))
-
-    def result(self, log: Sequence[str], seconds: float) -> DiskHealth:
-        """log: the kernel's. Waits so long for the disk."""
-        self._thread.join(max(seconds, 0))
-        answered = self._found is not None
-        drive, volumes = self._found or (Drive(), ())
-        read_errors, overcome = _errors(self._disk, log, self._places)
-        windows = any(volume.system for volume in volumes) or _has_bitlocker(self._disk)
-        return DiskHealth(self._disk.name, answered, read_errors, overcome, drive, volumes, windows)
+    def result(self, log: str | None, end: float) -> DiskHealth:
+        """log: the kernel's. end: until when to wait for the disk, by time.monotonic()."""
+        volumes = self._volumes.by(end)
+        drive = self._drive.by(end)
+        read_errors, overcome = (None, None) if log is None else _errors(self._disk, log.splitlines(), self._places)
+        return DiskHealth(
+            name=self._disk.name,
+            answered=volumes is not None,
+            read_errors=read_errors,
+            overcome_errors=overcome,
+            drive=drive or Drive(),
+            volumes=volumes or (),
+            windows=any(volume.system for volume in volumes or ()) or _has_bitlocker(self._disk),
+        )
 
 
 def _has_bitlocker(disk: Disk) -> bool:
@@ -223,31 +243,26 @@ def _count(*values: Any) -> int | None:
 
 
 def _windows_volumes(disk: Disk) -> Iterator[WindowsVolume]:
-    whole = [(disk.name, 0, disk.content)]
-    parts = [(part.name, part.start, part.content) for part in disk.partitions]
-    with contextlib.ExitStack() as stack:
-        descriptor: int | None = None
-        for name, start, content in whole + parts:
-            if not _is_ntfs(content) or start is None:
-                continue
-            if descriptor is None:
-                descriptor = _opened(disk.device)
-                if descriptor is None:
-                    return
-                stack.callback(os.close, descriptor)
-            with contextlib.suppress(OSError):
-                yield _windows_volume(name, descriptor, start)
+    try:
+        descriptor = os.open(disk.device, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        # The plan has said so already.
+        return
+    try:
+        # Whether the disk answers at all: there may be nothing on it to look at.
+        with contextlib.suppress(OSError):
+            os.pread(descriptor, 4096, 0)
+        whole = [(disk.name, 0, disk.content)]
+        for name, start, content in whole + [(part.name, part.start, part.content) for part in disk.partitions]:
+            if _is_ntfs(content) and start is not None:
+                with contextlib.suppress(OSError):
+                    yield _windows_volume(name, descriptor, start)
+    finally:
+        os.close(descriptor)
 
 
 def _is_ntfs(content: Content | None) -> bool:
     return content is not None and content.type == "ntfs"
-
-
-def _opened(device: Path) -> int | None:
-    try:
-        return os.open(device, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
 
 
 def _windows_volume(name: str, descriptor: int, start: int) -> WindowsVolume:

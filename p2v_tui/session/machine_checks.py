@@ -111,8 +111,9 @@ def _failing(health: Health) -> Iterator[Check]:
                 _look(disk),
             )
         else:
+            log = "the kernel's log cannot be read" if disk.read_errors is None else "no errors in the kernel's log"
             smart = "SMART says that it is well" if disk.drive.passed else "SMART says nothing"
-            yield FAILING.passed(f"{disk.name}: no errors in the kernel's log, {smart}.")
+            yield FAILING.passed(f"{disk.name}: {log}, {smart}.")
 
 
 def _look(disk: DiskHealth) -> str:

@@ -168,7 +168,7 @@ def _storage(facts: ServerFacts, plan: Plan) -> Iterator[Check]:
         )
         return
     if mode.is_libvirt:
-        path = f"the directory of the pool {path or 'default'}"
+        path = f"the directory of the pool {plan.output.pool}"
     named = f"{path} (p2v.os)"
     make, own = quote("mkdir", "-p", path), f"chown USER {quote(path)}"
     match facts.storage:
@@ -281,7 +281,7 @@ def _domain(facts: ServerFacts, plan: Plan) -> Iterator[Check]:
 
 
 def _pool(facts: ServerFacts, plan: Plan) -> Iterator[Check]:
-    pool = plan.output.storage or "default"
+    pool = plan.output.pool
     path = "/var/lib/libvirt/images" if pool == "default" else f"/var/lib/libvirt/{pool}"
     if facts.pool == "dir":
         yield POOL.passed(f"The pool {pool} is there.")

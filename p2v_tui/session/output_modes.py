@@ -188,9 +188,14 @@ class Output:
             arguments += ["-oo", option]
         return [*arguments, "--root", self.root]
 
+    @property
+    def pool(self) -> str:
+        """The pool of libvirt's that virt-v2v takes, where the mode is that."""
+        return self.storage or "default"
+
     def made(self, guest: str) -> str:
         """What a successful conversion made and where, in words."""
-        return self.mode.makes.format(name=guest, storage=self.storage or "default", connection=self.connection)
+        return self.mode.makes.format(name=guest, storage=self.pool, connection=self.connection)
 
 
 def choose_output(settings: Settings) -> Output:

@@ -131,7 +131,7 @@ def _libvirt(plan: Plan, *, sudo: bool) -> Libvirt | None:
         return None
     if connection and sudo and connection.endswith("/session"):
         return None
-    return Libvirt(connection, plan.output.storage or "default", plan.guest.name)
+    return Libvirt(connection, plan.output.pool, plan.guest.name)
 
 
 def parse_facts(text: str, *, sudo: bool, files: Collection[str] = ()) -> ServerFacts:

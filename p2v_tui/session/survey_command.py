@@ -10,6 +10,8 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from p2v_tui.session.remote_directory import PARENT
+
 # Of each part that asks something that may be dead, on the server.
 PART_SECONDS = 5
 
@@ -49,6 +51,7 @@ def survey(
             _windows_and_uefi(),
             _ask_libvirt(libvirt) if libvirt else "",
             f"files={shlex.quote(' '.join(files))}",
+            f"logs={shlex.quote(PARENT)}",
             _PLACES,
             _TIME_OUTS,
             "echo end yes",
@@ -180,7 +183,8 @@ echo space $word $* "${source:--}" "$directory"
 look_at() { $limit sh -c "$look" sh "$1" "$2" $root "$files" 2>/dev/null; }
 [ -z "$storage" ] || look_at storage "$storage"
 look_at overlay "${VIRT_V2V_TMPDIR:-${LIBGUESTFS_CACHEDIR:-${TMPDIR:-/var/tmp}}}"
-look_at logs /tmp"""
+look_at logs "$logs"
+"""
 
 # sshd takes the first value that it meets; Debian and Fedora include the directory first. A Match ends what holds
 # for all.

@@ -123,6 +123,12 @@ def test_a_key_is_found_by_every_name_of_its_volume(key: str) -> None:
     assert not of_verdict(checks, REFUSED)
 
 
+def test_a_log_that_nobody_may_read_is_not_said_to_be_without_errors() -> None:
+    checks = judge_machine([SDA], faulty(read_errors=None, overcome_errors=None))
+    assert checks[0].verdict is Verdict.PASSED
+    assert "cannot be read" in checks[0].text
+
+
 def test_each_volume_needs_a_key_of_its_own() -> None:
     other = dataclasses.replace(SDB, partitions=(Partition("sdb1", 1, GIB, content=Content("crypto_LUKS", "other")),))
     checks = judge_machine([with_content(SDA, LUKS), other], healthy(SDA, other), [str(LUKS.uuid)])

@@ -114,7 +114,7 @@ def test_the_windows_of_a_disk_image_is_looked_into_without_a_device(tmp_path: P
     path = partitioned(tmp_path / "disk.img", "gpt", [loader, None, system, data])
     before = path.read_bytes()
     disk = read_image(path, path.stat().st_size)
-    assert examine_health([disk]).disks == (
+    assert examine_health([disk], places(tmp_path)).disks == (
         DiskHealth(
             str(path),
             volumes=(
@@ -156,10 +156,10 @@ def test_a_disk_that_cannot_be_read_is_no_error(tmp_path: Path) -> None:
     assert examine_health([gone, unplaced], places(tmp_path)).disks == (DiskHealth("sdx"), DiskHealth("sdy"))
 
 
-def test_a_drive_that_never_answers_is_not_waited_for_and_hides_no_other(
+def test_a_controller_that_never_answers_smartctl_is_not_waited_for_and_hides_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "HEALTH_SECONDS", 0.3)
+    monkeypatch.setattr(health, "HEALTH_SECONDS", 1.0)
     over = threading.Event()
 
     def ask(command: Sequence[str]) -> str | None:
@@ -168,9 +168,27 @@ def test_a_drive_that_never_answers_is_not_waited_for_and_hides_no_other(
         return '{"smart_status": {"passed": true}}'
 
     disks = [Disk(name, tmp_path / name, 1 << 30) for name in ("sda", "sdb")]
-    found = examine_health(disks, Places(sys=tmp_path, run=lambda _command: None, ask=ask))
+    found = examine_health(disks, Places(sys=tmp_path, run=lambda _command: "", ask=ask))
     over.set()
-    assert found.disks == (DiskHealth("sda", answered=False), DiskHealth("sdb", drive=Drive(passed=True)))
+    assert found.disks == (DiskHealth("sda"), DiskHealth("sdb", drive=Drive(passed=True)))
+
+
+def test_a_disk_that_never_answers_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "HEALTH_SECONDS", 1.0)
+    # Whoever opens it waits for somebody at the other end.
+    hanging = tmp_path / "sda"
+    os.mkfifo(hanging)
+    found = examine_health([Disk("sda", hanging, 1 << 30), Disk("sdb", tmp_path, 1 << 30)], places(tmp_path))
+    assert [disk.answered for disk in found.disks] == [False, True]
+    with hanging.open("wb"):
+        pass
+
+
+def test_a_kernel_log_that_nobody_may_read_is_no_log_without_errors(tmp_path: Path) -> None:
+    (found,) = examine_health(
+        [Disk("sda", tmp_path / "sda", 1)], Places(sys=tmp_path, run=lambda _: None, ask=lambda _: None)
+    ).disks
+    assert (found.read_errors, found.overcome_errors) == (None, None)
 
 
 JSON = st.recursive(

@@ -61,14 +61,16 @@ _MISLEADING: Final = ("NO_COLOR", "COLORTERM", "LINES", "COLUMNS")
 DEFAULT_SIZE: Final = (24, 80)
 _SERIAL_TERM, _VT_TERM = "vt220", "linux"
 
+KEY_TABLE: Final = "p2v-tui"
+
 _OPTIONS: Final = (
     # No status line: the screen is the application's, and every change of the line would cost bytes.
     ("set-option", "-g", "status", "off"),
     # All keys are the application's. Ctrl-B is tmux's own prefix and means nothing here.
     ("set-option", "-g", "prefix", "None"),
     ("set-option", "-g", "prefix2", "None"),
-    # A table without a key in it. (unbind-key -a would fail, and end the line, where it was done before.)
-    ("set-option", "-g", "key-table", "p2v-tui"),
+    # A table of our own, without tmux's keys. (unbind-key -a would fail, and end the line, where it was done before.)
+    ("set-option", "-g", "key-table", KEY_TABLE),
     ("set-option", "-g", "mouse", "off"),
     # tmux passes a lone ESC on after this many ms; the application puts it together with what comes within ESCDELAY.
     ("set-option", "-s", "escape-time", "200"),
@@ -76,8 +78,10 @@ _OPTIONS: Final = (
     ("set-option", "-s", "focus-events", "off"),
     ("set-option", "-s", "set-clipboard", "off"),
     ("set-option", "-g", "set-titles", "off"),
-    # The size is that of the console where somebody typed last: one that nobody looks at makes no other one small.
-    ("set-option", "-g", "window-size", "latest"),
+    # When a console joins, the size is that of the smallest one, so that each shows everything. With the next key it
+    # is that of the console where somebody typed last: one that nobody looks at makes no other one small.
+    ("set-option", "-g", "window-size", "smallest"),
+    ("bind-key", "-T", KEY_TABLE, "Any", f"set -g window-size latest; unbind-key -T {KEY_TABLE} Any; send-keys"),
     # What every system with ncurses has, and what tmux speaks to the application whatever the consoles are.
     ("set-option", "-g", "default-terminal", "screen"),
     ("set-option", "-g", "remain-on-exit", "off"),
@@ -94,9 +98,9 @@ INSIDE: Final = (sys.executable, "-P", "-X", "utf8", "-m", "p2v_tui.consoles")
 # Ctrl-G for who has no F-keys: it means nothing to the screens and nmtui, and little to shells and editors.
 NEXT_WINDOW: Final = ("F6", "C-g")
 _WINDOWS: Final = {
-    "shell": 'echo "A shell. F6 or Ctrl-G: the next window (log, screens). exit: back to the screens."; '
+    "shell": 'echo "A shell. F6 or Ctrl-G: the next window. exit: back to the screens."; '
     '"${SHELL:-/bin/sh}" -l; tmux select-window -t :=p2v-tui',
-    "log": 'echo "The log of the system. F6 or Ctrl-G: the next window (screens, shell)."; '
+    "log": 'echo "The log of the system. F6 or Ctrl-G: the next window."; '
     "journalctl --follow --lines=100 --no-hostname --output=short-monotonic; sleep 1",
 }
 # Without the screens the other windows are no session: this ends it whichever way they end.
@@ -244,7 +248,7 @@ class Session:
     def open_windows(self) -> None:
         """The live image's further windows. Called from inside."""
         for key in NEXT_WINDOW:
-            self._command("bind-key", "-T", "p2v-tui", key, "next-window")
+            self._command("bind-key", "-T", KEY_TABLE, key, "next-window")
         for name, command in _WINDOWS.items():
             self._command("new-window", "-d", "-n", name, "-t", f"={SESSION}:", f"while :; do {command}; done")
 

@@ -183,6 +183,25 @@ def test_a_console_without_a_size_is_80x24(machine: Machine) -> None:
     assert machine.tmux("display-message", "-p", "#{window_width}x#{window_height}").strip() == "80x24"
 
 
+def test_all_see_the_whole_screen_until_somebody_types(machine: Machine) -> None:
+    def size() -> str:
+        return machine.tmux("display-message", "-p", "#{window_width}x#{window_height}").strip()
+
+    large, small = ready(machine, machine.console("linux", size=(50, 160))), machine.console(size=(24, 80))
+    small.read_until(b"Esc: back")
+    larger = machine.console("linux", size=(60, 200))
+    larger.read_until(b"Esc: back")
+    assert size() == "80x24"
+    large.write(b"first")
+    machine.wait_for(lambda: size() == "160x50" and machine.field("Conversion server") == "first")
+    larger.write(b"-second")
+    machine.wait_for(lambda: size() == "200x60" and machine.field("Conversion server") == "first-second")
+    machine.console(size=(24, 80)).read_until(b"first-second")
+    assert size() == "80x24"
+    larger.write(b"\x07")
+    machine.wait_for(lambda: size() == "200x60")
+
+
 @pytest.mark.parametrize("term", ["", "dumb", "unknown", "no-such-terminal"])
 def test_a_terminal_that_nobody_knows_is_taken_for_a_vt220(machine: Machine, term: str) -> None:
     ready(machine, machine.console(term))

@@ -60,14 +60,16 @@ def survey(
 
 
 def _basics(*, sudo: bool) -> str:
-    """Programs are looked for where root finds them too. Without timeout(1) on the server there are no limits."""
+    """Programs are looked for where virt-v2v will look. Without timeout(1) on the server there are no limits."""
     return f"""sudo={"yes" if sudo else "no"}
-PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 echo clock "$(date +%s)"
 root=$sudo; [ "$(id -u)" != 0 ] || root=yes
 echo root $root
-# sudo gives virt-v2v an environment of its own.
-[ $sudo = no ] || unset VIRT_V2V_TMPDIR LIBGUESTFS_CACHEDIR TMPDIR VIRTIO_WIN VIRT_TOOLS_DATA_DIR
+if [ $sudo = yes ]; then
+  # It gives virt-v2v an environment of its own.
+  unset VIRT_V2V_TMPDIR LIBGUESTFS_CACHEDIR TMPDIR VIRTIO_WIN VIRT_TOOLS_DATA_DIR
+  PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+fi
 limit='timeout -s KILL {PART_SECONDS}'; $limit true 2>/dev/null || limit="""
 
 

@@ -94,6 +94,24 @@ def test_the_programs_of_virt_v2v_are_run_and_a_missing_part_is_told(tmp_path: P
     assert [name for name, runs in found.items() if not runs] == ["nbdkit-nbd", "nbdkit-file", "nbdkit-cow"]
 
 
+@pytest.mark.parametrize(("sudo", "found"), [(False, False), (True, True)])
+def test_programs_are_looked_for_where_virt_v2v_finds_them(sudo: bool, found: bool, tmp_path: Path) -> None:
+    for name in ("dash", "id", "date", "timeout", "sed", "stat", "df", "tr"):
+        (tmp_path / name).symlink_to(program(name))
+    said, _ = answer(survey(sudo=sudo), PATH=str(tmp_path))
+    assert parse_facts(said, sudo=sudo).programs["nbdcopy"] is found
+
+
+def test_nothing_is_asked_as_root(tmp_path: Path) -> None:
+    called = tmp_path / "called"
+    sudo = tmp_path / "sudo"
+    sudo.write_text(f"#!/bin/sh\necho called >{called}\n")
+    sudo.chmod(0o755)
+    libvirt = Libvirt(TEST_LIBVIRT, "default-pool", "db1")
+    answer(f"PATH={tmp_path}:$PATH\n{survey(sudo=True, storage='/root', files=FILES, libvirt=libvirt)}")
+    assert not called.exists()
+
+
 def test_space_is_that_of_the_file_system_and_the_same_one_is_known_by_two_paths(tmp_path: Path) -> None:
     storage = tmp_path / "it's a directory"
     storage.mkdir()

@@ -42,7 +42,8 @@ from p2v_tui.session.volume_keys import (
     try_key,
     without_key,
 )
-from tests.lab.encrypted_disk import luks_disk, luks_volume
+from tests.lab.bitlocker import bitlocker_volume, recovery_password
+from tests.lab.encrypted_disk import luks_disk, luks_volume, partitioned
 
 GIB = 1 << 30
 UUID = "1b6e1c0e-0d5f-4b5d-9b0a-0c5d5a0f3a11"
@@ -289,6 +290,31 @@ def test_every_passphrase_that_is_a_line_opens_its_volume(
         key = from_url(image, key_file(tmp_path, content + ending))
         assert key.unchecked == ""
         assert key_files([key], DIRECTORY) == {f"{DIRECTORY.path}/secrets/key-0": content}
+
+
+@pytest.fixture(scope="module")
+def bitlocker_image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("bitlocker")
+    volume = bitlocker_volume(directory / "volume", PASSPHRASE, recovery_password(1))
+    return partitioned(directory / "disk.img", volume)
+
+
+@pytest.mark.parametrize("right", [PASSPHRASE, recovery_password(1)])
+def test_bitlocker_is_opened_by_its_password_and_by_its_recovery_password(bitlocker_image: Path, right: str) -> None:
+    key = key_of(bitlocker_image, source("x", right))
+    assert (key.id, key.unchecked) == ("/dev/sda2", "")
+
+
+@pytest.mark.parametrize("wrong", ["swordfish", recovery_password(2), recovery_password(1)[:-1] + "1"])
+def test_what_opens_no_bitlocker_is_refused_with_what_would(bitlocker_image: Path, wrong: str) -> None:
+    with pytest.raises(WrongKey, match="does not open it") as raised:
+        key_of(bitlocker_image, source("x", wrong))
+    assert "recovery password" in raised.value.advice
+    assert wrong not in str(raised.value)
+
+
+def test_a_bitlocker_password_that_this_cryptsetup_may_not_understand_is_no_wrong_one(bitlocker_image: Path) -> None:
+    assert "beyond ASCII" in key_of(bitlocker_image, source("x", "p\u00e4ss")).unchecked
 
 
 def test_a_volume_with_a_device_of_its_own_is_read_there(loop_device: Callable[[Path], Path], tmp_path: Path) -> None:

@@ -10,22 +10,28 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from textual import events
+from textual import events, on
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.message import Message
 
-from p2v_tui import __version__
+from p2v_tui import __version__, session
 from p2v_tui.config import Settings
-from p2v_tui.errors import Cancelled
+from p2v_tui.errors import Cancelled, Detached
 from p2v_tui.screens.connection import ConnectionScreen
-from p2v_tui.screens.dialogs import Dialog
+from p2v_tui.screens.console_driver import HungUp
+from p2v_tui.screens.conversion_run import ConversionRun
+from p2v_tui.screens.dialogs import Answer, Dialog, Question
+from p2v_tui.screens.left_running import FindSaved, LeftRunning
 from p2v_tui.screens.look import STYLES, is_capable
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import FieldInput
+from p2v_tui.session.quantities import duration_text
 
 ABOUT = f"""p2v-tui {__version__}
 Converts a physical machine to a virtual one, by virt-v2v on a conversion server.
@@ -35,14 +41,19 @@ The disks of this machine are only read. Everything goes through SSH connections
 Licence: GPL-2.0-or-later, without any warranty."""
 
 
-_LEAVING = {
-    False: "Nothing is being converted.",
-    True: "A conversion is running. Leaving cancels it: virt-v2v is stopped, and what it has made so far is useless.",
-}
+def _leaving_text(run: ConversionRun) -> str:
+    text = "A conversion is running.\n\nCancel it: virt-v2v is stopped; what it has made so far is of no use."
+    if run.can_wait:
+        patience = duration_text(run.plan.settings.reconnect)
+        text += (
+            f"\nLet it wait: it waits for the disks of this machine on the conversion server, for {patience} "
+            "(p2v.reconnect). p2v-tui goes on with it if it is started again in that time."
+        )
+    return text
 
 
 class P2VTui(App[int], inherit_bindings=False):
-    """rich: the look; None for what the terminal can do.
+    """rich: the look; None for what the terminal can do. find_saved: looks for a conversion that was left running.
 
     inherit_bindings: Textual's Ctrl+Q quits, and XON on a serial line is Ctrl+Q.
     """
@@ -57,10 +68,18 @@ class P2VTui(App[int], inherit_bindings=False):
         Binding("f4,ctrl+t", "look", show=False, priority=True),
     ]
 
-    def __init__(self, state: State, *, rich: bool | None = None) -> None:
+    class RunChanged(Message):
+        """There is something new in the conversion."""
+
+    def __init__(self, state: State, *, rich: bool | None = None, find_saved: FindSaved = lambda: None) -> None:
         super().__init__(ansi_color=True)
         self.theme = "ansi-dark"
         self.state = state
+        self.ended_from_outside = False
+        self._left_running = LeftRunning(self, state, find_saved, self.action_start_conversion)
+        self._attended: ConversionRun | None = None
+        self._told = False
+        self._leaving = False
         self._rich = is_capable() if rich is None else rich
 
     def on_mount(self) -> None:
@@ -68,7 +87,8 @@ class P2VTui(App[int], inherit_bindings=False):
         self.push_screen(ConnectionScreen(self.state))
         # A hang-up or a shutdown must not leave the identity's copy and half a connection behind.
         for number in (signal.SIGTERM, signal.SIGHUP):
-            asyncio.get_running_loop().add_signal_handler(number, self._ended_from_outside)
+            asyncio.get_running_loop().add_signal_handler(number, self._end_from_outside)
+        self.call_after_refresh(self._left_running.look)
 
     async def on_event(self, event: events.Event) -> None:
         """Handles one key to its end before the next one.
@@ -84,11 +104,43 @@ class P2VTui(App[int], inherit_bindings=False):
             else:
                 await self._check_bindings(event.key)
 
-    def _ended_from_outside(self) -> None:
-        # The run's thread keeps the process until virt-v2v is stopped and everything here is tidied.
+    @on(HungUp)
+    def _end_from_outside(self) -> None:
+        """Nobody can be asked: a conversion waits on the server for the next start."""
+        self.ended_from_outside = True
         if self.state.run is not None:
-            self.state.run.cancel()
+            self.state.run.detach()
         self.exit(Cancelled.exit_code)
+
+    def _attend(self, run: ConversionRun) -> None:
+        """Hears of the run from now on, whichever screen is shown."""
+        if self._attended is not run:
+            self._attended = run
+            run.listen(self._tell)
+
+    def _tell(self) -> None:
+        """Called from the run's thread. One message is enough until it is heeded."""
+        if not self._told:
+            self._told = True
+            self.post_message(self.RunChanged())
+
+    @on(RunChanged)
+    def _run_changed(self) -> None:
+        self._told = False
+        run = self.state.run
+        if run is None:
+            return
+        if self._leaving and run.finished:
+            self.exit(run.exit_code)
+        elif run.snapshot.to_accept or self._leaving:
+            self._show_run()
+
+    def _show_run(self) -> None:
+        """The third screen, where it is not shown already."""
+        from p2v_tui.screens.running import RunningScreen  # noqa: PLC0415
+
+        if not any(isinstance(screen, RunningScreen) for screen in self.screen_stack):
+            self.push_screen(RunningScreen(self.state))
 
     def action_open_conversion(self) -> None:
         """The second screen."""
@@ -99,24 +151,48 @@ class P2VTui(App[int], inherit_bindings=False):
 
     def action_start_conversion(self) -> None:
         """The third screen, which converts as `state.plan` says."""
-        from p2v_tui.screens.running import RunningScreen  # noqa: PLC0415
+        self._attend(self.state.start_conversion())
+        self._show_run()
 
-        self.push_screen(RunningScreen(self.state))
+    def action_look_for_saved(self) -> None:
+        """Whether a conversion was left running; if so it is offered."""
+        self._left_running.look()
 
     def action_leave(self) -> None:
         """Asks, and ends the program."""
-
         run = self.state.run
+        if run is not None and not run.finished:
+            self._ask_about_run(run)
+            return
         succeeded = run is not None and run.snapshot.outcome is not None
-        running = run is not None and not run.finished
 
         def decide(answer: bool | None) -> None:
             if answer:
-                if run is not None:
-                    run.cancel()
                 self.exit(0 if succeeded else Cancelled.exit_code)
 
-        self.push_screen(Dialog("Leave p2v-tui?", _LEAVING[running], yes="Leave", no="Stay"), decide)
+        self.push_screen(Dialog("Leave p2v-tui?", "Nothing is being converted.", yes="Leave", no="Stay"), decide)
+
+    def _ask_about_run(self, run: ConversionRun) -> None:
+        """What is to become of the conversion. The program ends when that is done, which can be seen meanwhile."""
+
+        def decide(answer: str | None) -> None:
+            if answer in {None, "stay"}:
+                return
+            if answer == "wait":
+                run.detach()
+            else:
+                run.cancel()
+            self._leaving = True
+            self._attend(run)
+            self._tell()
+
+        answers = [
+            Answer("stay", "Stay", "stay", "Goes back to the screen."),
+            Answer("cancel-it", "Cancel it and leave", "cancel", "Stops virt-v2v, and ends p2v-tui then."),
+        ]
+        if run.can_wait:
+            answers.append(Answer("wait", "Let it wait and leave", "wait", "Ends p2v-tui, and not the conversion."))
+        self.push_screen(Question("Leave p2v-tui?", _leaving_text(run), *answers, escape="stay"), decide)
 
     def action_configure_network(self) -> None:
         """nmtui, or what is missing for it."""
@@ -158,6 +234,18 @@ class P2VTui(App[int], inherit_bindings=False):
         self.state.forget_server()
 
 
-def run(settings: Settings, *, image: Path | None = None, iso: bool = False) -> int:
-    """Shows the screens until the operator leaves; the exit code."""
-    return P2VTui(State(settings, image=image, iso=iso)).run(mouse=False) or 0
+def run(settings: Settings, *, image: Path | None = None, iso: bool = False, warnings: Sequence[str] = ()) -> int:
+    """Shows the screens until the operator leaves; the exit code.
+
+    warnings: about the settings, shown on the first screen.
+    """
+    state = State(settings, image=image, iso=iso, warnings=tuple(warnings))
+    app = P2VTui(state, find_saved=session.find_saved)
+    code = app.run(mouse=False) or 0
+    conversion = state.run
+    if conversion is None or not app.ended_from_outside:
+        return code
+    conversion.wait()
+    if isinstance(error := conversion.snapshot.error, Detached):
+        print(f"p2v-tui: {error.title}: {error}", file=sys.stderr)
+    return conversion.exit_code

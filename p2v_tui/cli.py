@@ -63,7 +63,7 @@ def _run(options: argparse.Namespace) -> int:
         # they are to be there half a second after the start.
         from p2v_tui import consoles  # noqa: PLC0415
 
-        return consoles.run_interactive(parsed.settings, image, options.iso)
+        return consoles.run_interactive(parsed.settings, image, options.iso, parsed.warnings)
     from p2v_tui import unattended  # noqa: PLC0415
 
     if dump:

@@ -115,13 +115,17 @@ class Handover(NamedTuple):
     settings: Settings
     image: Path | None
     iso: bool
+    warnings: Sequence[str] = ()
 
 
-def run_interactive(settings: Settings, image: Path | None = None, iso: bool = False) -> int:
+def run_interactive(
+    settings: Settings, image: Path | None = None, iso: bool = False, warnings: Sequence[str] = ()
+) -> int:
     """Shows the screens on this console until the operator leaves them, and returns the exit code.
 
-    They may be those that another console started: then `settings` are not looked at. Raises SettingsError where
-    there is no terminal, P2VError in a shell that was opened from the screens.
+    They may be those that another console started: then `settings` are not looked at. warnings: about the kernel
+    command line; what is printed before the screens open nobody can read. Raises SettingsError where there is no
+    terminal, P2VError in a shell that was opened from the screens.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         if settings.server is not None:
@@ -141,12 +145,13 @@ def run_interactive(settings: Settings, image: Path | None = None, iso: bool = F
         raise P2VError("This is a shell inside p2v-tui's own screens.", "Leave the shell by exit to see them.")
     os.environ.update(terminal_environment(sys.stdin.fileno(), os.environ))
     set_size_where_unknown(sys.stdin.fileno())
+    handover = Handover(settings, image, iso, tuple(warnings))
     if session is not None and (needs_tmux(os.environ, iso=iso) or session.exists()):
-        code = session.run(Handover(settings, image, iso))
+        code = session.run(handover)
         if code is not None:
             return code
         print("p2v-tui: tmux cannot use this terminal; going on without it.", file=sys.stderr)
-    return show_screens(Handover(settings, image, iso))
+    return show_screens(handover)
 
 
 def show_screens(handover: Handover) -> int:
@@ -154,7 +159,7 @@ def show_screens(handover: Handover) -> int:
     set_textual_environment()
     from p2v_tui import app  # noqa: PLC0415 - Textual reads the environment when it is imported.
 
-    return app.run(handover.settings, image=handover.image, iso=handover.iso)
+    return app.run(handover.settings, image=handover.image, iso=handover.iso, warnings=handover.warnings)
 
 
 def set_textual_environment() -> None:

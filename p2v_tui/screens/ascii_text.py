@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
+from p2v_tui.session.terminal_text import plain
+
 # What programs write in place of the ASCII character that they mean.
 _MEANT: Final = str.maketrans(
     {
@@ -30,6 +32,12 @@ def ascii_text(text: str) -> str:
     if text.isascii():
         return text
     return "".join(_ascii_of(character) for character in text.translate(_MEANT))
+
+
+def cut(text: str, width: int) -> str:
+    """The text in ASCII and without control characters, and with `...` for what is over the width."""
+    text = ascii_text(plain(text))
+    return text if len(text) <= width else text[: max(0, width - 3)] + "..."
 
 
 def _ascii_of(character: str) -> str:

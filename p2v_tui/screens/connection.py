@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from collections.abc import Sequence
 from typing import Final
 
 from textual import on
@@ -13,14 +14,17 @@ from textual.message import Message
 from textual.widgets import Input
 
 from p2v_tui.config import BY_KEY, Settings
-from p2v_tui.errors import Cancelled, P2VError, SettingsError
+from p2v_tui.errors import Cancelled, P2VError, PreflightRefused, SettingsError
 from p2v_tui.screens.base import BaseScreen
+from p2v_tui.screens.check_words import CheckList, checks_text, counts_in_words, not_passed, worst_first
+from p2v_tui.screens.device_words import shown
 from p2v_tui.screens.dialogs import Dialog
 from p2v_tui.screens.form import setting_help
 from p2v_tui.screens.state import State
-from p2v_tui.screens.widgets import Action, FormField, Help, Line, Toggle
+from p2v_tui.screens.widgets import Action, FormField, Help, Line, Row, Toggle
 from p2v_tui.session import Cancellation, ConversionServer, VirtV2V
-from p2v_tui.session.events import ConnectionStep, Event, Status, StepDone, StepStarted, Warned
+from p2v_tui.session.checks import Check, Verdict, of_verdict
+from p2v_tui.session.events import Checked, ConnectionStep, Event, Status, StepDone, StepStarted, Warned
 
 # The field that an error about a setting puts the focus on.
 FIELDS: Final = {
@@ -31,6 +35,9 @@ FIELDS: Final = {
     "auth.password": "password",
     "auth.identity.url": "identity",
 }
+_WORKS: Final = "The connection works. Press Next."
+# Of this screen, with a status of one line: what stands above and below the checks.
+_ROWS_OF_OTHERS: Final = 21
 _DONE, _RUNNING, _FAILED, _WAITING = "[ ok ]", "[ .. ]", "[fail]", "[    ]"
 
 
@@ -68,6 +75,7 @@ class ConnectionScreen(BaseScreen):
     def __init__(self, state: State) -> None:
         super().__init__(state)
         self._cancellation: Cancellation | None = None
+        self._checks: tuple[Check, ...] = ()
 
     def compose(self) -> ComposeResult:
         settings = self.state.settings
@@ -99,10 +107,20 @@ class ConnectionScreen(BaseScreen):
                 yield Action(
                     "Test connection",
                     id="test",
-                    help=Help("Test connection", "Logs in, asks virt-v2v what it can do, tries port forwarding."),
+                    help=Help(
+                        "Test connection",
+                        "Logs in, asks virt-v2v what it can do, has the server read a scratch disk through a tunnel "
+                        "as it will read the real ones, and checks what the server has.",
+                    ),
                 )
                 yield Action(
                     "Next", id="next", disabled=True, help=Help("Next", "To the settings of the conversion.")
+                )
+                yield Action(
+                    "Checks",
+                    id="checks",
+                    disabled=True,
+                    help=Help("Checks", "What the test has checked, what it found, and what to do about it."),
                 )
             with Horizontal(classes="buttons"):
                 yield Action(
@@ -113,9 +131,11 @@ class ConnectionScreen(BaseScreen):
                 yield Action("Shell", id="shell", help=Help("Shell", "A shell; leave it with exit to come back."))
                 yield Action("About", id="about", help=Help("About", "The version, the licence, where to ask."))
             yield Line(" ")
-            yield Line("Press Test connection when the fields are filled in.", id="status")
+            warnings = "".join(f"\nWarning: {shown(warning)}" for warning in self.state.warnings)
+            yield Line(f"Press Test connection when the fields are filled in.{warnings}", id="status")
             for step in ConnectionStep:
-                yield Line("", id=f"step-{step.name.lower()}")
+                yield Row(id=f"step-{step.name.lower()}")
+            yield CheckList(id="found", taken=_ROWS_OF_OTHERS)
         yield self.keys_line()
 
     def on_mount(self) -> None:
@@ -147,6 +167,10 @@ class ConnectionScreen(BaseScreen):
     async def _next_pressed(self) -> None:
         self.state.settings = self.settings()
         await self.run_action("app.open_conversion")
+
+    @on(Action.Pressed, "#checks")
+    def _checks_pressed(self) -> None:
+        self.app.push_screen(Dialog("Checks of the conversion server", checks_text(worst_first(self._checks))))
 
     @on(Action.Pressed, "#network")
     async def _network_pressed(self) -> None:
@@ -206,6 +230,7 @@ class ConnectionScreen(BaseScreen):
         self.query_one("#next", Action).disabled = True
         for step in ConnectionStep:
             self._step(step, _WAITING, "")
+        self._show_checks(())
         self._cancellation = cancellation = Cancellation()
         self.query_one("#test", Action).label = "Stop the test"
         self.query_one("#status", Line).show("Testing the connection...")
@@ -260,6 +285,8 @@ class ConnectionScreen(BaseScreen):
                 self._step(step, _RUNNING, text)
             case StepDone(step, text):
                 self._step(step, _DONE, text)
+            case Checked(check):
+                self._show_checks((*self._checks, check))
             case Status(text) | Warned(text):
                 self.query_one("#status", Line).show(text)
 
@@ -268,23 +295,35 @@ class ConnectionScreen(BaseScreen):
         self.query_one("#test", Action).label = "Test connection"
         if message.virt_v2v is None:
             for step in ConnectionStep:
-                line = self.query_one(f"#step-{step.name.lower()}", Line)
+                line = self.query_one(f"#step-{step.name.lower()}", Row)
                 line.show(line.text.replace(_RUNNING, _FAILED))
             self._show_error(message.error or Cancelled())
             return
         self.state.remember_server(message.server, message.virt_v2v)
-        self.query_one("#status", Line).show("The connection works. Press Next.")
+        found = counts_in_words(self._checks)
+        words = f"The connection works, with {found}. Checks says what to do. Press Next." if found else _WORKS
+        self.query_one("#status", Line).show(words)
         action = self.query_one("#next", Action)
         action.disabled = False
         action.focus()
 
     def _step(self, step: ConnectionStep, mark: str, text: str) -> None:
         line = f"{mark} {step.value}" + (f": {text}" if text else "")
-        self.query_one(f"#step-{step.name.lower()}", Line).show(line)
+        self.query_one(f"#step-{step.name.lower()}", Row).show(line)
+
+    def _show_checks(self, checks: Sequence[Check]) -> None:
+        self._checks = tuple(checks)
+        self.query_one("#found", CheckList).show(not_passed(checks))
+        self.query_one("#checks", Action).disabled = not checks
 
     def _show_error(self, error: P2VError) -> None:
         """The error in words, and the focus on the field that caused it."""
-        self.query_one("#status", Line).show(f"{error.title}: {error.message}\n{error.advice}".rstrip())
+        message, advice = error.message, error.advice
+        refused = of_verdict(self._checks, Verdict.REFUSED)
+        if isinstance(error, PreflightRefused) and len(refused) > 1:
+            # All of them would not fit.
+            message, advice = refused[0].text, f"{refused[0].advice} Checks shows {len(refused) - 1} more."
+        self.query_one("#status", Line).show(f"{error.title}: {shown(message)}\n{shown(advice)}".rstrip())
         setting = getattr(error, "setting", None)
         if setting in FIELDS:
             self.query_one(f"#{FIELDS[setting]}-input").focus()

@@ -25,8 +25,7 @@ from textual._parser import ParseError
 from textual._xterm_parser import XTermParser
 from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
-
-from p2v_tui.errors import Cancelled
+from textual.message import Message
 
 # How long a frame waits for the next one, in seconds: Textual lays a new screen out in about 40 ms.
 HOLD_SECONDS: Final = 0.06
@@ -41,6 +40,10 @@ _NO_STYLE: Final = frozenset({"", "0", "39", "49"})
 _FEW_BLANKS: Final = 4
 # Where the cursor is put when a frame is painted.
 _CURSOR: Final = re.compile(r"(\x1b\[\d+;\d+H)$")
+
+
+class HungUp(Message):
+    """To the application: there is no terminal any more."""
 
 
 class ConsoleDriver(LinuxDriver):
@@ -94,7 +97,7 @@ class ConsoleDriver(LinuxDriver):
                 except OSError:
                     received = b""
                 if not received:
-                    self._app.call_later(self._app.exit, Cancelled.exit_code)
+                    self._app.post_message(HungUp())
                     return
                 # Nothing is left of noise, and "" would tell the parser that no more comes.
                 if text := decoder.decode(received):

@@ -417,7 +417,7 @@ PageUp, PageDown     the page before, the next page"""
     def _plan(self, settings: Settings, machine: Machine) -> None:
         """Runs in a thread of its own: opening a disk that fails takes its time, and so does a key."""
         try:
-            plan = make_plan(settings, machine, self.state.image)
+            plan = make_plan(settings, machine, self.state.image, set_read_only=self.state.iso)
             if self.state.virt_v2v is not None:
                 plan.output.mode_on(self.state.virt_v2v)
             need_all_keys(plan.disks, plan.wanted_keys)

@@ -12,15 +12,21 @@ import itertools
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from p2v_tui import session
 from p2v_tui.errors import P2VError
-from p2v_tui.screens.phases import Phase, first_phases, when_ended, with_started
-from p2v_tui.session import Cancellation, ConversionServer, Plan, VirtV2V
+from p2v_tui.screens.phases import Phase, PhaseState, first_phases, when_ended, with_started
+from p2v_tui.session import Cancellation, ConversionServer, Plan, SavedConversion, VirtV2V
+from p2v_tui.session.checks import Check, Verdict
+from p2v_tui.session.conversion import CONTROL
+from p2v_tui.session.event_text import check_lines, outage_lines
 from p2v_tui.session.events import (
+    Checked,
+    ConnectionLost,
+    ConnectionRestored,
     Converted,
     DiskProgress,
     Event,
@@ -36,11 +42,14 @@ from p2v_tui.session.events import (
     StepStarted,
     Warned,
 )
+from p2v_tui.session.preflight import AcceptWarnings
 
 # What is kept of the log here; the conversion server has all of it. With virt-v2v's debugging it is 100 000 lines.
 MAX_LINES: Final = 20_000
 MAX_CHARACTERS: Final = 8 << 20
 MAX_WARNINGS: Final = 100
+# How often a question looks whether it has been cancelled, in seconds.
+ANSWER_INTERVAL: Final = 0.1
 
 Listener = Callable[[], None]
 
@@ -55,7 +64,27 @@ class Convert(Protocol):
         report: Report,
         cancellation: Cancellation,
         virt_v2v: VirtV2V | None = None,
+        *,
+        accept_warnings: AcceptWarnings,
     ) -> Converted: ...
+
+
+def going_on_with(saved: SavedConversion) -> Convert:
+    """What goes on with a conversion that another process of ours left running."""
+
+    def resume(
+        server: ConversionServer,
+        plan: Plan,
+        report: Report,
+        cancellation: Cancellation,
+        virt_v2v: VirtV2V | None = None,
+        *,
+        accept_warnings: AcceptWarnings,
+    ) -> Converted:
+        del virt_v2v, accept_warnings
+        return session.resume(server, plan, saved, report, cancellation)
+
+    return resume
 
 
 @dataclass(frozen=True)
@@ -72,8 +101,21 @@ class LogLine:
 
 
 @dataclass(frozen=True)
+class Outage:
+    """A connection that is lost. since, until: when it was lost, and when it will be given up."""
+
+    connection: str
+    since: datetime.datetime
+    until: datetime.datetime
+
+
+@dataclass(frozen=True)
 class Snapshot:
-    """Where the conversion is. lines: how many there have been, kept or not. warnings: the last ones."""
+    """Where the conversion is. lines: how many there have been, kept or not. warnings: the last ones.
+
+    checks: of the preflight, so far. to_accept: the warnings among them that wait for the operator's consent.
+    outages: in the order in which they began. cancelling, detaching: asked for, and not over yet.
+    """
 
     phases: tuple[Phase, ...]
     disks: tuple[DiskProgress, ...]
@@ -81,7 +123,11 @@ class Snapshot:
     log_directory: str | None = None
     warnings: tuple[str, ...] = ()
     lines: int = 0
+    checks: tuple[Check, ...] = ()
+    to_accept: tuple[Check, ...] = ()
+    outages: tuple[Outage, ...] = ()
     cancelling: bool = False
+    detaching: bool = False
     outcome: Converted | None = None
     error: P2VError | None = None
 
@@ -89,11 +135,16 @@ class Snapshot:
     def finished(self) -> bool:
         return self.outcome is not None or self.error is not None
 
+    @property
+    def virt_v2v_works(self) -> bool:
+        return not self.finished and self.phases[0].state is not PhaseState.RUNNING
+
 
 class ConversionRun:
     """Starts when `start` is called, once. All methods can be called from any thread.
 
-    convert: what does the work. now: the time of day, for the log.
+    convert: what does the work. left_running: by another process, so that this one only goes on with it. now: the
+    time of day, for the log.
     """
 
     def __init__(
@@ -103,16 +154,20 @@ class ConversionRun:
         virt_v2v: VirtV2V | None = None,
         *,
         convert: Convert = session.convert,
+        left_running: bool = False,
         now: Callable[[], datetime.datetime] = datetime.datetime.now,
     ) -> None:
         self.server = server
         self.plan = plan
         # Set by the screen that showed the end when the operator leaves it.
         self.outcome_seen = False
+        self.left_running = left_running
         self._virt_v2v = virt_v2v
         self._convert = convert
         self._now = now
         self._cancellation = Cancellation()
+        self._accepted: bool | None = None
+        self._answered = threading.Event()
         self._lock = threading.Lock()
         self._lines: deque[LogLine] = deque()
         self._characters = 0
@@ -130,11 +185,44 @@ class ConversionRun:
     def cancel(self) -> None:
         """Asks for the end; it comes when virt-v2v has been stopped."""
         with self._lock:
-            if self._snapshot.finished:
+            if self._snapshot.finished or self._snapshot.cancelling:
                 return
-            self._snapshot = dataclasses.replace(self._snapshot, cancelling=True)
+            # Only the control connection matters now.
+            outages = tuple(outage for outage in self._snapshot.outages if outage.connection == CONTROL)
+            self._snapshot = dataclasses.replace(self._snapshot, cancelling=True, outages=outages)
         self._cancellation.cancel()
         self._tell()
+
+    def stop_waiting(self) -> None:
+        """After `cancel`: ends without having stopped virt-v2v where the server cannot be reached."""
+        if self._snapshot.cancelling:
+            self._cancellation.cancel()
+
+    def detach(self) -> None:
+        """Ends all that is here, soon; the conversion waits on the server. One that has not begun is cancelled."""
+        with self._lock:
+            if self._snapshot.finished or self._snapshot.cancelling:
+                return
+            self._snapshot = dataclasses.replace(self._snapshot, detaching=True, outages=())
+        self._cancellation.detach()
+        self._tell()
+
+    def accept(self, accepted: bool) -> None:
+        """The operator's answer to the warnings that the snapshot asks to accept."""
+        self._accepted = accepted
+        self._answered.set()
+
+    @property
+    def can_wait(self) -> bool:
+        """Whether there is a conversion on the server that would wait for us if we left now."""
+        begun = self.left_running or self._snapshot.virt_v2v_works
+        return begun and not self._snapshot.finished and self.plan.settings.reconnect > 0
+
+    @property
+    def exit_code(self) -> int:
+        """What the program ends with when this is its last conversion, and over."""
+        error = self._snapshot.error
+        return 0 if error is None else error.exit_code
 
     def wait(self, timeout: float | None = None) -> bool:
         """Waits for the end; whether it came. Not for the screens' thread."""
@@ -179,7 +267,14 @@ class ConversionRun:
         outcome: Converted | None = None
         error: P2VError | None = None
         try:
-            outcome = self._convert(self.server, self.plan, self._report, self._cancellation, self._virt_v2v)
+            outcome = self._convert(
+                self.server,
+                self.plan,
+                self._report,
+                self._cancellation,
+                self._virt_v2v,
+                accept_warnings=self._accept_warnings,
+            )
         except P2VError as failure:
             error = failure
         except Exception as bug:
@@ -203,64 +298,99 @@ class ConversionRun:
                 phases=when_ended(self._snapshot.phases, succeeded=outcome is not None),
                 outcome=outcome,
                 error=error,
+                to_accept=(),
+                outages=(),
                 cancelling=False,
+                detaching=False,
             )
             close_server = self._close_server
         if close_server:
             self.server.close()
         self._tell()
 
+    def _accept_warnings(self, warnings: Sequence[Check]) -> bool:
+        """Waits for the operator's answer where the settings have none."""
+        if self.plan.settings.accept_warnings:
+            return True
+        with self._lock:
+            self._snapshot = dataclasses.replace(self._snapshot, to_accept=tuple(warnings))
+        self._tell()
+        while not self._answered.wait(ANSWER_INTERVAL):
+            self._cancellation.check()
+        with self._lock:
+            self._snapshot = dataclasses.replace(self._snapshot, to_accept=())
+        self._add_line(f"The operator {'accepted' if self._accepted else 'did not accept'} the warnings", None)
+        return bool(self._accepted)
+
     def _report(self, event: Event) -> None:
-        match event:
-            case Status(text) | StepStarted(_, text):
-                self._add_line(text, None, status=text)
-            case Warned(text):
-                self._add_line(f"warning: {text}", None, warning=text)
-            case LogDirectory(path):
-                self._add_line(f"Log files are on the conversion server in {path}", None, log_directory=path)
-            case HostKeyLearnt(fingerprint):
-                self._add_line(f"The conversion server's host key is {fingerprint}", None)
-            case ServerVersion(version, modes):
-                self._add_line(f"virt-v2v {version}, output modes {', '.join(modes)}", None)
-            case RemoteOutput(text, kind):
-                self._add_line(text, kind, warning=text if kind is OutputKind.WARNING else None)
-            case PhaseStarted(name):
-                with self._lock:
-                    self._snapshot = dataclasses.replace(
-                        self._snapshot, phases=with_started(self._snapshot.phases, name)
-                    )
-            case Progress(disks):
-                with self._lock:
-                    self._snapshot = dataclasses.replace(self._snapshot, disks=disks)
-            case Converted():
-                self._add_line(f"Made: {event.where}", None)
+        for text, kind in _lines_of(event):
+            self._add_line(text, kind)
+        with self._lock:
+            self._snapshot = _after(self._snapshot, event, self._now())
         self._tell()
 
-    def _add_line(
-        self,
-        text: str,
-        kind: OutputKind | None,
-        *,
-        status: str | None = None,
-        warning: str | None = None,
-        log_directory: str | None = None,
-    ) -> None:
+    def _add_line(self, text: str, kind: OutputKind | None) -> None:
         with self._lock:
-            snapshot = self._snapshot
-            self._lines.append(LogLine(snapshot.lines, self._now(), text, kind))
+            self._lines.append(LogLine(self._snapshot.lines, self._now(), text, kind))
             self._characters += len(text)
             while len(self._lines) > MAX_LINES or self._characters > MAX_CHARACTERS:
                 self._characters -= len(self._lines.popleft().text)
-            self._snapshot = dataclasses.replace(
-                snapshot,
-                lines=snapshot.lines + 1,
-                status=snapshot.status if status is None else status,
-                warnings=snapshot.warnings if warning is None else (*snapshot.warnings, warning)[-MAX_WARNINGS:],
-                log_directory=snapshot.log_directory if log_directory is None else log_directory,
-            )
+            self._snapshot = dataclasses.replace(self._snapshot, lines=self._snapshot.lines + 1)
 
     def _tell(self) -> None:
         with self._lock:
             listeners = tuple(self._listeners)
         for listener in listeners:
             listener()
+
+
+def _lines_of(event: Event) -> Iterator[tuple[str, OutputKind | None]]:
+    """What the log says of an event."""
+    match event:
+        case RemoteOutput(text, kind):
+            yield text, kind
+        case Status(text) | StepStarted(_, text):
+            yield text, None
+        case Warned(text):
+            yield f"warning: {text}", None
+        case LogDirectory(path):
+            yield f"Log files are on the conversion server in {path}", None
+        case HostKeyLearnt(fingerprint):
+            yield f"The conversion server's host key is {fingerprint}", None
+        case ServerVersion(version, modes):
+            yield f"virt-v2v {version}, output modes {', '.join(modes)}", None
+        case Checked(check):
+            # What is well is not worth a line.
+            yield from ((line, None) for line in check_lines(check) if check.verdict is not Verdict.PASSED)
+        case ConnectionLost() | ConnectionRestored():
+            yield from ((line, None) for line in outage_lines(event))
+        case Converted():
+            yield f"Made: {event.where}", None
+
+
+def _after(snapshot: Snapshot, event: Event, now: datetime.datetime) -> Snapshot:
+    """Where the conversion is when this has happened."""
+    changes: dict[str, Any] = {}
+    match event:
+        case Status(text) | StepStarted(_, text):
+            changes = {"status": text}
+        case Warned(text) | RemoteOutput(text, OutputKind.WARNING):
+            changes = {"warnings": (*snapshot.warnings, text)[-MAX_WARNINGS:]}
+        case LogDirectory(path):
+            changes = {"log_directory": path}
+        case PhaseStarted(name):
+            changes = {"phases": with_started(snapshot.phases, name)}
+        case Progress(disks):
+            changes = {"disks": disks}
+        case Checked(check):
+            changes = {"checks": (*snapshot.checks, check)}
+        # Once it is cancelled the disks are not served any more.
+        case ConnectionLost(connection, _, seconds) if connection == CONTROL or not snapshot.cancelling:
+            lost = {outage.connection: outage for outage in snapshot.outages}
+            since = lost[connection].since if connection in lost else now
+            lost[connection] = Outage(connection, since, now + datetime.timedelta(seconds=seconds))
+            changes = {"outages": tuple(lost.values())}
+        case ConnectionRestored(connection):
+            left = tuple(outage for outage in snapshot.outages if outage.connection != connection)
+            changes = {"outages": left}
+    return dataclasses.replace(snapshot, **changes)

@@ -1,66 +1,121 @@
-"""The dialogs that every screen may open: a message, a question, a text to read."""
+"""The dialogs that every screen may open: a message, a question, a text to read or to type."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import ClassVar, Generic, TypeVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
+from textual.widgets import Input
 
 from p2v_tui.errors import P2VError
-from p2v_tui.screens.widgets import Action, Heading, Help, Line
+from p2v_tui.screens.widgets import Action, FormField, Heading, Help, Line
 
-_CLOSE = Help("Close", "Goes back to the screen.")
+Result = TypeVar("Result")
 
 
-class Dialog(ModalScreen[bool]):
-    """A framed box with a title, a text that scrolls where it is long, and buttons. Esc answers no.
+@dataclass(frozen=True)
+class Answer(Generic[Result]):
+    """A button: its id and label, what it answers, what F1 says of it."""
 
-    yes: the label of the button that answers yes, None for a text that is only read.
-    The focus is on the safe answer.
+    id: str
+    label: str
+    result: Result
+    help: str
+
+
+class Question(ModalScreen[Result]):
+    """A framed box with a title, a text that scrolls where it is long, and buttons; the first one has the focus.
+
+    escape: what Esc answers.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "answer(False)", show=False),
+        Binding("escape", "escape", show=False),
         Binding("down", "app.focus_next", show=False),
         Binding("up", "app.focus_previous", show=False),
         Binding("pagedown", "scroll_text(1)", show=False),
         Binding("pageup", "scroll_text(-1)", show=False),
     ]
 
-    def __init__(self, title: str, text: str, *, yes: str | None = None, no: str = "Close") -> None:
+    def __init__(self, title: str, text: str, *answers: Answer[Result], escape: Result) -> None:
         super().__init__()
         self._title = title
         self._text = text
-        self._yes = yes
-        self._no = no
+        self._answers = answers
+        self._escape = escape
 
     def compose(self) -> ComposeResult:
         with Vertical():
             yield Heading(self._title)
             with VerticalScroll(can_focus=False, id="dialog-text"):
                 yield Line(self._text)
+            yield from self.compose_fields()
             with Horizontal(classes="buttons"):
-                yield Action(self._no, id="no", help=_CLOSE)
-                if self._yes is not None:
-                    yield Action(self._yes, id="yes", help=Help(self._yes, self._text))
+                for answer in self._answers:
+                    yield Action(answer.label, id=answer.id, help=Help(answer.label, answer.help))
+
+    def compose_fields(self) -> ComposeResult:
+        """What stands between the text and the buttons."""
+        yield from ()
 
     def on_mount(self) -> None:
         self.query_one("#dialog-text").styles.height = "auto"
         self.query_one("#dialog-text").styles.max_height = max(3, self.app.size.height - 6)
-        self.query_one("#no", Action).focus()
+        self.query_one(f"#{self._answers[0].id}", Action).focus()
 
     def on_action_pressed(self, message: Action.Pressed) -> None:
-        self.dismiss(message.action.id == "yes")
+        self.dismiss(next(answer.result for answer in self._answers if answer.id == message.action.id))
 
-    def action_answer(self, answer: bool) -> None:
-        self.dismiss(answer)
+    def action_escape(self) -> None:
+        self.dismiss(self._escape)
 
     def action_scroll_text(self, direction: int) -> None:
         text = self.query_one("#dialog-text", VerticalScroll)
         text.scroll_relative(y=direction * max(1, text.size.height - 1), animate=False)
+
+
+class Dialog(Question[bool]):
+    """A text to read, or a question with a safe answer, no, which has the focus and is Esc's.
+
+    yes: the label of the button that answers yes, None for a text that is only read.
+    """
+
+    def __init__(self, title: str, text: str, *, yes: str | None = None, no: str = "Close") -> None:
+        answers = [Answer("no", no, False, "Goes back to the screen.")]
+        if yes is not None:
+            answers.append(Answer("yes", yes, True, text))
+        super().__init__(title, text, *answers, escape=False)
+
+
+class TextDialog(Dialog):
+    """Asks for a line of text, which is `value` after the answer yes. password: what is typed shows as stars."""
+
+    def __init__(
+        self, title: str, text: str, *, label: str, value: str, help: Help, yes: str, password: bool = False
+    ) -> None:
+        super().__init__(title, text, yes=yes, no="Back")
+        self.value = value
+        self._field = FormField(label, id="text", label_width=len(label), value=value, help=help, password=password)
+
+    def compose_fields(self) -> ComposeResult:
+        yield self._field
+
+    def on_mount(self) -> None:
+        # The question's own focus comes after this.
+        self.call_later(self._field.input.focus)
+
+    @on(Input.Changed)
+    def _typed(self, message: Input.Changed) -> None:
+        self.value = message.value
+
+    @on(Input.Submitted)
+    def _entered(self) -> None:
+        self.dismiss(True)
 
 
 def error_dialog(error: P2VError) -> Dialog:

@@ -9,10 +9,12 @@ from collections.abc import Mapping
 STYLES = """
 * { scrollbar-size: 0 0; }
 Screen { background: ansi_default; color: ansi_default; }
-Line, Heading, Toggle, Choice, Action, FieldInput, Horizontal, Vertical, VerticalScroll {
+Line, Row, Heading, Toggle, Choice, Action, FieldInput, Horizontal, Vertical, VerticalScroll {
     background: ansi_default; color: ansi_default;
 }
 Line { height: auto; width: 1fr; }
+Row { height: 1; width: 1fr; }
+CheckList { height: auto; width: 1fr; background: ansi_default; color: ansi_default; }
 Heading { text-style: bold; height: 1; }
 Toggle, Choice { height: 1; width: 1fr; }
 Action { height: 1; width: auto; }
@@ -32,11 +34,11 @@ FieldInput:disabled { text-style: dim; }
 .title { height: 1; width: 1fr; text-style: bold; }
 .keys { dock: bottom; height: 1; width: 1fr; }
 .wrong { text-style: bold; }
-Dialog { align: center middle; background: ansi_default; }
-Dialog > Vertical {
+Question { align: center middle; background: ansi_default; }
+Question > Vertical {
     width: 72; max-width: 100%; height: auto; max-height: 100%; border: ascii ansi_default; padding: 0 1;
 }
-.-rich Dialog > Vertical { border: round ansi_blue; }
+.-rich Question > Vertical { border: round ansi_blue; }
 .-rich .title { background: ansi_blue; color: ansi_bright_white; }
 .-rich Heading { color: ansi_cyan; }
 .-rich .wrong { color: ansi_bright_red; }

@@ -14,11 +14,10 @@ from rich.text import Text
 from textual.geometry import Offset, Size
 from textual.widget import Widget
 
-from p2v_tui.screens.ascii_text import ascii_text
+from p2v_tui.screens.ascii_text import cut
 from p2v_tui.screens.phases import Phase, PhaseState, current_phase
 from p2v_tui.session.events import DiskProgress
 from p2v_tui.session.quantities import size_text
-from p2v_tui.session.terminal_text import plain
 
 # How often bytes, rate and time left change on the screen, in seconds.
 DETAILS_INTERVAL: Final = 10.0
@@ -69,7 +68,7 @@ def phases_text(phases: tuple[Phase, ...], width: int, height: int) -> Text:
             if number < len(cells):
                 words, current = cells[number]
                 wide = width // columns
-                text.append(_cut(words, wide - 1).ljust(wide), style="bold" if current else "")
+                text.append(cut(words, wide - 1).ljust(wide), style="bold" if current else "")
         if row + 1 < height:
             text.append("\n")
     return text
@@ -208,9 +207,4 @@ def _stage(disks: tuple[DiskProgress, ...]) -> list[tuple[bool, bool, bool]]:
 
 def _short_name(name: str, width: int) -> str:
     """A disk image's name is its path."""
-    return _cut(name.rpartition("/")[2] if name.startswith("/") else name, width)
-
-
-def _cut(text: str, width: int) -> str:
-    text = ascii_text(plain(text))
-    return text if len(text) <= width else text[: max(0, width - 3)] + "..."
+    return cut(name.rpartition("/")[2] if name.startswith("/") else name, width)

@@ -9,29 +9,30 @@ from __future__ import annotations
 import datetime
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import ClassVar, Final
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.message import Message
 from textual.timer import Timer
-from textual.widgets import Input
 
 from p2v_tui.errors import P2VError
 from p2v_tui.screens.ascii_text import ascii_text
 from p2v_tui.screens.base import BaseScreen
-from p2v_tui.screens.conversion_run import ConversionRun, LogLine, Snapshot
-from p2v_tui.screens.dialogs import Dialog, error_dialog
+from p2v_tui.screens.check_words import checks_text, not_passed
+from p2v_tui.screens.conversion_run import ConversionRun, LogLine, Outage, Snapshot
+from p2v_tui.screens.dialogs import Dialog, TextDialog, error_dialog
 from p2v_tui.screens.log_pane import LogPane
 from p2v_tui.screens.phases import PhaseState, current_phase
 from p2v_tui.screens.progress import DiskBars, PhaseList
 from p2v_tui.screens.saved_log import default_directory, save
 from p2v_tui.screens.state import State
-from p2v_tui.screens.widgets import Action, FormField, Heading, Help, Line
+from p2v_tui.screens.widgets import Action, Help, Line
+from p2v_tui.session.checks import Check
 from p2v_tui.session.events import Converted, OutputKind
 from p2v_tui.session.quantities import duration_text
 from p2v_tui.session.terminal_text import plain
@@ -43,6 +44,7 @@ _BATCH_TIME: Final = 0.1
 _LAST_LINES: Final = 3
 _MESSAGE_ROWS: Final = 4
 _DETAIL_LINES: Final = 20
+_OUTAGES_NAMED: Final = 2
 
 RunCommand = Callable[[Sequence[str]], None]
 
@@ -61,44 +63,6 @@ def run_command(command: Sequence[str]) -> None:
         raise PowerFailed(f"{' '.join(command)} failed: {done.stderr.strip()}", "Use the machine's switch.")
 
 
-class SaveDialog(Dialog):
-    """Asks for the directory, which is `directory` after the answer yes."""
-
-    def __init__(self, directory: str) -> None:
-        super().__init__("Save logs", "", yes="Save", no="Back")
-        self.directory = directory
-
-    def compose(self) -> ComposeResult:
-        with Vertical():
-            yield Heading("Save logs")
-            with VerticalScroll(can_focus=False, id="dialog-text"):
-                yield Line(
-                    "What this screen showed, as a file in a directory of this machine, such as a USB stick's:"
-                )
-            yield FormField(
-                "Directory",
-                id="directory",
-                label_width=9,
-                value=self.directory,
-                help=Help("Directory", "Where the file is made. It must exist. F2 opens a shell to mount a stick."),
-            )
-            with Horizontal(classes="buttons"):
-                yield Action("Back", id="no", help=Help("Back", "Saves nothing."))
-                yield Action("Save", id="yes", help=Help("Save", "Makes the file; only its owner can read it."))
-
-    def on_mount(self) -> None:
-        # Dialog's own focus comes after this.
-        self.call_later(self.query_one("#directory-input").focus)
-
-    @on(Input.Changed)
-    def _typed(self, message: Input.Changed) -> None:
-        self.directory = message.value.strip()
-
-    @on(Input.Submitted)
-    def _entered(self) -> None:
-        self.dismiss(True)
-
-
 class RunningScreen(BaseScreen):
     """Shows the conversion that `state` has, and starts it where there is none.
 
@@ -113,6 +77,7 @@ class RunningScreen(BaseScreen):
     PhaseList, DiskBars { height: auto; width: 1fr; background: ansi_default; color: ansi_default; }
     LogPane { height: 1fr; min-height: 3; width: 1fr; background: ansi_default; color: ansi_default; }
     #going { height: auto; }
+    #outage { text-style: bold reverse; }
     #ended { height: auto; max-height: 50%; }
     """
 
@@ -159,6 +124,7 @@ class RunningScreen(BaseScreen):
             yield DiskBars(id="disks", clock=self._clock)
         with VerticalScroll(id="ended", can_focus=False):
             yield Line("", id="outcome")
+        yield Line("", id="outage")
         yield LogPane(id="log")
         yield Line("", id="log-directory")
         yield Line("", id="status")
@@ -166,7 +132,11 @@ class RunningScreen(BaseScreen):
             yield Action(
                 "Cancel conversion",
                 id="cancel",
-                help=Help("Cancel conversion", "Stops virt-v2v on the conversion server. It asks first."),
+                help=Help(
+                    "Cancel conversion",
+                    "Stops virt-v2v on the conversion server. It asks first. While the server cannot be reached it "
+                    "waits for it, and can be pressed once more to end the waiting.",
+                ),
             )
             yield Action(
                 "Back to the settings",
@@ -186,6 +156,7 @@ class RunningScreen(BaseScreen):
 
     def on_mount(self) -> None:
         self.query_one("#ended").display = False
+        self.query_one("#outage").display = False
         for name in ("back", "details"):
             self.query_one(f"#{name}").display = False
         for action in self._power_actions():
@@ -196,6 +167,12 @@ class RunningScreen(BaseScreen):
 
     def on_unmount(self) -> None:
         self._end_listening()
+
+    @on(events.ScreenResume)
+    def _come_back_to(self) -> None:
+        # A question of the run's may have waited for another one to be answered.
+        if self.is_mounted:
+            self.call_later(self.paint)
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
@@ -231,16 +208,42 @@ class RunningScreen(BaseScreen):
         if snapshot.finished:
             self._show_end(snapshot)
             return
+        self._show_outage(snapshot)
         self.query_one(PhaseList).show(snapshot.phases)
         bars = self.query_one(DiskBars)
         bars.show(snapshot.disks)
         if self.is_current and (place := bars.percent_sign()) is not None:
             self.app.cursor_position = place
-        status = "Cancelling; waiting until virt-v2v has ended" if snapshot.cancelling else snapshot.status
-        self.query_one("#status", Line).show(self._text(f"Status: {status}"))
-        if snapshot.cancelling and not self.query_one("#cancel", Action).disabled:
-            self.query_one("#cancel", Action).disabled = True
-            log.focus()
+        self.query_one("#status", Line).show(self._text(f"Status: {_status_text(snapshot)}"))
+        self._show_cancel(snapshot)
+        if snapshot.to_accept and self._question is None and self.is_current:
+            self._ask_about(snapshot.to_accept)
+
+    def _show_outage(self, snapshot: Snapshot) -> None:
+        text = outage_text(snapshot.outages, cancelling=snapshot.cancelling)
+        line = self.query_one("#outage", Line)
+        line.display = bool(text)
+        line.show(self._text(text))
+
+    def _show_cancel(self, snapshot: Snapshot) -> None:
+        """Once pressed, Cancel can be pressed again only where there is somebody to wait for."""
+        cancel = self.query_one("#cancel", Action)
+        waiting = snapshot.cancelling and bool(snapshot.outages)
+        cancel.label = "Stop waiting" if waiting else "Cancel conversion"
+        disabled = (snapshot.cancelling and not waiting) or snapshot.detaching
+        if disabled and cancel.has_focus:
+            self.query_one(LogPane).focus()
+        cancel.disabled = disabled
+
+    def _ask_about(self, warnings: Sequence[Check]) -> None:
+        def decide(answer: bool | None) -> None:
+            self.run.accept(bool(answer))
+
+        text = f"virt-v2v has not been started yet.\n\n{checks_text(warnings)}"
+        self._ask(
+            Dialog("Start in spite of these warnings?", text, yes="Start anyway", no="Do not start"),
+            decide,
+        )
 
     def _show_end(self, snapshot: Snapshot) -> None:
         short = _MESSAGE_ROWS * self.size.width
@@ -249,6 +252,7 @@ class RunningScreen(BaseScreen):
             return
         self._ended = True
         self.query_one("#going").display = False
+        self.query_one("#outage").display = False
         self.query_one("#ended").display = True
         self.query_one("#cancel").display = False
         for name in ("back", "details"):
@@ -271,12 +275,16 @@ class RunningScreen(BaseScreen):
 
     async def action_back(self) -> None:
         if self.run.finished:
-            self._leave()
+            await self._leave()
+            return
+        if self.run.left_running:
+            # The screens before know nothing of it: there is no way back to it.
+            await self.run_action("app.leave")
             return
 
-        def decide(answer: bool | None) -> None:
+        async def leave(answer: bool | None) -> None:
             if answer and self.is_current:
-                self._leave()
+                await self._leave()
 
         self._ask(
             Dialog(
@@ -286,11 +294,15 @@ class RunningScreen(BaseScreen):
                 yes="Leave the screen",
                 no="Stay",
             ),
-            decide,
+            leave,
         )
 
     @on(Action.Pressed, "#cancel")
     def _cancel_pressed(self) -> None:
+        if self.run.snapshot.cancelling:
+            self._ask_whether_to_wait()
+            return
+
         def decide(answer: bool | None) -> None:
             if answer:
                 self.run.cancel()
@@ -306,33 +318,62 @@ class RunningScreen(BaseScreen):
             decide,
         )
 
-    def _ask(self, dialog: Dialog, decide: Callable[[bool | None], None]) -> None:
-        def answered(answer: bool | None) -> None:
+    def _ask_whether_to_wait(self) -> None:
+        def decide(answer: bool | None) -> None:
+            if answer:
+                self.run.stop_waiting()
+
+        self._ask(
+            Dialog(
+                "Stop waiting for the server?",
+                "virt-v2v is not stopped then: it may still run on the conversion server, and what is left of it "
+                "there has to be tidied by hand. The log will say how.\nHere nothing runs any more either way.",
+                yes="Yes, stop waiting",
+                no="No, wait",
+            ),
+            decide,
+        )
+
+    def _ask(self, dialog: Dialog, decide: Callable[[bool | None], Awaitable[None] | None]) -> None:
+        async def answered(answer: bool | None) -> None:
             self._question = None
-            decide(answer)
+            if (work := decide(answer)) is not None:
+                await work
 
         self._question = dialog
         self.app.push_screen(dialog, answered)
 
     @on(Action.Pressed, "#back")
-    def _back_pressed(self) -> None:
-        self._leave()
+    async def _back_pressed(self) -> None:
+        await self._leave()
 
-    def _leave(self) -> None:
+    async def _leave(self) -> None:
         self.run.outcome_seen = self._ended
         self.app.pop_screen()
+        if self.run.left_running:
+            await self.run_action("app.look_for_saved")
 
     @on(Action.Pressed, "#details")
     def _details_pressed(self) -> None:
-        self.app.push_screen(Dialog("Outcome", self._text(_outcome_text(self.run, _DETAIL_LINES))))
+        text = _outcome_text(self.run, _DETAIL_LINES)
+        if against := not_passed(self.run.snapshot.checks):
+            text += f"\n\nThe checks before the conversion:\n{checks_text(against)}"
+        self.app.push_screen(Dialog("Outcome", self._text(text)))
 
     @on(Action.Pressed, "#save")
     def _save_pressed(self) -> None:
-        dialog = SaveDialog(default_directory())
+        dialog = TextDialog(
+            "Save logs",
+            "What this screen showed, as a file in a directory of this machine, such as a USB stick's:",
+            label="Directory",
+            value=default_directory(),
+            help=Help("Directory", "Where the file is made. It must exist. F2 opens a shell to mount a stick."),
+            yes="Save",
+        )
 
         def decide(answer: bool | None) -> None:
             if answer:
-                self.run_worker(lambda: self._save(dialog.directory), thread=True)
+                self.run_worker(lambda: self._save(dialog.value.strip()), thread=True)
 
         self.app.push_screen(dialog, decide)
 
@@ -380,6 +421,32 @@ class RunningScreen(BaseScreen):
 
     def on_running_screen_power_refused(self, message: RunningScreen.PowerRefused) -> None:
         self.app.push_screen(error_dialog(message.error))
+
+
+def _status_text(snapshot: Snapshot) -> str:
+    if snapshot.detaching:
+        return "Leaving; what runs on the conversion server waits there"
+    return "Cancelling; waiting until virt-v2v has ended" if snapshot.cancelling else snapshot.status
+
+
+def outage_text(outages: Sequence[Outage], *, cancelling: bool) -> str:
+    """What is lost, since and until when, and what that means; empty where nothing is."""
+    if not outages:
+        return ""
+    since, until = min(each.since for each in outages), min(each.until for each in outages)
+    until_text = f"{until:%H:%M:%S}" if until.date() == since.date() else f"{until:%Y-%m-%d %H:%M}"
+    if cancelling:
+        return (
+            f"!!! The conversion server cannot be reached since {since:%H:%M:%S}. Here all is stopped;\n"
+            f"!!! there virt-v2v will be, as soon as it can be reached. Tried until {until_text}."
+        )
+    names = [each.connection for each in outages]
+    if len(names) > _OUTAGES_NAMED:
+        names = [*names[: _OUTAGES_NAMED - 1], f"{len(names) - _OUTAGES_NAMED + 1} more"]
+    return (
+        f"!!! LOST since {since:%H:%M:%S}: {', '.join(names)}.\n"
+        f"!!! It is opened again, tried until {until_text}. Nothing is lost of the conversion so far."
+    )
 
 
 def _outcome_text(run: ConversionRun, last_lines: int, longest: int | None = None) -> str:

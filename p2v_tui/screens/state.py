@@ -18,6 +18,7 @@ class State:
     """settings: what the fields say; at first what the kernel command line says.
 
     image: a disk image to convert in place of the machine's disks. iso: we run from our live image.
+    warnings: about the kernel command line, that nobody has seen yet.
     plan: what the second screen made of them.
     server, virt_v2v: those of the last successful test, until a field of the first screen changes.
     run: the last conversion, whether it still goes on or not.
@@ -26,6 +27,7 @@ class State:
     settings: Settings
     image: Path | None = None
     iso: bool = False
+    warnings: tuple[str, ...] = ()
     plan: Plan | None = None
     server: ConversionServer | None = None
     virt_v2v: VirtV2V | None = None

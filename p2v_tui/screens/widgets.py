@@ -20,6 +20,8 @@ from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
+from p2v_tui.screens.ascii_text import cut
+
 
 @dataclass(frozen=True)
 class Help:
@@ -44,6 +46,19 @@ class Line(Static):
     def text(self) -> str:
         content = self.content
         return content.plain if isinstance(content, Text) else str(content)
+
+
+class Row(Widget):
+    """A line of text that cannot be focused and stays one line: what is too long is cut."""
+
+    text: reactive[str] = reactive("")
+
+    def show(self, text: str) -> None:
+        """Replaces the text; nothing is repainted where it is the same."""
+        self.text = text
+
+    def render(self) -> Text:
+        return Text(cut(self.text, self.size.width), no_wrap=True, end="")
 
 
 class Heading(Line):

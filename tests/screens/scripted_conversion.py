@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import queue
+import time
+from dataclasses import dataclass
 from typing import cast
 
 from p2v_tui.config import Settings
+from p2v_tui.errors import Cancelled
 from p2v_tui.screens.state import State
 from p2v_tui.session import Cancellation, ConversionServer, Plan, VirtV2V, make_plan
+from p2v_tui.session.checks import Check
 from p2v_tui.session.conversion_log import ConversionLog, CopyPercent
 from p2v_tui.session.events import (
+    Checked,
+    ConnectionLost,
     Converted,
     DiskProgress,
     Event,
@@ -21,6 +27,7 @@ from p2v_tui.session.events import (
     Report,
     Status,
 )
+from p2v_tui.session.preflight import AcceptWarnings, settle
 from tests.unit.machines import SERVER
 
 GIB = 1 << 30
@@ -29,18 +36,30 @@ LOG_DIRECTORY = "/tmp/virt-p2v-20261123-abcdefgh"
 MADE = Converted("db1", "the disks /var/tmp/db1-sd* and the description /var/tmp/db1.xml", LOG_DIRECTORY, 3723.0)
 
 
-class ScriptedConversion:
-    """Called like `convert`: reports the events it is given, and ends with the outcome or the error among them.
+@dataclass(frozen=True)
+class Preflight:
+    """Reports the checks and settles them, as `convert` does: it may ask, and it may end with a refusal."""
 
-    held: it does not heed a cancellation, as ssh does not while it connects.
+    checks: tuple[Check, ...]
+
+
+Said = Event | Preflight | BaseException
+
+
+class ScriptedConversion:
+    """Called like `convert`: does what it is told, and ends with the outcome or the error among that.
+
+    heeds_cancellation: False where it does not, as `convert` does not while it tidies up. unreachable: that which it
+    reports when it is cancelled, and then waits for the server until it is cancelled once more.
     """
 
     def __init__(self) -> None:
-        self._script: queue.Queue[Event | BaseException] = queue.Queue()
+        self._script: queue.Queue[Said] = queue.Queue()
         self.calls = 0
         self.heeds_cancellation = True
+        self.unreachable: ConnectionLost | None = None
 
-    def say(self, *events: Event | BaseException) -> None:
+    def say(self, *events: Said) -> None:
         for event in events:
             self._script.put(event)
 
@@ -51,21 +70,35 @@ class ScriptedConversion:
         report: Report,
         cancellation: Cancellation,
         virt_v2v: VirtV2V | None = None,
+        *,
+        accept_warnings: AcceptWarnings,
     ) -> Converted:
         del server, plan, virt_v2v
         self.calls += 1
-        while True:
-            try:
-                event = self._script.get(timeout=0.01)
-            except queue.Empty:
-                if self.heeds_cancellation:
-                    cancellation.check()
-                continue
-            if isinstance(event, BaseException):
-                raise event
-            report(event)
-            if isinstance(event, Converted):
-                return event
+        try:
+            while True:
+                try:
+                    event = self._script.get(timeout=0.01)
+                except queue.Empty:
+                    if self.heeds_cancellation:
+                        cancellation.check()
+                    continue
+                if isinstance(event, BaseException):
+                    raise event
+                if isinstance(event, Preflight):
+                    for check in event.checks:
+                        report(Checked(check))
+                    settle(event.checks, accept_warnings)
+                    continue
+                report(event)
+                if isinstance(event, Converted):
+                    return event
+        except Cancelled:
+            if self.unreachable is not None:
+                report(self.unreachable)
+                while not cancellation.again.requested:
+                    time.sleep(0.01)  # As `Cancellation.wait`, which raises.
+            raise
 
 
 class NoServer:
@@ -81,8 +114,9 @@ class NoServer:
         return cast(ConversionServer, self)
 
 
-def plan(*disks: str) -> Plan:
-    return make_plan(Settings(guestname="db1", disks=disks or ("sda", "sdb")), SERVER)
+def plan(*disks: str, accept_warnings: bool = False) -> Plan:
+    chosen = Settings(guestname="db1", disks=disks or ("sda", "sdb"), accept_warnings=accept_warnings)
+    return make_plan(chosen, SERVER)
 
 
 def state(*, iso: bool = False) -> State:

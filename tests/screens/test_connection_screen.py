@@ -165,7 +165,7 @@ async def test_a_refused_connection(size: str) -> None:
         async with app.run_test(size=SIZES[size]) as pilot:
             await press_action(pilot, "test")
             await wait_until(pilot, lambda: "refuses connections" in status(app))
-            assert "[fail] host key" in screen_text(app)
+            await wait_until(pilot, lambda: "[fail] host key" in screen_text(app))
             assert app.focused is not None
             assert app.focused.id == "port-input"
 

@@ -275,8 +275,8 @@ def test_cancelling_stops_a_connection_that_is_being_opened(tmp_path: Path) -> N
             run.start()
             try:
                 opening = threading.Event()
-                run.listen(lambda: opening.set() if "data connection" in run.snapshot.status else None)
-                assert "data connection" in run.snapshot.status or opening.wait(10)
+                run.listen(lambda: opening.set() if "control connection" in run.snapshot.status else None)
+                assert "control connection" in run.snapshot.status or opening.wait(10)
             finally:
                 run.cancel()
             # ssh alone would wait for minutes.

@@ -1,0 +1,79 @@
+"""What the checks of the preflight found, in words: as a list, and with what to do for a dialog.
+
+Texts that come from servers and disks are made harmless here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from rich.text import Text
+from textual.geometry import Size
+from textual.widget import Widget
+
+from p2v_tui.screens.ascii_text import cut
+from p2v_tui.screens.device_words import shown
+from p2v_tui.session.checks import Check, Verdict
+
+_MARKS: Final = {
+    Verdict.REFUSED: "[fail]",
+    Verdict.WARNING: "[warn]",
+    Verdict.NOTED: "[note]",
+    Verdict.PASSED: "[ ok ]",
+}
+_NAMES: Final = {
+    Verdict.REFUSED: ("refusal", "refusals"),
+    Verdict.WARNING: ("warning", "warnings"),
+    Verdict.NOTED: ("note", "notes"),
+}
+
+
+def worst_first(checks: Iterable[Check]) -> tuple[Check, ...]:
+    order = tuple(_MARKS)
+    return tuple(sorted(checks, key=lambda check: order.index(check.verdict)))
+
+
+def not_passed(checks: Iterable[Check]) -> tuple[Check, ...]:
+    """Those that say something, the worst first."""
+    return worst_first(check for check in checks if check.verdict is not Verdict.PASSED)
+
+
+def check_line(check: Check) -> str:
+    """Verdict, name and finding."""
+    return f"{_MARKS[check.verdict]} {shown(check.name)}: {shown(check.text)}"
+
+
+def checks_text(checks: Iterable[Check]) -> str:
+    """Each with what to do, a paragraph each."""
+    return "\n\n".join("\n".join(filter(None, [check_line(check), shown(check.advice)])) for check in checks)
+
+
+def counts_in_words(checks: Sequence[Check]) -> str:
+    """`1 warning and 2 notes`; empty where all passed."""
+    counts = [(sum(check.verdict is verdict for check in checks), names) for verdict, names in _NAMES.items()]
+    return " and ".join(f"{count} {names[count > 1]}" for count, names in counts if count)
+
+
+class CheckList(Widget):
+    """A row for each check, as many as there is room for. taken: the rows of the screen that others need."""
+
+    def __init__(self, *, id: str, taken: int) -> None:
+        super().__init__(id=id)
+        self._taken = taken
+        self._checks: Sequence[Check] = ()
+
+    def show(self, checks: Sequence[Check]) -> None:
+        self._checks = checks
+        self.refresh(layout=True)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        del container, width
+        return min(len(self._checks), max(2, viewport.height - self._taken))
+
+    def render(self) -> Text:
+        width, height = self.size
+        rows = [check_line(check) for check in self._checks]
+        if len(rows) > height:
+            rows[height - 1 :] = [f"       and {len(rows) - height + 1} more: press Checks"]
+        return Text("\n".join(cut(row, width) for row in rows), no_wrap=True, end="")

@@ -85,6 +85,7 @@ REQUEST_MAGIC = 0x25609513
 CMD_READ, CMD_WRITE, CMD_DISC, CMD_FLUSH, CMD_TRIM, CMD_CACHE, CMD_WRITE_ZEROES, CMD_BLOCK_STATUS = range(8)
 REPLY = struct.Struct(">IIQ")
 REPLY_MAGIC = 0x67446698
+ESHUTDOWN = 108
 
 # What either side may make us keep.
 MAX_OPTION_BYTES = 64 * 1024
@@ -100,6 +101,8 @@ MAX_FAULTS = 5
 MAX_REFUSALS_LOGGED = 100
 
 TICK_SECONDS = 0.1
+# While there is no tunnel, somebody waits for the next one.
+WAITING_TICK_SECONDS = 0.02
 STATUS_SECONDS = 0.5
 # A slow, busy link may take its time for a few round trips.
 HANDSHAKE_SECONDS = 20.0
@@ -114,9 +117,11 @@ BUFFER_BYTES = 1 << 20
 F_SETPIPE_SZ = 1031  # fcntl knows it by name from Python 3.10 on.
 SPLICE_F_NONBLOCK = 2
 SPLICE_F_MORE = 4
+MSG_MORE = int(socket.MSG_MORE)  # In Python 3.6 an enum, which is slow.
 POLLRDHUP = 0x2000
 TCP_CONGESTION = 13  # socket knows it by name from Python 3.6 on, but not everywhere.
 
+CLOSED = "it was closed"
 WAITING, READY, RELAYING, DONE, GIVEN_UP = "waiting", "ready", "relaying", "done", "given up"
 
 
@@ -365,6 +370,8 @@ class Transmission:
         self._waiting: Dict[int, Request] = {}
         self._reading: Optional[Request] = None
         self._asked = 0
+        # A write that is refused as soon as its data has been read.
+        self._written: Optional[Request] = None
         self._skip = 0
         self._outgoing = bytearray()
 
@@ -398,13 +405,11 @@ class Transmission:
         at = 0
         end = len(data)
         while True:
-            if self._skip:
-                skipped = min(self._skip, end - at)
-                at += skipped
-                self._skip -= skipped
+            if self._written is not None:
+                at += self._skip_written(end - at)
             if self.disconnecting:
                 at = end
-            if end - at < REQUEST.size or self._skip or self.full:
+            if end - at < REQUEST.size or self._written is not None or self.full:
                 break
             magic, flags, command, cookie, offset, length = REQUEST.unpack_from(data, at)
             if magic != REQUEST_MAGIC:
@@ -421,11 +426,11 @@ class Transmission:
         elif command == CMD_WRITE:
             if request.length > MAX_LENGTH:
                 raise ClientFault("the client sent a write that is too long")
+            self._written = request
             self._skip = request.length
-            self._refuse(request, errno.EPERM)
         elif command in (CMD_TRIM, CMD_WRITE_ZEROES):
             self._refuse(request, errno.EPERM)
-        elif command == CMD_BLOCK_STATUS or (command == CMD_READ and request.length > MAX_LENGTH):
+        elif command == CMD_BLOCK_STATUS or (command in (CMD_READ, CMD_CACHE) and request.length > MAX_LENGTH):
             self._refuse(request, errno.EINVAL)
         elif command in (CMD_READ, CMD_FLUSH, CMD_CACHE):
             if request.cookie in self._sent or request.cookie in self._waiting:
@@ -441,6 +446,15 @@ class Transmission:
             # It may be followed by data of unknown length.
             raise ClientFault("the client sent an unknown request")
 
+    def _skip_written(self, available: int) -> int:
+        """Read over the data of a write. Returns how many bytes that are."""
+        skipped = min(self._skip, available)
+        self._skip -= skipped
+        if not self._skip and self._written is not None:
+            self._refuse(self._written, errno.EPERM)
+            self._written = None
+        return skipped
+
     def _refuse(self, request: Request, error: int) -> None:
         self.own += REPLY.pack(REPLY_MAGIC, error, request.cookie)
 
@@ -455,11 +469,15 @@ class Transmission:
     def reply(self, header: bytes) -> bytes:
         """Take the header of a reply and return what the client gets of it; `left` bytes follow.
 
-        Raises TunnelFault when nobody asked for it, ClientFault when the rest of a cut reply cannot be had.
+        Raises TunnelFault when nobody asked for it, TunnelLost when the server is going, ClientFault when the rest of
+        a cut reply cannot be had.
         """
         magic, error, cookie = REPLY.unpack(header)
         if magic != REPLY_MAGIC:
             raise TunnelFault("the server sent something that is no reply")
+        if error == ESHUTDOWN:
+            # Whoever ends the server means no harm to the client: another server will answer.
+            raise TunnelLost("the server is shutting down")
         if self._reading is not None:
             if cookie != self._reading.cookie:
                 raise TunnelFault("the server answered what it was not asked")
@@ -561,7 +579,7 @@ class CopiedData:
         Raises OSError, BlockingIOError when it takes nothing now.
         """
         while self._start < self._end:
-            flags = socket.MSG_MORE if more else 0
+            flags = MSG_MORE if more else 0
             self._start += client.send(self._buffer[self._start : self._end], flags)
 
     def close(self) -> None:
@@ -632,7 +650,10 @@ class Tunnel:
         self.outgoing = bytearray()
         self.heard_at = now
         self.useful = False
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        except OSError as error:
+            raise TunnelLost(reason_of(error)) from None
         try:
             self.socket.setblocking(False)
             # Relative, as a Unix socket's path may have only 107 bytes.
@@ -650,7 +671,7 @@ class Tunnel:
         except OSError as error:
             raise TunnelLost(reason_of(error)) from None
         if not data:
-            raise TunnelLost("it was closed")
+            raise TunnelLost(CLOSED)
         return data
 
     def shake_hands(self, now: float) -> Optional[Exchange]:
@@ -696,7 +717,11 @@ class Generations:
         self._retry: Dict[int, Tuple[float, float]] = {}
 
     def look(self) -> None:
-        matches = map(self._pattern.fullmatch, os.listdir("."))  # noqa: PTH208 - iterdir() makes a Path of each.
+        names: List[str] = []
+        # Without a directory there is no tunnel.
+        with contextlib.suppress(OSError):
+            names = os.listdir(".")  # noqa: PTH208 - iterdir() makes a Path of each.
+        matches = map(self._pattern.fullmatch, names)
         self._there = sorted((int(match.group(1)) for match in matches if match), reverse=True)
         for gone in set(self._retry).difference(self._there):
             del self._retry[gone]
@@ -917,6 +942,11 @@ class ClientConnection:
             return True
         if events & select.POLLOUT:
             tunnel.send(b"")
+        if self._client_is_full:
+            # What it still says would find no place; it is asked again.
+            if events & (select.POLLHUP | select.POLLERR):
+                raise TunnelLost(CLOSED)
+            return True
         if events & ~select.POLLOUT:
             if self._transmission is not None:
                 return self._pass_on(tunnel, self._transmission) or bool(events & select.POLLOUT)
@@ -940,6 +970,8 @@ class ClientConnection:
                     self._outgoing += exchange.answer
         except TunnelLost as lost:
             self._drop_candidate(str(lost), self._disk.now())
+            if isinstance(lost, TunnelFault) and self._tunnel is None:
+                self._disk.count_fault(lost)
         return True
 
     def _settle(self) -> None:
@@ -993,7 +1025,7 @@ class ClientConnection:
         more = self._transmission is not None and self._transmission.left > 0
         try:
             while self._outgoing:
-                del self._outgoing[: self._client.send(self._outgoing, socket.MSG_MORE if more else 0)]
+                del self._outgoing[: self._client.send(self._outgoing, MSG_MORE if more else 0)]
             if self._data.pending:
                 self._data.drain(self._client, more)
         except BlockingIOError:
@@ -1068,7 +1100,7 @@ class ClientConnection:
                 return True
             raise TunnelLost(reason_of(error)) from None
         if not count:
-            raise TunnelLost("it was closed")
+            raise TunnelLost(CLOSED)
         transmission.passed_on(count)
         self._disk.relayed += count
         self._heard_at = self.worked_at = self._disk.now()
@@ -1215,7 +1247,14 @@ class ClientConnection:
 class DiskRelay:
     """A disk: the port for its clients, its clients, and what the status says of it. `run()` is its thread."""
 
-    def __init__(self, number: int, seconds: float, many_clients: bool, log: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        number: int,
+        seconds: float,
+        many_clients: bool,
+        log: Callable[[str], None],
+        changed: Callable[[], None],
+    ) -> None:
         self.number = number
         self.state = WAITING
         self.reason = ""
@@ -1232,6 +1271,7 @@ class DiskRelay:
         self._seconds = seconds
         self._many_clients = many_clients
         self._log = log
+        self._changed = changed
         self._refusals = 0
         self._clients: List[ClientConnection] = []
         self._probe: Optional[Tunnel] = None
@@ -1266,13 +1306,14 @@ class DiskRelay:
             self.log(f"listens on port {self._port}")
             for listener in self._listeners:
                 self.poller.watch(listener, select.POLLIN, functools.partial(self._accept, listener))
-            next_tick = 0.0
+            next_tick = pause = 0.0
             while not self.ended:
                 now = self.now()
                 if now >= next_tick:
                     self._tick(now)
-                    next_tick = now + TICK_SECONDS
-                self.poller.wait(TICK_SECONDS)
+                    pause = TICK_SECONDS if self._generation else WAITING_TICK_SECONDS
+                    next_tick = now + pause
+                self.poller.wait(pause)
         except Unrecoverable as error:
             self.give_up(str(error))
         except Exception:  # A bug in one disk's thread must not end the others.
@@ -1285,6 +1326,7 @@ class DiskRelay:
         self.state = GIVEN_UP
         self.reason = reason
         self.log("given up: " + reason)
+        self._changed()
 
     # What clients need
 
@@ -1345,6 +1387,7 @@ class DiskRelay:
         connection = ClientConnection(self, client, self.now())
         self._clients.append(connection)
         self.serve(connection, connection.tick, self.now())
+        self._changed()
 
     def _refuse(self, who: str) -> None:
         self._refusals += 1
@@ -1362,6 +1405,7 @@ class DiskRelay:
         self.reason = fault
         if not self._many_clients:
             self.state = GIVEN_UP if fault else DONE
+            self._changed()
         elif not self._clients:
             self.state = WAITING
             self._generation = 0
@@ -1418,6 +1462,8 @@ class DiskRelay:
                 probe.ask(OPT_GO, question, True)
             elif exchange:
                 self._probed(probe, exchange)
+                return
+            self.poller.watch(probe.socket, probe.mask, self._on_probe)
         except TunnelLost as lost:
             self._probe_failed(probe, str(lost))
             if isinstance(lost, TunnelFault):
@@ -1438,6 +1484,7 @@ class DiskRelay:
         self.generations.worked(probe.generation)
         self._probed_at = self._worked_at = self.now()
         self.state = READY
+        self._changed()
 
     def _probe_failed(self, probe: Tunnel, why: str) -> None:
         self.log(f"tunnel {probe.generation} does not answer: {why}")
@@ -1508,11 +1555,16 @@ def relay(disks: int, seconds: float, many_clients: bool) -> int:
     wake_up, ring = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     told: List[int] = []
 
+    def changed() -> None:
+        # A pipe that is full wakes us too.
+        with contextlib.suppress(OSError):
+            os.write(ring, b"\0")
+
     def end(number: int, _: object) -> None:
         told.append(number)
-        os.write(ring, b"\0")
+        changed()
 
-    relays = [DiskRelay(number, seconds, many_clients, log) for number in range(disks)]
+    relays = [DiskRelay(number, seconds, many_clients, log, changed) for number in range(disks)]
     status = StatusFile(relays)
     status.write()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -1526,7 +1578,8 @@ def relay(disks: int, seconds: float, many_clients: bool) -> int:
     waiting.register(wake_up, select.POLLIN)
     written = True
     while not told and any(thread.is_alive() for thread in threads):
-        waiting.poll(int(STATUS_SECONDS * 1000))
+        if waiting.poll(int(STATUS_SECONDS * 1000)):
+            os.read(wake_up, 4096)
         written = write_status(status, written)
     for one in relays:
         if one.ended:

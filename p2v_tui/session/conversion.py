@@ -107,7 +107,8 @@ def convert(
             if key.unchecked:
                 report(Warned(key.unchecked))
         system_data = background.submit(collect_system_data, (*server.secrets, *plan.secrets))
-        report(Status("Opening the control connection"))
+        if not server.connected:
+            report(Status("Opening the control connection"))
         found = virt_v2v or server.examine(server.shell())
         directory = RemoteDirectory.new(datetime.date.today())
         run = _Run(server, plan, directory, program, report=report, cancellation=cancellation)

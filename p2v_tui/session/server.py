@@ -122,6 +122,11 @@ class ConversionServer:
         self._shell.attend(cancellation)
         return self._shell
 
+    @property
+    def connected(self) -> bool:
+        """Whether the control connection was opened; it may have been lost since."""
+        return self._shell is not None
+
     def drop_shell(self) -> None:
         """Closes the control connection: the next one is a new one."""
         if self._shell is not None:

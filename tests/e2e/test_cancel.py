@@ -40,7 +40,6 @@ def nothing_runs_on(server: ConversionServer) -> bool:
         "Connecting to",
         "Logged in",
         "Opening the data connection",
-        "Opening the control connection",
         "Log files are",
         "Sending the description",
         "Starting virt-v2v",

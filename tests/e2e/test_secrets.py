@@ -47,10 +47,12 @@ def test_the_login_password_shows_nowhere(server: ConversionServer, small_disk: 
             f"{at(server)} p2v.username={user.name} p2v.password={password} p2v.o=null p2v.disks={small_disk}"
         )
         shown: list[str] = []
-        for stage in ("Connecting to", "Opening the data connection", "Opening the control connection"):
+        for stage in ("Connecting to", "Logged in"):
             child.expect_exact(stage)
             shown += processes_that_show(password)
         directory = log_directory(child)
+        child.expect_exact("Opening the data connection")
+        shown += processes_that_show(password)
         child.expect_exact("Opening the source")
         shown += processes_that_show(password)
         private = [path for path in Path("/tmp").glob("p2v-tui-*") if path.owner() == "root"]

@@ -35,7 +35,7 @@ class DelicateDisk(enum.Enum):
     # A RAID1 of a firmware (DDF), in its resync.
     FIRMWARE_A = "firmware-a"
     FIRMWARE_B = "firmware-b"
-    # A GPT disk: an ext4 with a journal to replay, of the type that systemd mounts by itself; swap; hibernated memory.
+    # A GPT disk: an ext4 with a journal to replay, of a type that systemd mounts by itself; swap; hibernated memory.
     PARTITIONS = "partitions"
 
 

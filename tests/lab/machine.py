@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import itertools
 import json
 import re
 import shutil
@@ -55,7 +56,7 @@ class Disk:
     """A fixed disk, or what is plugged in like one.
 
     image: raw unless `kind` says another of qemu's formats. read_only: the machine sees a disk that refuses writes.
-    boot: the firmware starts from it.
+    boot: the firmware starts from it. removable: a stick, on Bus.USB.
     """
 
     image: Path
@@ -64,6 +65,7 @@ class Disk:
     kind: str = "raw"
     read_only: bool = False
     boot: bool = False
+    removable: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,8 +133,10 @@ def qemu_arguments(hardware: Hardware, directory: Path) -> list[str]:
         words += ["-device", "virtconsole,chardev=hvc0"]
     if Bus.SCSI in {disk.bus for disk in hardware.disks} | {drive.bus for drive in hardware.cd_drives}:
         words += ["-device", "virtio-scsi-pci,id=scsi"]
+    # Each SATA port takes one; the last one is the CD drive's.
+    sata_port = itertools.count()
     for number, disk in enumerate(hardware.disks):
-        words += _disk(disk, f"disk{number}", number)
+        words += _disk(disk, f"disk{number}", next(sata_port) if disk.bus is Bus.SATA else -1)
     for number, drive in enumerate(hardware.cd_drives):
         words += _cd_drive(drive, f"cd{number}")
     for number, card in enumerate(hardware.network_cards):
@@ -162,15 +166,15 @@ def _firmware(firmware: Firmware, directory: Path) -> list[str]:
     return [*words, "-drive", f"if=pflash,format=raw,unit=1,file={own_variables}"]
 
 
-def _disk(disk: Disk, name: str, number: int) -> list[str]:
+def _disk(disk: Disk, name: str, sata_port: int) -> list[str]:
     read_only = "on" if disk.read_only else "off"
     words = ["-drive", f"if=none,id={name},file={_plain(disk.image)},format={disk.kind},readonly={read_only}"]
     device = {
         Bus.VIRTIO: "virtio-blk-pci",
-        Bus.SATA: f"ide-hd,bus=ide.{number}",
+        Bus.SATA: f"ide-hd,bus=ide.{sata_port}",
         Bus.SCSI: "scsi-hd,bus=scsi.0",
         Bus.NVME: "nvme",
-        Bus.USB: "usb-storage,bus=usb.0,removable=on",
+        Bus.USB: f"usb-storage,bus=usb.0,removable={'on' if disk.removable else 'off'}",
     }[disk.bus]
     # An NVMe disk without a serial number is refused by qemu.
     serial = disk.serial or (name if disk.bus is Bus.NVME else "")

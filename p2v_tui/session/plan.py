@@ -65,11 +65,6 @@ class Plan:
         return dataclasses.replace(self.guest, disks=disks)
 
     @property
-    def locked_with_key(self) -> tuple[str, ...]:
-        """The names of the encrypted volumes that there is a key for."""
-        return tuple(key.volume.name for key in self.wanted_keys if key.volume)
-
-    @property
     def secrets(self) -> tuple[Secret, ...]:
         """What the conversion server gets and nobody else may see."""
         password = (self.output.password,) if self.output.password else ()

@@ -1,0 +1,60 @@
+"""What differs between the architectures that Debian runs on. amd64 is what the tests boot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from imagebuild.commands import run
+from imagebuild.errors import BuildError
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """name: Debian's. efi: how UEFI abbreviates it, in the names of its loaders. machine: the kernel's name.
+
+    bios: whether there is a BIOS to boot by.
+    """
+
+    name: str
+    machine: str
+    kernel: str
+    efi: str
+    grub: str
+    bios: bool
+
+    @property
+    def loader_packages(self) -> tuple[str, ...]:
+        """Packages with the boot loaders: they are taken apart, not installed."""
+        signed = (f"grub-efi-{self.name}-signed", "shim-signed", f"shim-helpers-{self.name}-signed")
+        return (*signed, "grub-pc-bin", "memtest86+", "pxelinux", "syslinux-common") if self.bios else signed
+
+
+ARCHITECTURES = {
+    each.name: each
+    for each in (
+        Architecture("amd64", "x86_64", "linux-image-amd64", efi="x64", grub="x86_64-efi", bios=True),
+        Architecture("arm64", "aarch64", "linux-image-arm64", efi="aa64", grub="arm64-efi", bios=False),
+    )
+}
+
+
+def architecture(name: str | None, interpreters: Path = Path("/proc/sys/fs/binfmt_misc")) -> Architecture:
+    """The architecture of this name, or this machine's. Raises BuildError where it cannot be built here."""
+    own = run(["dpkg", "--print-architecture"]).strip()
+    wanted = name or own
+    if wanted not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        raise BuildError(f"There is no live image for {wanted}.", f"It can be built for {known}.")
+    found = ARCHITECTURES[wanted]
+    if wanted != own and not _runs(found, interpreters.joinpath):
+        raise BuildError(
+            f"An image for {wanted} is made by programs for {wanted}, and this {own} machine cannot run them.",
+            "Install qemu-user-static and binfmt-support, or build it on such a machine.",
+        )
+    return found
+
+
+def _runs(foreign: Architecture, interpreter: Callable[[str], Path]) -> bool:
+    return interpreter(f"qemu-{foreign.machine}").exists()

@@ -1,0 +1,92 @@
+"""Where the Debian packages come from, and mmdebstrap, which installs them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from imagebuild.commands import run
+from imagebuild.errors import BuildError
+
+SUITE = "bookworm"
+FIRMWARE_COMPONENT = "non-free-firmware"
+# What is made while packages are installed gets this date (Debian 12's), and nobody sees it: the root file system's
+# dates are all set in the end. One that came from outside would make the slow part anew each day.
+INSTALL_DATE = 1686355200
+
+
+@dataclass(frozen=True)
+class Sources:
+    """lines: of a sources.list; with_firmware: whether non-free-firmware is among them."""
+
+    lines: str
+    with_firmware: bool
+
+
+def sources(mirror: str | None, *, firmware: bool) -> Sources:
+    """The sources to install from. mirror: the URL of a Debian mirror in the place of this machine's apt sources.
+
+    firmware: look into the mirror's non-free-firmware as well.
+    """
+    if mirror is not None:
+        components = f"main {FIRMWARE_COMPONENT}" if firmware else "main"
+        suites = [f"deb {mirror} {suite} {components}\n" for suite in (SUITE, f"{SUITE}-updates")]
+        return Sources("".join(suites), firmware)
+    found = _entries_of_apt()
+    with_firmware = any(FIRMWARE_COMPONENT in entry for entry in found)
+    wanted = {"main", FIRMWARE_COMPONENT} if firmware else {"main"}
+    return Sources("".join(f"deb {' '.join(entry)}\n" for entry in found if entry[-1] in wanted), with_firmware)
+
+
+def _entries_of_apt() -> list[list[str]]:
+    fields = "$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)"
+    targets = run(["apt-get", "indextargets", "--format", fields, "Created-By: Packages"])
+    found = [line.split() for line in dict.fromkeys(targets.splitlines())]
+    # Other vendors' repositories have nothing that the image needs, and other releases would be mixed into it.
+    entries = [entry[1:] for entry in found if len(entry) == 4 and entry[0] == "Debian"]
+    entries = [entry for entry in entries if entry[1].partition("-")[0] == SUITE]
+    if not entries:
+        raise BuildError(
+            f"apt knows no packages of Debian {SUITE} here.",
+            "`apt-get update` as root fetches its lists; on another system give --mirror=https://deb.debian.org/debian.",
+        )
+    return entries
+
+
+def mmdebstrap(
+    *arguments: str, architecture: str, variant: str, include: Iterable[str] = (), hooks: Sequence[str] = ()
+) -> list[str]:
+    """A command line of mmdebstrap's options; suite, target and sources follow them.
+
+    Root does it as root, an ordinary user with the user's subordinate ids.
+    """
+    words = ["mmdebstrap", f"--mode={'root' if os.geteuid() == 0 else 'unshare'}", f"--variant={variant}"]
+    words += [f"--architectures={architecture}", *_apt_options(), *arguments, *hooks]
+    wanted = ",".join(include)
+    return [*words, f"--include={wanted}"] if wanted else words
+
+
+def _apt_options() -> list[str]:
+    """What this machine's apt was told about fetching (a proxy, dates that are not to be checked)."""
+    settings = run(["apt-config", "dump", "--no-empty", "Acquire"]).splitlines()
+    # Which lists are fetched is mmdebstrap's own business.
+    return [f"--aptopt={line}" for line in settings if not line.startswith("Acquire::IndexTargets")]
+
+
+def resolved(include: Iterable[str], architecture: str, origin: Sources) -> tuple[str, ...]:
+    """What apt would install for these packages, as `name version architecture`, sorted.
+
+    Raises BuildError with apt's words when a package is not there.
+    """
+    command = mmdebstrap("--simulate", "--verbose", architecture=architecture, variant="essential", include=include)
+    said = run([*command, SUITE, "/dev/null", "-"], stdin=origin.lines).splitlines()
+    # "Inst tmux (3.3a-3 Debian:12.15/oldstable [amd64])"; essential packages are listed by a run of their own.
+    installed = {
+        f"{line.split()[1]} {line.split('(')[1].split()[0]} {line.split('[')[-1].split(']')[0]}"
+        for line in said
+        if line.startswith("Inst ") and "(" in line and "[" in line
+    }
+    if not installed:
+        raise BuildError("mmdebstrap did not say what it would install.", "Is its version at least 1.3?")
+    return tuple(sorted(installed))

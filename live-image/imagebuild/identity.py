@@ -1,0 +1,41 @@
+"""The private key of --inject-ssh-identity, as a layer of its own over the root file system, never in the cache."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from imagebuild.commands import run
+from imagebuild.errors import BuildError
+
+PLACE = Path("etc/p2v-tui/identity")
+
+
+def check(key: Path) -> None:
+    """Raises BuildError unless this is a private key that ssh can use without asking."""
+    try:
+        text = key.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BuildError(f"The SSH identity {key} cannot be read: {error}") from error
+    if "PRIVATE KEY-----" not in text:
+        raise BuildError(f"{key} is not a private SSH key.", "ssh-keygen -t ed25519 -N '' -f FILE makes one.")
+
+
+def make_layer(key: Path, squashfs: Path, date: int, scratch: Path) -> None:
+    """A squashfs with the key, which only root can read. Raises BuildError for a key with a passphrase."""
+    tree = scratch / "identity"
+    place = tree / PLACE
+    place.parent.mkdir(parents=True)
+    shutil.copyfile(key, place)
+    place.chmod(0o600)
+    try:
+        # A wrong passphrase is refused; for a key without one it does not matter.
+        run(["ssh-keygen", "-y", "-P", "", "-f", place])
+    except BuildError as error:
+        raise BuildError(
+            f"ssh cannot use {key} without a passphrase: nobody could type one.",
+            "`ssh-keygen -p -f FILE` takes it off, or ssh-keygen -t ed25519 -N '' makes a key for this purpose.",
+        ) from error
+    command: list[str | Path] = ["mksquashfs", tree, squashfs, "-all-root", "-quiet", "-no-progress", "-comp", "zstd"]
+    run([*command, "-mkfs-time", str(date), "-all-time", str(date)])
+    squashfs.chmod(0o600)

@@ -1,0 +1,47 @@
+"""The last step of the installation of Debian's packages: takes out what the image does not need.
+
+Runs in the root file system, as its root: python3 -m imagebuild.inside.trim
+"""
+
+from __future__ import annotations
+
+import compileall
+import json
+import py_compile
+import subprocess
+import sys
+from pathlib import Path
+
+from imagebuild.inside import files, kernel_modules
+
+HERE = Path(__file__).parents[2]
+ROOT = Path("/")
+
+
+def main() -> None:
+    """Reads what to do from `trim.json` beside it: packages to take out, patterns of files and of modules."""
+    wanted = json.loads((HERE / "trim.json").read_text())
+    installed = subprocess.run(
+        ["dpkg-query", "--show", "--showformat=${Package}\n"], check=True, capture_output=True, text=True
+    ).stdout.split()
+    taken_out = [name for name in wanted["taken_out"] if name in installed]
+    if taken_out:
+        subprocess.run(["dpkg", "--purge", "--force-depends", *taken_out], check=True)
+    for version in kernel_modules.versions(ROOT):
+        kernel_modules.trim(ROOT, version, wanted["modules"])
+    files.remove(ROOT, wanted["files"])
+    compile_python(ROOT / "usr/lib/python3", *ROOT.glob("usr/lib/python3.*"))
+
+
+def compile_python(*directories: Path) -> None:
+    """Makes byte code that Python takes as it is: the dates of the sources change, and no build is like another."""
+    for directory in directories:
+        done = compileall.compile_dir(
+            directory, quiet=1, force=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
+        )
+        if not done:
+            sys.exit(f"{directory} cannot be compiled.")
+
+
+if __name__ == "__main__":
+    main()

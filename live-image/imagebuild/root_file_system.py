@@ -1,0 +1,123 @@
+"""The image's root file system: p2v-tui and the files of root/ over Debian's packages, packed; and its initramfs."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from imagebuild import debian, lists, python_packages
+from imagebuild.cache import Cache, digest, tree_parts
+from imagebuild.commands import pipe
+from imagebuild.debian import INSTALL_DATE
+from imagebuild.debian_root import BUILD_ENVIRONMENT, LEAVE, DebianRoot, inside
+from imagebuild.inside.kernel_modules import sections
+from imagebuild.layer import WORKPLACE, Layer, add_build_files, add_program
+from imagebuild.lists import HERE, PROJECT
+from imagebuild.progress import Step
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """What every kind of image is made of. sizes: bytes of each part of the root file system, uncompressed."""
+
+    squashfs: Path
+    kernel: Path
+    initramfs: Path
+    sizes: dict[str, int]
+
+
+def image_files(cache: Cache, debian_part: DebianRoot, date: int, step: Step) -> ImageFiles:
+    """Lays p2v-tui and root/ over Debian's root file system and packs it; the same inputs make the same bytes.
+
+    date: seconds since 1970, the date of every file.
+    """
+    setup = (HERE / "root.setup").read_text()
+    modules = (HERE / "modules.txt").read_text()
+    ours = [*tree_parts(HERE / "root"), setup, modules, *tree_parts(HERE / "imagebuild/inside")]
+    initramfs_key = digest([debian_part.key, *ours])
+    code = [*tree_parts(PROJECT / "p2v_tui"), *python_packages.inputs(), Path(__file__).read_text(), str(date)]
+    code += list(tree_parts(HERE / "imagebuild"))
+
+    def pack(place: Path) -> None:
+        known = cache.has("initramfs", initramfs_key)
+        initramfs = cache.get("initramfs", initramfs_key, lambda _: None) / "initrd.img" if known else None
+        with cache.scratch() as scratch:
+            wanted = {
+                "initramfs": not known,
+                "initramfs_modules": sections(modules)["initramfs"],
+                "install_date": INSTALL_DATE,
+                "files": lists.lines_of(HERE / "files.txt"),
+            }
+            layer = Layer(scratch / "layer.tar")
+            layer.add_tree("", HERE / "root")
+            add_program(layer, _python_packages(cache, scratch, step), _description(debian_part, date))
+            add_build_files(layer, arrange_json=json.dumps(wanted), root_setup=setup)
+            layer.close()
+            results = ["vmlinuz", "sizes.json", *([] if known else ["initrd.img"])]
+            hooks = [
+                # No suite: nothing is installed.
+                f"--setup-hook=tar-in {debian_part.directory / 'root.tar'} /",
+                f"--customize-hook=tar-in {scratch / 'layer.tar'} /",
+                f"--customize-hook={inside('arrange')}",
+                *(f"--customize-hook=download /{WORKPLACE}/{name} {place / name}" for name in results),
+                f"--customize-hook={LEAVE}",
+            ]
+            command = debian.mmdebstrap(
+                "--skip=setup,update,cleanup",
+                architecture=debian_part.architecture.name,
+                variant="custom",
+                hooks=hooks,
+            )
+            step.note("laying p2v-tui over Debian")
+            pipe(
+                [*command, "", "-"],
+                _packed_into(place / "filesystem.squashfs", date),
+                environment=BUILD_ENVIRONMENT,
+                on_line=step.note,
+            )
+        if initramfs:
+            shutil.copy(initramfs, place / "initrd.img")
+        else:
+            cache.get("initramfs", initramfs_key, lambda kept: _keep(place / "initrd.img", kept))
+
+    place = cache.get("root", digest([debian_part.key, *ours, *code]), pack)
+    return ImageFiles(
+        place / "filesystem.squashfs",
+        place / "vmlinuz",
+        place / "initrd.img",
+        json.loads((place / "sizes.json").read_text()),
+    )
+
+
+def _packed_into(squashfs: Path, date: int) -> list[str]:
+    # Larger blocks pack 3 % better, and each read of a small file then unpacks more.
+    command = ["sqfstar", "-comp", "zstd", "-b", "256K", "-quiet", "-no-progress"]
+    return [*command, "-mkfs-time", str(date), "-all-time", str(date), str(squashfs)]
+
+
+def _keep(file: Path, directory: Path) -> None:
+    shutil.copy(file, directory)
+
+
+def _python_packages(cache: Cache, scratch: Path, step: Step) -> Path:
+    needed = python_packages.requirements(lists.packages("").installed)
+
+    def fetch(place: Path) -> None:
+        step.note("fetching Python packages")
+        python_packages.fetch(needed, place, scratch)
+
+    return cache.get("python", digest([*needed, *python_packages.inputs()]), fetch)
+
+
+def version() -> str:
+    """p2v-tui's version."""
+    found = re.search(r'^__version__ = "(.*)"', (PROJECT / "p2v_tui/__init__.py").read_text(), re.MULTILINE)
+    assert found, "p2v_tui/__init__.py has no __version__"
+    return found[1]
+
+
+def _description(debian_part: DebianRoot, date: int) -> str:
+    return f'VERSION="{version()}"\nSOURCE_DATE={date}\nDEBIAN="{debian_part.key}"\n'

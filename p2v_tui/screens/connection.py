@@ -301,7 +301,7 @@ class ConnectionScreen(BaseScreen):
             return
         self.state.remember_server(message.server, message.virt_v2v)
         found = counts_in_words(self._checks)
-        words = f"The connection works, with {found}. Checks says what to do. Press Next." if found else _WORKS
+        words = f"The connection works, with {found}: see Checks. Press Next." if found else _WORKS
         self.query_one("#status", Line).show(words)
         action = self.query_one("#next", Action)
         action.disabled = False

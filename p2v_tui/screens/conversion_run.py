@@ -209,6 +209,8 @@ class ConversionRun:
 
     def accept(self, accepted: bool) -> None:
         """The operator's answer to the warnings that the snapshot asks to accept."""
+        with self._lock:
+            self._snapshot = dataclasses.replace(self._snapshot, to_accept=())
         self._accepted = accepted
         self._answered.set()
 
@@ -317,8 +319,6 @@ class ConversionRun:
         self._tell()
         while not self._answered.wait(ANSWER_INTERVAL):
             self._cancellation.check()
-        with self._lock:
-            self._snapshot = dataclasses.replace(self._snapshot, to_accept=())
         self._add_line(f"The operator {'accepted' if self._accepted else 'did not accept'} the warnings", None)
         return bool(self._accepted)
 

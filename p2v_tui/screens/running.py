@@ -437,15 +437,15 @@ def outage_text(outages: Sequence[Outage], *, cancelling: bool) -> str:
     until_text = f"{until:%H:%M:%S}" if until.date() == since.date() else f"{until:%Y-%m-%d %H:%M}"
     if cancelling:
         return (
-            f"!!! The conversion server cannot be reached since {since:%H:%M:%S}. Here all is stopped;\n"
-            f"!!! there virt-v2v will be, as soon as it can be reached. Tried until {until_text}."
+            f"!!! The server cannot be reached since {since:%H:%M:%S}: virt-v2v may still run there.\n"
+            f"!!! It is stopped as soon as that can be done, tried until {until_text}."
         )
     names = [each.connection for each in outages]
     if len(names) > _OUTAGES_NAMED:
         names = [*names[: _OUTAGES_NAMED - 1], f"{len(names) - _OUTAGES_NAMED + 1} more"]
     return (
         f"!!! LOST since {since:%H:%M:%S}: {', '.join(names)}.\n"
-        f"!!! It is opened again, tried until {until_text}. Nothing is lost of the conversion so far."
+        f"!!! It will be tried again until {until_text}. Nothing is lost so far."
     )
 
 

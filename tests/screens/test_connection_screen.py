@@ -12,13 +12,14 @@ from textual.pilot import Pilot
 
 from p2v_tui import cmdline
 from p2v_tui.app import P2VTui
-from p2v_tui.errors import Cancelled
+from p2v_tui.errors import Cancelled, P2VError, PreflightRefused
 from p2v_tui.screens.connection import ConnectionScreen, host_key_dialog
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action, FormField, Line, Toggle
-from p2v_tui.session import Cancellation
+from p2v_tui.session import Cancellation, VirtV2V
 from p2v_tui.session import ConversionServer as ConversionServerAccess
-from p2v_tui.session.events import ConnectionStep, StepDone, StepStarted
+from p2v_tui.session.checks import Check, Verdict
+from p2v_tui.session.events import Checked, ConnectionStep, Event, StepDone, StepStarted
 from p2v_tui.session.ssh_errors import password_refused
 from tests.lab.conversion_server import ConversionServer, Identity, closed_port, identity, silent_port
 from tests.screens.conftest import SIZES, screen_text, wait_until
@@ -308,3 +309,117 @@ async def test_a_refused_password(size: str, snapshot: SnapshotAssertion) -> Non
         assert app.focused is not None
         assert app.focused.id == "password-input"
         assert screen_text(app) == snapshot
+
+
+# The checks of the test.
+
+
+def check(name: str, verdict: Verdict, text: str) -> Check:
+    return Check(name, verdict, text, "" if verdict is Verdict.PASSED else f"What to do about {name}.")
+
+
+FOUND = (
+    check("programs", Verdict.PASSED, "nbdkit, nbdcopy and qemu-nbd are there."),
+    check("idle time", Verdict.NOTED, "TMOUT is 600 there."),
+    check(
+        "space in /var/tmp",
+        Verdict.WARNING,
+        "12.0 GiB are free in /var/tmp for the overlay, which can grow to 700.0 GiB.",
+    ),
+    check("clock", Verdict.WARNING, "The server's clock is 7 min 3 s behind."),
+    check("virtio-win", Verdict.WARNING, "It is not installed there: a Windows would lack drivers."),
+)
+STEPS: list[Event] = [
+    StepDone(ConnectionStep.NETWORK, "ready"),
+    StepDone(ConnectionStep.HOST_KEY, FINGERPRINT),
+    StepDone(ConnectionStep.LOGIN, "as root"),
+    StepDone(ConnectionStep.VERSION, "2.2.0"),
+    StepDone(
+        ConnectionStep.FEATURES, "output modes glance, json, libvirt, local, null, openstack, qemu, rhv, rhv-upload"
+    ),
+    StepDone(ConnectionStep.FORWARDING, "a disk can be read through it"),
+    StepStarted(ConnectionStep.PREFLIGHT, "Looking at the server's programs, space and memory"),
+]
+FOUND_OUT = VirtV2V("2.2.0", frozenset({"colours-option"}), ("disk", "null"))
+
+
+async def hear(app: P2VTui, pilot: Pilot[int], *reported: Event) -> None:
+    for event in reported:
+        app.screen.post_message(ConnectionScreen.Reported(event))
+    await pilot.pause()
+
+
+def end(app: P2VTui, error: P2VError | None = None) -> None:
+    server = ConversionServerAccess(app.state.settings, lambda _: None, Cancellation(), cpu_has_aes=True)
+    app.screen.post_message(ConnectionScreen.Ended(server, None if error else FOUND_OUT, error))
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_test_that_works_with_warnings(size: str, snapshot: SnapshotAssertion) -> None:
+    app = app_for("p2v.server=conv.example.com p2v.password=secret")
+    async with app.run_test(size=SIZES[size]) as pilot:
+        checked = [Checked(each) for each in FOUND]
+        await hear(app, pilot, *STEPS, *checked, StepDone(ConnectionStep.PREFLIGHT, "3 warnings"))
+        end(app)
+        await wait_until(pilot, lambda: "with 3 warnings and 1 note" in screen_text(app))
+        assert app.focused is not None and app.focused.id == "next"
+        assert "nbdkit" not in screen_text(app)
+        assert screen_text(app) == snapshot
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_all_checks_and_what_to_do(size: str, snapshot: SnapshotAssertion) -> None:
+    app = app_for("")
+    async with app.run_test(size=SIZES[size]) as pilot:
+        assert app.screen.query_one("#checks", Action).disabled
+        await hear(app, pilot, *(Checked(each) for each in FOUND))
+        await press_action(pilot, "checks")
+        await wait_until(pilot, lambda: "Checks of the conversion server" in screen_text(app))
+        text = " ".join(screen_text(app).replace("|", " ").split())
+        assert text.index("[warn] clock") < text.index("[note] idle time") < text.index("[ ok ] programs")
+        assert "What to do about clock." in text
+        assert screen_text(app) == snapshot
+
+
+async def test_a_refusal_is_an_error_with_what_to_do() -> None:
+    app = app_for("p2v.server=conv.example.com p2v.password=secret")
+    refused = [check(name, Verdict.REFUSED, f"{name} is missing.") for name in ("nbdkit", "nbdcopy")]
+    async with app.run_test(size=(80, 24)) as pilot:
+        await hear(app, pilot, *STEPS, *(Checked(each) for each in (*FOUND, *refused)))
+        end(app, PreflightRefused("nbdkit is missing. nbdcopy is missing.", "What to do about both."))
+        await wait_until(pilot, lambda: "The conversion cannot start" in status(app))
+        assert "nbdkit is missing.\nWhat to do about nbdkit. Checks shows 1 more." in status(app)
+        assert app.screen.query_one("#next", Action).disabled
+        await wait_until(pilot, lambda: "[fail] preflight" in screen_text(app))
+
+
+async def test_what_a_server_says_of_itself_cannot_drive_the_terminal() -> None:
+    app = app_for("")
+    hostile = check("space", Verdict.WARNING, "\x1b[2J\x07free \u2588 /var\x9b31m/tmp")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await hear(app, pilot, StepDone(ConnectionStep.VERSION, "2.2\x1b[31m\n\u2588"), Checked(hostile))
+        await wait_until(pilot, lambda: "[warn] space: free ? /var31m/tmp" in screen_text(app))
+        assert screen_text(app).isascii()
+        await press_action(pilot, "checks")
+        await wait_until(pilot, lambda: "What to do about space" in screen_text(app))
+        assert screen_text(app).isascii()
+
+
+async def test_another_test_begins_without_the_checks_of_the_last_one() -> None:
+    with silent_port() as port:
+        app = app_for(f"p2v.server=127.0.0.1 p2v.port={port} p2v.password=x")
+        async with app.run_test(size=(80, 24)) as pilot:
+            await hear(app, pilot, *(Checked(each) for each in FOUND))
+            await wait_until(pilot, lambda: "[warn] clock" in screen_text(app))
+            await press_action(pilot, "test")
+            await wait_until(pilot, lambda: "[warn] clock" not in screen_text(app))
+            assert app.screen.query_one("#checks", Action).disabled
+
+
+async def test_what_is_wrong_with_the_kernel_command_line_is_said() -> None:
+    parsed = cmdline.parse("p2v.server=conv.example.com p2v.sevrer=x")
+    assert len(parsed.warnings) == 1
+    app = P2VTui(State(parsed.settings, warnings=parsed.warnings), rich=False)
+    async with app.run_test(size=(80, 24)):
+        assert f"Warning: {parsed.warnings[0]}" in status(app)
+        assert "p2v.sevrer" in screen_text(app)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import stat
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,22 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 from syrupy.assertion import SnapshotAssertion
-from textual.pilot import Pilot
 
-from p2v_tui.app import P2VTui
 from p2v_tui.errors import Cancelled, ConversionFailed, P2VError
 from p2v_tui.screens import running, saved_log
 from p2v_tui.screens.conversion_run import ConversionRun, LogLine
 from p2v_tui.screens.dialogs import Dialog
 from p2v_tui.screens.log_pane import LogPane, rows_of
 from p2v_tui.screens.running import PowerFailed, RunningScreen
-from p2v_tui.screens.state import State
-from p2v_tui.screens.widgets import Action
 from p2v_tui.session.conversion_log import ConversionLog
 from p2v_tui.session.events import (
     DiskProgress,
     Event,
-    LogDirectory,
     OutputKind,
     Progress,
     RemoteOutput,
@@ -36,7 +30,8 @@ from p2v_tui.session.events import (
     Warned,
 )
 from p2v_tui.session.terminal_text import SGR
-from tests.screens.conftest import SIZES, screen_lines, screen_text, wait_until
+from tests.screens.conftest import SIZES, screen_lines
+from tests.screens.running_screen import Clock, opened
 from tests.screens.scripted_conversion import (
     CONNECTING,
     COPYING,
@@ -64,108 +59,6 @@ FAILED: list[Event | BaseException] = [
     *said("virt-v2v: error: inspection could not detect the source guest (or physical machine)\n"),
     FAILURE,
 ]
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Screen:
-    """The application with the running screen in front, and what drives the conversion behind it."""
-
-    def __init__(self, pilot: Pilot[int], app: P2VTui, conversion: ScriptedConversion) -> None:
-        self.pilot = pilot
-        self.app = app
-        self.conversion = conversion
-
-    @property
-    def state(self) -> State:
-        return self.app.state
-
-    @property
-    def run(self) -> ConversionRun:
-        assert self.state.run is not None
-        return self.state.run
-
-    @property
-    def log(self) -> LogPane:
-        return self.app.screen.query_one(LogPane)
-
-    @property
-    def text(self) -> str:
-        return screen_text(self.app)
-
-    @property
-    def focused(self) -> str | None:
-        return self.app.focused.id if self.app.focused else None
-
-    async def until(self, condition: Callable[[], object]) -> None:
-        await wait_until(self.pilot, condition)
-
-    async def until_shown(self, *words: str) -> None:
-        await self.until(lambda: all(word in self.text for word in words))
-
-    async def hear(self, *events: Event | BaseException) -> None:
-        """The conversion says this, and the screen shows the last line of it."""
-        lines = self.run.snapshot.lines
-        adding = sum(isinstance(event, (RemoteOutput, Status, Warned, LogDirectory)) for event in events)
-        self.conversion.say(*events)
-        await self.until(
-            lambda: self.run.snapshot.lines >= lines + adding and (not _ends(events) or self.run.finished)
-        )
-        running_screens = [screen for screen in self.app.screen_stack if isinstance(screen, RunningScreen)]
-        for screen in running_screens:
-            log = screen.query_one(LogPane)
-            await self.until(lambda log=log: log.next_number == self.run.snapshot.lines)  # type: ignore[misc]
-        await self.pilot.pause()
-
-    async def press(self, name: str) -> None:
-        self.app.screen.query_one(f"#{name}", Action).focus()
-        await self.pilot.press("enter")
-        await self.pilot.pause()
-
-    def action(self, name: str) -> Action:
-        return self.app.screen.query_one(f"#{name}", Action)
-
-
-def _ends(events: Sequence[Event | BaseException]) -> bool:
-    return any(isinstance(event, BaseException) or event is MADE for event in events)
-
-
-@contextlib.asynccontextmanager
-async def opened(
-    size: str = "80x24",
-    *,
-    iso: bool = False,
-    rich: bool = False,
-    interval: float = 0.0,
-    clock: Clock | None = None,
-    run_command: running.RunCommand = lambda _: None,
-) -> AsyncIterator[Screen]:
-    conversion = ScriptedConversion()
-    shown = state(iso=iso)
-    server = NoServer().as_server()
-    shown.run = run = ConversionRun(server, plan(), convert=conversion)
-    app = P2VTui(shown, rich=rich)
-    try:
-        async with app.run_test(size=SIZES[size]) as pilot:
-            await pilot.pause()
-            # What the two screens before leave behind; the first one forgets a server when it is filled in.
-            shown.server, shown.plan = server, run.plan
-            run.start()
-            await app.push_screen(
-                RunningScreen(shown, interval=interval, clock=clock or Clock(), run_command=run_command)
-            )
-            await pilot.pause()
-            yield Screen(pilot, app, conversion)
-    finally:
-        conversion.heeds_cancellation = True
-        run.cancel()
-        assert run.wait(10)
 
 
 # Its main states, as text.

@@ -32,6 +32,7 @@ from p2v_tui.session import (
     find_saved,
     make_plan,
     resume,
+    with_keys,
 )
 from p2v_tui.session.events import Status, Warned
 from p2v_tui.session.quantities import size_text
@@ -201,6 +202,7 @@ class _Job:
                 found = server.test_connection()
             finally:
                 self._interruptible = False
+            plan = with_keys(plan, self._console.show)
             self._console.text(describe(server, plan, found))
         self._console.show(Status("This was a dry run: nothing was changed here or on the conversion server."))
 

@@ -11,6 +11,7 @@ import os
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,8 @@ from types import TracebackType
 # Under /tmp whatever TMPDIR says: a Unix socket's path has room for 107 bytes only.
 PARENT = Path("/tmp")
 PREFIX = "p2v-tui-"
+# For how long a process may hold the lock that only looks for a conversion of its own, in seconds.
+LOOK_SECONDS = 0.3
 
 
 class Workspace:
@@ -49,7 +52,7 @@ class Workspace:
         flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
         self._lock = os.open(lock if existing else new, flags if existing else flags | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(self._lock)
             if not existing:
                 # Under its name only when it is locked: nobody can adopt a directory that is just being made.
                 new.rename(lock)
@@ -90,6 +93,18 @@ class Workspace:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _lock(descriptor: int) -> None:
+    """Raises OSError where another process has the lock, and keeps it."""
+    deadline = time.monotonic() + LOOK_SECONDS
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(LOOK_SECONDS / 20)
 
 
 def abandoned() -> Iterator[Workspace]:

@@ -259,8 +259,7 @@ class RunningScreen(BaseScreen):
             self.query_one(f"#{name}").display = True
         for action in self._power_actions():
             action.disabled = False
-        status = "The conversion has ended." if snapshot.outcome else "The conversion has ended without a guest."
-        self.query_one("#status", Line).show(f"Status: {status}")
+        self.query_one("#status", Line).show(f"Status: {_end_text(self.run)}")
         if self._question is not None and self.app.screen is self._question:
             # What it asks makes no sense any more.
             self._question.dismiss(False)
@@ -427,6 +426,14 @@ def _status_text(snapshot: Snapshot) -> str:
     if snapshot.detaching:
         return "Leaving; what runs on the conversion server waits there"
     return "Cancelling; waiting until virt-v2v has ended" if snapshot.cancelling else snapshot.status
+
+
+def _end_text(run: ConversionRun) -> str:
+    if run.snapshot.outcome is not None:
+        return "The conversion has ended."
+    if run.left_running and run.snapshot.log_directory is None:
+        return "Nothing was changed on the conversion server: it can be tried again."
+    return "The conversion has ended without a guest."
 
 
 def outage_text(outages: Sequence[Outage], *, cancelling: bool) -> str:

@@ -95,17 +95,21 @@ def _scsi_transport(device: BlockDevice) -> Transport:
 
 
 def _ata_transport(device: BlockDevice) -> Transport:
-    """SATA or PATA. ata_id sets ID_ATA_SATA; without udevd, libata's link has a SATA speed or `<unknown>`."""
-    if "ID_ATA_SATA" in device.properties:
-        return Transport.SATA if device.properties["ID_ATA_SATA"] == "1" else Transport.PATA
-    if "ID_ATA" in device.properties or device.properties.get("ID_BUS") == "ata":
-        return Transport.PATA
+    """SATA or PATA. libata's link has a SATA speed or `<unknown>`; where it has no link, ata_id sets ID_ATA_SATA.
+
+    ata_id reads that from the drive's words 76 and 93, which drives of QEMU and some early ones leave empty.
+    """
     speeds = [
         read_text(speed)
         for ancestor in device.ancestors
         for speed in ancestor.sys_path.parent.glob("link*/ata_link/link*/sata_spd")
     ]
-    return Transport.PATA if speeds and all(speed == "<unknown>" for speed in speeds) else Transport.SATA
+    if any(speed != "<unknown>" for speed in speeds):
+        return Transport.SATA
+    if device.properties.get("ID_ATA_SATA") == "1":
+        return Transport.SATA
+    known = "ID_ATA" in device.properties or device.properties.get("ID_BUS") == "ata" or bool(speeds)
+    return Transport.PATA if known else Transport.SATA
 
 
 def _unit_serial_page(page: Path) -> str | None:

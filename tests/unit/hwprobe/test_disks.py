@@ -93,6 +93,8 @@ def test_exactly_the_fixed_disks_are_offered(recorded: ProbeRecorded, machine: s
         ("pata-pc", "hda", Transport.PATA),
         ("pata-pc", "sda", Transport.PATA),
         ("imsm-workstation", "md126", Transport.SATA),
+        # The drive does not say what it is, as QEMU's does not; its link does.
+        ("mixed", "sdaa", Transport.SATA),
         ("mixed", "mmcblk0", Transport.MMC),
         ("mixed", "vda", Transport.VIRTIO),
         ("mixed", "xvda", Transport.XEN),

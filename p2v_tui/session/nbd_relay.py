@@ -1535,11 +1535,16 @@ class StatusFile:
         text = json.dumps({"pid": os.getpid(), "disks": [disk.status for disk in self._disks]}) + "\n"
         if text == self._last:
             return
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        number = os.open("relay.status.new", flags, 0o600)
-        with os.fdopen(number, "w") as file:
-            file.write(text)
-        Path("relay.status.new").replace("relay.status")
+        flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            number = os.open("relay.status.new", flags | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(number, "w") as file:
+                file.write(text)
+            Path("relay.status.new").replace("relay.status")
+        except OSError:
+            # A full disk has no room for a second file. The first one has its room.
+            with os.fdopen(os.open("relay.status", flags), "w") as file:
+                file.write(text.ljust(len(self._last)))
         self._last = text
 
 

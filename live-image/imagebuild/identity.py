@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
 
 from imagebuild.commands import run
@@ -19,23 +20,26 @@ def check(key: Path) -> None:
         raise BuildError(f"The SSH identity {key} cannot be read: {error}") from error
     if "PRIVATE KEY-----" not in text:
         raise BuildError(f"{key} is not a private SSH key.", "ssh-keygen -t ed25519 -N '' -f FILE makes one.")
+    with tempfile.NamedTemporaryFile(mode="w") as copy:
+        copy.write(text)
+        copy.flush()
+        try:
+            # A wrong passphrase is refused; for a key without one it does not matter.
+            run(["ssh-keygen", "-y", "-P", "", "-f", copy.name])
+        except BuildError as error:
+            raise BuildError(
+                f"ssh cannot use {key} without a passphrase: nobody could type one.",
+                "`ssh-keygen -p -f FILE` takes it off, or ssh-keygen -t ed25519 -N '' makes a key for this purpose.",
+            ) from error
 
 
 def make_layer(key: Path, squashfs: Path, date: int, scratch: Path) -> None:
-    """A squashfs with the key, which only root can read. Raises BuildError for a key with a passphrase."""
+    """A squashfs with the key, which only root can read."""
     tree = scratch / "identity"
     place = tree / PLACE
     place.parent.mkdir(parents=True)
     shutil.copyfile(key, place)
     place.chmod(0o600)
-    try:
-        # A wrong passphrase is refused; for a key without one it does not matter.
-        run(["ssh-keygen", "-y", "-P", "", "-f", place])
-    except BuildError as error:
-        raise BuildError(
-            f"ssh cannot use {key} without a passphrase: nobody could type one.",
-            "`ssh-keygen -p -f FILE` takes it off, or ssh-keygen -t ed25519 -N '' makes a key for this purpose.",
-        ) from error
     command: list[str | Path] = ["mksquashfs", tree, squashfs, "-all-root", "-quiet", "-no-progress", "-comp", "zstd"]
     run([*command, "-mkfs-time", str(date), "-all-time", str(date)])
     squashfs.chmod(0o600)

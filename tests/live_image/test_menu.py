@@ -1,0 +1,66 @@
+"""The boot menus: for GRUB, pxelinux and iPXE."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from imagebuild.errors import BuildError
+from imagebuild.menu import Menu, kernel_words
+
+from tests.lab.commands import run_command
+
+WORDS = "boot=live quiet"
+MENU = Menu("0.1.0", WORDS, 'p2v.post="systemctl reboot" p2v.name=it\'s$1', memory_test=True)
+
+
+def test_grub_accepts_the_menu_as_a_script(tmp_path: Path) -> None:
+    script = tmp_path / "grub.cfg"
+    script.write_text(MENU.for_grub("/live", "/live/initrd.img"))
+    run_command(["grub-script-check", script], timeout=20)
+
+
+def test_no_placeholder_is_left_in_any_menu() -> None:
+    for text in (MENU.for_grub("", "/initrd.img /root.img"), MENU.for_pxelinux(), MENU.for_ipxe()):
+        assert not re.search(r"@[A-Z_]+@", text)
+
+
+def test_the_first_entry_starts_by_itself_after_ten_seconds() -> None:
+    text = MENU.for_grub("/live", "/live/initrd.img")
+    assert "set default=0\nset timeout=10\n" in text
+    first = text[text.index("menuentry") :]
+    assert "convert this machine" in first.splitlines()[0]
+    assert first.splitlines()[1].split() == ["start", "console=tty0", "console=ttyS0,115200n8"]
+
+
+def test_there_is_an_entry_for_each_serial_line_and_speed() -> None:
+    text = MENU.for_grub("/live", "/live/initrd.img")
+    for console in ("ttyS0,115200n8", "ttyS0,9600n8", "ttyS1,115200n8", "ttyS1,9600n8"):
+        assert f"start console=tty0 console={console}\n" in text
+
+
+def test_the_memory_test_is_not_offered_where_secure_boot_would_refuse_it() -> None:
+    text = MENU.for_grub("/live", "/live/initrd.img")
+    assert text.index('elif [ "$lockdown" != y ]; then') < text.index("memtest.efi")
+    assert "Memory test" not in Menu("0.1.0", WORDS).for_grub("/live", "/live/initrd.img")
+
+
+def test_grub_gets_a_word_with_blanks_as_one_word_and_puts_the_quotes_back_itself() -> None:
+    text = MENU.for_grub("/live", "/live/initrd.img")
+    assert "linux /live/vmlinuz boot=live quiet \"$@\" 'p2v.post=systemctl reboot' 'p2v.name=it'\\''s$1'\n" in text
+
+
+def test_the_other_loaders_get_the_words_as_they_were_written() -> None:
+    for text in (MENU.for_pxelinux(), MENU.for_ipxe()):
+        assert 'p2v.post="systemctl reboot" p2v.name=it\'s$1\n' in text
+
+
+def test_the_words_of_a_kernel_command_line_may_have_blanks_in_quotes() -> None:
+    assert kernel_words('a  "b c"  d="e f" ') == ["a", '"b c"', 'd="e f"']
+
+
+@pytest.mark.parametrize("text", ['p2v.post="systemctl', "a\nmenuentry", "a\tb"])
+def test_kernel_arguments_that_no_loader_can_pass_on_are_refused(text: str) -> None:
+    with pytest.raises(BuildError, match="unprintable"):
+        kernel_words(text)

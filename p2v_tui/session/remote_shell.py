@@ -53,6 +53,7 @@ class RemoteShell:
         self._cancellation = cancellation
         self._token = secrets.token_hex(12)
         self._commands = 0
+        self._given_up = False
         self._child = open_connection(
             login,
             ["-T"],
@@ -65,6 +66,11 @@ class RemoteShell:
     def attend(self, cancellation: Cancellation) -> None:
         """Is cancelled by that one from now on."""
         self._cancellation = cancellation
+
+    @property
+    def usable(self) -> bool:
+        """Whether the connection is there, as far as this end knows."""
+        return not self._given_up and self._child.isalive()
 
     def run(
         self,
@@ -93,8 +99,10 @@ class RemoteShell:
                 stale = re.compile(rb"\n" + self._token.encode() + rb"-\d+ \d+\r?\n")
                 return Result(int(matched_text(self._child)), stale.split(output)[-1])
             if matched == 1:
+                self._given_up = True
                 raise self._lost(self._child.before or b"")
             if time.monotonic() > deadline:
+                self._given_up = True
                 raise ConnectionFailed(
                     f"The conversion server {self._host} did not finish a command in {timeout:.0f} seconds.",
                     "Look whether it is overloaded or its disks hang.",

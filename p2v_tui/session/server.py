@@ -117,6 +117,8 @@ class ConversionServer:
         ConnectionFailed, PreflightRefused or Cancelled.
         """
         cancellation = cancelled_by or self._cancellation
+        if self._shell is not None and not self._shell.usable:
+            self.drop_shell()
         if self._shell is None:
             self._shell = RemoteShell(self._ready_login(), cancellation)
         self._shell.attend(cancellation)
@@ -124,8 +126,8 @@ class ConversionServer:
 
     @property
     def connected(self) -> bool:
-        """Whether the control connection was opened; it may have been lost since."""
-        return self._shell is not None
+        """Whether the control connection is open, as far as this end knows."""
+        return self._shell is not None and self._shell.usable
 
     def drop_shell(self) -> None:
         """Closes the control connection: the next one is a new one."""

@@ -29,7 +29,7 @@ RELAY_PROGRAM: Final = Path(__file__).with_name("nbd_relay.py")
 # How long the relay may take to reach a disk through its tunnel once that is open, in seconds.
 REACH_TIMEOUT: Final = 30
 # A try that begins within our patience may last so much longer, in seconds: the relay must not give up before us.
-GRACE: Final = 20
+GRACE: Final = 10
 # Requests that stay unanswered so long, in seconds, are taken for a stalled tunnel. Another one is then opened beside
 # it, so that being wrong costs a login; and not before so long has passed again.
 STALL: Final = 20.0

@@ -140,7 +140,7 @@ def qemu_arguments(hardware: Hardware, directory: Path) -> list[str]:
     for number, drive in enumerate(hardware.cd_drives):
         words += _cd_drive(drive, f"cd{number}")
     for number, card in enumerate(hardware.network_cards):
-        words += _network_card(card, f"net{number}")
+        words += _network_card(card, f"net{number}", hardware.firmware)
     if hardware.kernel:
         kernel, initrd, arguments = hardware.kernel
         words += ["-kernel", str(kernel), "-initrd", str(initrd), "-append", arguments]
@@ -194,14 +194,16 @@ def _cd_drive(drive: CdDrive, name: str) -> list[str]:
     ]
 
 
-def _network_card(card: NetworkCard, name: str) -> list[str]:
+def _network_card(card: NetworkCard, name: str, firmware: Firmware) -> list[str]:
     network = [f"user,id={name}", *card.options]
     network += [f"tftp={_plain(card.tftp)}"] if card.tftp else []
     network += [f"bootfile={card.boot_file}"] if card.boot_file else []
     device = f"{card.model},netdev={name},id=card-{name}"
     device += f",mac={card.mac}" if card.mac else ""
-    # Without its ROM the firmware cannot mistake the card for something to boot from.
-    device += _boot(True) if card.boot else ",romfile="
+    device += _boot(card.boot)
+    # A BIOS boots from a card by the card's ROM; without one the card cannot be mistaken for something to boot from.
+    # UEFI has drivers of its own, and iPXE, which qemu's ROMs are, would not give shim what it fetches GRUB with.
+    device += "" if card.boot and firmware is Firmware.BIOS else ",romfile="
     return ["-netdev", ",".join(network), "-device", device]
 
 

@@ -59,7 +59,7 @@ _SAMPLE_SECONDS: Final = 0.2
 _CHUNK: Final = 8 << 20
 # Others' work on this machine, in percent of all cores, that is let pass, and how long its end is waited for.
 QUIET: Final = 10.0
-QUIET_SECONDS: Final = 60.0
+PATIENCE: Final = 20.0
 
 
 @dataclass(frozen=True)
@@ -123,10 +123,19 @@ class Bench:
     """The server, the programs and the images."""
 
     def __init__(
-        self, stand_in: StandIn, server: ConversionServer, key: Identity, scratch: Path, rounds: int
+        self,
+        stand_in: StandIn,
+        server: ConversionServer,
+        key: Identity,
+        scratch: Path,
+        *,
+        rounds: int,
+        patience: float,
     ) -> None:
+        """patience: seconds that each run waits for the machine to be quiet."""
         self.server = server
         self.rounds = rounds
+        self.patience = patience
         self.scratch = scratch
         self.runs = self.disturbed = 0
         self._stand_in = stand_in
@@ -134,7 +143,7 @@ class Bench:
 
     def wait_until_quiet(self) -> None:
         """Until nobody else uses the cores. Who never stops does not hold us up; such runs are counted."""
-        deadline = time.monotonic() + QUIET_SECONDS
+        deadline = time.monotonic() + self.patience
         self.runs += 1
         while psutil.cpu_percent(0.5) > QUIET:
             if time.monotonic() > deadline:
@@ -340,7 +349,7 @@ def describe_machine() -> str:
 
 
 @contextlib.contextmanager
-def made_ready(rounds: int) -> Iterator[Bench]:
+def made_ready(rounds: int, patience: float = PATIENCE) -> Iterator[Bench]:
     with tempfile.TemporaryDirectory(prefix="p2v-tui-bench-", dir="/var/tmp") as directory:
         scratch = Path(directory)
         key = identity(scratch)
@@ -348,21 +357,27 @@ def made_ready(rounds: int) -> Iterator[Bench]:
             StandIn() as stand_in,
             ConversionServer(authorized=[key.public_key], replace={VIRT_V2V: stand_in.program}) as server,
         ):
-            yield Bench(stand_in, server, key, scratch, rounds)
+            yield Bench(stand_in, server, key, scratch, rounds=rounds, patience=patience)
 
 
 def main() -> int:
     """1 when a limit is missed, or a program failed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="what to measure; all when none is given")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"how often (default: {ROUNDS})")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"how often ({ROUNDS})")
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=PATIENCE,
+        help=f"seconds that a run waits for a quiet machine ({PATIENCE:.0f})",
+    )
     parser.add_argument("--program", default=PROGRAM, help="another p2v-tui to measure")
     parser.add_argument("--settings", default="", help="further p2v.* settings for it")
     options = parser.parse_args()
     try:
         print(describe_machine())
         rows: list[Row] = []
-        with made_ready(options.rounds) as bench:
+        with made_ready(options.rounds, options.patience) as bench:
             ours = Contender("p2v-tui", (options.program,), options.settings)
             peer = Contender("virt-p2v", (str(Peer(bench.scratch).path),))
             # So that files are read and compiled, as they are on a live image.

@@ -26,7 +26,7 @@ generation: the tunnel in use, or the one that answered last before a client cam
 size: of the disk, in bytes; null until a tunnel has answered for the first time.
 state: "waiting" (no client, no tunnel that answers), "ready" (no client yet, the tunnel answers), "relaying" (a
     client is there, also while there is no tunnel), "done" (the client has come and gone), "given up".
-reason: why the disk was given up, or why the last client was closed; else empty.
+reason: why the disk was given up, or why a client was closed that did wrong; else empty.
 relayed: bytes of the disk that were passed on to clients.
 reconnects: how often a client's tunnel was replaced by another.
 silent: seconds without any part of an answer, though the client waits for one; 0 when it waits for nothing.
@@ -106,6 +106,8 @@ WAITING_TICK_SECONDS = 0.02
 STATUS_SECONDS = 0.5
 # A slow, busy link may take its time for a few round trips.
 HANDSHAKE_SECONDS = 20.0
+# The same while nothing else serves the client and there is an older tunnel that could be tried.
+IMPATIENT_SECONDS = 5.0
 # How long a working tunnel that a newer one replaces may be silent before it counts as stalled.
 STALLED_SECONDS = 2.0
 # How often the tunnel is tried while no client is there.
@@ -315,6 +317,8 @@ class ServerHandshake:
         return self._answered(*self._asked)
 
     def _answered(self, option: int, question: bytes, no_zeroes: bool) -> Optional[Exchange]:
+        if option == OPT_GREETING and len(self._incoming) >= GREETING.size:
+            self._check_greeting()
         length = answer_length(option, no_zeroes, self._incoming)
         if length is None or len(self._incoming) < length:
             if len(self._incoming) > MAX_ANSWER_BYTES:
@@ -323,16 +327,13 @@ class ServerHandshake:
         if len(self._incoming) > length:
             raise TunnelFault("the server speaks without being asked")
         exchange = Exchange(option, question, bytes(self._incoming))
-        if option == OPT_GREETING:
-            self._check_greeting(exchange.answer)
         self._incoming.clear()
         self._asked = None
         self._replayed += 1
         return exchange
 
-    @staticmethod
-    def _check_greeting(greeting: bytes) -> None:
-        magic, style, flags = GREETING.unpack(greeting)
+    def _check_greeting(self) -> None:
+        magic, style, flags = GREETING.unpack_from(self._incoming)
         if (magic, style) != (INIT_MAGIC, OPTION_MAGIC) or not flags & FLAG_FIXED_NEWSTYLE:
             raise TunnelFault("no NBD server answers through the tunnel")
 
@@ -734,6 +735,11 @@ class Generations:
             if generation > above and self._retry.get(generation, (0.0, 0.0))[0] <= now
         ]
 
+    def patience(self, generation: int, now: float) -> float:
+        """The seconds that this one may take for an answer when there is no other tunnel."""
+        others = [other for other in self.to_try(0, now) if other != generation]
+        return IMPATIENT_SECONDS if others else HANDSHAKE_SECONDS
+
     def failed(self, generation: int, now: float) -> None:
         """It did not answer, or stopped to without having been of use: try it later."""
         pause = self._retry.get(generation, (0.0, FIRST_RETRY_SECONDS))[1]
@@ -883,8 +889,12 @@ class ClientConnection:
             if self._tunnel:
                 self.worked_at = now
         candidate = self._candidate
-        if candidate and not candidate.handshake.caught_up and now - candidate.heard_at > HANDSHAKE_SECONDS:
-            self._drop_candidate("it does not answer", now)
+        if candidate and not candidate.handshake.caught_up:
+            patience = HANDSHAKE_SECONDS
+            if self._tunnel is None:
+                patience = self._disk.generations.patience(candidate.generation, now)
+            if now - candidate.heard_at > patience:
+                self._drop_candidate("it does not answer", now)
         above = self.generation
         if self._candidate:
             above = max(above, self._candidate.generation)
@@ -1104,6 +1114,7 @@ class ClientConnection:
         transmission.passed_on(count)
         self._disk.relayed += count
         self._heard_at = self.worked_at = self._disk.now()
+        tunnel.useful = True
         if count == wanted:
             self._answered()
         self._flush()
@@ -1278,12 +1289,12 @@ class DiskRelay:
         self._probed_at = 0.0
         self._worked_at = self.now()
         self._listeners = listen_on_loopback()
-        self._port = self._listeners[0].getsockname()[1]
+        self.port = self._listeners[0].getsockname()[1]
 
     @property
     def status(self) -> Dict[str, object]:
         return {
-            "port": self._port,
+            "port": self.port,
             "generation": self._generation,
             "size": self.size,
             "state": self.state,
@@ -1303,7 +1314,7 @@ class DiskRelay:
     def run(self) -> None:
         """Serve until the client has gone or the disk is given up; never raises."""
         try:
-            self.log(f"listens on port {self._port}")
+            self.log(f"listens on port {self.port}")
             for listener in self._listeners:
                 self.poller.watch(listener, select.POLLIN, functools.partial(self._accept, listener))
             next_tick = pause = 0.0
@@ -1382,7 +1393,6 @@ class DiskRelay:
             self._stop_listening()
         self._drop_probe()
         self.state = RELAYING
-        self.reason = ""
         self._generation = 0
         connection = ClientConnection(self, client, self.now())
         self._clients.append(connection)
@@ -1402,7 +1412,8 @@ class DiskRelay:
         self._worked_at = max(self._worked_at, client.worked_at)
         client.close()
         self.log("the client was closed: " + fault if fault else "the client has gone")
-        self.reason = fault
+        if fault:
+            self.reason = fault
         if not self._many_clients:
             self.state = GIVEN_UP if fault else DONE
             self._changed()
@@ -1431,7 +1442,7 @@ class DiskRelay:
     def _look_for_tunnel(self, now: float) -> None:
         """Without a client: find out which tunnel answers, and now and then whether it still does."""
         probe = self._probe
-        if probe and now - probe.heard_at > HANDSHAKE_SECONDS:
+        if probe and now - probe.heard_at > self.generations.patience(probe.generation, now):
             self._probe_failed(probe, "it does not answer")
         overdue = now - self._probed_at > min(IDLE_PROBE_SECONDS, self._seconds / 3)
         above = 0 if overdue else self._generation

@@ -9,6 +9,7 @@ import contextlib
 import os
 import re
 import secrets
+import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -88,6 +89,10 @@ class Terminal:
         """The program's exit code, None while it runs."""
         dead, _, code = self._tmux("display-message", "-p", "#{pane_dead} #{pane_dead_status}").strip().partition(" ")
         return int(code or 255) if dead == "1" else None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Sends it to the program."""
+        os.kill(int(self._tmux("display-message", "-p", "#{pane_pid}")), number)
 
     def wait_for_exit(self, seconds: float = 30.0) -> int:
         deadline = time.monotonic() + seconds

@@ -56,7 +56,7 @@ from p2v_tui.session.read_only import set_read_only
 from p2v_tui.session.reconnect import is_final, open_again
 from p2v_tui.session.relay_status import RelayStatus
 from p2v_tui.session.remote_directory import PARENT, RemoteDirectory
-from p2v_tui.session.remote_shell import RemoteShell, cannot_store
+from p2v_tui.session.remote_shell import cannot_store
 from p2v_tui.session.saved_conversion import SavedConversion
 from p2v_tui.session.server import ConversionServer
 from p2v_tui.session.server_checks import judge_server
@@ -430,6 +430,8 @@ class _Run:
         command = remote_commands.read_progress(self._directory, offset, LOG_CHUNK)
         while True:
             try:
+                if not self._server.connected:
+                    raise ConnectionFailed("ssh has ended.", "")
                 output = self._server.shell().run(command, timeout=READ_TIMEOUT).output
             except ConnectionFailed as error:
                 self._open_control_again(error)
@@ -517,20 +519,21 @@ class _Run:
         """Ends virt-v2v and the relay and removes secrets, as soon as the server can be reached.
 
         Never raises: it runs when something else is already being raised. What it could not do is reported. A second
-        cancellation ends the waiting for the server.
+        cancellation ends the waiting for the server; one made before this leaves what can be done at once.
         """
         if not self._made or self._over:
             return
+        cancellable = not self._cancellation.again.requested
         self._report(Status("Stopping virt-v2v on the conversion server" if self._running else "Tidying up there"))
         try:
             try:
-                self._stop_over(self._server.shell(cancelled_by=self._cancellation.again))
+                self._stop_over(cancellable=cancellable)
             except ConnectionFailed as error:
                 if self._out_of_reach or is_final(error):
                     raise
                 self._report(ConnectionLost(CONTROL, error.message, self._plan.settings.reconnect))
                 open_again(
-                    self._stop_by_another,
+                    functools.partial(self._stop_over, cancellable=True),
                     patience=self._plan.settings.reconnect,
                     wait=self._cancellation.again.wait,
                     on_failure=lambda failure: self._report(Status(f"Still to be stopped there: {failure.message}")),
@@ -543,12 +546,9 @@ class _Run:
                 )
             )
 
-    def _stop_by_another(self) -> None:
-        self._server.drop_shell()
-        self._stop_over(self._server.shell(cancelled_by=self._cancellation.again))
-
-    def _stop_over(self, shell: RemoteShell) -> None:
-        stop(shell, self._directory, sudo=self._server.sudo)
+    def _stop_over(self, *, cancellable: bool) -> None:
+        shell = self._server.shell(cancelled_by=self._cancellation.again)
+        stop(shell, self._directory, sudo=self._server.sudo, cancellable=cancellable)
         if not self._running and not self._worth_reading:
             shell.run(remote_commands.remove_directory(self._directory), cancellable=False)
 

@@ -7,7 +7,9 @@ Only ssh's command line and its conversation are here: what runs over a connecti
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+import select
 import termios
 import time
 import tty
@@ -33,6 +35,7 @@ KEEPALIVE_COUNT: Final = 20
 CLOSE_TIMEOUT: Final = 10.0
 # How often the login looks up, in seconds: to see whether ssh asks something, or it was cancelled.
 LOGIN_SLICE: Final = 0.05
+SEND_SLICE: Final = 0.25
 
 _AES: Final = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
 _CHACHA: Final = ("chacha20-poly1305@openssh.com",)
@@ -171,10 +174,18 @@ def close_connection(child: pexpect.spawn[bytes]) -> None:
             return
 
 
-def send(child: pexpect.spawn[bytes], data: bytes) -> None:
-    """Sends all of it: a signal can cut a single write short."""
-    while data:
-        data = data[child.send(data) :]
+def send(child: pexpect.spawn[bytes], data: bytes, look_up: Callable[[], None]) -> None:
+    """Sends all of it, unless ssh has ended, which whoever reads then finds out.
+
+    look_up: called now and then while ssh takes nothing, as when the network is silent; what it raises ends this.
+    """
+    while data and child.isalive():
+        # Writing to a terminal whose other side is gone blocks for ever once its buffer is full.
+        if select.select([], [child.child_fd], [], SEND_SLICE)[1]:
+            with contextlib.suppress(BlockingIOError):
+                data = data[os.write(child.child_fd, data) :]
+                continue
+        look_up()
 
 
 def _log_in(child: pexpect.spawn[bytes], login: Login, ready: bytes, cancellation: Cancellation) -> None:
@@ -252,3 +263,4 @@ def _make_raw(child: pexpect.spawn[bytes]) -> None:
     # Without this a line of more than 4096 bytes would be cut, and CRs added to what comes back.
     # TCSANOW: the other modes wait until ssh's output is written, which is never if it floods and nobody reads.
     tty.setraw(child.child_fd, termios.TCSANOW)
+    os.set_blocking(child.child_fd, False)

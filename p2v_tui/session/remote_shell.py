@@ -15,7 +15,7 @@ from typing import Final
 
 import pexpect
 
-from p2v_tui.errors import ConnectionFailed, PreflightRefused
+from p2v_tui.errors import ConnectionFailed, P2VError, PreflightRefused
 from p2v_tui.session import remote_commands, ssh_errors
 from p2v_tui.session.cancellation import Cancellation
 from p2v_tui.session.openssh import Login, close_connection, matched_text, open_connection, send
@@ -61,7 +61,7 @@ class RemoteShell:
             rb"\n" + self._token.encode() + rb"\r?\n",
             cancellation,
         )
-        send(self._child, f"{remote_commands.set_locale()}\n".encode())
+        send(self._child, f"{remote_commands.set_locale()}\n".encode(), cancellation.check)
 
     def attend(self, cancellation: Cancellation) -> None:
         """Is cancelled by that one from now on."""
@@ -86,12 +86,27 @@ class RemoteShell:
         """
         self._commands += 1
         mark = f"{self._token}-{self._commands}"
-        send(self._child, _framed(command, mark).encode())
-        pattern = rb"\n" + mark.encode() + rb" (\d+)\r?\n"
         deadline = time.monotonic() + timeout
-        while True:
+
+        def look_up() -> None:
             if cancellable:
                 self._cancellation.check()
+            if time.monotonic() > deadline:
+                self._given_up = True
+                raise ConnectionFailed(
+                    f"The conversion server {self._host} did not finish a command in {timeout:.0f} seconds.",
+                    "Look whether it is overloaded or its disks hang.",
+                )
+
+        try:
+            send(self._child, _framed(command, mark).encode(), look_up)
+        except P2VError:
+            # Half a command was sent: nothing that follows would be understood.
+            self._given_up = True
+            raise
+        pattern = rb"\n" + mark.encode() + rb" (\d+)\r?\n"
+        while True:
+            look_up()
             matched = self._child.expect([pattern, pexpect.EOF, pexpect.TIMEOUT], timeout=SLICE, searchwindowsize=512)
             if matched == 0:
                 output: bytes = self._child.before or b""
@@ -101,12 +116,6 @@ class RemoteShell:
             if matched == 1:
                 self._given_up = True
                 raise self._lost(self._child.before or b"")
-            if time.monotonic() > deadline:
-                self._given_up = True
-                raise ConnectionFailed(
-                    f"The conversion server {self._host} did not finish a command in {timeout:.0f} seconds.",
-                    "Look whether it is overloaded or its disks hang.",
-                )
 
     def write_files(self, files: Mapping[str, bytes]) -> None:
         """Stores contents at their paths, with mode 0600. Raises PreflightRefused when one is not stored whole."""

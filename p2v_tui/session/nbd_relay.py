@@ -1580,6 +1580,8 @@ def relay(disks: int, seconds: float, many_clients: bool) -> int:
         told.append(number)
         changed()
 
+    # Without it no client could be told from a stranger's; better to know that now.
+    Path("/proc/net/tcp").open().close()
     relays = [DiskRelay(number, seconds, many_clients, log, changed) for number in range(disks)]
     status = StatusFile(relays)
     status.write()
@@ -1634,7 +1636,7 @@ def main(arguments: Sequence[str]) -> int:
         os.chdir(directory)
         return relay(disks, seconds, many_clients)
     except OSError as error:
-        log("the relay cannot start: " + reason_of(error))
+        log("the relay cannot start: " + (f"{error.filename}: " if error.filename else "") + reason_of(error))
         return 2
 
 

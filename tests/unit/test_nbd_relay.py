@@ -727,6 +727,9 @@ def test_it_does_nothing_while_nothing_happens(relay: RunningRelay, image: bytes
         with RunningRelay(make(relay.directory / "clock"), seconds=1) as clock:
             clock.wait_for_end()
         assert sum(process.cpu_times()[:2]) - before < 0.3
+        with ScriptedServer(relay.socket(2), image * 64):
+            assert client.reply() == (0, 1)
+            assert client.receive(64 * MIB) == image * 64
 
 
 def test_it_serves_a_real_server_over_ipv6_to_nbdinfo(relay: RunningRelay, tmp_path: Path) -> None:

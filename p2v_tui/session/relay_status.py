@@ -46,7 +46,7 @@ def parse(text: str, disks: int, *, alive: bool) -> RelayStatus | None:
     try:
         entries: Any = json.loads(text)["disks"]
         found = tuple(_disk(entry) for entry in entries)
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
     return RelayStatus(alive, found) if len(found) == disks else None
 

@@ -1,0 +1,97 @@
+"""How often and how long a lost connection is tried again."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from p2v_tui.errors import Cancelled, ConnectionFailed, Detached, P2VError, PreflightRefused
+from p2v_tui.session.reconnect import LONGEST_DELAY, is_final, open_again, retry_delays
+
+
+class Server:
+    """Answers as told, on a clock that only the waiting moves."""
+
+    def __init__(self, *answers: P2VError | None) -> None:
+        self._answers = iter(answers)
+        self.now = 0.0
+        self.tries: list[float] = []
+        self.failures: list[P2VError] = []
+
+    def open(self) -> str:
+        self.tries.append(self.now)
+        answer = next(self._answers)
+        if answer is not None:
+            raise answer
+        return "open"
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    def open_again(self, patience: float) -> str:
+        return open_again(
+            self.open, patience=patience, wait=self.wait, on_failure=self.failures.append, clock=lambda: self.now
+        )
+
+
+DOWN = ConnectionFailed("refuses connections", setting="remote.port")
+
+
+def test_the_delays_double_up_to_the_longest() -> None:
+    assert list(itertools.islice(retry_delays(), 8)) == [1, 2, 4, 8, 16, 30, 30, 30]
+
+
+def test_it_is_tried_until_it_opens_and_every_failure_is_told() -> None:
+    server = Server(DOWN, DOWN, DOWN, None)
+    assert server.open_again(3600) == "open"
+    assert server.tries == [0, 1, 3, 7]
+    assert server.failures == [DOWN, DOWN, DOWN]
+
+
+def test_the_last_error_is_raised_when_the_patience_is_at_its_end() -> None:
+    last = ConnectionFailed("does not answer")
+    server = Server(DOWN, DOWN, DOWN, last)
+    with pytest.raises(ConnectionFailed) as raised:
+        server.open_again(10)
+    assert raised.value is last
+    assert server.now <= 10
+
+
+def test_without_patience_it_is_tried_once() -> None:
+    server = Server(DOWN)
+    with pytest.raises(ConnectionFailed):
+        server.open_again(0)
+    assert server.tries == [0]
+
+
+def test_an_hour_is_tried_to_its_end_but_for_one_delay() -> None:
+    server = Server(*itertools.repeat(DOWN, 1000))
+    with pytest.raises(ConnectionFailed):
+        server.open_again(3600)
+    assert 3600 - LONGEST_DELAY <= server.tries[-1] <= 3600
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionFailed("another host key", setting="remote.hostkey"),
+        ConnectionFailed("password refused", setting="auth.password"),
+        ConnectionFailed("identity refused", setting="auth.identity.url"),
+        PreflightRefused("forwarding is forbidden"),
+    ],
+)
+def test_what_time_does_not_heal_is_not_tried_again(error: P2VError) -> None:
+    server = Server(DOWN, error)
+    with pytest.raises(type(error)) as raised:
+        server.open_again(3600)
+    assert raised.value is error
+    assert is_final(error)
+
+
+@pytest.mark.parametrize("error", [Cancelled(), Detached()])
+def test_the_operator_is_no_failure_of_the_server(error: P2VError) -> None:
+    server = Server(error)
+    with pytest.raises(type(error)):
+        server.open_again(3600)
+    assert server.failures == []

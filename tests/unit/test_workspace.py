@@ -1,0 +1,95 @@
+"""The private directory: nobody else's, gone at the end, and found again where its process was killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from p2v_tui.session import workspace
+from p2v_tui.session.workspace import Workspace, abandoned
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory in which all of this happens, in place of /tmp."""
+    monkeypatch.setattr(workspace, "PARENT", tmp_path)
+    monkeypatch.setattr(workspace, "LOOK_SECONDS", 0.02)
+    return tmp_path
+
+
+@pytest.fixture
+def left_behind(place: Path) -> Iterator[Path]:
+    """The directory of a process that was killed."""
+    script = """
+import os, signal, sys
+from pathlib import Path
+from p2v_tui.session import workspace
+workspace.PARENT = Path(sys.argv[1])
+print(workspace.Workspace().path, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", script, str(place)], stdout=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL
+    yield Path(done.stdout.strip())
+
+
+def test_it_is_its_owners_alone_and_gone_at_the_end() -> None:
+    with Workspace() as made:
+        assert stat.S_IMODE(made.path.stat().st_mode) == 0o700
+        made.identity.write_text("key")
+    assert not made.path.exists()
+
+
+def test_it_is_kept_where_it_is_to_be() -> None:
+    with Workspace() as made:
+        made.keep = True
+    assert made.path.exists()
+    adopted = Workspace.adopt(made.path)
+    assert adopted is not None
+    adopted.close()
+    assert not made.path.exists()
+
+
+def test_one_that_is_in_use_is_nobody_elses() -> None:
+    with Workspace() as made:
+        assert Workspace.adopt(made.path) is None
+        assert list(abandoned()) == []
+
+
+def test_that_of_a_killed_process_is_found_and_adopted_once(left_behind: Path) -> None:
+    (found,) = abandoned()
+    assert found.path == left_behind
+    assert Workspace.adopt(left_behind) is None
+    found.close()
+    assert not left_behind.exists()
+
+
+def test_what_others_can_write_to_is_not_trusted(left_behind: Path) -> None:
+    left_behind.chmod(0o777)
+    assert Workspace.adopt(left_behind) is None
+
+
+def test_a_link_is_not_followed(left_behind: Path, place: Path) -> None:
+    link = place / "p2v-tui-link"
+    link.symlink_to(left_behind)
+    assert Workspace.adopt(link) is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving a directory away needs root")
+def test_another_users_directory_is_not_ours(left_behind: Path) -> None:
+    os.chown(left_behind, 65534, 65534)
+    assert Workspace.adopt(left_behind) is None
+    assert list(abandoned()) == []
+
+
+def test_a_directory_that_is_just_being_made_is_left_alone(place: Path) -> None:
+    (place / "p2v-tui-new").mkdir(mode=0o700)
+    assert list(abandoned()) == []
+    assert (place / "p2v-tui-new").exists()

@@ -510,9 +510,12 @@ class _Run:
                 f"The conversion is gone from the conversion server: there is no {self._directory.path} any more.",
                 "The server was restarted, or somebody cleaned its /tmp. Convert again.",
             )
-        raise ConversionFailed(
-            "virt-v2v was killed on the conversion server before it could say why.",
-            f"Look for the out-of-memory killer or a reboot there. {self._where_the_log_is}",
+        raise self._killed("before it could say why")
+
+    def _killed(self, how: str) -> ConversionFailed:
+        return ConversionFailed(
+            f"virt-v2v was killed on the conversion server {how}.",
+            f"Look for the out-of-memory killer there. {self._where_the_log_is}",
         )
 
     def _stop(self) -> None:
@@ -563,11 +566,14 @@ class _Run:
         if exit_code != 0:
             # Without its disks virt-v2v fails too, and says less well why.
             self._data.explain_failure()
+            # As the shell says it that runs it.
+            if exit_code > 128:
+                raise self._killed(f"by signal {exit_code - 128}")
             if reason := self._log.error.rstrip("."):
                 raise ConversionFailed(f"virt-v2v failed: {reason}.", advice)
             raise ConversionFailed(
                 f"virt-v2v failed: it gave no reason (exit code {exit_code}).",
-                f"It was killed, or there is no room for its log any more: look with `df {PARENT}`. {advice}",
+                f"Look with `df {PARENT}` there whether its log found no room. {advice}",
             )
         # virt-v2v ends with 0 although the domain does not exist (output/output_libvirt.ml).
         if undefined := [warning for warning in self._log.warnings if "could not define libvirt domain" in warning]:

@@ -1,0 +1,227 @@
+"""p2v-tui ends while its conversion runs, in every way, and goes on with it when it is started again.
+
+A stand-in takes virt-v2v's place. That the private directory and the record in it are gone in the end is checked
+after every test (conftest.py).
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.disturbed import (
+    AFTER_THE_COPY,
+    CANCELLED,
+    CONVERTING,
+    COPYING,
+    DETACHED,
+    FAILED,
+    NO_CONNECTION,
+    REFUSED,
+    SUCCESS,
+    WRONG_SETTINGS,
+    Lab,
+    end,
+    laboratory,
+    phases_logged,
+    phases_shown,
+    wait_until,
+)
+from tests.lab.conversion_server import Account, Identity
+
+GOING_ON = "Going on with the conversion that was started at"
+
+
+@pytest.fixture
+def lab(tmp_path: Path, key: Identity) -> Iterator[Lab]:
+    with laboratory(tmp_path, key) as made:
+        yield made
+
+
+def test_killed_while_virt_v2v_converts_and_started_again_it_goes_on(lab: Lab) -> None:
+    go_on = lab.pause_at(CONVERTING)
+    run = lab.start()
+    directory = run.wait_for_directory()
+    lab.stand_in.wait_for(CONVERTING)
+    run.kill()
+    go_on.touch()
+    outcome = lab.start().end()
+    assert outcome.code == SUCCESS, outcome.output
+    assert GOING_ON in outcome.output
+    assert lab.copied
+    assert phases_shown(outcome.output) == phases_logged(directory)
+    assert len([event for event in lab.stand_in.events() if event.name == "start"]) == 1
+
+
+def test_killed_twice_in_mid_copy_it_goes_on(lab: Lab) -> None:
+    run = lab.start()
+    lab.stand_in.wait_for(COPYING)
+    run.kill()
+    assert lab.in_mid_copy
+    run = lab.start()
+    run.expect(GOING_ON)
+    run.kill()
+    assert lab.in_mid_copy
+    outcome = lab.start().end()
+    assert outcome.code == SUCCESS, outcome.output
+    assert lab.copied
+
+
+def test_virt_v2v_ended_while_p2v_tui_was_gone(lab: Lab) -> None:
+    go_on = lab.pause_at(AFTER_THE_COPY)
+    run = lab.start()
+    directory = run.wait_for_directory()
+    lab.stand_in.wait_for(AFTER_THE_COPY)
+    run.kill()
+    go_on.touch()
+    wait_until((directory / "status").exists)
+    outcome = lab.start().end()
+    assert outcome.code == SUCCESS, outcome.output
+    assert phases_shown(outcome.output) == phases_logged(directory)
+    assert lab.copied
+
+
+def test_virt_v2v_failed_while_p2v_tui_was_gone(lab: Lab) -> None:
+    lab.pause_at(CONVERTING)
+    run = lab.start()
+    directory = run.wait_for_directory()
+    lab.stand_in.wait_for(CONVERTING)
+    run.kill()
+    end([lab.process("stand_in_virt_v2v.py")])
+    wait_until((directory / "status").exists)
+    outcome = lab.start().end()
+    assert outcome.code == FAILED, outcome.output
+    assert lab.at_rest
+
+
+def test_the_server_was_restarted_while_p2v_tui_was_gone_and_the_next_start_begins_anew(lab: Lab) -> None:
+    run = lab.start()
+    lab.stand_in.wait_for(COPYING)
+    run.kill()
+    lab.server.reboot()
+    outcome = lab.start().end()
+    assert outcome.code == FAILED, outcome.output
+    assert "The conversion server was restarted, and virt-v2v with it" in outcome.output
+    outcome = lab.start("p2v.accept_warnings").end()
+    assert outcome.code == SUCCESS, outcome.output
+    assert GOING_ON not in outcome.output
+    assert lab.copied
+
+
+def test_ended_from_outside_the_conversion_waits(lab: Lab) -> None:
+    run = lab.start()
+    lab.stand_in.wait_for(COPYING)
+    run.expect(COPYING)
+    run.child.kill(signal.SIGTERM)
+    outcome = run.end()
+    assert outcome.code == DETACHED, outcome.output
+    assert "Start p2v-tui again on this machine" in outcome.output
+    assert lab.in_mid_copy
+    outcome = lab.start().end()
+    assert outcome.code == SUCCESS, outcome.output
+    assert lab.copied
+
+
+def test_its_console_disappears_and_the_conversion_waits(lab: Lab) -> None:
+    run = lab.start()
+    lab.stand_in.wait_for(COPYING)
+    assert run.hang_up() == DETACHED
+    assert lab.in_mid_copy
+    outcome = lab.start().end()
+    assert outcome.code == SUCCESS, outcome.output
+    assert GOING_ON in outcome.output
+    assert lab.copied
+
+
+def test_one_that_runs_is_not_disturbed_by_a_second_one(lab: Lab) -> None:
+    go_on = lab.pause_at(COPYING)
+    run = lab.start()
+    lab.stand_in.wait_for(COPYING)
+    second = lab.start().end()
+    assert GOING_ON not in second.output
+    # It finds the first one's files where its own would go.
+    assert second.code == REFUSED, second.output
+    go_on.touch()
+    outcome = run.end()
+    assert outcome.code == SUCCESS, outcome.output
+    assert "Lost" not in outcome.output
+    assert lab.copied
+
+
+def test_other_disks_are_not_taken_for_the_same_conversion(lab: Lab, tmp_path: Path) -> None:
+    go_on = lab.pause_at(COPYING)
+    run = lab.start()
+    lab.stand_in.wait_for(COPYING)
+    run.kill()
+    other = tmp_path / "other.img"
+    other.write_bytes(b"other")
+    outcome = lab.start(f"p2v.disks={other}").end()
+    assert GOING_ON not in outcome.output
+    assert "Left alone: another conversion of" in outcome.output
+    go_on.touch()
+    outcome = lab.start().end()
+    assert outcome.code == SUCCESS, outcome.output
+    assert lab.copied
+
+
+def test_a_start_that_does_not_reach_the_server_loses_nothing(lab: Lab) -> None:
+    go_on = lab.pause_at(COPYING)
+    run = lab.start()
+    lab.stand_in.wait_for(COPYING)
+    run.kill()
+    lab.server.stop_sshd()
+    outcome = lab.start().end()
+    assert outcome.code == NO_CONNECTION, outcome.output
+    lab.server.start()
+    go_on.touch()
+    outcome = lab.start().end()
+    assert outcome.code == SUCCESS, outcome.output
+    assert lab.copied
+
+
+def test_a_disk_that_has_changed_meanwhile_is_not_served(lab: Lab) -> None:
+    go_on = lab.pause_at(COPYING)
+    run = lab.start()
+    lab.stand_in.wait_for(COPYING)
+    run.kill()
+    with lab.disks[0].open("ab") as file:
+        file.write(b"x" * 4096)
+    outcome = lab.start().end()
+    assert outcome.code == WRONG_SETTINGS, outcome.output
+    assert "are not those with which the conversion was started" in outcome.output
+    with lab.disks[0].open("ab") as file:
+        file.truncate(file.tell() - 4096)
+    go_on.touch()
+    outcome = lab.start().end()
+    assert outcome.code == SUCCESS, outcome.output
+    assert lab.copied
+
+
+def test_cancelling_what_another_process_started_ends_it(lab: Lab) -> None:
+    lab.pause_at(COPYING)
+    run = lab.start()
+    directory = run.wait_for_directory()
+    lab.stand_in.wait_for(COPYING)
+    run.kill()
+    run = lab.start()
+    run.expect(GOING_ON, COPYING)
+    run.child.sendintr()
+    outcome = run.end()
+    assert outcome.code == CANCELLED, outcome.output
+    assert (directory / "status").exists()
+    assert lab.at_rest
+
+
+def test_with_sudo_it_goes_on_too(tmp_path: Path, key: Identity) -> None:
+    with laboratory(tmp_path, key) as lab, Account(sudo=["/usr/bin/virt-v2v", "/usr/bin/kill"]) as user:
+        words = (f"p2v.username={user.name}", "p2v.sudo", "p2v.accept_warnings")
+        run = lab.start(*words)
+        lab.stand_in.wait_for(COPYING)
+        run.kill()
+        outcome = lab.start(*words).end()
+        assert outcome.code == SUCCESS, outcome.output
+        assert GOING_ON in outcome.output
+        assert lab.copied

@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
+import psutil
+
 from tests.lab.commands import LabFailure, program
 
 _CALL_SECONDS = 20.0
@@ -86,13 +88,27 @@ class Terminal:
             time.sleep(_POLL_SECONDS)  # tmux has no event for "this text is there".
 
     def exit_code(self) -> int | None:
-        """The program's exit code, None while it runs."""
-        dead, _, code = self._tmux("display-message", "-p", "#{pane_dead} #{pane_dead_status}").strip().partition(" ")
-        return int(code or 255) if dead == "1" else None
+        """The program's exit code, 128 and the signal that killed it; None while it runs."""
+        said = self._tmux("display-message", "-p", "#{pane_dead} #{pane_dead_status} #{pane_dead_signal}")
+        dead, code, number = said.rstrip("\n").split(" ")
+        # tmux sees the end of the output before it hears of the end of the program.
+        if dead != "1" or not (code or number):
+            return None
+        return int(code) if code else 128 + int(number)
 
     def signal(self, number: signal.Signals) -> None:
         """Sends it to the program."""
-        os.kill(int(self._tmux("display-message", "-p", "#{pane_pid}")), number)
+        os.kill(self._pid, number)
+
+    def hang_up(self, seconds: float = 30.0) -> None:
+        """The terminal goes away. Waits until the program has ended."""
+        program = psutil.Process(self._pid)
+        self.close()
+        program.wait(seconds)
+
+    @property
+    def _pid(self) -> int:
+        return int(self._tmux("display-message", "-p", "#{pane_pid}"))
 
     def wait_for_exit(self, seconds: float = 30.0) -> int:
         deadline = time.monotonic() + seconds

@@ -1,4 +1,7 @@
-"""^C at every stage: the exit code of a cancellation, and nothing left running or lying about on either side."""
+"""^C at every stage: the exit code of a cancellation, and nothing left running or lying about on either side.
+
+Signals before virt-v2v starts do the same; what they do after that is in test_going_on.py.
+"""
 
 from __future__ import annotations
 
@@ -67,13 +70,15 @@ def test_cancelling_while_a_silent_server_is_waited_for(small_disk: Path) -> Non
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_cancels_as_the_keyboard_does(
-    number: signal.Signals, server: ConversionServer, key: Identity, small_disk: Path
+@pytest.mark.parametrize("stage", ["Logged in", "Opening the data connection", "Checking the conversion server"])
+def test_a_signal_before_virt_v2v_starts_cancels_as_the_keyboard_does(
+    stage: str, number: signal.Signals, server: ConversionServer, key: Identity, small_disk: Path
 ) -> None:
     child = spawn_p2v(f"{with_key(server, key)} p2v.o=null p2v.disks={small_disk}")
-    child.expect_exact("Opening the source")
+    child.expect_exact(stage)
     child.kill(number)
-    assert wait_for_exit(child, timeout=60).code == CANCELLED
+    outcome = wait_for_exit(child, timeout=60)
+    assert outcome.code == CANCELLED, outcome.output
     assert nothing_runs_on(server)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import with_key
+from tests.e2e.disturbed import COPYING, DETACHED, Lab, laboratory
 from tests.e2e.program import CONVERSION_SECONDS, PROGRAM
 from tests.lab.boot import boot_until_login
 from tests.lab.conversion_server import Account, ConversionServer, Identity
@@ -136,4 +139,137 @@ def test_the_shell_key_opens_a_shell_and_exit_comes_back(small_disk: Path) -> No
         terminal.press("C-x")
         terminal.wait_for("come back when it ends")
         terminal.type("echo $((6 * 7)) is the answer; exit\n")
+        terminal.wait_for(r">\s*Conversion server:")
+
+
+# A conversion that outlives the screens. A stand-in takes virt-v2v's place.
+
+
+@pytest.fixture
+def lab(tmp_path: Path, key: Identity) -> Iterator[Lab]:
+    with laboratory(tmp_path, key) as made:
+        yield made
+
+
+def screens(lab: Lab) -> Terminal:
+    words = f"{lab.settings} p2v.remote.hostkey={lab.server.fingerprint} p2v.accept_warnings"
+    return Terminal([PROGRAM, "--interactive", f"--cmdline={words}"])
+
+
+def converting(lab: Lab) -> bool:
+    """Whether virt-v2v or the relay runs. The control connection is kept for another try."""
+    words = [" ".join(process.cmdline()) for process in lab.server.session_processes()]
+    return any(program in line for line in words for program in ("virt-v2v", "nbd_relay.py"))
+
+
+def convert_until_the_copy(terminal: Terminal, lab: Lab) -> None:
+    """By the keyboard, from the first screen on; virt-v2v is then in the middle of the copy and waits there."""
+    terminal.wait_for(r">\s*Conversion server:")
+    press(terminal, "Test connection")
+    terminal.wait_for(r">\[ Next \]")
+    terminal.press("Enter")
+    terminal.wait_for(r"Conversion \(2 of 3\)[\s\S]*Guest name")
+    press(terminal, "Start conversion")
+    terminal.wait_for(r"\[ \.\. \] Copying disk 1/1")
+    lab.stand_in.wait_for(COPYING)
+
+
+def test_killed_in_mid_conversion_it_is_gone_on_with_by_the_keyboard(lab: Lab) -> None:
+    go_on = lab.pause_at(COPYING)
+    with screens(lab) as terminal:
+        convert_until_the_copy(terminal, lab)
+        terminal.signal(signal.SIGKILL)
+        terminal.wait_for_exit()
+    with screens(lab) as terminal:
+        shown = terminal.wait_for(r"A conversion was left running[\s\S]*>\[ Go on with it \]")
+        assert f"to {lab.server.host}" in " ".join(shown.replace("|", " ").split())
+        terminal.press("Enter")
+        terminal.wait_for(r"Conversion \(3 of 3\)[\s\S]*\[ \.\. \] Copying disk 1/1")
+        go_on.touch()
+        terminal.wait_for(r"Conversion finished successfully[\s\S]*>\[ Shut down \]")
+        assert lab.copied
+        press(terminal, "Back to the settings", "Left")
+        terminal.wait_for(r">\s*Conversion server:")
+        terminal.press("Escape")
+        terminal.wait_for(r"Leave p2v-tui\?")
+        press(terminal, "Leave")
+        assert terminal.wait_for_exit() == 0
+    assert [event.name for event in lab.stand_in.events()].count("start") == 1
+
+
+def test_a_server_that_cannot_be_reached_is_told_of_until_it_is_back(lab: Lab) -> None:
+    go_on = lab.pause_at(COPYING)
+    with screens(lab) as terminal:
+        convert_until_the_copy(terminal, lab)
+        lab.server.stop_sshd()
+        terminal.wait_for(r"!!! LOST since \d\d:\d\d:\d\d: .*the control connection")
+        terminal.wait_for(r"!!! LOST since .*the data connection of")
+        lab.server.start()
+        terminal.wait_for(r"(?m)\A(?!.*!!!)[\s\S]*is back after")
+        assert "!!!" not in terminal.screen()
+        go_on.touch()
+        terminal.wait_for(r"Conversion finished successfully[\s\S]*>\[ Shut down \]")
+        assert lab.copied
+
+
+def test_cancelled_while_the_server_cannot_be_reached_it_ends_when_it_is_back(lab: Lab) -> None:
+    lab.pause_at(COPYING)
+    with screens(lab) as terminal:
+        convert_until_the_copy(terminal, lab)
+        lab.server.stop_sshd()
+        terminal.wait_for(r"!!! LOST since .*the control connection")
+        press(terminal, "Cancel conversion")
+        press(terminal, "Yes", "Right")
+        terminal.wait_for(r"!!! The server cannot be reached since")
+        assert converting(lab)
+        lab.server.start()
+        terminal.wait_for(r"Cancelled: Cancelled by the operator[\s\S]*\[ Back to the settings \]")
+        assert not converting(lab)
+
+
+def test_cancelled_twice_it_does_not_wait_for_the_server(lab: Lab) -> None:
+    lab.pause_at(COPYING)
+    with screens(lab) as terminal:
+        convert_until_the_copy(terminal, lab)
+        lab.server.stop_sshd()
+        terminal.wait_for(r"!!! LOST since .*the control connection")
+        press(terminal, "Cancel conversion")
+        press(terminal, "Yes", "Right")
+        terminal.wait_for(r"\[ Stop waiting \]")
+        press(terminal, "Stop waiting")
+        terminal.wait_for(r"Stop waiting for the server\?")
+        press(terminal, "Yes", "Right")
+        terminal.wait_for(r"Cancelled: Cancelled by the operator[\s\S]*\[ Back to the settings \]")
+        terminal.wait_for(r"virt-v2v could not be stopped")
+        assert converting(lab)
+
+
+@pytest.mark.parametrize("how", ["left", "told to end", "hung up"])
+def test_left_waiting_or_ended_from_outside_it_can_be_stopped_at_the_next_start(how: str, lab: Lab) -> None:
+    lab.pause_at(COPYING)
+    with screens(lab) as terminal:
+        convert_until_the_copy(terminal, lab)
+        if how == "left":
+            terminal.press("Escape")
+            terminal.wait_for("The conversion is running")
+            press(terminal, "Leave the screen", "Right")
+            terminal.wait_for(r"Conversion \(2 of 3\)")
+            terminal.press("Escape")
+            terminal.wait_for(r"Conversion server \(1 of 3\)")
+            terminal.press("Escape")
+            terminal.wait_for(r"Let it wait: it waits for the disks")
+            press(terminal, "Let it wait and leave", "Right")
+        elif how == "told to end":
+            terminal.signal(signal.SIGTERM)
+        if how == "hung up":
+            terminal.hang_up()
+        else:
+            assert terminal.wait_for_exit() == DETACHED
+    assert converting(lab)
+    with screens(lab) as terminal:
+        terminal.wait_for(r"A conversion was left running[\s\S]*>\[ Go on with it \]")
+        press(terminal, "Stop it", "Right")
+        terminal.wait_for(r"virt-v2v does not run any more on")
+        assert lab.at_rest
+        terminal.press("Enter")
         terminal.wait_for(r">\s*Conversion server:")

@@ -1,0 +1,52 @@
+"""What an operator does on the screens with a keyboard: looks for a field, fills it in, presses a button.
+
+Only what stands on the terminal tells where the focus is; a step waits until it is seen.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+
+from tests.lab.commands import LabFailure
+from tests.lab.terminal import Terminal
+
+_STEPS = 60
+_LOOK_SECONDS = 0.02
+
+
+def focus(screen: str) -> str:
+    """Where the focus mark is: the number of its line, and what follows it up to the next field."""
+    found = re.search(r"^.*?(>[^:\]\n]*)", screen, re.MULTILINE)
+    return f"{screen[: found.start()].count(chr(10))} {found[1]}" if found else ""
+
+
+def move_to(terminal: Terminal, label: str, key: str = "Tab", *, patience: float = 5.0) -> None:
+    """Presses a key until the focus mark stands before the label, as a person would who looks for it.
+
+    patience: how many seconds a key may take. One that is pressed again too early takes the focus too far.
+    """
+    wanted = re.compile(rf">\s*(?:\[.\] |[\[(] )?{re.escape(label)}")
+    for _ in range(_STEPS):
+        screen = terminal.screen()
+        if wanted.search(screen):
+            return
+        terminal.press(key)
+        deadline = time.monotonic() + patience
+        while focus(terminal.screen()) == focus(screen) and time.monotonic() < deadline:
+            time.sleep(_LOOK_SECONDS)  # The screen is the only thing that tells.
+    raise LabFailure(f"{label!r} is not reached by {key}:\n{terminal.screen()}")
+
+
+def fill_in(terminal: Terminal, label: str, text: str, *, shown: str | None = None, patience: float = 5.0) -> None:
+    """Goes to the field, deletes what is in it and types. shown: what stands there then, if not the text."""
+    move_to(terminal, f"{label}:", patience=patience)
+    terminal.press("End", *["BSpace"] * 40)
+    terminal.type(text)
+    terminal.wait_for(rf">\s*{re.escape(label)}: \[{re.escape(shown or text)} *\]", seconds=60.0 + patience)
+
+
+def press(terminal: Terminal, label: str, key: str = "Tab", *, patience: float = 5.0) -> None:
+    """Goes to the button and presses it."""
+    move_to(terminal, label, key, patience=patience)
+    terminal.press("Enter")

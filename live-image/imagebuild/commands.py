@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -43,13 +44,13 @@ def run(
     """
     with _started(command, stdin=subprocess.PIPE, environment=environment, directory=directory) as process:
         assert process.stdin and process.stdout
-        process.stdin.write(stdin)
-        process.stdin.close()
-        output: list[str] = []
-        for line in process.stdout:
-            output.append(line)
-            if on_line:
-                on_line(line.rstrip())
+        with _ended_with_us(process):
+            _feed(process.stdin, stdin)
+            output: list[str] = []
+            for line in process.stdout:
+                output.append(line)
+                if on_line:
+                    on_line(line.rstrip())
     _check(command, process.returncode, output)
     return "".join(output)
 
@@ -80,19 +81,38 @@ def pipe(
         _started(sink, stdin=first.stdout, environment=None) as second,
     ):
         assert first.stdin and first.stdout and first.stderr and second.stdout
-        # The sink's end must be the only one, or its death would not be noticed.
-        first.stdout.close()
-        first.stdin.write(stdin)
-        first.stdin.close()
-        said: list[str] = []
-        for line in first.stderr:
-            said.append(line)
-            if on_line:
-                on_line(line.rstrip())
-        answered = second.stdout.read()
+        with _ended_with_us(first), _ended_with_us(second):
+            # The sink's end must be the only one, or its death would not be noticed.
+            first.stdout.close()
+            _feed(first.stdin, stdin)
+            said: list[str] = []
+            for line in first.stderr:
+                said.append(line)
+                if on_line:
+                    on_line(line.rstrip())
+            answered = second.stdout.read()
     # A sink that died first takes the source with it; one that was given half an archive complains of that.
     _check(source, 0 if second.returncode and _broke_pipe(first.returncode) else first.returncode, said)
     _check(sink, second.returncode, [answered])
+
+
+@contextlib.contextmanager
+def _ended_with_us(process: subprocess.Popen[str]) -> Iterator[None]:
+    """When we are interrupted the program is told to end, and waited for: mmdebstrap has mounts to take away."""
+    try:
+        yield
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+
+
+def _feed(stdin: IO[str], text: str) -> None:
+    # A program that fails at once does not read it, and says why itself.
+    with contextlib.suppress(BrokenPipeError):
+        stdin.write(text)
+    with contextlib.suppress(BrokenPipeError):
+        stdin.close()
 
 
 def _broke_pipe(code: int) -> bool:

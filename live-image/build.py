@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from imagebuild.options import parse
 
 def main() -> int:
     options = parse()
+    # Whoever ends the build lets it take away what it has mounted and half made.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.default_int_handler)
     try:
         build(options)
     except BuildError as error:

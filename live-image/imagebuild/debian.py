@@ -24,19 +24,25 @@ class Sources:
     with_firmware: bool
 
 
-def sources(mirror: str | None, *, firmware: bool) -> Sources:
-    """The sources to install from. mirror: the URL of a Debian mirror in the place of this machine's apt sources.
+def sources(mirrors: Sequence[str], *, firmware: bool) -> Sources:
+    """The sources to install from: these mirrors, or this machine's apt sources where there is none.
 
-    firmware: look into the mirror's non-free-firmware as well.
+    mirrors: URLs of Debian mirrors, or lines of a sources.list. firmware: look into their non-free-firmware as well.
     """
-    if mirror is not None:
+    if mirrors:
         components = f"main {FIRMWARE_COMPONENT}" if firmware else "main"
-        suites = [f"deb {mirror} {suite} {components}\n" for suite in (SUITE, f"{SUITE}-updates")]
-        return Sources("".join(suites), firmware)
+        lines = "".join(_lines_of_mirror(mirror, components) for mirror in mirrors)
+        return Sources(lines, FIRMWARE_COMPONENT in lines)
     found = _entries_of_apt()
     with_firmware = any(FIRMWARE_COMPONENT in entry for entry in found)
     wanted = {"main", FIRMWARE_COMPONENT} if firmware else {"main"}
     return Sources("".join(f"deb {' '.join(entry)}\n" for entry in found if entry[-1] in wanted), with_firmware)
+
+
+def _lines_of_mirror(mirror: str, components: str) -> str:
+    if mirror.startswith("deb "):
+        return f"{mirror}\n"
+    return "".join(f"deb {mirror} {suite} {components}\n" for suite in (SUITE, f"{SUITE}-updates"))
 
 
 def _entries_of_apt() -> list[list[str]]:

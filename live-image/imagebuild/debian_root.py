@@ -22,7 +22,7 @@ BUILD_ENVIRONMENT = {"SOURCE_DATE_EPOCH": str(INSTALL_DATE), "TZ": "UTC"}
 # The last hook of a build.
 LEAVE = f'rm -r "$1/{WORKPLACE}"'
 # What the result depends on beside the lists; the rest of inside/ is of use later.
-_PROGRAMS = ("debian_root.py", "inside/trim.py", "inside/files.py", "inside/kernel_modules.py")
+_PROGRAMS = ("debian_root.py", "inside/trim.py", "inside/files.py", "inside/firmware.py", "inside/kernel_modules.py")
 
 
 def inside(program: str) -> str:

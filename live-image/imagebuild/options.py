@@ -28,7 +28,7 @@ class Options:
     identity: Path | None
     install: tuple[str, ...]
     kernel_args: str
-    mirror: str | None
+    mirror: tuple[str, ...]
     arch: str | None
     firmware: bool | None
     cache: Path
@@ -70,7 +70,12 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         help="words at the end of the kernel's command line, such as p2v.server=192.0.2.10",
     )
     parser.add_argument(
-        "--mirror", metavar="URL", help="take Debian's packages from this mirror, not from this machine's apt sources"
+        "--mirror",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="take Debian's packages from this mirror, not from this machine's apt sources; a whole line of a "
+        "sources.list will do, too, and there may be several",
     )
     parser.add_argument(
         "--arch", metavar="ARCHITECTURE", help="Debian's name of the architecture; this machine's if not given"
@@ -92,7 +97,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     found = parser.parse_args(arguments)
     if not found.output and not found.pxe:
         parser.error("say where the image is to go: -o FILE, -o DEVICE or --pxe DIR")
-    return Options(**vars(found))
+    return Options(**{**vars(found), "mirror": tuple(found.mirror)})
 
 
 def _names(text: str) -> tuple[str, ...]:

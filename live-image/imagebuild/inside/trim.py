@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from imagebuild.inside import files, kernel_modules
+from imagebuild.inside import files, firmware, kernel_modules
 
 HERE = Path(__file__).parents[2]
 ROOT = Path("/")
@@ -29,6 +29,7 @@ def main() -> None:
         subprocess.run(["dpkg", "--purge", "--force-depends", *taken_out], check=True)
     for version in kernel_modules.versions(ROOT):
         kernel_modules.trim(ROOT, version, wanted["modules"])
+        firmware.trim(ROOT, version)
     files.remove(ROOT, wanted["files"])
     compile_python(ROOT / "usr/lib/python3", *ROOT.glob("usr/lib/python3.*"))
 

@@ -1,15 +1,17 @@
-# Everything starts here: `make demo` and `make test` need nothing but make, python3 and, the first time, a network.
+# Everything starts here: each target needs nothing but make, python3 and, the first time, a network.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup packages demo demo-tui test bench lint check clean
+.PHONY: help setup packages demo demo-tui image test test-image bench lint check clean
 
 PYTHON ?= python3
 venv := .venv
 stamps := $(venv)/stamps
+# The lists of Debian packages that the target needs.
+lists := debian-packages.txt
 
 help: ## show this
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 setup: packages $(stamps)/python ## install what is missing: Debian packages, then .venv
 
@@ -17,7 +19,7 @@ setup: packages $(stamps)/python ## install what is missing: Debian packages, th
 # is wanted by libguestfs, any will do: where there is one, another would only change what the machine boots next.
 packages:
 	@ls /boot/vmlinuz-* >/dev/null 2>&1 && unwanted=linux-image || unwanted=none; \
-	missing=$$(sed 's/#.*//' debian-packages.txt | grep -v "^$$unwanted" | xargs -n 1 sh -c \
+	missing=$$(sed 's/#.*//' $(lists) | grep -v "^$$unwanted" | xargs -n 1 sh -c \
 	    'dpkg-query -W -f "\$${db:Status-Status}\n" "$$0" 2>/dev/null | grep -qx installed || echo "$$0"' | xargs); \
 	test -n "$$missing" || exit 0; \
 	if [ "$$(id -u)" = 0 ]; then sudo=; \
@@ -43,8 +45,16 @@ demo: setup ## convert a real disk and boot the guest that comes out
 demo-tui: setup ## open the screens against a conversion server on this machine
 	$(venv)/bin/python -m tests.lab.demo_tui
 
-test: setup ## run all tests, real conversions among them
-	$(venv)/bin/pytest
+image: lists := live-image/debian-packages.txt
+image: packages ## build the live image, build/p2v-tui.iso; IMAGE_OPTIONS are those of live-image/build.py
+	$(PYTHON) live-image/build.py -o build/p2v-tui.iso $(IMAGE_OPTIONS)
+
+test: setup ## run all tests, real conversions among them, but for those of the live image
+	$(venv)/bin/pytest --ignore=tests/live_image
+
+test-image: lists += live-image/debian-packages.txt
+test-image: setup ## build the live image and boot it in every way there is
+	$(venv)/bin/pytest tests/live_image
 
 bench: setup ## measure consoles and the data path, against the limits, newt and virt-p2v
 	$(venv)/bin/python -m bench.console_bytes

@@ -282,6 +282,60 @@ def test_a_conversion_that_never_was_is_gone_with_an_empty_log(directory: Remote
     assert (done.stdout, done.stderr) == (b"gone\nnone \n", b"")
 
 
+def test_a_directory_that_has_disappeared_is_missing(tmp_path: Path, shell: str) -> None:
+    done = run(read_progress(RemoteDirectory(str(tmp_path / "nothing")), 0, LIMIT), shell=shell)
+    assert (done.stdout, done.stderr) == (b"missing\nnone \n", b"")
+
+
+@pytest.mark.parametrize(
+    ("status", "state"), [(None, b"rebooted"), ("1\n", b"rebooted"), ("137\n", b"rebooted"), ("0\n", b"ended 0")]
+)
+def test_after_a_restart_of_the_server_only_a_success_counts(
+    status: str | None, state: bytes, directory: RemoteDirectory, shell: str
+) -> None:
+    Path(directory.boot).write_text("00000000-0000-4000-8000-000000000001\n")
+    if status is not None:
+        Path(directory.status).write_text(status)
+    assert run(read_progress(directory, 0, LIMIT), shell=shell).stdout.split(b"\n")[0] == state
+
+
+def test_in_the_same_boot_a_failure_is_one(directory: RemoteDirectory, shell: str) -> None:
+    Path(directory.boot).write_bytes(Path("/proc/sys/kernel/random/boot_id").read_bytes())
+    Path(directory.status).write_text("1\n")
+    assert run(read_progress(directory, 0, LIMIT), shell=shell).stdout.startswith(b"ended 1\n")
+
+
+def test_the_relays_status_comes_with_whether_it_lives(directory: RemoteDirectory, shell: str) -> None:
+    Path(directory.relay_status).write_text('{"disks":\n []}\n')
+    for pid, word in ((str(os.getpid()), b"alive"), ("999999999", b"dead"), ("", b"none")):
+        Path(directory.relay_pid).write_text(pid)
+        done = run(read_progress(directory, 0, LIMIT), shell=shell)
+        assert done.stdout == b"gone\n" + word + b' {"disks": []}\n'
+
+
+def test_the_relay_is_told_that_virt_v2v_has_ended(conversion: Conversion) -> None:
+    script = "trap 'exit 7' USR1; touch waiting; while :; do sleep 0.05; done"
+    relay = subprocess.Popen(["sh", "-c", script], cwd=conversion.directory.path)
+    try:
+        Path(conversion.directory.relay_pid).write_text(str(relay.pid))
+        conversion.wait_for("waiting")
+        conversion.start("exit 1")
+        conversion.wait("ended 1")
+        assert relay.wait(20) == 7
+    finally:
+        relay.kill()
+        relay.wait()
+
+
+def test_the_status_has_room_kept_for_it_until_it_is_written(conversion: Conversion) -> None:
+    conversion.start("touch ready; while [ ! -e go ]; do sleep 0.02; done")
+    conversion.wait_for("ready")
+    assert Path(conversion.directory.file("reserve")).stat().st_blocks * 512 >= 65536
+    Path(conversion.directory.file("go")).touch()
+    conversion.wait("ended 0")
+    assert not Path(conversion.directory.file("reserve")).exists()
+
+
 def test_a_hang_up_does_not_end_it(conversion: Conversion) -> None:
     conversion.start("touch ready; while [ ! -e go ]; do sleep 0.02; done; echo survived")
     conversion.wait_for("ready")

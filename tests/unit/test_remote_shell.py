@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from p2v_tui.errors import Cancelled, ConnectionFailed, PreflightRefused
@@ -58,6 +60,11 @@ def shell(
     )
     with RemoteShell(login, cancellation) as opened:
         yield opened
+
+
+def stand_ins() -> list[psutil.Process]:
+    """All processes of the connection."""
+    return psutil.Process().children(recursive=True)
 
 
 def test_a_command_gives_its_status_and_both_of_its_outputs(shell: RemoteShell) -> None:
@@ -118,6 +125,29 @@ def test_a_connection_that_is_lost_is_an_error_with_sshs_last_words(shell: Remot
         shell.run("echo 'client_loop: send disconnect: Broken pipe'; kill -9 $$")
     assert "conv was lost" in raised.value.message
     assert "Broken pipe" in raised.value.message
+
+
+def test_a_connection_that_ended_unseen_is_an_error_however_much_is_sent(shell: RemoteShell, tmp_path: Path) -> None:
+    for process in stand_ins():
+        process.kill()
+    while shell.usable:
+        time.sleep(0.01)  # Its end is noticed by looking.
+    with pytest.raises(ConnectionFailed, match="was lost"):
+        shell.write_files({str(tmp_path / "file"): os.urandom(200_000)})
+
+
+def test_sending_to_a_silent_connection_can_be_cancelled_and_it_is_not_used_again(
+    shell: RemoteShell, cancellation: Cancellation, tmp_path: Path
+) -> None:
+    silent = stand_ins()
+    for process in silent:
+        process.suspend()
+    threading.Timer(0.3, cancellation.cancel).start()
+    with pytest.raises(Cancelled):
+        shell.write_files({str(tmp_path / "file"): os.urandom(200_000)})
+    assert not shell.usable
+    for process in silent:
+        process.kill()
 
 
 def test_a_command_that_does_not_end_is_an_error(shell: RemoteShell) -> None:

@@ -27,7 +27,7 @@ size: of the disk, in bytes; null until a tunnel has answered for the first time
 state: "waiting" (no client, no tunnel that answers), "ready" (no client yet, the tunnel answers), "relaying" (a
     client is there, also while there is no tunnel), "done" (the client has come and gone), "given up".
 reason: why the disk was given up, or why a client was closed that did wrong; else empty.
-relayed: bytes of the disk that were passed on to clients.
+relayed: bytes of the disk that came through tunnels for clients.
 reconnects: how often a client's tunnel was replaced by another.
 silent: seconds without any part of an answer, though the client waits for one; 0 when it waits for nothing.
 
@@ -561,17 +561,22 @@ class CopiedData:
         self._end = 0
 
     @property
-    def pending(self) -> bool:
-        return self._start < self._end
+    def pending(self) -> int:
+        """How many bytes are on their way."""
+        return self._end - self._start
+
+    @property
+    def room(self) -> bool:
+        """Whether more can be taken before this is given to the client."""
+        return self._end < BUFFER_BYTES // 2
 
     def fill(self, tunnel: socket.socket, limit: int) -> int:
-        """Take up to `limit` bytes from the tunnel. Returns how many; 0 at its end. Only when nothing is pending.
+        """Take up to `limit` bytes from the tunnel. Returns how many; 0 at its end. Only while there is `room`.
 
         Raises OSError, BlockingIOError when there is nothing now.
         """
-        count = tunnel.recv_into(self._buffer, min(limit, BUFFER_BYTES))
-        self._start = 0
-        self._end = count
+        count = tunnel.recv_into(self._buffer[self._end :], min(limit, BUFFER_BYTES - self._end))
+        self._end += count
         return count
 
     def drain(self, client: socket.socket, more: bool) -> None:
@@ -582,6 +587,7 @@ class CopiedData:
         while self._start < self._end:
             flags = MSG_MORE if more else 0
             self._start += client.send(self._buffer[self._start : self._end], flags)
+        self._start = self._end = 0
 
     def close(self) -> None:
         self._buffer.release()
@@ -599,8 +605,13 @@ class SplicedData:
             self._size = fcntl.fcntl(self._inlet, F_SETPIPE_SZ, BUFFER_BYTES)
 
     def fill(self, tunnel: socket.socket, limit: int) -> int:
-        self.pending = self._splice(tunnel.fileno(), self._inlet, min(limit, self._size), flags=SPLICE_F_NONBLOCK)
-        return self.pending
+        count = self._splice(tunnel.fileno(), self._inlet, min(limit, self._size), flags=SPLICE_F_NONBLOCK)
+        self.pending += count
+        return count
+
+    @property
+    def room(self) -> bool:
+        return self.pending < self._size // 2
 
     def drain(self, client: socket.socket, more: bool) -> None:
         flags = SPLICE_F_NONBLOCK | SPLICE_F_MORE if more else SPLICE_F_NONBLOCK
@@ -855,6 +866,8 @@ class ClientConnection:
         self._tunnels = 0
         # Whether replies and requests come and go, and nothing else is to be done.
         self._plain = False
+        # Whether the client takes nothing at present.
+        self._client_is_full = False
         # Whether what the client says is read at present.
         self._hears = True
         self._heard_at = now
@@ -875,10 +888,6 @@ class ClientConnection:
         if self._transmission is not None:
             return self._transmission.open_requests > 0
         return self._asked is not None or not self._record
-
-    @property
-    def _client_is_full(self) -> bool:
-        return bool(self._outgoing or self._data.pending)
 
     # Events
 
@@ -1030,16 +1039,22 @@ class ClientConnection:
             return not self._transmission.enough
         return len(self._incoming) <= MAX_OPTION_BYTES and not self._client_is_full
 
-    def _flush(self) -> None:
-        """Give the client what there is for it, as far as it takes it."""
+    def _flush(self, whole: bool = True) -> None:
+        """Give the client what there is for it, as far as it takes it.
+
+        whole: a reply that is not complete yet may wait, if there is room: the client is then woken once for it.
+        """
         more = self._transmission is not None and self._transmission.left > 0
+        if more and whole and self._data.room and not self._client_is_full:
+            return
         try:
             while self._outgoing:
                 del self._outgoing[: self._client.send(self._outgoing, MSG_MORE if more else 0)]
             if self._data.pending:
                 self._data.drain(self._client, more)
+            self._client_is_full = False
         except BlockingIOError:
-            pass
+            self._client_is_full = True
         except OSError:
             raise ClientGone from None
 
@@ -1104,7 +1119,11 @@ class ClientConnection:
         try:
             count = self._data.fill(tunnel.socket, wanted)
         except BlockingIOError:
-            return False
+            if not self._data.pending:
+                return False
+            # Small pieces fill a pipe too.
+            self._flush(whole=False)
+            return not self._client_is_full
         except OSError as error:
             if self._data_works_otherwise(error):
                 return True
@@ -1239,7 +1258,7 @@ class ClientConnection:
         if tunnel:
             mask = tunnel.mask
             if full:
-                # Nothing is taken that the client does not take. A tunnel that ends meanwhile would wake us in vain.
+                # Nothing is taken from it that the client does not take. Its end would wake us in vain meanwhile.
                 mask &= ~select.POLLIN
             self._poller.watch(tunnel.socket, mask, self._on_tunnel)
         if self._candidate:

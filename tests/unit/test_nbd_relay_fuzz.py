@@ -396,11 +396,11 @@ CONNECTIONS = st.lists(
         st.integers(0, 6),
         st.integers(0, 1000),
         st.sampled_from(ENDS),
-        st.integers(0, 3000),
+        st.integers(0, 9000),
     ),
     max_size=4,
 )
-READS = st.lists(st.tuples(st.integers(0, SIZE - 3000), st.integers(1, 3000)), min_size=1, max_size=12)
+READS = st.lists(st.tuples(st.integers(0, SIZE - 9000), st.integers(1, 9000)), min_size=1, max_size=12)
 
 
 def follow(plan: Connection, connection: ServedConnection) -> None:
@@ -440,8 +440,9 @@ def follow(plan: Connection, connection: ServedConnection) -> None:
 
 @pytest.fixture
 def hurried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a directory of its own, where a pause is none."""
+    """In a directory of its own, where a pause is none and a reply larger than what the relay takes at once."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(nbd_relay, "BUFFER_BYTES", 4096)
     for pause in ("FIRST_RETRY_SECONDS", "LAST_RETRY_SECONDS", "WAITING_TICK_SECONDS"):
         monkeypatch.setattr(nbd_relay, pause, 0.001)
 
@@ -456,6 +457,7 @@ class InThread:
         self.said: list[str] = []
         self.disk = nbd_relay.DiskRelay(self.number, 60, False, self.said.append, lambda: None)
         self.thread = threading.Thread(target=self.disk.run, daemon=True)
+        self.disk.splice = self.number % 2 == 0
         self.socket = Path(f"disk{self.number}.1.sock")
 
     def start(self) -> RelayClient:

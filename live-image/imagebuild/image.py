@@ -93,7 +93,7 @@ def build(options: Options, ask: Callable[[str], str] = input) -> None:
                 with progress.step(f"Writing to {device.path}") as step:
                     disk.write(iso, device, step)
             else:
-                _move(iso, options.output)
+                _move(iso, options.output, private=options.identity is not None)
     for line in figures(files, firmware=firmware):
         print(line, file=sys.stderr)
 
@@ -166,12 +166,14 @@ def _menu(options: Options, parts: Parts, medium: str) -> Menu:
     return Menu(version(), words, options.kernel_args, memory_test=parts.debian.architecture.bios)
 
 
-def _move(iso: Path, target: Path) -> None:
-    """Puts the ISO where it was asked for."""
+def _move(iso: Path, target: Path, *, private: bool) -> None:
+    """Puts the ISO where it was asked for. private: only its owner can read it."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         # Beside it first: half an image must not look like a whole one.
         new = target.with_name(f"{target.name}.new")
+        new.unlink(missing_ok=True)
+        new.touch(mode=0o600 if private else 0o644)
         commands.run(["cp", "--reflink=auto", "--", iso, new])
         new.rename(target)
     except OSError as error:

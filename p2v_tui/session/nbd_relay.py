@@ -1156,7 +1156,8 @@ class ClientConnection:
 
     def _data_works_otherwise(self, error: OSError) -> bool:
         """Whether only the way without copying does not work here: then the other one is taken from now on."""
-        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EPERM) or isinstance(self._data, CopiedData):
+        unable = error.errno in (errno.EINVAL, errno.ENOSYS, errno.EPERM)
+        if not unable or self._data.pending or isinstance(self._data, CopiedData):
             return False
         self._disk.log("data is copied, because splice fails: " + reason_of(error))
         self._data.close()

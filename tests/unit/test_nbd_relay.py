@@ -536,6 +536,14 @@ def test_a_client_of_another_user_is_refused_and_does_not_count(relay: RunningRe
     assert "refused a client of user 65534" in relay.log
 
 
+def test_the_loopback_is_not_paced_whatever_the_servers_network_is_set_to() -> None:
+    listeners = nbd_relay.listen_on_loopback()
+    for listener in listeners:
+        said = listener.getsockopt(socket.IPPROTO_TCP, nbd_relay.TCP_CONGESTION, 16)
+        listener.close()
+        assert said.rstrip(b"\0") == b"reno"
+
+
 def test_nothing_can_be_written(relay: RunningRelay, image: bytes) -> None:
     reached = []
 

@@ -6,6 +6,7 @@ import json
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from imagebuild import debian, lists
 from imagebuild.architecture import Architecture
@@ -35,19 +36,21 @@ def inside(program: str) -> str:
 class DebianRoot:
     """The installed packages. directory: `root.tar`, and `loaders/` with the files of the boot loaders' packages.
 
-    packages: what is installed, as `name version architecture`; more: those that the user asked for with --install.
+    key: differs where the versions or the lists do.
     """
 
     key: str
     directory: Path
-    packages: tuple[str, ...]
     architecture: Architecture
 
 
 def debian_root(
     cache: Cache, architecture: Architecture, origin: Sources, more: tuple[str, ...], *, firmware: bool, step: Step
 ) -> DebianRoot:
-    """Installs the packages, or finds that this has been done: the same versions and lists make the same root."""
+    """Installs the packages, or finds that this has been done: the same versions and lists make the same root.
+
+    more: packages that the user wants beside; firmware: whether that is to be had.
+    """
     wanted = lists.packages(architecture.kernel)
     include = [*wanted.installed, *(lists.firmware() if firmware else ()), *more]
     step.note("asking apt which versions there are")
@@ -66,7 +69,7 @@ def debian_root(
         layer = Layer(place / "build.tar")
         add_build_files(layer, trim_json=json.dumps(trim))
         layer.close()
-        hooks = [f"--customize-hook=tar-in {place / 'build.tar'} /"]
+        hooks = [f"--customize-hook=tar-in {quote(str(place / 'build.tar'))} /"]
         hooks += [f"--customize-hook={step}" for step in _fetch_loaders(architecture, place / "loaders.tar")]
         hooks += [f"--customize-hook={inside('trim')}", f"--customize-hook={LEAVE}"]
         command = debian.mmdebstrap(
@@ -93,7 +96,7 @@ def debian_root(
         (place / "build.tar").unlink()
         (place / "loaders.tar").unlink()
 
-    return DebianRoot(key, cache.get("debian", key, install), versions, architecture)
+    return DebianRoot(key, cache.get("debian", key, install), architecture)
 
 
 def _fetch_loaders(architecture: Architecture, archive: Path) -> list[str]:
@@ -104,5 +107,5 @@ def _fetch_loaders(architecture: Architecture, archive: Path) -> list[str]:
     return [
         f'mkdir "$1/{directory}" && cd "$1/{directory}" && {download} {" ".join(architecture.loader_packages)}',
         f"chroot \"$1\" sh -ec '{take_apart}'",
-        f"tar-out /{directory} {archive}",
+        f"tar-out /{directory} {quote(str(archive))}",
     ]

@@ -45,7 +45,7 @@ class Parts:
     @property
     def label(self) -> str:
         """The ISO's volume label, by which its boot finds it, and not another build's stick in the same machine."""
-        found = digest(path.read_bytes() for path in (self.files.kernel, self.files.initramfs, self.files.squashfs))
+        found = digest(path.read_bytes() for path in (self.files.kernel, self.files.initramfs, *self.layers.values()))
         return f"P2V-TUI-{found[:8].upper()}"
 
 

@@ -7,6 +7,7 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from imagebuild import debian, lists, python_packages
 from imagebuild.cache import Cache, digest, tree_parts
@@ -17,6 +18,9 @@ from imagebuild.inside.kernel_modules import sections
 from imagebuild.layer import WORKPLACE, Layer, add_build_files, add_program
 from imagebuild.lists import HERE, PROJECT
 from imagebuild.progress import Step
+
+# What the result depends on beside the files and inside/.
+_PROGRAMS = ("root_file_system.py", "layer.py", "python_packages.py")
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,8 @@ def image_files(cache: Cache, debian_part: DebianRoot, date: int, step: Step) ->
     modules = (HERE / "modules.txt").read_text()
     ours = [*tree_parts(HERE / "root"), setup, modules, *tree_parts(HERE / "imagebuild/inside")]
     initramfs_key = digest([debian_part.key, *ours])
-    code = [*tree_parts(PROJECT / "p2v_tui"), *python_packages.inputs(), Path(__file__).read_text(), str(date)]
-    code += list(tree_parts(HERE / "imagebuild"))
+    code = [*tree_parts(PROJECT / "p2v_tui"), *python_packages.inputs(), str(date)]
+    code += [(HERE / "imagebuild" / program).read_text() for program in _PROGRAMS]
 
     def pack(place: Path) -> None:
         known = cache.has("initramfs", initramfs_key)
@@ -59,10 +63,10 @@ def image_files(cache: Cache, debian_part: DebianRoot, date: int, step: Step) ->
             results = ["vmlinuz", "sizes.json", *([] if known else ["initrd.img"])]
             hooks = [
                 # No suite: nothing is installed.
-                f"--setup-hook=tar-in {debian_part.directory / 'root.tar'} /",
-                f"--customize-hook=tar-in {scratch / 'layer.tar'} /",
+                f"--setup-hook=tar-in {quote(str(debian_part.directory / 'root.tar'))} /",
+                f"--customize-hook=tar-in {quote(str(scratch / 'layer.tar'))} /",
                 f"--customize-hook={inside('arrange')}",
-                *(f"--customize-hook=download /{WORKPLACE}/{name} {place / name}" for name in results),
+                *(f"--customize-hook=download /{WORKPLACE}/{name} {quote(str(place / name))}" for name in results),
                 f"--customize-hook={LEAVE}",
             ]
             command = debian.mmdebstrap(

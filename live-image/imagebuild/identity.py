@@ -10,6 +10,8 @@ from imagebuild.commands import run
 from imagebuild.errors import BuildError
 
 PLACE = Path("etc/p2v-tui/identity")
+# What the boot entries tell p2v-tui.
+SETTING = f"p2v.identity=file:///{PLACE}"
 
 
 def check(key: Path) -> None:

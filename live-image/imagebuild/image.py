@@ -163,7 +163,9 @@ def _make_pxe(options: Options, parts: Parts) -> None:
 
 def _menu(options: Options, parts: Parts, medium: str) -> Menu:
     words = " ".join(filter(None, ("boot=live", medium, lists.kernel_arguments())))
-    return Menu(version(), words, options.kernel_args, memory_test=parts.debian.architecture.bios)
+    # The first p2v.identity holds: one that the user gives comes before.
+    more = f"{options.kernel_args} {identity.SETTING}".strip() if options.identity else options.kernel_args
+    return Menu(version(), words, more, memory_test=parts.debian.architecture.bios)
 
 
 def _move(iso: Path, target: Path, *, private: bool) -> None:

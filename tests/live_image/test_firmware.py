@@ -117,6 +117,7 @@ def test_uefi_with_secure_boot_boots_it_over_the_network_with_identity_and_setti
         machine.console.press("Enter")
         shown = machine.console.wait_for(CONNECTION_SCREEN, BOOT_SECONDS)
         assert "[192.0.2.10 " in shown
+        assert "[file:///etc/p2v-tui/identity " in shown
         open_shell(machine.console)
         assert in_shell(machine.console, "stat -c '%a %U' /etc/p2v-tui/identity") == "600 root"
         assert '"p2v.post=echo done"' in in_shell(machine.console, "cat /proc/cmdline").replace("\n", "")

@@ -14,7 +14,7 @@ from imagebuild.errors import BuildError
 class Architecture:
     """name: Debian's. efi: how UEFI abbreviates it, in the names of its loaders. machine: the kernel's name.
 
-    bios: whether there is a BIOS to boot by.
+    bios: whether there is a BIOS to boot by. serial: the kernel's name of its serial lines, without the number.
     """
 
     name: str
@@ -22,6 +22,7 @@ class Architecture:
     kernel: str
     efi: str
     grub: str
+    serial: str
     bios: bool
 
     @property
@@ -34,8 +35,10 @@ class Architecture:
 ARCHITECTURES = {
     each.name: each
     for each in (
-        Architecture("amd64", "x86_64", "linux-image-amd64", efi="x64", grub="x86_64-efi", bios=True),
-        Architecture("arm64", "aarch64", "linux-image-arm64", efi="aa64", grub="arm64-efi", bios=False),
+        Architecture("amd64", "x86_64", "linux-image-amd64", efi="x64", grub="x86_64-efi", serial="ttyS", bios=True),
+        Architecture(
+            "arm64", "aarch64", "linux-image-arm64", efi="aa64", grub="arm64-efi", serial="ttyAMA", bios=False
+        ),
     )
 }
 

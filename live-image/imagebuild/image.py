@@ -165,7 +165,8 @@ def _menu(options: Options, parts: Parts, medium: str) -> Menu:
     words = " ".join(filter(None, ("boot=live", medium, lists.kernel_arguments())))
     # The first p2v.identity holds: one that the user gives comes before.
     more = f"{options.kernel_args} {identity.SETTING}".strip() if options.identity else options.kernel_args
-    return Menu(version(), words, more, memory_test=parts.debian.architecture.bios)
+    machine = parts.debian.architecture
+    return Menu(version(), words, more, machine.serial, memory_test=machine.bios)
 
 
 def _move(iso: Path, target: Path, *, private: bool) -> None:

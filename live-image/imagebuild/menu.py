@@ -9,9 +9,7 @@ from pathlib import Path
 from imagebuild.errors import BuildError
 from imagebuild.lists import HERE
 
-# The keyboard and the first serial line; the last one is /dev/console, where the kernel's last words go.
-_CONSOLES = "console=tty0 console=ttyS0,115200n8"
-_SERIAL_LINES = (("ttyS0", "115200"), ("ttyS0", "9600"), ("ttyS1", "115200"), ("ttyS1", "9600"))
+_SPEEDS = ("115200", "9600")
 
 
 @dataclass(frozen=True)
@@ -19,20 +17,27 @@ class Menu:
     """What the entries have in common.
 
     words: of the kernel's command line, in its own syntax; more_words: the user's, which come last.
-    memory_test: whether its programs are beside the kernel.
+    serial: the kernel's name of its serial lines. memory_test: whether its programs are beside the kernel.
     """
 
     version: str
     words: str
     more_words: str = ""
+    serial: str = "ttyS"
     memory_test: bool = False
+
+    @property
+    def _consoles(self) -> str:
+        """The keyboard's screen and the first serial line; the last one gets what init and the kernel say last."""
+        return f"console=tty0 console={self.serial}0,{_SPEEDS[0]}n8"
 
     def for_grub(self, directory: str, initramfs: str) -> str:
         """grub.cfg. directory: where the kernel is, as GRUB names it; initramfs: the files, separated by blanks."""
         memory_test = _template("memory-test.cfg") if self.memory_test else ""
         serial = "\n".join(
             f'    menuentry "{line}, {speed} baud" {{\n        start console=tty0 console={line},{speed}n8\n    }}'
-            for line, speed in _SERIAL_LINES
+            for line in (f"{self.serial}0", f"{self.serial}1")
+            for speed in _SPEEDS
         )
         text = _template("grub.cfg").replace("@MEMORY_TEST@\n", memory_test)
         return _filled(
@@ -43,7 +48,7 @@ class Menu:
             MORE_WORDS=_in_grub(self.more_words),
             SERIAL_ENTRIES=serial,
             VERSION=self.version,
-            CONSOLES=_CONSOLES,
+            CONSOLES=self._consoles,
         )
 
     def for_pxelinux(self) -> str:
@@ -54,7 +59,12 @@ class Menu:
 
     def _plain(self, name: str) -> str:
         """A menu whose loader passes on the words as they are written."""
-        values = {"WORDS": self.words, "MORE_WORDS": self.more_words, "CONSOLES": _CONSOLES, "VERSION": self.version}
+        values = {
+            "WORDS": self.words,
+            "MORE_WORDS": self.more_words,
+            "CONSOLES": self._consoles,
+            "VERSION": self.version,
+        }
         return "".join(f"{line.rstrip()}\n" for line in _filled(_template(name), **values).splitlines())
 
 

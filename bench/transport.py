@@ -55,6 +55,7 @@ BLOCK: Final = 4096
 DELAY: Final = 0.010
 MANY: Final = 8
 _RUN_SECONDS: Final = 600.0
+_END_SECONDS: Final = 10.0
 _SAMPLE_SECONDS: Final = 0.2
 _CHUNK: Final = 8 << 20
 # Others' work on this machine, in percent of all cores, that is let pass, and how long its end is waited for.
@@ -76,12 +77,14 @@ class Run:
     """One conversion. setup: seconds from the program's start to virt-v2v's. copy: those of all the copies.
 
     cpu: seconds of all processes of this side. memory: the most that they had together, in bytes; 0 when not asked.
+    server_cpu: seconds of all processes of the server's side.
     """
 
     setup: float
     copy: float
     cpu: float
     memory: int
+    server_cpu: float
 
 
 @dataclass(frozen=True)
@@ -163,6 +166,7 @@ class Bench:
         self._stand_in.forget()
         self.wait_until_quiet()
         with tempfile.TemporaryDirectory(dir=self.scratch) as directory:
+            before = self.server.cpu_seconds()
             program = Accounted([*contender.command, f"--cmdline={' '.join(settings)}"], Path(directory))
             try:
                 memory = 0
@@ -178,7 +182,14 @@ class Bench:
             raise LabFailure(f"{contender.name} ended with {cost.code}.{left}\n{last_lines(output)}")
         shutil.rmtree(log_directory_in(output), ignore_errors=True)
         copy = events["Creating output metadata"] - events[f"Copying disk 1/{len(disks)}"]
-        return Run(events["start"] - cost.started, copy, cost.cpu, memory)
+        return Run(events["start"] - cost.started, copy, cost.cpu, memory, self._ended_cpu_seconds() - before)
+
+    def _ended_cpu_seconds(self) -> float:
+        """The server's, when all that was started there has ended."""
+        deadline = time.monotonic() + _END_SECONDS
+        while self.server.session_processes() and time.monotonic() < deadline:
+            time.sleep(0.02)  # They are not our children: there is nothing to wait for.
+        return self.server.cpu_seconds()
 
     def in_turns(self, works: Sequence[Callable[[], Run]], rounds: int | None = None) -> list[list[Run]]:
         """Each of them so often, one after the other and every second round in reverse; their runs."""
@@ -204,7 +215,7 @@ class Bench:
         if done.returncode != 0:
             raise LabFailure(f"ssh ended with {done.returncode}.\n{last_lines(done.stderr)}")
         start, end = map(float, done.stdout.split())
-        return Run(0.0, end - start, 0.0, 0)
+        return Run(0.0, end - start, 0.0, 0, 0.0)
 
 
 def copy(bench: Bench, ours: Contender, peer: Contender) -> list[Row]:
@@ -215,17 +226,22 @@ def copy(bench: Bench, ours: Contender, peer: Contender) -> list[Row]:
     mine, theirs, limit = bench.in_turns(
         [partial(bench.run, ours, [image]), partial(bench.run, peer, [image]), partial(bench.send_through_ssh, image)]
     )
-    # What a conversion costs without a copy is taken off.
     bare = bench.in_turns([partial(bench.run, each, [small]) for each in (ours, peer)])
     rates = [RANDOM_SIZE / MB / _median(runs, "copy") for runs in (mine, theirs, limit)]
-    size = (RANDOM_SIZE - SMALL_SIZE) / 1000 / MB
-    cpu = [
-        (_median(runs, "cpu") - _median(few, "cpu")) / size for runs, few in zip((mine, theirs), bare, strict=True)
-    ]
+    gigabytes = (RANDOM_SIZE - SMALL_SIZE) / 1000 / MB
+    cpu, server_cpu = (
+        # What a conversion costs without a copy is taken off.
+        [
+            (_median(runs, side) - _median(few, side)) / gigabytes
+            for runs, few in zip((mine, theirs), bare, strict=True)
+        ]
+        for side in ("cpu", "server_cpu")
+    )
     return [
         Row("copy, loopback", "MB/s", rates[0], rates[1], peer.name, 1.3, least=True),
         Row("the same", "MB/s", rates[0], rates[2], "ssh cat", 0.75, least=True),
         Row("CPU of this side, copying", "s/GB", cpu[0], cpu[1], peer.name),
+        Row("CPU of the server's side, copying", "s/GB", server_cpu[0], server_cpu[1], peer.name),
         Row("CPU of this side besides", "s", _median(bare[0], "cpu"), _median(bare[1], "cpu"), peer.name),
     ]
 

@@ -213,6 +213,13 @@ class ConversionServer:
         number = listener.read_text().strip() if listener.exists() else ""
         return [process for process in self._processes() if str(process.pid) != number]
 
+    def cpu_seconds(self) -> float:
+        """The CPU time, user and system, of all that has run on the server so far; not for while something ends."""
+        assert self._machine is not None
+        machine = psutil.Process(self._machine.pid)
+        # Each with those of its children that have ended.
+        return sum(sum(process.cpu_times()[:4]) for process in (machine, *machine.children(recursive=True)))
+
     def _processes(self) -> list[psutil.Process]:
         """All that runs on the server, sshd included."""
         if self._machine is None:

@@ -20,7 +20,7 @@ import psutil
 
 from p2v_tui.session.terminal_text import plain
 from tests.e2e.conftest import with_key
-from tests.e2e.program import Outcome, log_directory, spawn_p2v, wait_for_exit
+from tests.e2e.program import CONVERSION_SECONDS, Outcome, log_directory, spawn_p2v, wait_for_exit
 from tests.lab.commands import run_command
 from tests.lab.conversion_server import ConversionServer, Identity
 from tests.lab.stand_in import VIRT_V2V, Behaviour, Pause, StandIn
@@ -88,9 +88,9 @@ class Lab:
 class Run:
     """A running p2v-tui."""
 
-    def __init__(self, settings: str) -> None:
+    def __init__(self, settings: str, *options: str) -> None:
         self._screen = io.StringIO()
-        self.child = spawn_p2v(settings)
+        self.child = spawn_p2v(settings, *options)
         self.child.logfile_read = self._screen
         self.process = psutil.Process(self.child.pid)
 
@@ -120,7 +120,7 @@ class Run:
 
     def end(self) -> Outcome:
         """Waits for its end. The output is the whole one."""
-        outcome = wait_for_exit(self.child)
+        outcome = wait_for_exit(self.child, CONVERSION_SECONDS)
         return Outcome(outcome.code, self.printed)
 
     def kill(self) -> None:

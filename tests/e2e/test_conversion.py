@@ -1,4 +1,7 @@
-"""Whole conversions of a real Debian by the real virt-v2v; the guests that come out boot. Minutes each."""
+"""Whole conversions of a real Debian by the real virt-v2v; the guests that come out boot. Minutes each.
+
+One of them is disturbed: all its connections are killed while virt-v2v converts, and again while it copies.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.e2e.conftest import with_key, with_password
+from tests.e2e.disturbed import Run, end, phases_logged, phases_shown
 from tests.e2e.peer import Peer, log_directory_in
-from tests.e2e.program import run_p2v
+from tests.e2e.program import CONVERSION_SECONDS, run_p2v
 from tests.e2e.source_guest import print_source
 from tests.lab.boot import boot_until_login
 from tests.lab.conversion_server import Account, ConversionServer, Identity
 from tests.lab.guest_disk import DATA_DISK_TEXT, GuestDisk, guest_disk
+from tests.lab.slow_link import SlowLink
+
+# Bytes a second. On loopback the copy would be over before anything could be killed in it.
+LINE_RATE = 25_000_000
 
 
 def checksums(disks: Sequence[Path]) -> list[str]:
@@ -48,23 +56,36 @@ def test_two_disks_by_password_as_the_peer_is_told_and_as_it_reads(
     boot_until_login([output / "two-disks-sda", output / "two-disks-sdb"], [DATA_DISK_TEXT, "login:"])
 
 
-def test_by_identity_with_qemu_nbd_and_the_settings_of_a_machine(
+def test_by_identity_with_qemu_nbd_and_the_settings_of_a_machine_while_its_connections_are_killed(
     key_server: ConversionServer, key: Identity, tmp_path: Path
 ) -> None:
     disk = guest_disk(GuestDisk.SYSTEM)
     before = checksums([disk])
     post = tmp_path / "post"
-    outcome = run_p2v(
-        f"{with_key(key_server, key)} p2v.remote.hostkey={key_server.fingerprint} p2v.name=by-identity "
-        f'p2v.nbd=qemu-nbd p2v.os={tmp_path} p2v.target.firmware=bios p2v.debug p2v.post="touch {post}"',
-        f"--test-disk={disk}",
-    )
+    with SlowLink(key_server.port, rate=LINE_RATE) as line:
+        run = Run(
+            f"p2v.port={line.port} {with_key(key_server, key)} p2v.remote.hostkey={key_server.fingerprint} "
+            f"p2v.name=by-identity p2v.nbd=qemu-nbd p2v.os={tmp_path} p2v.target.firmware=bios p2v.debug "
+            f'p2v.post="touch {post}"',
+            f"--test-disk={disk}",
+        )
+        run.child.timeout = CONVERSION_SECONDS
+        directory = run.wait_for_directory()
+        for phase in ("Converting ", "Copying disk 1/1"):
+            run.expect(phase)
+            end(run.tunnels() + run.control())
+            run.expect("is back after", "is back after")
+        outcome = run.end()
     assert outcome.code == 0, outcome.output
+    assert (
+        outcome.output.count("Lost the data connection") == outcome.output.count("Lost the control connection") == 2
+    )
+    assert phases_shown(outcome.output) == phases_logged(directory)
     for words in ("Inspecting the source", "Copying disk 1/1", "Finishing off", f"{tmp_path}/by-identity-sd*"):
         assert words in outcome.output
     # Debugging is in the log for whoever needs it, and not on the console of somebody who did not ask.
     assert "libguestfs: trace:" not in outcome.output
-    assert "libguestfs: trace:" in (log_directory_in(outcome.output) / "virt-v2v-conversion-log.txt").read_text()
+    assert "libguestfs: trace:" in (directory / "virt-v2v-conversion-log.txt").read_text()
     assert post.exists()
     assert checksums([disk]) == before
     boot_until_login([tmp_path / "by-identity-sda"])

@@ -17,14 +17,14 @@ from typing import Final
 
 import pexpect
 
-from p2v_tui.errors import Cancelled, ConnectionFailed, ConversionFailed, P2VError
+from p2v_tui.errors import Cancelled, ConnectionFailed, ConversionFailed, P2VError, PreflightRefused
 from p2v_tui.hwprobe.machine import Disk
 from p2v_tui.session import remote_commands, ssh_errors
 from p2v_tui.session.cancellation import Cancellation
 from p2v_tui.session.events import ConnectionLost, ConnectionRestored, Event, Status
 from p2v_tui.session.nbd_server import NbdServer
 from p2v_tui.session.openssh import Login, close_connection, matched_text, open_connection
-from p2v_tui.session.reconnect import is_final, open_again
+from p2v_tui.session.reconnect import open_again
 from p2v_tui.session.remote_directory import RemoteDirectory
 from p2v_tui.session.workspace import Workspace
 
@@ -246,9 +246,7 @@ class DataConnection:
     def _replace(self, server: NbdServer, old: Tunnel, *, compressed: bool) -> Tunnel:
         try:
             new = self._open_tunnel(compressed=compressed)
-        except ConnectionFailed as error:
-            if is_final(error):
-                raise
+        except (ConnectionFailed, PreflightRefused):
             return old
         try:
             self._look_after(server, OVERLAP)

@@ -22,9 +22,10 @@ START_TIMEOUT: Final = 15.0
 STOP_TIMEOUT: Final = 5.0
 ANSWER_TIMEOUT: Final = 0.5
 BACKLOG: Final = 16
-# An NBD server that dies so often, each time before it has read so many bytes of the disk, is not started again: to
-# open a disk and to look at its partition table takes less.
+# An NBD server that dies so often, each time before it has lived so many seconds and read so many bytes of the disk,
+# is not started again: to open a disk and to look at its partition table takes less.
 MAX_FRUITLESS_STARTS: Final = 5
+FRUITLESS_SECONDS: Final = 30.0
 FRUITLESS_BYTES: Final = 256 * 1024
 
 # NBD's newstyle handshake (its doc/proto.md): two magic words and flags from the server; flags, then the option ABORT
@@ -84,6 +85,7 @@ class NbdServer:
         self._served_before = 0
         self._last_count = 0
         self._fruitless_starts = 0
+        self._started = 0.0
         self._listener = _listen(socket)
         self._process: subprocess.Popen[bytes] | None = None
         try:
@@ -118,7 +120,8 @@ class NbdServer:
         """
         if self.running:
             return False
-        self._fruitless_starts = self._fruitless_starts + 1 if self._last_count < FRUITLESS_BYTES else 0
+        fruitless = time.monotonic() - self._started < FRUITLESS_SECONDS and self._last_count < FRUITLESS_BYTES
+        self._fruitless_starts = self._fruitless_starts + 1 if fruitless else 0
         if self._fruitless_starts >= MAX_FRUITLESS_STARTS:
             raise ConversionFailed(
                 f"The NBD server of {self._device} ends again and again: {self.last_words}.",
@@ -135,6 +138,7 @@ class NbdServer:
         self.socket.unlink(missing_ok=True)
 
     def _start(self) -> None:
+        self._started = time.monotonic()
         with self._log.open("ab") as output:
             # In a session of its own, so that ^C on the terminal reaches only us and things end in order.
             self._process = subprocess.Popen(

@@ -36,10 +36,11 @@ def open_again(
     """What open_it returns as soon as it succeeds.
 
     patience: seconds for all tries together. wait: called between two with the seconds to let pass. on_failure:
-    called with the error of each try but the last. Raises the last error when the patience is at its end, and at once
-    one that another try would not change.
+    called with the error of a try, unless it says the same as the one before: an outage may last for hours. Raises
+    the last error when the patience is at its end, and at once one that another try would not change.
     """
     deadline = clock() + patience
+    told = ""
     for delay in retry_delays():
         try:
             return open_it()
@@ -48,7 +49,9 @@ def open_again(
         except P2VError as error:
             if is_final(error) or clock() + delay > deadline:
                 raise
-            on_failure(error)
+            if error.message != told:
+                told = error.message
+                on_failure(error)
         wait(delay)
     raise AssertionError("the delays have no end")
 

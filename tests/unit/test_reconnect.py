@@ -42,11 +42,12 @@ def test_the_delays_double_up_to_the_longest() -> None:
     assert list(itertools.islice(retry_delays(), 8)) == [1, 2, 4, 8, 16, 30, 30, 30]
 
 
-def test_it_is_tried_until_it_opens_and_every_failure_is_told() -> None:
-    server = Server(DOWN, DOWN, DOWN, None)
+def test_it_is_tried_until_it_opens_and_a_failure_is_told_when_it_is_another_one() -> None:
+    silent = ConnectionFailed("does not answer")
+    server = Server(DOWN, DOWN, silent, DOWN, DOWN, None)
     assert server.open_again(3600) == "open"
-    assert server.tries == [0, 1, 3, 7]
-    assert server.failures == [DOWN, DOWN, DOWN]
+    assert server.tries == [0, 1, 3, 7, 15, 31]
+    assert server.failures == [DOWN, silent, DOWN]
 
 
 def test_the_last_error_is_raised_when_the_patience_is_at_its_end() -> None:

@@ -125,6 +125,22 @@ def test_ended_from_outside_the_conversion_waits(lab: Lab) -> None:
     assert lab.copied
 
 
+def test_ended_from_outside_during_an_outage_the_conversion_waits_too(lab: Lab) -> None:
+    go_on = lab.pause_at(COPYING)
+    run = lab.start()
+    lab.stand_in.wait_for(COPYING)
+    lab.server.stop_sshd()
+    run.expect("Lost the control connection")
+    run.child.kill(signal.SIGTERM)
+    outcome = run.end()
+    assert outcome.code == DETACHED, outcome.output
+    lab.server.start()
+    go_on.touch()
+    outcome = lab.start().end()
+    assert outcome.code == SUCCESS, outcome.output
+    assert lab.copied
+
+
 def test_its_console_disappears_and_the_conversion_waits(lab: Lab) -> None:
     run = lab.start()
     lab.stand_in.wait_for(COPYING)

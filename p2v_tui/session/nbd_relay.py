@@ -358,6 +358,7 @@ class Transmission:
     resuming: the rest of that reply was asked for on another connection, and its header has not come yet.
     own: replies of the relay itself, to be sent to the client when no reply is half passed on.
     disconnecting: the client wants to go when it has its answers.
+    held: nothing more is asked on the present connection.
     """
 
     def __init__(self) -> None:
@@ -365,8 +366,8 @@ class Transmission:
         self.resuming = False
         self.own = bytearray()
         self.disconnecting = False
+        self.held = False
         self._connected = False
-        self._held = False
         self._sent: Dict[int, Request] = {}
         self._waiting: Dict[int, Request] = {}
         self._reading: Optional[Request] = None
@@ -399,7 +400,7 @@ class Transmission:
     def special(self) -> bool:
         """Whether more is going on than requests and whole replies."""
         cut = self._reading is not None and bool(self._waiting)
-        return cut or bool(self.own) or self.disconnecting or self._held
+        return cut or bool(self.own) or self.disconnecting or self.held
 
     def take_requests(self, data: bytearray) -> None:
         """Take the whole requests out of `data`, unless there are enough. Raises ClientFault on what is none."""
@@ -436,7 +437,7 @@ class Transmission:
         elif command in (CMD_READ, CMD_FLUSH, CMD_CACHE):
             if request.cookie in self._sent or request.cookie in self._waiting:
                 raise ClientFault("the client sent a cookie that is in use")
-            if self._connected and not self._held and not self.resuming:
+            if self._connected and not self.held and not self.resuming:
                 self._sent[request.cookie] = request
                 self._outgoing += request.packed
             else:
@@ -502,7 +503,7 @@ class Transmission:
         if not self.left and self._reading is not None:
             self._done(self._reading)
             self._reading = None
-            if self._waiting and not self._held:
+            if self._waiting and not self.held:
                 self._send_waiting()
 
     def _done(self, request: Request) -> None:
@@ -510,12 +511,8 @@ class Transmission:
         if request.command == CMD_READ:
             self._asked -= request.length
 
-    def hold(self) -> None:
-        """Ask nothing more on this connection."""
-        self._held = True
-
     def unhold(self) -> None:
-        self._held = False
+        self.held = False
         if self._connected and not self.resuming:
             self._send_waiting()
 
@@ -532,7 +529,7 @@ class Transmission:
     def connected(self) -> None:
         """Ask again, on a new connection: the rest of the reply that was cut first, and alone."""
         self._connected = True
-        self._held = False
+        self.held = False
         cut = self._reading
         if cut is None:
             self._send_waiting()
@@ -1180,8 +1177,12 @@ class ClientConnection:
         transmission = self._transmission
         if self._tunnel:
             if transmission is not None and transmission.unanswered:
+                if not transmission.held:
+                    self._disk.log(
+                        f"tunnel {candidate.generation} is there, tunnel {self._tunnel.generation} finishes"
+                    )
                 # nbdkit 1.32 aborts when a connection ends that it is answering on.
-                transmission.hold()
+                transmission.held = True
                 if self._client_is_full or self._disk.now() - self._heard_at <= STALLED_SECONDS:
                     return
             self._disk.log(f"moves from tunnel {self._tunnel.generation} to {candidate.generation}")

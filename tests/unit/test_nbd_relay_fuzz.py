@@ -284,7 +284,7 @@ class RepliesOverTunnels(RuleBasedStateMachine):
     def newer_tunnel_is_waited_for_or_not(self) -> None:
         self.held = not self.held
         if self.held:
-            self.transmission.hold()
+            self.transmission.held = True
         else:
             self.transmission.unhold()
         self.send()
@@ -388,7 +388,7 @@ class Connection:
     cut: int
 
 
-ENDS = ["close", "cut reply", "unknown cookie", "bad magic", "twice", "garbage", "error"]
+ENDS = ["close", "cut reply", "cut header", "unknown cookie", "bad magic", "twice", "garbage", "error"]
 CONNECTIONS = st.lists(
     st.builds(
         Connection,
@@ -424,6 +424,8 @@ def follow(plan: Connection, connection: ServedConnection) -> None:
     match plan.end:
         case "cut reply":
             connection.reply(asked, cut=min(plan.cut, asked.length - 1))
+        case "cut header":
+            connection.socket.sendall(REPLY.pack(REPLY_MAGIC, 0, asked.cookie)[: plan.cut % REPLY.size])
         case "unknown cookie":
             connection.socket.sendall(REPLY.pack(REPLY_MAGIC, 0, asked.cookie + 1000) + bytes(asked.length))
         case "bad magic":

@@ -89,10 +89,14 @@ class Terminal:
 
     def exit_code(self) -> int | None:
         """The program's exit code, 128 and the signal that killed it; None while it runs."""
-        said = self._tmux("display-message", "-p", "#{pane_dead} #{pane_dead_status} #{pane_dead_signal}")
-        dead, code, number = said.rstrip("\n").split(" ")
-        # tmux sees the end of the output before it hears of the end of the program.
-        if dead != "1" or not (code or number):
+        said = self._tmux("display-message", "-p", "#{pane_dead} #{pane_dead_status} #{pane_dead_signal} #{pid}")
+        dead, code, number, server = said.rstrip("\n").split(" ")
+        if dead != "1":
+            return None
+        if not (code or number):
+            # tmux has seen the end of the output and not yet that of the program. On a busy machine tmux 3.3a misses
+            # the signal that tells it, and does not look again before the next one.
+            os.kill(int(server), signal.SIGCHLD)
             return None
         return int(code) if code else 128 + int(number)
 

@@ -1227,7 +1227,6 @@ class ClientConnection:
         self._poller.forget(tunnel.socket)
         tunnel.close()
         self._tunnel = None
-        self._header.clear()
         if self._transmission is not None:
             self._transmission.disconnected()
         if isinstance(lost, TunnelFault):

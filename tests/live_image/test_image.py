@@ -111,6 +111,7 @@ def test_nothing_in_it_is_a_secret_that_all_images_share(root: Path) -> None:
     assert not (root / "etc/p2v-tui/identity").exists()
     assert (root / "etc/machine-id").read_bytes() == b""
     assert not (root / "var/lib/systemd/random-seed").exists()
+    assert not list((root / "etc/nvme").glob("host*"))
     # "*" or "!" for everybody: no password is one.
     shadow = (root / "etc/shadow").read_text().splitlines()
     assert {line.split(":")[1] for line in shadow} <= {"*", "!", "!*"}

@@ -355,7 +355,8 @@ class _Run:
             yield
         except Detached as error:
             self._close_data()
-            if not self._running:
+            # Without a relay virt-v2v has lost its disks by now.
+            if not self._running or (self._data and not self._data.relayed):
                 # Whoever ends us does not wait for a server that cannot be reached.
                 self._cancellation.again.cancel()
                 self._stop()

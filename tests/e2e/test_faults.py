@@ -17,6 +17,8 @@ from tests.e2e.disturbed import (
     COPYING,
     FAILED,
     NO_CONNECTION,
+    PYTHON,
+    RATE,
     REFUSED,
     SUCCESS,
     Lab,
@@ -30,9 +32,9 @@ from tests.e2e.disturbed import (
 )
 from tests.lab.conversion_server import Account, Identity
 from tests.lab.slow_link import SlowLink
+from tests.lab.stand_in import Behaviour
 
 RELAY, WRAPPER = "nbd_relay.py", "virt-v2v-wrapper.sh"
-PYTHON = ["/usr/bin/python3"]
 SILENCE = 60.0
 
 
@@ -275,15 +277,20 @@ def test_the_control_connection_killed_before_virt_v2v_starts_is_a_clean_failure
 
 
 def test_an_outage_longer_than_the_patience_ends_the_conversion_on_both_sides(lab: Lab) -> None:
-    run = lab.start("p2v.reconnect=1")
+    # Only reads: this mode, which takes a password, wants no directory.
+    lab.stand_in.behave(Behaviour(rate=RATE))
+    target = "p2v.o=rhv-upload p2v.oc=https://127.0.0.1:1/ovirt-engine/api p2v.os=storage p2v.op=Tr0ub4dor&3"
+    run = lab.start(f"p2v.reconnect=1 {target}")
     directory = run.wait_for_directory()
     lab.stand_in.wait_for(COPYING)
+    assert "Tr0ub4dor&3" in (directory / "secrets" / "output-password").read_text()
     lab.server.stop_sshd()
     outcome = run.end()
     assert outcome.code == FAILED, outcome.output
     assert "cannot be opened again" in outcome.output
     wait_until((directory / "status").exists)
     assert "given up: no working tunnel" in (directory / "relay.log").read_text()
+    assert not (directory / "secrets").exists()
     assert lab.at_rest
 
 

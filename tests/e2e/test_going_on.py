@@ -20,6 +20,7 @@ from tests.e2e.disturbed import (
     DETACHED,
     FAILED,
     NO_CONNECTION,
+    PYTHON,
     REFUSED,
     SUCCESS,
     WRONG_SETTINGS,
@@ -139,6 +140,17 @@ def test_ended_from_outside_during_an_outage_the_conversion_waits_too(lab: Lab) 
     outcome = lab.start().end()
     assert outcome.code == SUCCESS, outcome.output
     assert lab.copied
+
+
+def test_ended_from_outside_without_a_relay_it_is_cancelled(tmp_path: Path, key: Identity) -> None:
+    with laboratory(tmp_path, key, hide=PYTHON) as lab, Account(login_shell="dash") as user:
+        run = lab.start(f"p2v.username={user.name}", "p2v.accept_warnings")
+        lab.stand_in.wait_for(COPYING)
+        run.expect(COPYING)
+        run.child.kill(signal.SIGTERM)
+        outcome = run.end()
+        assert outcome.code == CANCELLED, outcome.output
+        assert lab.at_rest
 
 
 def test_its_console_disappears_and_the_conversion_waits(lab: Lab) -> None:

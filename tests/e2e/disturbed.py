@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import re
 import string
@@ -214,6 +215,12 @@ def fill(directory: Path) -> None:
     with (directory / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(b"x" * 4096)
+
+
+def wait_for_bytes(directory: Path, count: int) -> None:
+    """Until so many have come to virt-v2v, of all disks, by the word of the relay in the remote directory."""
+    status = directory / "relay.status"
+    wait_until(lambda: sum(disk["relayed"] for disk in json.loads(status.read_text())["disks"]) >= count)
 
 
 def phases_shown(text: str) -> list[str]:

@@ -15,6 +15,7 @@ from tests.e2e.disturbed import (
     CANCELLED,
     CONVERTING,
     COPYING,
+    DISK_SIZE,
     FAILED,
     NO_CONNECTION,
     PYTHON,
@@ -28,6 +29,7 @@ from tests.e2e.disturbed import (
     phases_logged,
     phases_shown,
     runs,
+    wait_for_bytes,
     wait_until,
 )
 from tests.lab.conversion_server import Account, Identity
@@ -47,14 +49,15 @@ def lab(tmp_path: Path, key: Identity) -> Iterator[Lab]:
 def test_the_data_tunnels_killed_three_times_in_mid_copy(tmp_path: Path, key: Identity) -> None:
     with laboratory(tmp_path, key, disks=2) as lab:
         run = lab.start()
+        directory = run.wait_for_directory()
         lab.stand_in.wait_for(COPYING)
-        for _ in range(3):
-            wait_until(lambda: len(run.tunnels()) == 2)
+        for eighths in (1, 3, 5):
+            wait_for_bytes(directory, eighths * DISK_SIZE // 4)
             end(run.tunnels())
             assert lab.in_mid_copy
-            run.expect("is back after", "is back after")
         outcome = run.end()
         assert outcome.code == SUCCESS, outcome.output
+        assert outcome.output.count("Lost the data connection") >= 3
         assert lab.copied
 
 
@@ -116,13 +119,15 @@ def test_sshd_restarted_in_mid_copy(lab: Lab) -> None:
 def test_the_local_nbd_servers_killed_three_times_in_mid_copy(program: str, tmp_path: Path, key: Identity) -> None:
     with laboratory(tmp_path, key, disks=2) as lab:
         run = lab.start(f"p2v.nbd={program}")
+        directory = run.wait_for_directory()
         lab.stand_in.wait_for(COPYING)
-        for _ in range(3):
+        for eighths in (1, 3, 5):
+            wait_for_bytes(directory, eighths * DISK_SIZE // 4)
             end(run.nbd_servers(program))
             assert lab.in_mid_copy
-            run.expect("it was started again", "it was started again")
         outcome = run.end()
         assert outcome.code == SUCCESS, outcome.output
+        assert outcome.output.count("it was started again") >= 3
         assert lab.copied
 
 

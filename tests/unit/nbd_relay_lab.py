@@ -421,6 +421,10 @@ class _Tunnel:
 # ---- The client's end
 
 
+class ExportRefused(Exception):
+    """The server, or the relay in its place, does not let the client have the disk."""
+
+
 class RelayClient:
     """A client of the relay that says what it is told to. size: bytes, once it has shaken hands."""
 
@@ -463,7 +467,8 @@ class RelayClient:
 
     def shake_hands(self) -> Self:
         self.greet()
-        assert self.option(nbd_relay.OPT_GO, struct.pack(">IH", 0, 0)) == nbd_relay.REP_ACK
+        if self.option(nbd_relay.OPT_GO, struct.pack(">IH", 0, 0)) != nbd_relay.REP_ACK:
+            raise ExportRefused
         return self
 
     def request(self, command: int, cookie: int, offset: int = 0, length: int = 0, data: bytes = b"") -> None:

@@ -167,8 +167,7 @@ async def test_a_refused_connection(size: str) -> None:
             await press_action(pilot, "test")
             await wait_until(pilot, lambda: "refuses connections" in status(app))
             await wait_until(pilot, lambda: "[fail] host key" in screen_text(app))
-            assert app.focused is not None
-            assert app.focused.id == "port-input"
+            await wait_until(pilot, lambda: app.focused is not None and app.focused.id == "port-input")
 
 
 async def test_the_test_can_be_interrupted() -> None:
@@ -306,8 +305,8 @@ async def test_a_refused_password(size: str, snapshot: SnapshotAssertion) -> Non
         error = password_refused("root", "conv.example.com")
         app.screen.post_message(ConnectionScreen.Ended(server, None, error))
         await wait_until(pilot, lambda: "[fail] login" in screen_text(app))
-        assert app.focused is not None
-        assert app.focused.id == "password-input"
+        await wait_until(pilot, lambda: app.focused is not None and app.focused.id == "password-input")
+        await pilot.pause()
         assert screen_text(app) == snapshot
 
 
@@ -362,7 +361,7 @@ async def test_a_test_that_works_with_warnings(size: str, snapshot: SnapshotAsse
         await hear(app, pilot, *STEPS, *checked, StepDone(ConnectionStep.PREFLIGHT, "3 warnings"))
         end(app)
         await wait_until(pilot, lambda: "with 3 warnings and 1 note" in screen_text(app))
-        assert app.focused is not None and app.focused.id == "next"
+        await wait_until(pilot, lambda: ">[ Next ]" in screen_text(app))
         assert "nbdkit" not in screen_text(app)
         assert screen_text(app) == snapshot
 

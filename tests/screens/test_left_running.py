@@ -116,7 +116,7 @@ async def until_shown(pilot: Pilot[int], *words: str) -> None:
 async def test_it_is_offered_at_the_start(size: str, shelf: Shelf, snapshot: SnapshotAssertion) -> None:
     shelf.put(Settings(server="conv.example.com", disks=("sda", "sdb")))
     async with started(shelf, size=size) as pilot:
-        assert pilot.app.focused is not None and pilot.app.focused.id == "go-on"
+        await until_shown(pilot, ">[ Go on with it ]")
         assert text(pilot) == snapshot
 
 

@@ -248,13 +248,16 @@ class DataConnection:
             new = self._open_tunnel(compressed=compressed)
         except (ConnectionFailed, PreflightRefused):
             return old
+        deadline = time.monotonic() + OVERLAP
         try:
-            self._look_after(server, OVERLAP)
+            while new.alive and time.monotonic() < deadline:
+                self._look_after(server, LOOK_INTERVAL)
         except BaseException:
             new.close()
             raise
-        old.close()
-        return new
+        kept, closed = (new, old) if new.alive else (old, new)
+        closed.close()
+        return kept
 
     def _open_tunnel(self, *, compressed: bool) -> Tunnel:
         directory = self._upkeep.directory

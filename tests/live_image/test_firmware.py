@@ -96,6 +96,16 @@ def test_the_firmware_of_these_tests_refuses_what_nobody_has_signed(live_image: 
         machine.console.wait_for("Access Denied|Security Violation", MENU_SECONDS)
 
 
+@pytest.mark.parametrize("firmware", [Firmware.BIOS, Firmware.UEFI])
+def test_the_memory_test_starts(live_image: LiveImage, firmware: Firmware) -> None:
+    with Machine(
+        Hardware(firmware=firmware, cd_drives=[CdDrive(live_image.iso, boot=True)], memory_mib=256)
+    ) as machine:
+        machine.console.wait_for(MENU, MENU_SECONDS)
+        machine.console.press("m")
+        machine.console.wait_for("Memtest86", MENU_SECONDS)
+
+
 @pytest.fixture
 def network_with_identity(tmp_path: Path) -> Path:
     """The files of a network boot with an identity and settings of its own."""

@@ -1,0 +1,87 @@
+"""An iSCSI target on loopback with one disk: tgtd of Debian's tgt, unpacked and not installed.
+
+Installed, the package would start a target of its own on every interface.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.lab.commands import LabFailure, end_process_group, run_command
+from tests.lab.guest_disk import cache_directory
+
+NAME = "iqn.2006-04.com.example:laboratory"
+_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """A target that whoever comes may log in to. port: on loopback."""
+
+    name: str
+    port: int
+
+
+@contextlib.contextmanager
+def iscsi_target(image: Path) -> Iterator[Target]:
+    """Serves a raw image as the only disk of a target. Raises LabFailure where it does not start."""
+    programs = _unpacked() / "usr" / "sbin"
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+    # Which of several tgtd on this machine is meant: the number of its control socket, below 32768.
+    number = str(port // 2)
+    with tempfile.TemporaryFile() as log:
+        tgtd = subprocess.Popen(
+            [str(programs / "tgtd"), "-f", "-C", number, "--iscsi", f"portal=127.0.0.1:{port}"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            _wait_for(port, tgtd)
+            admin = [str(programs / "tgtadm"), "-C", number, "--lld", "iscsi"]
+            for words in (
+                ["--op", "new", "--mode", "target", "--tid", "1", "-T", NAME],
+                ["--op", "new", "--mode", "logicalunit", "--tid", "1", "--lun", "1", "-b", str(image)],
+                ["--op", "bind", "--mode", "target", "--tid", "1", "-I", "ALL"],
+            ):
+                subprocess.run([*admin, *words], timeout=_SECONDS, check=True)
+            yield Target(NAME, port)
+        finally:
+            end_process_group(tgtd)
+            for left in Path("/var/run/tgtd").glob(f"socket.{number}*"):
+                left.unlink()
+
+
+def _wait_for(port: int, tgtd: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + _SECONDS
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=_SECONDS):
+            return
+        if tgtd.poll() is not None or time.monotonic() > deadline:
+            raise LabFailure(f"tgtd does not listen on port {port}.")
+        time.sleep(0.1)  # tgtd tells nobody when it listens.
+
+
+def _unpacked() -> Path:
+    """The files of the package, fetched and unpacked once."""
+    place = cache_directory() / "tgt"
+    if not place.exists():
+        with tempfile.TemporaryDirectory(prefix="building-", dir=cache_directory()) as scratch:
+            run_command(["apt-get", "download", "tgt"], timeout=10 * _SECONDS, directory=Path(scratch))
+            (package,) = Path(scratch).glob("tgt_*.deb")
+            run_command(["dpkg-deb", "--extract", package, Path(scratch) / "tgt"], timeout=_SECONDS)
+            with contextlib.suppress(OSError):  # Somebody else was quicker.
+                (Path(scratch) / "tgt").rename(place)
+    return place

@@ -16,8 +16,11 @@ _LOOK_SECONDS = 0.02
 
 
 def focus(screen: str) -> str:
-    """Where the focus mark is: the number of its line, and what follows it up to the next field."""
-    found = re.search(r"^.*?(>[^:\]\n]*)", screen, re.MULTILINE)
+    """Where the focus mark is: the number of its line, and what follows it up to the next field.
+
+    Another `>` ends a choice, `< local >`: nothing follows it.
+    """
+    found = re.search(r"^.*?(>(?=.*\S)[^:\]\n]*)", screen, re.MULTILINE)
     return f"{screen[: found.start()].count(chr(10))} {found[1]}" if found else ""
 
 

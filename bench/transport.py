@@ -87,39 +87,45 @@ class Run:
     server_cpu: float
 
 
+Figures = Sequence[float]
+
+
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: our figure, the one that it is compared with, and what their ratio has to be.
+    """One line of the table: our figure of each round, those that they are compared with, what their ratio has to be.
 
     limit: of the ratio, or where there is no other figure of ours. least: it must be at least that, and else at most.
     """
 
     name: str
     unit: str
-    ours: float
-    other: float | None = None
+    ours: Figures
+    others: Figures | None = None
     other_name: str = ""
     limit: float | None = None
     least: bool = False
 
     @property
     def ratio(self) -> float | None:
-        return None if self.other is None else self.ours / self.other
+        """The median of the rounds' ratios: what slows the machine down for a while slows both down."""
+        if self.others is None:
+            return None
+        return statistics.median(mine / theirs for mine, theirs in zip(self.ours, self.others, strict=True))
 
     @property
     def kept(self) -> bool:
-        judged = self.ours if self.ratio is None else self.ratio
+        judged = statistics.median(self.ours) if self.ratio is None else self.ratio
         if self.limit is None:
             return True
         return judged >= self.limit if self.least else judged <= self.limit
 
     def __str__(self) -> str:
-        other, ratio = (f"{value:.2f}" if value is not None else "-" for value in (self.other, self.ratio))
+        ours = f"{statistics.median(self.ours):.2f}"
+        other = "-" if self.others is None else f"{statistics.median(self.others):.2f}"
+        ratio = "-" if self.ratio is None else f"{self.ratio:.2f}"
         limit = "-" if self.limit is None else f"{'>=' if self.least else '<='} {self.limit:.2f}"
         missed = "" if self.kept else "  MISSED"
-        return (
-            _columns(f"{self.name}, {self.unit}", f"{self.ours:.2f}", other, self.other_name, ratio, limit) + missed
-        )
+        return _columns(f"{self.name}, {self.unit}", ours, other, self.other_name, ratio, limit) + missed
 
 
 class Bench:
@@ -227,12 +233,12 @@ def copy(bench: Bench, ours: Contender, peer: Contender) -> list[Row]:
         [partial(bench.run, ours, [image]), partial(bench.run, peer, [image]), partial(bench.send_through_ssh, image)]
     )
     bare = bench.in_turns([partial(bench.run, each, [small]) for each in (ours, peer)])
-    rates = [RANDOM_SIZE / MB / _median(runs, "copy") for runs in (mine, theirs, limit)]
+    rates = [[RANDOM_SIZE / MB / run.copy for run in runs] for runs in (mine, theirs, limit)]
     gigabytes = (RANDOM_SIZE - SMALL_SIZE) / 1000 / MB
     cpu, server_cpu = (
-        # What a conversion costs without a copy is taken off.
         [
-            (_median(runs, side) - _median(few, side)) / gigabytes
+            # What a conversion costs without a copy is taken off.
+            [(whole - rest) / gigabytes for whole, rest in zip(_each(runs, side), _each(few, side), strict=True)]
             for runs, few in zip((mine, theirs), bare, strict=True)
         ]
         for side in ("cpu", "server_cpu")
@@ -242,7 +248,7 @@ def copy(bench: Bench, ours: Contender, peer: Contender) -> list[Row]:
         Row("the same", "MB/s", rates[0], rates[2], "ssh cat", 0.75, least=True),
         Row("CPU of this side, copying", "s/GB", cpu[0], cpu[1], peer.name),
         Row("CPU of the server's side, copying", "s/GB", server_cpu[0], server_cpu[1], peer.name),
-        Row("CPU of this side besides", "s", _median(bare[0], "cpu"), _median(bare[1], "cpu"), peer.name),
+        Row("CPU of this side besides", "s", _each(bare[0], "cpu"), _each(bare[1], "cpu"), peer.name),
     ]
 
 
@@ -254,7 +260,7 @@ def setup(bench: Bench, ours: Contender, peer: Contender) -> list[Row]:
         with SlowLink(bench.server.port, delay=delay) as link:
             port = link.port if delay else None
             runs = bench.in_turns([partial(bench.run, each, [small], port=port) for each in (ours, peer)])
-        seconds = [_median(each, "setup") for each in runs]
+        seconds = [_each(runs_of_one, "setup") for runs_of_one in runs]
         rows.append(Row(f"set-up, {name}", "s", seconds[0], seconds[1], peer.name, limit))
     return rows
 
@@ -267,7 +273,7 @@ def slow(bench: Bench, ours: Contender, peer: Contender) -> list[Row]:
             [partial(bench.run, each, [image], port=link.port) for each in (ours, peer)],
             min(SLOW_ROUNDS, bench.rounds),
         )
-    rates = [SLOW_SIZE / MB / _median(each, "copy") for each in runs]
+    rates = [[SLOW_SIZE / MB / run.copy for run in runs_of_one] for runs_of_one in runs]
     name = f"copy, {SLOW_RATE * 8 / MB:.0f} Mbit/s, a half-compressible disk"
     return [Row(name, "MB/s", rates[0], rates[1], peer.name, 1.5, least=True)]
 
@@ -285,16 +291,19 @@ def disks(bench: Bench, ours: Contender, peer: Contender) -> list[Row]:
         for each, chosen in itertools.product((ours, peer), (many[:1], many))
     ]
     found = bench.in_turns(works)
-    seconds = [_median(runs, "setup") for runs in found]
-    memory = [_median(runs, "memory") / MB for runs in found]
-    further = [(memory[1] - memory[0]) / (MANY - 1), (memory[3] - memory[2]) / (MANY - 1)]
-    more = [seconds[1] - seconds[0], seconds[3] - seconds[2]]
+    one, all_of_them, peer_one, peer_all = found
+    more, peer_more = _differences(one, all_of_them, "setup"), _differences(peer_one, peer_all, "setup")
+    memory, peer_memory = ([each.memory / MB for each in runs] for runs in (one, peer_one))
+    further, peer_further = (
+        [grown / MB / (MANY - 1) for grown in _differences(*runs, "memory")]
+        for runs in ((one, all_of_them), (peer_one, peer_all))
+    )
     return [
-        Row(f"set-up with {MANY} disks, beyond that with one", "s", more[0], limit=1.0),
-        Row("the same of the peer", "s", more[1]),
-        Row("memory (PSS) for each further disk", "MB", further[0], limit=5.0),
-        Row("the same of the peer", "MB", further[1]),
-        Row("memory (PSS) with one disk", "MB", memory[0], memory[2], peer.name),
+        Row(f"set-up with {MANY} disks, beyond that with one", "s", more, limit=1.0),
+        Row("the same of the peer", "s", peer_more),
+        Row("memory (PSS) for each further disk", "MB", further, limit=5.0),
+        Row("the same of the peer", "MB", peer_further),
+        Row("memory (PSS) with one disk", "MB", memory, peer_memory, peer.name),
     ]
 
 
@@ -346,8 +355,13 @@ def _read(image: Path) -> None:
             pass
 
 
-def _median(runs: Sequence[Run], figure: str) -> float:
-    return float(statistics.median(getattr(run, figure) for run in runs))
+def _each(runs: Sequence[Run], figure: str) -> Figures:
+    return [float(getattr(run, figure)) for run in runs]
+
+
+def _differences(few: Sequence[Run], many: Sequence[Run], figure: str) -> Figures:
+    """How much more it is in each round."""
+    return [more - less for less, more in zip(_each(few, figure), _each(many, figure), strict=True)]
 
 
 def describe_machine() -> str:

@@ -54,7 +54,7 @@ def command(program: str, device: Path) -> list[str]:
     Where: on the listening socket that it finds as descriptor 3 (systemd's socket activation, sd_listen_fds(3)).
     """
     if program == "nbdkit":
-        options = ["--foreground", "--exit-with-parent", "--readonly", "--newstyle", "--threads=16"]
+        options = ["--foreground", "--exit-with-parent", "--readonly", "--newstyle", "--threads=8"]
         return ["nbdkit", *options, "file", f"file={device}"]
     # --shared=0: any number of clients, --persistent: one after the other. qemu-nbd cannot watch its parent itself.
     options = ["--read-only", "--persistent", "--shared=0", "--format=raw", "--cache=none"]

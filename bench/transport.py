@@ -17,6 +17,7 @@ import itertools
 import os
 import random
 import re
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -27,7 +28,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import psutil
 
@@ -35,7 +36,7 @@ from bench.accounted import Accounted
 from tests.e2e.peer import Peer, log_directory_in
 from tests.e2e.program import PROGRAM
 from tests.lab.commands import LabFailure, last_lines, run_command
-from tests.lab.conversion_server import ConversionServer, Identity, identity
+from tests.lab.conversion_server import ConversionServer, Identity, free_port, identity
 from tests.lab.guest_disk import cache_directory
 from tests.lab.slow_link import SlowLink
 from tests.lab.stand_in import VIRT_V2V, StandIn
@@ -208,18 +209,32 @@ class Bench:
 
     def send_through_ssh(self, image: Path) -> Run:
         """The limit: the image into `cat >/dev/null` there. The login is not part of its seconds."""
+        with image.open("rb") as stdin:
+            return self._timed(self._ssh("date +%s.%N; cat >/dev/null; date +%s.%N"), stdin)
+
+    def read_through_ssh(self, image: Path) -> Run:
+        """What a tunnel and nothing else would do: the copy by virt-v2v's readers, straight from `ssh -R`."""
+        port = free_port()
+        copy = 'date +%s.%N; nbdcopy --requests=64 --flush "$uri" null:; date +%s.%N'
+        reader = f"nbdkit --unix - --threads 16 --filter cow nbd hostname=localhost port={port} shared=true"
+        ssh = self._ssh(f"{reader} --run {shlex.quote(copy)}", "-R", f"{port}:SOCKET")
+        serve = shlex.join(ssh).replace("SOCKET", '"$unixsocket"')
+        server = ["nbdkit", "--readonly", "--threads", "8", "--unix", "-", "--run", serve, "file", f"file={image}"]
+        return self._timed(server, subprocess.DEVNULL)
+
+    def _ssh(self, command: str, *options: str) -> list[str]:
         known_hosts = self.scratch / "known_hosts"
         known_hosts.write_text(self.server.known_hosts_line())
-        command = ["ssh", "-F", "none", "-c", "aes128-gcm@openssh.com", "-o", f"UserKnownHostsFile={known_hosts}"]
-        command += ["-o", "IdentitiesOnly=yes", "-i", str(self._key.private_key), "-p", str(self.server.port)]
-        command += [f"root@{self.server.host}", "date +%s.%N; cat >/dev/null; date +%s.%N"]
+        ssh = ["ssh", "-F", "none", "-c", "aes128-gcm@openssh.com", "-o", f"UserKnownHostsFile={known_hosts}"]
+        ssh += ["-o", "IdentitiesOnly=yes", "-i", str(self._key.private_key), "-p", str(self.server.port)]
+        return [*ssh, *options, f"root@{self.server.host}", command]
+
+    def _timed(self, command: Sequence[str], stdin: IO[bytes] | int) -> Run:
+        """A run whose copy lies between the two dates that it prints."""
         self.wait_until_quiet()
-        with image.open("rb") as stdin:
-            done = subprocess.run(
-                command, stdin=stdin, capture_output=True, text=True, timeout=_RUN_SECONDS, check=False
-            )
+        done = subprocess.run(command, stdin=stdin, capture_output=True, text=True, timeout=_RUN_SECONDS, check=False)
         if done.returncode != 0:
-            raise LabFailure(f"ssh ended with {done.returncode}.\n{last_lines(done.stderr)}")
+            raise LabFailure(f"{command[0]} ended with {done.returncode}.\n{last_lines(done.stderr)}")
         start, end = map(float, done.stdout.split())
         return Run(0.0, end - start, 0.0, 0, 0.0)
 
@@ -229,26 +244,33 @@ def copy(bench: Bench, ours: Contender, peer: Contender) -> list[Row]:
     image = kept_image("random", RANDOM_SIZE, random_blocks)
     small = kept_image("small", SMALL_SIZE, random_blocks)
     _read(image)
-    mine, theirs, limit = bench.in_turns(
-        [partial(bench.run, ours, [image]), partial(bench.run, peer, [image]), partial(bench.send_through_ssh, image)]
+    mine, theirs, limit, bare = bench.in_turns(
+        [
+            partial(bench.run, ours, [image]),
+            partial(bench.run, peer, [image]),
+            partial(bench.send_through_ssh, image),
+            partial(bench.read_through_ssh, image),
+        ]
     )
-    bare = bench.in_turns([partial(bench.run, each, [small]) for each in (ours, peer)])
-    rates = [[RANDOM_SIZE / MB / run.copy for run in runs] for runs in (mine, theirs, limit)]
+    small_runs = bench.in_turns([partial(bench.run, each, [small]) for each in (ours, peer)])
+    rates = [[RANDOM_SIZE / MB / run.copy for run in runs] for runs in (mine, theirs, limit, bare)]
     gigabytes = (RANDOM_SIZE - SMALL_SIZE) / 1000 / MB
     cpu, server_cpu = (
         [
             # What a conversion costs without a copy is taken off.
             [(whole - rest) / gigabytes for whole, rest in zip(_each(runs, side), _each(few, side), strict=True)]
-            for runs, few in zip((mine, theirs), bare, strict=True)
+            for runs, few in zip((mine, theirs), small_runs, strict=True)
         ]
         for side in ("cpu", "server_cpu")
     )
     return [
         Row("copy, loopback", "MB/s", rates[0], rates[1], peer.name, 1.3, least=True),
         Row("the same", "MB/s", rates[0], rates[2], "ssh cat", 0.75, least=True),
+        Row("the same", "MB/s", rates[0], rates[3], "ssh -R"),
+        Row("ssh -R alone, nothing of ours", "MB/s", rates[3], rates[2], "ssh cat"),
         Row("CPU of this side, copying", "s/GB", cpu[0], cpu[1], peer.name),
         Row("CPU of the server's side, copying", "s/GB", server_cpu[0], server_cpu[1], peer.name),
-        Row("CPU of this side besides", "s", _each(bare[0], "cpu"), _each(bare[1], "cpu"), peer.name),
+        Row("CPU of this side besides", "s", *(_each(runs, "cpu") for runs in small_runs), peer.name),
     ]
 
 

@@ -62,6 +62,10 @@ DEFAULT_SIZE: Final = (24, 80)
 _SERIAL_TERM, _VT_TERM = "vt220", "linux"
 
 KEY_TABLE: Final = "p2v-tui"
+_SMALLEST: Final = (
+    "set -g window-size smallest; "
+    f"bind-key -T {KEY_TABLE} Any {{set -g window-size latest; unbind-key -T {KEY_TABLE} Any; send-keys}}"
+)
 
 _OPTIONS: Final = (
     # No status line: the screen is the application's, and every change of the line would cost bytes.
@@ -78,10 +82,11 @@ _OPTIONS: Final = (
     ("set-option", "-s", "focus-events", "off"),
     ("set-option", "-s", "set-clipboard", "off"),
     ("set-option", "-g", "set-titles", "off"),
-    # When a console joins, the size is that of the smallest one, so that each shows everything. With the next key it
-    # is that of the console where somebody typed last: one that nobody looks at makes no other one small.
-    ("set-option", "-g", "window-size", "smallest"),
-    ("bind-key", "-T", KEY_TABLE, "Any", f"set -g window-size latest; unbind-key -T {KEY_TABLE} Any; send-keys"),
+    # The size is that of the console where somebody typed last: one that nobody looks at makes no other one small.
+    ("set-option", "-g", "window-size", "latest"),
+    # But when a console joins others, the smallest one's until the next key, so that each shows everything. Going back
+    # draws every console anew, 700 bytes: not where there is but one.
+    ("set-hook", "-g", "client-attached", f"if-shell -F '#{{!=:#{{session_attached}},1}}' {{{_SMALLEST}}}"),
     # What every system with ncurses has, and what tmux speaks to the application whatever the consoles are.
     ("set-option", "-g", "default-terminal", "screen"),
     ("set-option", "-g", "remain-on-exit", "off"),

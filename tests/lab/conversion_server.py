@@ -239,7 +239,7 @@ class ConversionServer:
 
     def _start_on_a_free_port(self) -> None:
         for attempt in range(5):
-            self.port = _free_port()
+            self.port = free_port()
             try:
                 return self.start()
             except LabFailure:
@@ -511,7 +511,8 @@ def _runs(process: psutil.Process) -> bool:
         return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port of loopback that nobody uses at this moment."""
     with socket.create_server((LOOPBACK, 0)) as server:
         return int(server.getsockname()[1])
 

@@ -89,6 +89,7 @@ def in_the_shell(terminal: Terminal, command: str) -> str:
 
 def listed(terminal: Terminal) -> str:
     """All that the conversion screen lists, from its top to its end."""
+    terminal.wait_for(r"(?m)^  v more below", STEP_SECONDS)
     seen = [at_rest(terminal)]
     while not re.search(r"(?m)^ \^  more above", seen[-1]):
         terminal.press("PageDown")
@@ -103,7 +104,7 @@ def at_rest(terminal: Terminal) -> str:
     """The screen when it no longer changes: it comes line by line."""
     while True:
         shown = terminal.screen()
-        time.sleep(0.5)  # Nothing says that a screen is whole.
+        time.sleep(1.0)  # Nothing says that a screen is whole.
         if terminal.screen() == shown:
             return shown
 

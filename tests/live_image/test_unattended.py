@@ -11,18 +11,16 @@ import http.server
 import json
 import re
 import shutil
-import socket
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.lab.boot import boot_until_login
 from tests.lab.by_keyboard import press
-from tests.lab.conversion_server import ConversionServer, identity
+from tests.lab.conversion_server import ConversionServer, free_port, identity
 from tests.lab.guest_disk import guest_disk, private_copy
 from tests.lab.machine import Bus, Disk, Hardware, Machine, NetworkCard
 from tests.live_image.conftest import LiveImage
@@ -73,13 +71,6 @@ class Access:
             ["ssh-keygen", "-l", "-f", self._known_hosts], capture_output=True, text=True, timeout=60, check=True
         )
         return listed.stdout.split()[1]
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 @pytest.fixture

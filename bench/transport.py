@@ -253,6 +253,7 @@ def copy(bench: Bench, ours: Contender, peer: Contender) -> list[Row]:
         ]
     )
     small_runs = bench.in_turns([partial(bench.run, each, [small]) for each in (ours, peer)])
+    besides = [_each(runs, "cpu") for runs in small_runs]
     rates = [[RANDOM_SIZE / MB / run.copy for run in runs] for runs in (mine, theirs, limit, bare)]
     gigabytes = (RANDOM_SIZE - SMALL_SIZE) / 1000 / MB
     cpu, server_cpu = (
@@ -270,7 +271,7 @@ def copy(bench: Bench, ours: Contender, peer: Contender) -> list[Row]:
         Row("ssh -R alone, nothing of ours", "MB/s", rates[3], rates[2], "ssh cat"),
         Row("CPU of this side, copying", "s/GB", cpu[0], cpu[1], peer.name),
         Row("CPU of the server's side, copying", "s/GB", server_cpu[0], server_cpu[1], peer.name),
-        Row("CPU of this side besides", "s", *(_each(runs, "cpu") for runs in small_runs), peer.name),
+        Row("CPU of this side besides", "s", besides[0], besides[1], peer.name),
     ]
 
 

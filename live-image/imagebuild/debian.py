@@ -55,7 +55,7 @@ def _entries_of_apt() -> list[list[str]]:
     if not entries:
         raise BuildError(
             f"apt knows no packages of Debian {SUITE} here.",
-            "`apt-get update` as root fetches its lists; on another system give --mirror=https://deb.debian.org/debian.",
+            "`apt-get update` as root fetches its lists; on another system give --mirror=URL, of a mirror of Debian.",
         )
     return entries
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,44 +13,10 @@ from tests.e2e.conftest import with_key
 from tests.e2e.disturbed import COPYING, DETACHED, Lab, laboratory
 from tests.e2e.program import CONVERSION_SECONDS, PROGRAM
 from tests.lab.boot import boot_until_login
+from tests.lab.by_keyboard import fill_in, move_to, press
 from tests.lab.conversion_server import Account, ConversionServer, Identity
 from tests.lab.guest_disk import guest_disk
 from tests.lab.terminal import Terminal
-
-_STEPS = 60
-
-
-def focus(screen: str) -> str:
-    """Where the focus mark is: the number of its line, and what follows it up to the next field."""
-    found = re.search(r"^.*?(>[^:\]\n]*)", screen, re.MULTILINE)
-    return f"{screen[: found.start()].count(chr(10))} {found[1]}" if found else ""
-
-
-def move_to(terminal: Terminal, label: str, key: str = "Tab") -> None:
-    """Presses a key until the focus mark stands before the label, as a person would who looks for it."""
-    wanted = re.compile(rf">\s*(?:\[.\] |[\[(] )?{re.escape(label)}")
-    for _ in range(_STEPS):
-        screen = terminal.screen()
-        if wanted.search(screen):
-            return
-        terminal.press(key)
-        deadline = time.monotonic() + 5
-        while focus(terminal.screen()) == focus(screen) and time.monotonic() < deadline:
-            time.sleep(0.02)  # The screen is the only thing that tells.
-    raise AssertionError(f"{label!r} is not reached by {key}:\n{terminal.screen()}")
-
-
-def fill_in(terminal: Terminal, label: str, text: str, *, shown: str | None = None) -> None:
-    """Goes to the field, deletes what is in it and types. shown: what stands there then, if not the text."""
-    move_to(terminal, f"{label}:")
-    terminal.press("End", *["BSpace"] * 40)
-    terminal.type(text)
-    terminal.wait_for(rf">\s*{re.escape(label)}: \[{re.escape(shown or text)} *\]")
-
-
-def press(terminal: Terminal, label: str, key: str = "Tab") -> None:
-    move_to(terminal, label, key)
-    terminal.press("Enter")
 
 
 def test_from_an_empty_screen_to_a_guest_that_boots_with_a_wrong_password_on_the_way(

@@ -1,4 +1,4 @@
-"""What an operator does on the screens with a keyboard: looks for a field, fills it in, presses a button.
+"""What an operator does with a keyboard: looks for a field, fills it in, presses a button, types into a shell.
 
 Only what stands on the terminal tells where the focus is; a step waits until it is seen.
 """
@@ -6,6 +6,7 @@ Only what stands on the terminal tells where the focus is; a step waits until it
 from __future__ import annotations
 
 import re
+import secrets
 import time
 
 from tests.lab.commands import LabFailure
@@ -53,3 +54,12 @@ def press(terminal: Terminal, label: str, key: str = "Tab", *, patience: float =
     """Goes to the button and presses it."""
     move_to(terminal, label, key, patience=patience)
     terminal.press("Enter")
+
+
+def in_shell(terminal: Terminal, command: str, seconds: float) -> str:
+    """What a command prints in a shell that is at its prompt."""
+    # Not as it is typed, but as it is printed; and another one each time, as the last one may still stand there.
+    end = f"end-{secrets.token_hex(4)}"
+    terminal.type(f"clear; {command}; echo {end[:2]}''{end[2:]}\n")
+    shown = terminal.wait_for(rf"(?m)^{end}$", seconds)
+    return shown.rpartition(f"\n{end}")[0].strip()

@@ -324,6 +324,15 @@ class Machine:
         text = bytes(int(cell, 16) for cell in cells).decode("cp437").replace("\0", " ")
         return "\n".join(text[start : start + 80].rstrip() for start in range(0, len(text), 80))
 
+    def wait_for_vga_text(self, text: str, seconds: float) -> None:
+        """Waits until the text is in one line of `vga_text`. Raises LabFailure with that."""
+        deadline = time.monotonic() + seconds
+        while text not in (shown := self.vga_text()):
+            self._still_on()
+            if time.monotonic() > deadline:
+                raise LabFailure(f"{text!r} did not appear on the VGA screen:\n{shown}")
+            time.sleep(_POLL_SECONDS)  # It is memory: nothing tells of a change.
+
     def wait_until_off(self, seconds: float) -> None:
         """Waits until the machine has powered itself off. Raises LabFailure with what its console says."""
         assert self._qemu, "the machine was never on"

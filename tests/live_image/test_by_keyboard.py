@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import secrets
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -17,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.boot import boot_until_login
-from tests.lab.by_keyboard import fill_in, move_to, press
+from tests.lab.by_keyboard import fill_in, in_shell, move_to, press
 from tests.lab.conversion_server import Account, Authentication, ConversionServer
 from tests.lab.delicate_disks import DelicateDisk, delicate_disks, journal_is_to_be_replayed
 from tests.lab.guest_disk import guest_disk, private_copy
@@ -78,13 +77,10 @@ def in_the_shell(terminal: Terminal, command: str) -> str:
     """What a command prints in the shell window; the screens are in front again afterwards."""
     terminal.press("C-g")
     terminal.wait_for(r"#\s*\Z", STEP_SECONDS)
-    # Not as it is typed, but as it is printed; and another one each time, as the last one may still stand there.
-    end = f"end-{secrets.token_hex(4)}"
-    terminal.type(f"clear; {command}; echo {end[:2]}''{end[2:]}\n")
-    shown = terminal.wait_for(rf"(?m)^{end}$", STEP_SECONDS)
+    said = in_shell(terminal, command, STEP_SECONDS)
     terminal.press("C-g", "C-g")
     terminal.wait_for(r"F1/\^W help", STEP_SECONDS)
-    return shown.partition(f"\n{end}")[0]
+    return said
 
 
 def listed(terminal: Terminal) -> str:
@@ -217,7 +213,7 @@ def test_from_the_serial_console_of_a_new_machine_to_a_guest_that_boots(
         assert account.password not in serial.screen()
         press(usb, "Shut down", patience=STEP_SECONDS)
         usb.wait_for(r">\[ No\b", STEP_SECONDS)
-        press(usb, "Shut down", "Right", patience=STEP_SECONDS)
+        press(usb, "Yes, shut down", "Right", patience=STEP_SECONDS)
         machine.wait_until_off(STEP_SECONDS)
         boot_until_login([output / "by-keyboard-sda"])
     assert checksums(disks) == before

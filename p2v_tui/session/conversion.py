@@ -136,8 +136,9 @@ def resume(
     """Goes on with a conversion that another process of ours started: its disks are served again, its log is read.
 
     server: made with the workspace of that process. plan: of `saved.settings`, on the same machine. The log is
-    reported from its beginning. Raises as `convert` does; a conversion that has disappeared is a ConversionFailed.
-    Until the server has let us in, every failure leaves the conversion as it is, to be gone on with another time.
+    reported from its beginning. A server that cannot be reached is tried for as long as the settings' reconnect says.
+    Raises as `convert` does; a conversion that has disappeared is a ConversionFailed. Until the server has let us in,
+    every failure leaves the conversion as it is, to be gone on with another time.
     """
     server.workspace.keep = True
     server.attend(report, cancellation)
@@ -152,8 +153,16 @@ def resume(
     _set_read_only(plan, report)
     with no_sleep():
         report(Status(f"Going on with the conversion that was started at {saved.started:%Y-%m-%d %H:%M:%S}"))
+        patience = plan.settings.reconnect
         try:
-            server.shell()
+            open_again(
+                server.shell,
+                patience=patience,
+                wait=cancellation.wait,
+                on_failure=lambda failure: report(
+                    Status(f"No connection yet, tried for {duration_text(patience)}: {failure.message}")
+                ),
+            )
         except ConnectionFailed as error:
             advice = "The conversion may still run there: start p2v-tui again to go on with it."
             raise ConnectionFailed(error.message, f"{error.advice} {advice}", setting=error.setting) from error

@@ -19,7 +19,6 @@ from tests.e2e.disturbed import (
     COPYING,
     DETACHED,
     FAILED,
-    NO_CONNECTION,
     PYTHON,
     REFUSED,
     SUCCESS,
@@ -195,17 +194,21 @@ def test_other_disks_are_not_taken_for_the_same_conversion(lab: Lab, tmp_path: P
     assert lab.copied
 
 
-def test_a_start_that_does_not_reach_the_server_loses_nothing(lab: Lab) -> None:
+def test_a_start_that_does_not_reach_the_server_waits_for_it_and_loses_nothing(lab: Lab) -> None:
     go_on = lab.pause_at(COPYING)
     run = lab.start()
     lab.stand_in.wait_for(COPYING)
     run.kill()
     lab.server.stop_sshd()
-    outcome = lab.start().end()
-    assert outcome.code == NO_CONNECTION, outcome.output
+    run = lab.start()
+    run.expect("No connection yet")
+    run.process.terminate()
+    assert run.end().code == DETACHED
+    run = lab.start()
+    run.expect("No connection yet")
     lab.server.start()
     go_on.touch()
-    outcome = lab.start().end()
+    outcome = run.end()
     assert outcome.code == SUCCESS, outcome.output
     assert lab.copied
 

@@ -84,7 +84,7 @@ _OPTIONS: Final = (
     ("set-option", "-g", "set-titles", "off"),
     # The size is that of the console where somebody typed last: one that nobody looks at makes no other one small.
     ("set-option", "-g", "window-size", "latest"),
-    # But when a console joins others, the smallest one's until the next key, so that each shows everything. To go back
+    # But when one joins others, the smallest one's until the next key, so that each shows everything. To go back
     # draws every console anew, 700 bytes: not where there is but one.
     ("set-hook", "-g", "client-attached", f"if-shell -F '#{{!=:#{{session_attached}},1}}' {{{_SMALLEST}}}"),
     # What every system with ncurses has, and what tmux speaks to the application whatever the consoles are.

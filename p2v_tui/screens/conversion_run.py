@@ -18,12 +18,13 @@ from typing import Any, Final, Protocol
 
 from p2v_tui import session
 from p2v_tui.errors import P2VError
-from p2v_tui.screens.phases import Phase, PhaseState, first_phases, when_ended, with_started
+from p2v_tui.screens.phases import Phase, first_phases, when_ended, with_started
 from p2v_tui.session import Cancellation, ConversionServer, Plan, SavedConversion, VirtV2V
 from p2v_tui.session.checks import Check, Verdict
 from p2v_tui.session.conversion import CONTROL
 from p2v_tui.session.event_text import check_lines, outage_lines
 from p2v_tui.session.events import (
+    CanWait,
     Checked,
     ConnectionLost,
     ConnectionRestored,
@@ -114,7 +115,8 @@ class Snapshot:
     """Where the conversion is. lines: how many there have been, kept or not. warnings: the last ones.
 
     checks: of the preflight, so far. to_accept: the warnings among them that wait for the operator's consent.
-    outages: in the order in which they began. cancelling, detaching: asked for, and not over yet.
+    outages: in the order in which they began. cancelling, detaching: asked for, and not over yet. can_wait: the
+    conversion would wait on the server if we left.
     """
 
     phases: tuple[Phase, ...]
@@ -128,16 +130,13 @@ class Snapshot:
     outages: tuple[Outage, ...] = ()
     cancelling: bool = False
     detaching: bool = False
+    can_wait: bool = False
     outcome: Converted | None = None
     error: P2VError | None = None
 
     @property
     def finished(self) -> bool:
         return self.outcome is not None or self.error is not None
-
-    @property
-    def virt_v2v_works(self) -> bool:
-        return not self.finished and self.phases[0].state is not PhaseState.RUNNING
 
 
 class ConversionRun:
@@ -217,7 +216,7 @@ class ConversionRun:
     @property
     def can_wait(self) -> bool:
         """Whether there is a conversion on the server that would wait for us if we left now."""
-        begun = self.left_running or self._snapshot.virt_v2v_works
+        begun = self.left_running or self._snapshot.can_wait
         return begun and not self._snapshot.finished and self.plan.settings.reconnect > 0
 
     @property
@@ -378,6 +377,8 @@ def _after(snapshot: Snapshot, event: Event, now: datetime.datetime) -> Snapshot
             changes = {"warnings": (*snapshot.warnings, text)[-MAX_WARNINGS:]}
         case LogDirectory(path):
             changes = {"log_directory": path}
+        case CanWait():
+            changes = {"can_wait": True}
         case PhaseStarted(name):
             changes = {"phases": with_started(snapshot.phases, name)}
         case Progress(disks):

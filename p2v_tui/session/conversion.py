@@ -35,6 +35,7 @@ from p2v_tui.session.conversion_log import ConversionLog, CopyPercent
 from p2v_tui.session.data_connection import tunnel_options
 from p2v_tui.session.data_path import DataPath
 from p2v_tui.session.events import (
+    CanWait,
     Checked,
     ConnectionLost,
     ConnectionRestored,
@@ -160,7 +161,7 @@ def resume(
                 patience=patience,
                 wait=cancellation.wait,
                 on_failure=lambda failure: report(
-                    Status(f"No connection yet, tried for {duration_text(patience)}: {failure.message}")
+                    Status(f"No connection yet; trying for {duration_text(patience)}: {failure.message}")
                 ),
             )
         except ConnectionFailed as error:
@@ -327,6 +328,8 @@ class _Run:
                 f"virt-v2v could not be started on the conversion server: {started.last_line}.",
                 f"Look into {directory.path} there.",
             )
+        if self._data.relayed:
+            self._report(CanWait())
 
     def send_system_data(self, data: Mapping[str, bytes]) -> None:
         """What later questions about this machine need. That it cannot be stored is no reason to stop."""

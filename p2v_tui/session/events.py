@@ -125,6 +125,11 @@ class RemoteOutput:
 
 
 @dataclass(frozen=True)
+class CanWait:
+    """virt-v2v runs, and would wait on the server for this machine's disks if we left now."""
+
+
+@dataclass(frozen=True)
 class PhaseStarted:
     """virt-v2v starts its next phase. name: in virt-v2v's words. seconds: since virt-v2v started."""
 
@@ -178,6 +183,7 @@ Event: TypeAlias = (
     | ServerVersion
     | LogDirectory
     | RemoteOutput
+    | CanWait
     | PhaseStarted
     | Progress
     | Converted

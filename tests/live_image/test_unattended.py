@@ -154,7 +154,7 @@ def test_a_machine_that_boots_by_pxe_converts_itself_and_powers_itself_off(
 
             # p2v-tui dies, and goes on with the conversion that runs on the server.
             serial.wait_for(r"sda: \d+% copied", CONVERSION_SECONDS)
-            access.said("kill -KILL $(pgrep -o -f 'p2v_tui.cli --iso')")
+            access.said("pkill -KILL -x p2v-tui")
             serial.wait_for(r"ended by signal 9", STEP_SECONDS)
             machine.wait_until_off(CONVERSION_SECONDS)
     boot_until_login([output / "by-pxe-sda"])

@@ -14,6 +14,7 @@ from p2v_tui.session import Cancellation, ConversionServer, Plan, VirtV2V, make_
 from p2v_tui.session.checks import Check
 from p2v_tui.session.conversion_log import ConversionLog, CopyPercent
 from p2v_tui.session.events import (
+    CanWait,
     Checked,
     ConnectionLost,
     Converted,
@@ -166,6 +167,7 @@ STARTED: list[Event] = [
     LogDirectory(LOG_DIRECTORY),
     Status("Sending the description of this machine"),
     Status("Starting virt-v2v; from here on the conversion takes minutes to hours"),
+    CanWait(),
 ]
 INSPECTING: list[Event] = [
     *STARTED,

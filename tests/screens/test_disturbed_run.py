@@ -17,7 +17,7 @@ from p2v_tui.screens.log_pane import LogPane
 from p2v_tui.screens.running import RunningScreen, outage_text
 from p2v_tui.session.checks import Check, Verdict
 from p2v_tui.session.conversion import CONTROL
-from p2v_tui.session.events import ConnectionLost, ConnectionRestored, Status
+from p2v_tui.session.events import CanWait, ConnectionLost, ConnectionRestored, Status
 from tests.screens.conftest import SIZES
 from tests.screens.running_screen import Screen, opened
 from tests.screens.scripted_conversion import (
@@ -328,6 +328,13 @@ async def test_what_virt_v2v_has_not_begun_cannot_wait() -> None:
         await screen.hear(*STARTED[:2])
         await ask_to_leave(screen)
         assert not screen.app.screen.query("#wait")
+        assert "Let it wait" not in screen.text
+
+
+async def test_what_reads_without_a_relay_cannot_wait() -> None:
+    async with opened() as screen:
+        await screen.hear(*(event for event in INSPECTING if not isinstance(event, CanWait)))
+        await ask_to_leave(screen)
         assert "Let it wait" not in screen.text
 
 

@@ -145,7 +145,7 @@ async def test_left_alone_it_stays_for_the_next_start(shelf: Shelf, *, by_key: b
 
 async def test_a_password_is_asked_for_and_what_cannot_be_reached_is_offered_again(shelf: Shelf) -> None:
     with closed_port() as port:
-        path = shelf.put(conversion_to(port))
+        path = shelf.put(conversion_to(port, reconnect=0))
         async with started(shelf) as pilot:
             await press(pilot, "go-on")
             await until_shown(pilot, "Log in again", "The password of conv on 127.0.0.1:")
@@ -166,7 +166,7 @@ async def test_an_identity_needs_no_password(shelf: Shelf, tmp_path: Path) -> No
     identity = tmp_path / "identity"
     identity.write_text("a key")
     with closed_port() as port:
-        path = shelf.put(conversion_to(port, identity_url=identity.as_uri()))
+        path = shelf.put(conversion_to(port, identity_url=identity.as_uri(), reconnect=0))
         # The run that ended had a copy of it.
         shutil.copy(identity, path / "identity")
         identity.unlink()

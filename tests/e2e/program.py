@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -85,10 +86,18 @@ class Leftovers:
             time.sleep(0.05)  # Processes of another's making give no event when they end.
         return found
 
+    def remove(self) -> None:
+        """The private directories, so that one failure stays one."""
+        for directory in self._new_directories():
+            shutil.rmtree(directory, ignore_errors=True)
+
     def _new(self) -> list[str]:
         processes = self._find_processes()
         fresh = [processes[pid] for pid in processes.keys() - self._processes.keys()]
-        return fresh + sorted(_private_directories() - self._directories - self._foreign_directories())
+        return fresh + self._new_directories()
+
+    def _new_directories(self) -> list[str]:
+        return sorted(_private_directories() - self._directories - self._foreign_directories())
 
     @staticmethod
     def _find_processes() -> dict[int, str]:

@@ -131,7 +131,7 @@ def test_a_disk_that_is_gone_is_named_and_the_others_are_still_set(loop: Path, t
 def test_on_the_live_image_it_is_done_before_anything_else(loop: Path, *, going_on: bool, wanted: bool) -> None:
     disk = Disk("loop", loop, SIZE)
     with closed_port() as port:
-        settings = Settings(server="127.0.0.1", port=port, guestname="db1")
+        settings = Settings(server="127.0.0.1", port=port, guestname="db1", reconnect=0)
         plan = make_plan(settings, SERVER, set_read_only=wanted)
         plan = dataclasses.replace(plan, disks=(disk,))
         cancellation = Cancellation()

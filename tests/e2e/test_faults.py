@@ -270,15 +270,19 @@ def test_a_second_cancellation_does_not_wait_for_the_server(lab: Lab) -> None:
     assert "may still run on the conversion server" in outcome.output
 
 
-def test_the_control_connection_killed_before_virt_v2v_starts_is_a_clean_failure(lab: Lab) -> None:
+def test_the_control_connection_killed_before_virt_v2v_starts_leaves_nothing_half_done(lab: Lab) -> None:
     run = lab.start()
     directory = run.wait_for_directory()
     end(run.control())
     outcome = run.end()
-    assert outcome.code == NO_CONNECTION, outcome.output
     assert "could not be stopped" not in outcome.output
     assert lab.at_rest
-    assert not (directory / "pid").exists()
+    # Between two commands it is opened again; in the middle of one nobody knows what came of it.
+    if outcome.code == SUCCESS:
+        assert lab.copied
+    else:
+        assert outcome.code == NO_CONNECTION, outcome.output
+        assert not (directory / "pid").exists()
 
 
 def test_an_outage_longer_than_the_patience_ends_the_conversion_on_both_sides(lab: Lab) -> None:

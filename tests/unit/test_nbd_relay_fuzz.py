@@ -622,7 +622,9 @@ def test_neither_side_can_make_it_take_memory(tmp_path: Path) -> None:
             wait_until(lambda: relay.status.state == "ready", "the flood's end")
         assert good is not None
         with ScriptedServer(relay.socket(2), IMAGE, flood), RelayClient(relay.port) as client:
-            client.shake_hands().request(CMD_READ, 1, 0, 4096)
-            client.hangs_up()
+            # The flood may be there before the answer to the handshake: then that is where it ends.
+            with contextlib.suppress(ConnectionError):
+                client.shake_hands().request(CMD_READ, 1, 0, 4096)
+                client.hangs_up()
             largest = max(largest, process.memory_info().rss)
         assert largest - before < 16 * MIB

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import psutil
 import pytest
 
@@ -12,7 +14,9 @@ def test_a_slow_program_is_ended_with_its_children() -> None:
     with pytest.raises(LabFailure, match="had not ended") as slow:
         run_command(["sh", "-c", "sleep 300 & echo $!; wait"], timeout=0.5)
     child = int(str(slow.value).split()[-1])
-    assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+    # It was killed; the kernel may take a moment for it. Whoever waits for ever fails by the time limit.
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(child).wait(20)
 
 
 def test_a_failure_shows_what_the_program_said() -> None:

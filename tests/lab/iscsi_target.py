@@ -11,11 +11,11 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab.commands import LabFailure, end_process_group, run_command
+from tests.lab.conversion_server import free_port
 from tests.lab.guest_disk import cache_directory
 
 NAME = "iqn.2006-04.com.example:laboratory"
@@ -34,9 +34,7 @@ class Target:
 def iscsi_target(image: Path) -> Iterator[Target]:
     """Serves a raw image as the only disk of a target. Raises LabFailure where it does not start."""
     programs = _unpacked() / "usr" / "sbin"
-    with closing(socket.socket()) as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
+    port = free_port()
     # Which of several tgtd on this machine is meant: the number of its control socket, below 32768.
     number = str(port // 2)
     with tempfile.TemporaryFile() as log:

@@ -36,8 +36,9 @@ from bench.accounted import Accounted
 from tests.e2e.peer import Peer, log_directory_in
 from tests.e2e.program import PROGRAM
 from tests.lab.commands import LabFailure, last_lines, run_command
-from tests.lab.conversion_server import ConversionServer, Identity, free_port, identity
+from tests.lab.conversion_server import ConversionServer, Identity, identity
 from tests.lab.guest_disk import cache_directory
+from tests.lab.ports import free_port
 from tests.lab.slow_link import SlowLink
 from tests.lab.stand_in import VIRT_V2V, StandIn
 
@@ -218,6 +219,7 @@ class Bench:
         copy = 'date +%s.%N; nbdcopy --requests=64 --flush "$uri" null:; date +%s.%N'
         reader = f"nbdkit --unix - --threads 16 --filter cow nbd hostname=localhost port={port} shared=true"
         ssh = self._ssh(f"{reader} --run {shlex.quote(copy)}", "-R", f"{port}:SOCKET")
+        # The shell of nbdkit's --run knows where its socket is.
         serve = shlex.join(ssh).replace("SOCKET", '"$unixsocket"')
         server = ["nbdkit", "--readonly", "--threads", "8", "--unix", "-", "--run", serve, "file", f"file={image}"]
         return self._timed(server, subprocess.DEVNULL)

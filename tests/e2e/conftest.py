@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.program import Leftovers
-from tests.lab.conversion_server import Account, Authentication, ConversionServer, Identity, identity
+from tests.lab.accounts import Account
+from tests.lab.conversion_server import Authentication, ConversionServer, Identity, identity
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ import os
 import re
 import string
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +24,7 @@ from tests.e2e.conftest import with_key
 from tests.e2e.program import CONVERSION_SECONDS, Outcome, log_directory, spawn_p2v, wait_for_exit
 from tests.lab.commands import run_command
 from tests.lab.conversion_server import ConversionServer, Identity
+from tests.lab.processes import kill, runs
 from tests.lab.stand_in import VIRT_V2V, Behaviour, Pause, StandIn
 from tests.lab.stand_in_virt_v2v import CONVERSION_PHASES
 
@@ -152,11 +153,17 @@ class Run:
 
 @contextlib.contextmanager
 def laboratory(
-    directory: Path, key: Identity, *, disks: int = 1, out_size: int | None = None, **of_the_server: Any
+    directory: Path,
+    key: Identity,
+    *,
+    disks: int = 1,
+    out_size: int | None = None,
+    replace: Mapping[str, Path] | None = None,
+    **of_the_server: Any,
 ) -> Iterator[Lab]:
     """disks: how many. out_size: of the file system for the copies, in bytes.
 
-    of_the_server: arguments of ConversionServer.
+    replace, of_the_server: arguments of ConversionServer.
     """
     images = tuple(directory / f"disk{number}.img" for number in range(disks))
     for image in images:
@@ -170,7 +177,11 @@ def laboratory(
         # Whoever logs in may convert.
         out.chmod(0o777)
         server = stack.enter_context(
-            ConversionServer(authorized=[key.public_key], replace={VIRT_V2V: stand_in.program}, **of_the_server)
+            ConversionServer(
+                authorized=[key.public_key],
+                replace={VIRT_V2V: stand_in.program, **(replace or {})},
+                **of_the_server,
+            )
         )
         source = f"p2v.name=guest p2v.disks={','.join(map(str, images))}"
         settings = f"{with_key(server, key)} {source} p2v.o=local p2v.os={out} p2v.post="
@@ -180,15 +191,7 @@ def laboratory(
 def end(processes: list[psutil.Process]) -> None:
     """At once, and waits until they are gone. There must be some."""
     assert processes
-    for process in processes:
-        process.kill()
-    wait_until(lambda: not any(map(runs, processes)))
-
-
-def runs(process: psutil.Process) -> bool:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    return False
+    kill(processes)
 
 
 def wait_until(condition: Callable[[], object], seconds: float = _WAIT_SECONDS) -> None:

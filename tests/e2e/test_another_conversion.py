@@ -11,7 +11,7 @@ from p2v_tui.session import SavedConversion
 from p2v_tui.session.remote_directory import RemoteDirectory
 from p2v_tui.session.workspace import Workspace
 from tests.e2e.program import run_p2v
-from tests.lab.conversion_server import closed_port
+from tests.lab.ports import closed_port
 
 NO_CONNECTION = 3
 

@@ -13,15 +13,9 @@ import pytest
 from p2v_tui import hwprobe
 from tests.e2e.conftest import at, with_key, with_password
 from tests.e2e.program import Outcome, run_p2v
-from tests.lab.conversion_server import (
-    Account,
-    Authentication,
-    ConversionServer,
-    Identity,
-    closed_port,
-    identity,
-    silent_port,
-)
+from tests.lab.accounts import Account
+from tests.lab.conversion_server import Authentication, ConversionServer, Identity, identity
+from tests.lab.ports import closed_port, silent_port
 
 SETTINGS, CONNECTION, PREFLIGHT, COMMAND = 2, 3, 4, 7
 

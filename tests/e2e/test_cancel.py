@@ -16,7 +16,9 @@ import pytest
 
 from tests.e2e.conftest import with_key, with_password
 from tests.e2e.program import PROGRAM, spawn_p2v, wait_for_exit
-from tests.lab.conversion_server import Account, ConversionServer, Identity, silent_port
+from tests.lab.accounts import Account
+from tests.lab.conversion_server import ConversionServer, Identity
+from tests.lab.ports import silent_port
 
 CANCELLED = 6
 

@@ -15,8 +15,9 @@ from tests.e2e.disturbed import Run, end, phases_logged, phases_shown
 from tests.e2e.peer import Peer, log_directory_in
 from tests.e2e.program import CONVERSION_SECONDS, run_p2v
 from tests.e2e.source_guest import print_source
+from tests.lab.accounts import Account
 from tests.lab.boot import boot_until_login
-from tests.lab.conversion_server import Account, ConversionServer, Identity
+from tests.lab.conversion_server import ConversionServer, Identity
 from tests.lab.guest_disk import DATA_DISK_TEXT, GuestDisk, guest_disk
 from tests.lab.slow_link import SlowLink
 

@@ -28,11 +28,12 @@ from tests.e2e.disturbed import (
     laboratory,
     phases_logged,
     phases_shown,
-    runs,
     wait_for_bytes,
     wait_until,
 )
-from tests.lab.conversion_server import Account, Identity
+from tests.lab.accounts import Account
+from tests.lab.conversion_server import Identity
+from tests.lab.processes import runs
 from tests.lab.slow_link import SlowLink
 from tests.lab.stand_in import Behaviour
 
@@ -270,18 +271,20 @@ def test_a_second_cancellation_does_not_wait_for_the_server(lab: Lab) -> None:
     assert "may still run on the conversion server" in outcome.output
 
 
-def test_the_control_connection_killed_before_virt_v2v_starts_leaves_nothing_half_done(lab: Lab) -> None:
-    run = lab.start()
-    directory = run.wait_for_directory()
-    end(run.control())
-    outcome = run.end()
-    assert "could not be stopped" not in outcome.output
-    assert lab.at_rest
-    # Between two commands it is opened again; in the middle of one nobody knows what came of it.
-    if outcome.code == SUCCESS:
-        assert lab.copied
-    else:
+def test_the_control_connection_killed_during_a_check_is_a_clean_failure(tmp_path: Path, key: Identity) -> None:
+    began = tmp_path / "began"
+    hanging = tmp_path / "qemu-nbd"
+    hanging.write_text(f"#!/bin/sh\n: >{began}\nexec sleep 60\n")
+    hanging.chmod(0o755)
+    with laboratory(tmp_path, key, replace={"/usr/bin/qemu-nbd": hanging}) as lab:
+        run = lab.start()
+        directory = run.wait_for_directory()
+        wait_until(began.exists)
+        end(run.control())
+        outcome = run.end()
         assert outcome.code == NO_CONNECTION, outcome.output
+        assert "could not be stopped" not in outcome.output
+        assert lab.at_rest
         assert not (directory / "pid").exists()
 
 

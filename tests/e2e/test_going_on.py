@@ -30,7 +30,8 @@ from tests.e2e.disturbed import (
     phases_shown,
     wait_until,
 )
-from tests.lab.conversion_server import Account, Identity
+from tests.lab.accounts import Account
+from tests.lab.conversion_server import Identity
 
 GOING_ON = "Going on with the conversion that was started at"
 

@@ -8,7 +8,8 @@ import pytest
 
 from tests.e2e.conftest import at, with_key, with_password
 from tests.e2e.program import run_p2v, spawn_p2v, wait_for_exit
-from tests.lab.conversion_server import Account, Authentication, ConversionServer, Identity
+from tests.lab.accounts import Account
+from tests.lab.conversion_server import Authentication, ConversionServer, Identity
 
 # Each says "password:" at every chance, asks a question, changes the prompt, and ends without a line end.
 NOISE = "echo 'Your password: '; printf 'Really? '\n"

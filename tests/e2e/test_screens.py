@@ -12,9 +12,10 @@ import pytest
 from tests.e2e.conftest import with_key
 from tests.e2e.disturbed import COPYING, DETACHED, Lab, laboratory
 from tests.e2e.program import CONVERSION_SECONDS, PROGRAM
+from tests.lab.accounts import Account
 from tests.lab.boot import boot_until_login
 from tests.lab.by_keyboard import fill_in, move_to, press
-from tests.lab.conversion_server import Account, ConversionServer, Identity
+from tests.lab.conversion_server import ConversionServer, Identity
 from tests.lab.guest_disk import guest_disk
 from tests.lab.terminal import Terminal
 

@@ -10,7 +10,8 @@ import pytest
 
 from tests.e2e.conftest import at
 from tests.e2e.program import log_directory, spawn_p2v, wait_for_exit
-from tests.lab.conversion_server import Account, Authentication, ConversionServer
+from tests.lab.accounts import Account
+from tests.lab.conversion_server import Authentication, ConversionServer
 
 
 def processes_that_show(secret: str) -> list[str]:

@@ -18,7 +18,8 @@ from p2v_tui.session.remote_shell import RemoteShell
 from p2v_tui.session.server_checks import judge_server
 from p2v_tui.session.server_facts import Directory, Place, ServerFacts, survey_server
 from p2v_tui.session.virt_v2v import VirtV2V
-from tests.lab.conversion_server import Account, ConversionServer, Identity
+from tests.lab.accounts import Account
+from tests.lab.conversion_server import ConversionServer, Identity
 
 FOUND = VirtV2V("2.2.0", frozenset(), ())
 

@@ -56,7 +56,7 @@ def press(terminal: Terminal, label: str, key: str = "Tab", *, patience: float =
     terminal.press("Enter")
 
 
-def in_shell(terminal: Terminal, command: str, seconds: float) -> str:
+def in_shell(terminal: Terminal, command: str, seconds: float = 60.0) -> str:
     """What a command prints in a shell that is at its prompt."""
     # Not as it is typed, but as it is printed; and another one each time, as the last one may still stand there.
     end = f"end-{secrets.token_hex(4)}"

@@ -5,8 +5,7 @@ also one that detached itself (a conversion does). As root it lets any account i
 user, by key. virt-v2v, nbdkit and the shells are this machine's real ones. sshd alone can be stopped and started
 again, with another host key too, and the whole server can be rebooted.
 
-`Account` makes a real account for a test and removes it; `identity` makes a key pair; `silent_port` and
-`closed_port` are servers that misbehave. Not here: anything that p2v-tui does.
+`identity` makes a key pair. Not here: the accounts to log in to (`accounts.py`), and anything that p2v-tui does.
 """
 
 from __future__ import annotations
@@ -15,16 +14,14 @@ import contextlib
 import enum
 import os
 import pwd
-import secrets
 import shlex
 import shutil
 import socket
-import string
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -34,8 +31,8 @@ import psutil
 
 from tests.lab.commands import LabFailure, last_lines, program, run_command
 from tests.lab.kvm import libguestfs_environment
-
-LOOPBACK = "127.0.0.1"
+from tests.lab.ports import LOOPBACK, free_port
+from tests.lab.processes import kill, runs
 
 _START_SECONDS = 20.0
 _TOOL_SECONDS = 30.0
@@ -173,7 +170,7 @@ class ConversionServer:
 
     def stop_sshd(self) -> None:
         """End sshd and all connections; what detached itself from its session goes on. `start` brings sshd back."""
-        _kill([process for process in self._processes() if process.name() == "sshd"])
+        kill([process for process in self._processes() if process.name() == "sshd"])
 
     def reboot(self) -> None:
         """Everything that runs there ends at once; sshd is back when this returns, in another boot of the machine.
@@ -181,7 +178,7 @@ class ConversionServer:
         A /tmp with a `tmp_size` is empty then. Root only.
         """
         self.stop_sshd()
-        _kill(self._processes())
+        kill(self._processes())
         self.stop()
         self._boots += 1
         self.start()
@@ -202,7 +199,7 @@ class ConversionServer:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     getattr(process, send)()
             deadline = time.monotonic() + seconds
-            while any(map(_runs, processes)) and time.monotonic() < deadline:
+            while any(map(runs, processes)) and time.monotonic() < deadline:
                 time.sleep(0.02)  # They are not our children: there is nothing to wait for.
         if left := self.session_processes():
             raise LabFailure(f"These processes of the conversion server cannot be ended: {left}")
@@ -226,7 +223,7 @@ class ConversionServer:
             return []
         with contextlib.suppress(psutil.NoSuchProcess):
             children = psutil.Process(self._machine.pid).children(recursive=True)
-            return [process for process in children if _runs(process)]
+            return [process for process in children if runs(process)]
         return []
 
     def log_text(self) -> str:
@@ -350,172 +347,5 @@ class ConversionServer:
 
 
 # What marks an account as ours: nothing else is ever removed.
-_ACCOUNT_MARK = "p2v-tui laboratory account of process"
-
-
-class Account:
-    """A real account on this machine, made for a test and removed at its end with its home. Root only.
-
-    name: one is made up when none is given; an account left behind under that name by a killed run is removed first.
-    password: likewise. login_shell: a name as in "bash", "tcsh", or a path.
-    sudo: programs it may run as root, as sudoers writes them (an empty sequence: no sudo at all);
-    sudo_password: whether sudo asks for the password.
-    files: contents by path below the home directory, such as {".bashrc": "echo hello\\n"}.
-
-    Inside the context: home.
-    """
-
-    def __init__(
-        self,
-        *,
-        name: str | None = None,
-        password: str | None = None,
-        login_shell: str = "bash",
-        sudo: Sequence[str] = (),
-        sudo_password: bool = False,
-        files: Mapping[str, str] | None = None,
-    ) -> None:
-        if os.geteuid() != 0:
-            raise LabFailure("Making an account needs root.")
-        self.name = name or "p2vlab-" + "".join(secrets.choice(string.ascii_lowercase) for _ in range(8))
-        self.password = password or secrets.token_urlsafe(12)
-        self._shell = login_shell if login_shell.startswith("/") else program(login_shell)
-        self._sudo = tuple(sudo)
-        self._sudo_password = sudo_password
-        self._files = dict(files or {})
-        self.home = Path("/home") / self.name
-
-    def __enter__(self) -> Self:
-        for entry in pwd.getpwall():
-            if entry.pw_name == self.name or _left_behind(entry):
-                _remove_account(entry)
-        try:
-            self._make()
-        except BaseException:
-            self.remove()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.remove()
-
-    def remove(self) -> None:
-        """End the account's processes and remove it with all that is its own; nothing happens when it is gone."""
-        for entry in pwd.getpwall():
-            if entry.pw_name == self.name:
-                _remove_account(entry)
-
-    def _make(self) -> None:
-        mark = f"{_ACCOUNT_MARK} {os.getpid()}"
-        arguments = ["useradd", "--create-home", "--home-dir", str(self.home), "--shell", self._shell]
-        run_command([*arguments, "--comment", mark, self.name], timeout=_TOOL_SECONDS)
-        run_command(["chpasswd"], stdin=f"{self.name}:{self.password}\n", timeout=_TOOL_SECONDS)
-        entry = pwd.getpwnam(self.name)
-        for name, text in self._files.items():
-            file = self.home / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text)
-            for made in (file, *file.parents):
-                if made == self.home:
-                    break
-                os.chown(made, entry.pw_uid, entry.pw_gid)
-        if self._sudo:
-            tag = "PASSWD" if self._sudo_password else "NOPASSWD"
-            rules = f'Defaults:{self.name} env_keep += "LIBGUESTFS_BACKEND LIBGUESTFS_BACKEND_SETTINGS"\n'
-            rules += f"{self.name} ALL=(root) {tag}: {', '.join(self._sudo)}\n"
-            # A mistake in a file that sudo reads would lock everybody out: it is checked before it is there.
-            run_command(["visudo", "--check", "--file=-"], stdin=rules, timeout=_TOOL_SECONDS)
-            sudoers = _sudoers_file(self.name)
-            sudoers.touch(0o440)
-            sudoers.write_text(rules)
-
-
-@contextlib.contextmanager
-def silent_port() -> Iterator[int]:
-    """A port on loopback that takes connections and never says a word."""
-    with socket.create_server((LOOPBACK, 0), backlog=64) as server:
-        # The kernel completes the handshake; nobody needs to accept.
-        yield server.getsockname()[1]
-
-
-@contextlib.contextmanager
-def closed_port() -> Iterator[int]:
-    """A port on loopback that refuses connections, and that nobody else can take meanwhile."""
-    with socket.socket() as taken:
-        taken.bind((LOOPBACK, 0))
-        yield taken.getsockname()[1]
-
-
-def _left_behind(entry: pwd.struct_passwd) -> bool:
-    mark, _, process = entry.pw_gecos.rpartition(" ")
-    return mark == _ACCOUNT_MARK and process.isdigit() and not psutil.pid_exists(int(process))
-
-
-def _remove_account(entry: pwd.struct_passwd) -> None:
-    if not entry.pw_gecos.startswith(_ACCOUNT_MARK):
-        raise LabFailure(f"The account {entry.pw_name} is not one of the laboratory's; it is left alone.")
-    _sudoers_file(entry.pw_name).unlink(missing_ok=True)
-    # Locked first, so that nobody logs in between the last process and the end of the account.
-    run_command(["usermod", "--lock", "--expiredate", "1", entry.pw_name], timeout=_TOOL_SECONDS)
-    deadline = time.monotonic() + _END_SECONDS
-    while (running := _processes_of(entry.pw_uid)) and time.monotonic() < deadline:
-        for process in running:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        time.sleep(0.02)  # They are not our children: there is nothing to wait for.
-    run_command(["userdel", "--force", entry.pw_name], timeout=_TOOL_SECONDS)
-    shutil.rmtree(entry.pw_dir, ignore_errors=True)
-    # What it left elsewhere would belong to the next account that gets its number.
-    for place in (Path("/tmp"), Path("/var/tmp")):
-        for left in place.iterdir():
-            with contextlib.suppress(FileNotFoundError):
-                if left.lstat().st_uid != entry.pw_uid:
-                    continue
-                if left.is_dir() and not left.is_symlink():
-                    shutil.rmtree(left, ignore_errors=True)
-                else:
-                    left.unlink()
-
-
-def _kill(processes: Sequence[psutil.Process]) -> None:
-    """At once, and waits until they are gone. Raises LabFailure when one stays."""
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    deadline = time.monotonic() + _END_SECONDS
-    while any(map(_runs, processes)):
-        if time.monotonic() > deadline:
-            raise LabFailure(f"These processes cannot be ended: {processes}")
-        time.sleep(0.02)  # They are not our children: there is nothing to wait for.
-
-
-def _processes_of(user: int) -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if process.uids().real == user and _runs(process):
-                found.append(process)
-    return found
-
-
-def _sudoers_file(account: str) -> Path:
-    return Path("/etc/sudoers.d") / f"p2v-tui-{account}"
-
-
-def _runs(process: psutil.Process) -> bool:
-    try:
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
-
-
-def free_port() -> int:
-    """A TCP port of loopback that nobody uses at this moment."""
-    with socket.create_server((LOOPBACK, 0)) as server:
-        return int(server.getsockname()[1])
-
-
 def _yes(flag: bool) -> str:
     return "yes" if flag else "no"

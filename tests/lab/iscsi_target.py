@@ -6,20 +6,21 @@ Installed, the package would start a target of its own on every interface.
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab.commands import LabFailure, end_process_group, run_command
-from tests.lab.conversion_server import free_port
+from tests.lab.commands import end_process_group, run_command
 from tests.lab.guest_disk import cache_directory
+from tests.lab.ports import free_port
 
 NAME = "iqn.2006-04.com.example:laboratory"
 _SECONDS = 60.0
+_MESSAGE_SIZE = 4096
 
 
 @dataclass(frozen=True)
@@ -37,17 +38,22 @@ def iscsi_target(image: Path) -> Iterator[Target]:
     port = free_port()
     # Which of several tgtd on this machine is meant: the number of its control socket, below 32768.
     number = str(port // 2)
-    with tempfile.TemporaryFile() as log:
+    with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
+        place = Path(directory, "ready")
+        ready.bind(str(place))
+        ready.settimeout(_SECONDS)
         tgtd = subprocess.Popen(
             [str(programs / "tgtd"), "-f", "-C", number, "--iscsi", f"portal=127.0.0.1:{port}"],
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "NOTIFY_SOCKET": str(place)},
             text=True,
             start_new_session=True,
         )
         try:
-            _wait_for(port, tgtd)
+            # By sd_notify(3), as soon as it listens.
+            ready.recv(_MESSAGE_SIZE)
             admin = [str(programs / "tgtadm"), "-C", number, "--lld", "iscsi"]
             for words in (
                 ["--op", "new", "--mode", "target", "--tid", "1", "-T", NAME],
@@ -60,16 +66,6 @@ def iscsi_target(image: Path) -> Iterator[Target]:
             end_process_group(tgtd)
             for left in Path("/var/run/tgtd").glob(f"socket.{number}*"):
                 left.unlink()
-
-
-def _wait_for(port: int, tgtd: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + _SECONDS
-    while True:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=_SECONDS):
-            return
-        if tgtd.poll() is not None or time.monotonic() > deadline:
-            raise LabFailure(f"tgtd does not listen on port {port}.")
-        time.sleep(0.1)  # tgtd tells nobody when it listens.
 
 
 def _unpacked() -> Path:

@@ -331,7 +331,9 @@ class Machine:
             self._still_on()
             if time.monotonic() > deadline:
                 raise LabFailure(f"{text!r} did not appear on the VGA screen:\n{shown}")
-            time.sleep(_POLL_SECONDS)  # It is memory: nothing tells of a change.
+            time.sleep(
+                _POLL_SECONDS
+            )  # The card's memory, read through qemu's monitor, which has no event for a change of it.
 
     def wait_until_off(self, seconds: float) -> None:
         """Waits until the machine has powered itself off. Raises LabFailure with what its console says."""

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.accounts import Account
 from tests.lab.boot import boot_until_login
 from tests.lab.by_keyboard import fill_in, in_shell, move_to, press
-from tests.lab.conversion_server import Account, Authentication, ConversionServer
+from tests.lab.conversion_server import Authentication, ConversionServer
 from tests.lab.delicate_disks import DelicateDisk, delicate_disks, journal_is_to_be_replayed
 from tests.lab.guest_disk import guest_disk, private_copy
 from tests.lab.iscsi_target import iscsi_target
@@ -97,10 +98,13 @@ def listed(terminal: Terminal) -> str:
 
 
 def at_rest(terminal: Terminal) -> str:
-    """The screen when it no longer changes: it comes line by line."""
+    """The screen when it has not changed for a second.
+
+    A slow machine draws it in pieces down the serial line, and no byte of them is the last one.
+    """
     while True:
         shown = terminal.screen()
-        time.sleep(1.0)  # Nothing says that a screen is whole.
+        time.sleep(1.0)  # The second is what is asked for.
         if terminal.screen() == shown:
             return shown
 

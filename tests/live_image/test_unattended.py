@@ -20,9 +20,10 @@ import pytest
 
 from tests.lab.boot import boot_until_login
 from tests.lab.by_keyboard import press
-from tests.lab.conversion_server import ConversionServer, free_port, identity
+from tests.lab.conversion_server import ConversionServer, identity
 from tests.lab.guest_disk import guest_disk, private_copy
 from tests.lab.machine import Bus, Disk, Hardware, Machine, NetworkCard
+from tests.lab.ports import free_port
 from tests.live_image.conftest import LiveImage
 
 BOOT_SECONDS = 600.0
@@ -164,7 +165,7 @@ def check_access(access: Access, machine: Machine) -> None:
     """Only the key of the command line lets anybody in, and the consoles show the machine's own."""
     assert access.said("id -un") == "root\n"
     shown = re.search(r"the host key is (SHA256:[A-Za-z0-9+/]{43})", machine.console.screen().replace("\n", ""))
-    assert shown is None or shown[1] == access.fingerprint()
+    assert shown and shown[1] == access.fingerprint()
     assert access.fingerprint() in access.said("cat /run/p2v-tui/unattended.log")
     refused = access.run("true", "-o", "PubkeyAuthentication=no", "-o", "PreferredAuthentications=password")
     assert refused.returncode == 255

@@ -21,7 +21,8 @@ from p2v_tui.session import ConversionServer as ConversionServerAccess
 from p2v_tui.session.checks import Check, Verdict
 from p2v_tui.session.events import Checked, ConnectionStep, Event, StepDone, StepStarted
 from p2v_tui.session.ssh_errors import password_refused
-from tests.lab.conversion_server import ConversionServer, Identity, closed_port, identity, silent_port
+from tests.lab.conversion_server import ConversionServer, Identity, identity
+from tests.lab.ports import closed_port, silent_port
 from tests.screens.conftest import SIZES, screen_text, wait_until
 
 

@@ -19,7 +19,7 @@ from p2v_tui.screens.phases import Phase, PhaseState, current_phase, first_phase
 from p2v_tui.screens.progress import bar, disk_row, phases_text, window
 from p2v_tui.session import Cancellation, ConversionServer, make_plan
 from p2v_tui.session.events import DiskProgress, Event, PhaseStarted, Warned
-from tests.lab.conversion_server import silent_port
+from tests.lab.ports import silent_port
 from tests.screens.scripted_conversion import (
     COPYING,
     FINISHED,

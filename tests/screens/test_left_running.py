@@ -26,7 +26,7 @@ from p2v_tui.session import SavedConversion
 from p2v_tui.session.remote_directory import RemoteDirectory
 from p2v_tui.session.saved_conversion import read
 from p2v_tui.session.workspace import Workspace
-from tests.lab.conversion_server import closed_port, silent_port
+from tests.lab.ports import closed_port, silent_port
 from tests.screens.conftest import SIZES, screen_text, wait_until
 from tests.unit.machines import SDA, SDB, SERVER
 

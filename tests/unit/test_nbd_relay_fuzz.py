@@ -625,6 +625,6 @@ def test_neither_side_can_make_it_take_memory(tmp_path: Path) -> None:
             # The flood may be there before the answer to the handshake: then that is where it ends.
             with contextlib.suppress(ConnectionError):
                 client.shake_hands().request(CMD_READ, 1, 0, 4096)
-                client.hangs_up()
+                assert client.hangs_up()
             largest = max(largest, process.memory_info().rss)
         assert largest - before < 16 * MIB

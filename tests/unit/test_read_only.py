@@ -19,7 +19,7 @@ from p2v_tui.hwprobe.machine import Disk, Partition
 from p2v_tui.session import Cancellation, ConversionServer, SavedConversion, convert, make_plan, resume
 from p2v_tui.session.read_only import set_read_only
 from p2v_tui.session.remote_directory import RemoteDirectory
-from tests.lab.conversion_server import closed_port
+from tests.lab.ports import closed_port
 from tests.unit.machines import SERVER
 
 SIZE = 4 << 20

@@ -11,16 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.lab.accounts import Account
 from tests.lab.commands import LabFailure, run_command
-from tests.lab.conversion_server import (
-    Account,
-    Authentication,
-    ConversionServer,
-    Identity,
-    closed_port,
-    identity,
-    silent_port,
-)
+from tests.lab.conversion_server import Authentication, ConversionServer, Identity, identity
+from tests.lab.ports import closed_port, silent_port
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="accounts and mount namespaces need root")
 

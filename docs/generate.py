@@ -15,8 +15,8 @@ from pathlib import Path
 
 from p2v_tui import cli
 from p2v_tui.config import SETTINGS, Setting
-from p2v_tui.session import machine_checks, server_checks
-from p2v_tui.session.checks import Subject
+from p2v_tui.session.checks import Subject, Verdict
+from p2v_tui.session.preflight import SUBJECTS
 
 DOCS = Path(__file__).resolve().parent
 SNAPSHOTS = DOCS.parent / "tests" / "snapshots"
@@ -77,6 +77,9 @@ Each check has a verdict:
 | warning | likely to lose the conversion or the guest; needs consent: on the screen, or by `p2v.accept_warnings` |
 | refused | cannot work; nothing starts |
 
+`p2v.accept_warnings=space,clock` accepts the warnings of the checks of these names, which stand in brackets below;
+without a value it accepts all. A refusal names those that it needs.
+
 What cannot be found out speaks neither for nor against anything: there is no such check then.
 
 This page is made from `p2v_tui/session/*_checks.py` by `python docs/generate.py`.
@@ -84,14 +87,14 @@ This page is made from `p2v_tui/session/*_checks.py` by `python docs/generate.py
 
 
 def preflight_page() -> str:
-    server = "".join(map(_subject, server_checks.SUBJECTS))
-    machine = "".join(map(_subject, machine_checks.SUBJECTS))
-    return f"{PREFLIGHT_HEAD}\n## On the conversion server\n{server}\n## On the machine to convert\n{machine}"
+    parts = (f"\n## {heading}\n{''.join(map(_subject, part))}" for heading, part in SUBJECTS.items())
+    return PREFLIGHT_HEAD + "".join(parts)
 
 
 def _subject(subject: Subject) -> str:
     verdicts = "".join(f"- {verdict.value}: {when}\n" for verdict, when in subject.when.items())
-    return f"\n### {subject.name}\n\n{subject.looked_at}\n\n{verdicts}\nWhat to do: {subject.remedy}\n"
+    name = f"{subject.name} (`{subject.key}`)" if Verdict.WARNING in subject.when else subject.name
+    return f"\n### {name}\n\n{subject.looked_at}\n\n{verdicts}\nWhat to do: {subject.remedy}\n"
 
 
 def with_pictures(page: Path) -> str:

@@ -45,6 +45,7 @@ def _run(options: argparse.Namespace) -> int:
     try:
         parsed = cmdline.parse(text)
         image = _test_disk(options.test_disk, parsed.settings)
+        _check_accepted(parsed.settings)
     except SettingsError:
         # A fleet hears of every failure, also of this one.
         if command := cmdline.find_value(text, "p2v.fail"):
@@ -80,6 +81,15 @@ def _run(options: argparse.Namespace) -> int:
             verbose=options.verbose,
         ),
     )
+
+
+def _check_accepted(settings: Settings) -> None:
+    """Raises SettingsError where p2v.accept_warnings names a check that there is not."""
+    if settings.accept_warnings.keys:
+        # Which checks there are, the session knows, and that is not loaded for the sake of every start.
+        from p2v_tui.session.preflight import check_keys  # noqa: PLC0415
+
+        check_keys(settings.accept_warnings)
 
 
 def _run_fail_command(command: str, *, colours: bool) -> None:

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from p2v_tui.errors import SettingsError
 from p2v_tui.kinds import (
+    ACCEPTED_WARNINGS,
     BOOLEAN,
     COMMAND,
     FINGERPRINTS,
@@ -32,6 +33,7 @@ from p2v_tui.kinds import (
     SECRET,
     SERVER,
     USER_NAME,
+    AcceptedWarnings,
     KeySource,
     Kind,
     NetworkMap,
@@ -365,13 +367,14 @@ class Settings:
         dumped=False,
         help="Do not wait for the network and do not test the connection first.",
     )
-    accept_warnings: bool = _setting(
+    accept_warnings: AcceptedWarnings = _setting(
         "accept_warnings",
-        kind=BOOLEAN,
-        default=False,
+        kind=ACCEPTED_WARNINGS,
+        default=AcceptedWarnings(),
+        default_words="false: no check",
         peer=False,
-        help="Convert although a check before the conversion warns (docs/preflight.md). What a check refuses is "
-        "refused all the same.",
+        help="Convert although these checks before the conversion warn: p2v.accept_warnings=space,clock. What a "
+        "check refuses is refused all the same.",
     )
     debug: bool = _setting(
         "debug",

@@ -80,6 +80,20 @@ class KeySource:
 
 
 @dataclass(frozen=True)
+class AcceptedWarnings:
+    """Which checks may warn without anybody being asked: all of them, or those of these keys.
+
+    Which keys there are is not known here.
+    """
+
+    every: bool = False
+    keys: tuple[str, ...] = ()
+
+    def accepts(self, key: str) -> bool:
+        return self.every or key in self.keys
+
+
+@dataclass(frozen=True)
 class Kind(Generic[T]):
     """How values of one type are read and written.
 
@@ -152,6 +166,21 @@ def _boolean(text: str) -> bool:
     if lowered in _FALSE:
         return False
     raise ValueError("it is neither true nor false")
+
+
+def _accepted_warnings(text: str) -> AcceptedWarnings:
+    if text.lower() in _TRUE or not text:
+        return AcceptedWarnings(every=True)
+    if text.lower() in _FALSE:
+        return AcceptedWarnings()
+    for key in _list(text):
+        if not re.fullmatch(r"[a-z]+(-[a-z]+)*", key):
+            raise ValueError(f"{key!r} is not the name of a check")
+    return AcceptedWarnings(keys=tuple(dict.fromkeys(_list(text))))
+
+
+def _format_accepted_warnings(accepted: AcceptedWarnings) -> str:
+    return ",".join(accepted.keys) or BOOLEAN.format(accepted.every)
 
 
 _SIZE: Final = re.compile(r"([0-9]{1,18})(?:([kKMGTP])(B|iB)?)?")
@@ -296,6 +325,13 @@ BOOLEAN: Final = Kind(
     _boolean,
     lambda flag: "true" if flag else "false",
     bare=True,
+)
+ACCEPTED_WARNINGS: Final = Kind(
+    "[CHECK,...]",
+    "no value or true (all checks), false (none), or names of checks by commas (docs/preflight.md lists them)",
+    _accepted_warnings,
+    _format_accepted_warnings,
+    bare=AcceptedWarnings(every=True),
 )
 SECRET: Final = Kind("TEXT", "any text without control characters", _secret, Secret.reveal, secret=True)
 COMMAND: Final = Kind('"COMMAND ARG ..."', "a shell command, or nothing", _command, str)

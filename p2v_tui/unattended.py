@@ -185,14 +185,7 @@ class _Job:
             finally:
                 # From here on to the end of the tidying up nothing may break in.
                 self._interruptible = False
-            convert(
-                server,
-                plan,
-                self._console.show,
-                self._cancellation,
-                virt_v2v,
-                accept_warnings=lambda _: self._settings.accept_warnings,
-            )
+            convert(server, plan, self._console.show, self._cancellation, virt_v2v)
 
     def dry_run(self) -> None:
         machine = hwprobe.probe()

@@ -310,9 +310,7 @@ class ConversionRun:
         self._tell()
 
     def _accept_warnings(self, warnings: Sequence[Check]) -> bool:
-        """Waits for the operator's answer where the settings have none."""
-        if self.plan.settings.accept_warnings:
-            return True
+        """Waits for the operator's answer."""
         with self._lock:
             self._snapshot = dataclasses.replace(self._snapshot, to_accept=tuple(warnings))
         self._tell()

@@ -25,38 +25,45 @@ class Verdict(enum.Enum):
 class Check:
     """One answer. name: of its subject, two or three words. text: what was found, with figures, a sentence.
 
-    advice: what to do, complete commands where there are some; empty only where PASSED.
+    advice: what to do, complete commands where there are some; empty only where PASSED. key: its subject's.
     """
 
     name: str
     verdict: Verdict
     text: str
     advice: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True)
 class Subject:
     """Something that is looked at; docs/preflight.md is made from these.
 
-    looked_at: what it is. when: for each verdict but PASSED that it can have, what leads to it. remedy: what to do.
+    key: what p2v.accept_warnings calls it, stable from release to release: a word, or some with hyphens. Subjects
+    that an operator would accept as one thing, such as those about space, share one. looked_at: what it is. when:
+    for each verdict but PASSED that it can have, what leads to it. remedy: what to do.
     """
 
     name: str
+    key: str
     looked_at: str
     when: Mapping[Verdict, str]
     remedy: str
 
     def passed(self, text: str) -> Check:
-        return Check(self.name, Verdict.PASSED, text)
+        return self._check(Verdict.PASSED, text)
 
     def noted(self, text: str, advice: str) -> Check:
-        return Check(self.name, Verdict.NOTED, text, advice)
+        return self._check(Verdict.NOTED, text, advice)
 
     def warning(self, text: str, advice: str) -> Check:
-        return Check(self.name, Verdict.WARNING, text, advice)
+        return self._check(Verdict.WARNING, text, advice)
 
     def refused(self, text: str, advice: str) -> Check:
-        return Check(self.name, Verdict.REFUSED, text, advice)
+        return self._check(Verdict.REFUSED, text, advice)
+
+    def _check(self, verdict: Verdict, text: str, advice: str = "") -> Check:
+        return Check(self.name, verdict, text, advice, self.key)
 
 
 def of_verdict(checks: Iterable[Check], verdict: Verdict) -> tuple[Check, ...]:

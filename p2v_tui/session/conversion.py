@@ -93,9 +93,10 @@ def convert(
 ) -> Converted:
     """Converts the machine, and returns when virt-v2v has ended and nothing runs any more on either side.
 
-    virt_v2v: what the connection test found; without it the control connection asks. Raises SettingsError (the
-    output mode), ConnectionFailed, PreflightRefused, ConversionFailed, Cancelled; or Detached, after which the
-    conversion waits on the server and `server.workspace` is kept for `resume`.
+    virt_v2v: what the connection test found; without it the control connection asks. accept_warnings: asked about
+    those that the settings do not accept.
+    Raises SettingsError (the output mode), ConnectionFailed, PreflightRefused, ConversionFailed, Cancelled; or
+    Detached, after which the conversion waits on the server and `server.workspace` is kept for `resume`.
     """
     server.attend(report, cancellation)
     program = find_program(plan.nbd)
@@ -296,7 +297,7 @@ class _Run:
         )
         for check in checks:
             self._report(Checked(check))
-        settle(checks, accept_warnings)
+        settle(checks, self._plan.settings.accept_warnings, accept_warnings)
         assert self._data
         self._data.wait_until_open(self._cancellation)
         self._worth_reading = True

@@ -17,6 +17,7 @@ _UEFI_MODES: Final = frozenset({"local", "libvirt", "qemu"})
 
 UEFI = Subject(
     "UEFI firmware",
+    "uefi",
     "Whether OVMF is where virt-v2v looks for it, when the guest boots by UEFI, for local, libvirt and qemu.",
     {
         Verdict.NOTED: "It is not, and virt-v2v is 2.5.2 or later: the guest cannot start on this server.",
@@ -26,6 +27,7 @@ UEFI = Subject(
 )
 WINDOWS_TOOLS = Subject(
     "Windows tools",
+    "windows-tools",
     "Whether rhsrvany.exe or pvvxsvc.exe is in `$VIRT_TOOLS_DATA_DIR` or /usr/share/virt-tools, when a disk holds "
     "Windows.",
     {Verdict.WARNING: "Neither is: virt-v2v cannot convert a Windows without one of them."},
@@ -34,12 +36,14 @@ WINDOWS_TOOLS = Subject(
 )
 WINDOWS_DRIVERS = Subject(
     "Windows drivers",
+    "windows-drivers",
     "Whether `$VIRTIO_WIN` or /usr/share/virtio-win is there, when a disk holds Windows.",
     {Verdict.NOTED: "It is not: the guest gets slow emulated disks and network cards."},
     "Put virtio-win.iso, its content or the package virtio-win there.",
 )
 WINDOWS_FILES = Subject(
     "Windows file systems",
+    "windows-files",
     "Whether libguestfs has NTFS there (ntfs-3g, or libguestfs-winsupport), when a disk holds Windows.",
     {Verdict.WARNING: "It has not: virt-v2v will find no operating system."},
     "`apt install ntfs-3g`, `dnf install ntfs-3g` or `dnf install libguestfs-winsupport`.",

@@ -25,6 +25,7 @@ _SHUT_DOWN: Final = (
 
 FAILING = Subject(
     "failing disks",
+    "failing-disks",
     "Each disk's errors in the kernel's log since this system was started, and, where smartctl is installed, its "
     "SMART health.",
     {
@@ -38,6 +39,7 @@ FAILING = Subject(
 )
 SECTORS = Subject(
     "sector size",
+    "sectors",
     "The size of each disk's logical sectors.",
     {
         Verdict.WARNING: "It is not 512 bytes. The guest's disk will have 512-byte sectors, so nothing finds the "
@@ -48,6 +50,7 @@ SECTORS = Subject(
 )
 WINDOWS = Subject(
     "Windows shut down",
+    "windows-state",
     "How Windows left each NTFS file system: its volume flags, its log, the head of hiberfil.sys.",
     {
         Verdict.NOTED: "It cannot be read.",
@@ -59,12 +62,14 @@ WINDOWS = Subject(
 )
 LINUX = Subject(
     "suspended Linux",
+    "suspended-linux",
     "Whether a swap partition holds the memory of a suspended Linux.",
     {Verdict.WARNING: "One does. The guest would start from a memory that is not its own, or lose what was in it."},
     "Start that Linux on the machine, and shut it down: `systemctl poweroff`.",
 )
 ENCRYPTED = Subject(
     "encrypted volumes",
+    "encrypted",
     "Whether there is a key for each partition that is a LUKS or BitLocker volume. virt-v2v looks into no disk that "
     "is encrypted as a whole.",
     {Verdict.REFUSED: "There is none: virt-v2v would ask for a passphrase that nobody can type."},
@@ -72,6 +77,7 @@ ENCRYPTED = Subject(
 )
 ARRAYS = Subject(
     "RAID arrays",
+    "raid",
     "Whether an md array that runs on these disks lacks a member.",
     {Verdict.NOTED: "One does: it is converted as it is, and degraded in the guest as well."},
     "Add a disk to it before, or look after it in the guest: `mdadm --detail`.",

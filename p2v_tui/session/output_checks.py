@@ -27,6 +27,7 @@ _KUBERNETES_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9](
 
 OVERLAY = Subject(
     "space for the overlay",
+    "space",
     "The space and inodes in `$VIRT_V2V_TMPDIR`, `$LIBGUESTFS_CACHEDIR`, `$TMPDIR` or /var/tmp, the first that is "
     "set where virt-v2v runs; sudo passes none of them on.",
     {Verdict.REFUSED: "Less than the 1 GiB that virt-v2v demands before it starts, or no inodes."},
@@ -34,6 +35,7 @@ OVERLAY = Subject(
 )
 LOGS = Subject(
     "space in /tmp",
+    "space",
     "The space in /tmp, where the log of the conversion is.",
     {
         Verdict.WARNING: "Less than 10 MiB, with p2v.debug 100 MiB: virt-v2v ends when it cannot write its log.",
@@ -43,6 +45,7 @@ LOGS = Subject(
 )
 STORAGE = Subject(
     "output directory",
+    "output",
     "Whether -os is a directory, and virt-v2v's user may write there, in the modes that take a directory; for "
     "libvirt, the pool's directory.",
     {Verdict.REFUSED: "It is missing, no directory, read-only, out of reach, or not given from / on."},
@@ -50,6 +53,7 @@ STORAGE = Subject(
 )
 COPY = Subject(
     "space for the copy",
+    "space",
     "The space and inodes where the guest's disks go, against the sizes of the disks; 1 GiB less where the overlay "
     "is on the same file system. How full the disks are is not known.",
     {
@@ -61,12 +65,14 @@ COPY = Subject(
 )
 EXISTING = Subject(
     "guest of that name",
+    "existing",
     "Whether the guest's disks or its description are in the directory or the pool already.",
     {Verdict.WARNING: "Some are: virt-v2v overwrites them without a question."},
     "Another name in `p2v.name`; or remove what an earlier try left there.",
 )
 DOMAIN = Subject(
     "libvirt domain",
+    "domain",
     "Whether libvirt has a domain of the guest's name, for `p2v.o=libvirt`.",
     {
         Verdict.NOTED: "libvirt does not tell the login user, and virt-v2v runs by sudo.",
@@ -77,12 +83,14 @@ DOMAIN = Subject(
 )
 POOL = Subject(
     "libvirt pool",
+    "pool",
     "Whether the pool of -os (else `default`) is there and of the type dir, for `p2v.o=libvirt`.",
     {Verdict.REFUSED: "It is missing or of another type: virt-v2v would fail after the conversion."},
     "`virsh pool-list --all` shows the pools; make one with `virsh pool-define-as`.",
 )
 KUBERNETES = Subject(
     "Kubernetes name",
+    "kubernetes",
     "Whether Kubernetes can have an object of the guest's name (RFC 1123), for `p2v.o=kubevirt`.",
     {Verdict.REFUSED: "It cannot: capital letters, `_`, `+`."},
     "A name of small letters, digits, `-` and `.` in `p2v.name`.",

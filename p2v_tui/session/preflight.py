@@ -2,25 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
 
-from p2v_tui.errors import PreflightRefused
-from p2v_tui.session.checks import Check, Verdict, of_verdict
+from p2v_tui.errors import PreflightRefused, SettingsError
+from p2v_tui.kinds import AcceptedWarnings
+from p2v_tui.session import machine_checks, server_checks
+from p2v_tui.session.checks import Check, Subject, Verdict, of_verdict
 
 # Called with the warnings; whether the operator wants to start all the same.
 AcceptWarnings = Callable[[Sequence[Check]], bool]
 
+# All that is looked at, by the heading that it has in docs/preflight.md.
+SUBJECTS: Final[Mapping[str, tuple[Subject, ...]]] = {
+    "On the conversion server": server_checks.SUBJECTS,
+    "On the machine to convert": machine_checks.SUBJECTS,
+}
 
-def settle(checks: Sequence[Check], accept_warnings: AcceptWarnings) -> None:
-    """Raises PreflightRefused where a check refuses, or warns and that is not accepted."""
+
+def settle(checks: Sequence[Check], accepted: AcceptedWarnings, ask: AcceptWarnings = lambda _: False) -> None:
+    """Raises PreflightRefused where a check refuses, or warns and neither the setting nor the operator accepts it."""
     if refused := of_verdict(checks, Verdict.REFUSED):
         raise PreflightRefused(_joined(check.text for check in refused), _joined(check.advice for check in refused))
     warnings = of_verdict(checks, Verdict.WARNING)
-    if warnings and not accept_warnings(warnings):
+    open_warnings = [check for check in warnings if not accepted.accepts(check.key)]
+    if open_warnings and not ask(open_warnings):
         raise PreflightRefused(
-            _joined(check.text for check in warnings),
-            _joined([*(check.advice for check in warnings), "p2v.accept_warnings starts in spite of warnings."]),
+            _joined(check.text for check in open_warnings),
+            _joined([*(check.advice for check in open_warnings), how_to_accept(warnings)]),
         )
+
+
+def how_to_accept(warnings: Sequence[Check]) -> str:
+    """The setting that accepts these warnings and no other."""
+    keys = ",".join(dict.fromkeys(check.key for check in warnings if check.key)) or "true"
+    return f"p2v.accept_warnings={keys} starts despite {'it' if len(warnings) == 1 else 'them'}."
+
+
+def check_keys(accepted: AcceptedWarnings) -> None:
+    """Raises SettingsError, with the keys that there are, for one that no check has."""
+    subjects = [subject for part in SUBJECTS.values() for subject in part]
+    known = {subject.key for subject in subjects}
+    warn = sorted({subject.key for subject in subjects if Verdict.WARNING in subject.when})
+    for key in accepted.keys:
+        if key not in known:
+            near = difflib.get_close_matches(key, warn, n=1)
+            meant = f"Did you mean {near[0]}? " if near else ""
+            raise SettingsError(
+                f"p2v.accept_warnings: no check is called {key!r}.",
+                f"{meant}These checks can warn: {', '.join(warn)}.",
+                setting="accept_warnings",
+            )
 
 
 def _joined(texts: Iterable[str]) -> str:

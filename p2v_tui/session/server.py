@@ -18,7 +18,7 @@ from typing import Final
 from p2v_tui.config import Settings
 from p2v_tui.errors import ConnectionFailed, SettingsError
 from p2v_tui.hwprobe.machine import Disk
-from p2v_tui.kinds import Secret, without_password
+from p2v_tui.kinds import AcceptedWarnings, Secret, without_password
 from p2v_tui.session import host_keys, remote_commands, virt_v2v
 from p2v_tui.session.cancellation import Cancellation
 from p2v_tui.session.checks import Verdict, of_verdict
@@ -185,7 +185,7 @@ class ConversionServer:
             for check in checks:
                 self._report(Checked(check))
             # Warnings are for the moment when the conversion is to start: then they are judged with its plan.
-            settle(checks, lambda _: True)
+            settle(checks, AcceptedWarnings(every=True))
             warned = len(of_verdict(checks, Verdict.WARNING))
             self._report(StepDone(ConnectionStep.PREFLIGHT, f"{warned} warnings" if warned else "nothing against it"))
         return found

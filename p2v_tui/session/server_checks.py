@@ -30,6 +30,7 @@ _PATIENCE: Final = KEEPALIVE_INTERVAL * KEEPALIVE_COUNT
 
 PROGRAMS = Subject(
     "programs",
+    "programs",
     "Each program that virt-v2v runs is run: nbdkit with its nbd and file plugins and its cow filter, nbdcopy, "
     "qemu-img, qemu-nbd for qcow2, virsh for libvirt.",
     {Verdict.REFUSED: "One that this conversion needs is missing."},
@@ -37,11 +38,13 @@ PROGRAMS = Subject(
 )
 RELAY = Subject(
     "reconnecting",
+    "reconnecting",
     "Whether a python3 of 3.6 or later is there, which the relay runs in that holds virt-v2v's connections.",
     {Verdict.WARNING: "There is none: a dropped data connection ends the conversion."},
     "`apt install python3`, `dnf install python3`; or accept it on a network that does not fail.",
 )
 MEMORY = Subject(
+    "memory",
     "memory",
     "The memory that is available for virt-v2v's small virtual machine.",
     {
@@ -52,18 +55,21 @@ MEMORY = Subject(
 )
 KVM = Subject(
     "KVM",
+    "kvm",
     "Whether /dev/kvm is there, and virt-v2v's user may open it.",
     {Verdict.NOTED: "It is not, or may not: the conversion takes several times longer, the copy does not."},
     "Switch on virtualization in the firmware; in a guest, nested virtualization; `usermod -aG kvm USER`.",
 )
 KERNEL = Subject(
     "kernel for libguestfs",
+    "kernel",
     "Whether there is a kernel in /boot or /lib/modules, and virt-v2v's user may read it. libguestfs boots it.",
     {Verdict.WARNING: "There is none that can be read. Ubuntu lets only root read its kernels."},
     "`chmod 0644 /boot/vmlinuz-*`, or run virt-v2v by sudo (`p2v.sudo`), or install a kernel.",
 )
 IDLE = Subject(
     "idle time-outs",
+    "idle",
     "TMOUT in the shell, and ClientAliveInterval and ClientAliveCountMax where sshd's settings can be read.",
     {
         Verdict.NOTED: "sshd gives a silent connection up sooner than p2v-tui does; TMOUT is set. Neither ends a "
@@ -73,6 +79,7 @@ IDLE = Subject(
 )
 CLOCK = Subject(
     "server's clock",
+    "clock",
     "The server's clock against this machine's.",
     {
         Verdict.NOTED: "They differ by more than 5 minutes.",

@@ -9,6 +9,7 @@ from typing import cast
 
 from p2v_tui.config import Settings
 from p2v_tui.errors import Cancelled
+from p2v_tui.kinds import AcceptedWarnings
 from p2v_tui.screens.state import State
 from p2v_tui.session import Cancellation, ConversionServer, Plan, VirtV2V, make_plan
 from p2v_tui.session.checks import Check
@@ -74,7 +75,7 @@ class ScriptedConversion:
         *,
         accept_warnings: AcceptWarnings,
     ) -> Converted:
-        del server, plan, virt_v2v
+        del server, virt_v2v
         self.calls += 1
         try:
             while True:
@@ -89,7 +90,7 @@ class ScriptedConversion:
                 if isinstance(event, Preflight):
                     for check in event.checks:
                         report(Checked(check))
-                    settle(event.checks, accept_warnings)
+                    settle(event.checks, plan.settings.accept_warnings, accept_warnings)
                     continue
                 report(event)
                 if isinstance(event, Converted):
@@ -116,7 +117,9 @@ class NoServer:
 
 
 def plan(*disks: str, accept_warnings: bool = False) -> Plan:
-    chosen = Settings(guestname="db1", disks=disks or ("sda", "sdb"), accept_warnings=accept_warnings)
+    chosen = Settings(
+        guestname="db1", disks=disks or ("sda", "sdb"), accept_warnings=AcceptedWarnings(every=accept_warnings)
+    )
     return make_plan(chosen, SERVER)
 
 

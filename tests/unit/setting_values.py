@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from p2v_tui.config import SETTINGS, Settings
-from p2v_tui.kinds import MAX_MEMORY, MIN_MEMORY, KeySource, NetworkMap, Secret
+from p2v_tui.kinds import MAX_MEMORY, MIN_MEMORY, AcceptedWarnings, KeySource, NetworkMap, Secret
 
 # No control characters, and no double quote: the kernel's syntax cannot carry one.
 _VISIBLE = st.characters(exclude_categories=["Cc", "Cs", "Cn"], exclude_characters='"')
@@ -74,7 +74,10 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "fail": _COMMAND,
     "reconnect": st.integers(0, 604800),
     "skip_test_connection": _BOOLEAN,
-    "accept_warnings": _BOOLEAN,
+    "accept_warnings": st.builds(AcceptedWarnings, every=_BOOLEAN)
+    | st.lists(st.sampled_from(["space", "clock", "failing-disks"]), min_size=1, unique=True).map(
+        lambda keys: AcceptedWarnings(keys=tuple(keys))
+    ),
     "debug": _BOOLEAN,
     "dump_config_and_exit": _BOOLEAN,
     "interactive": _BOOLEAN,

@@ -2,13 +2,15 @@
 
 umockdev stands in for the devices in /sys and /dev. The rest of the record is read from beside it: `extra.txt` holds
 what is in /sys and /dev besides devices, `proc/` the files of /proc, `commands/` what external tools print, by name
-(`pvs`) or by name and last argument (`blkid-sda1`).
+(`pvs`) or by name and last argument (`blkid-sda1`). `@E9@` in machine.umockdev stands for that byte: umockdev takes
+nothing but UTF-8, and a kernel's property may be something else.
 """
 
 from __future__ import annotations
 
 import os
 import pickle
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +54,16 @@ def lay_out(extra: Path, root: Path) -> None:
         place.write_bytes(bytes.fromhex(value[4:]) if value.startswith("hex:") else f"{value}\n".encode())
 
 
+def put_bytes_in(root: Path) -> None:
+    """Put the byte itself into the properties of the test bed in the place of each `@XX@`."""
+    for place, _, files in os.walk(root):
+        for file in (Path(place) / name for name in files if name == "uevent"):
+            text = file.read_bytes()
+            bare = re.sub(rb"@([0-9A-F]{2})@", lambda found: bytes([int(found[1], 16)]), text)
+            if bare != text:
+                file.write_bytes(bare)
+
+
 def probe_recorded(record: Path) -> Outcome:
     """Probe the machine of this directory; umockdev's part of it is already in place."""
     asked: list[tuple[str, ...]] = []
@@ -80,5 +92,7 @@ def probe_recorded(record: Path) -> Outcome:
 def main(record: str, output: str) -> None:
     """Probe the machine of a directory and write the pickled outcome; runs below umockdev-run."""
     directory = Path(record)
-    lay_out(directory / "extra.txt", Path(os.environ["UMOCKDEV_DIR"]))
+    bed = Path(os.environ["UMOCKDEV_DIR"])
+    lay_out(directory / "extra.txt", bed)
+    put_bytes_in(bed)
     Path(output).write_bytes(pickle.dumps(probe_recorded(directory)))

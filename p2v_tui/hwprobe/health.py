@@ -10,12 +10,12 @@ import contextlib
 import json
 import os
 import re
-import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 
+from p2v_tui.hwprobe.answers import Answer
 from p2v_tui.hwprobe.machine import Content, Disk
 from p2v_tui.hwprobe.ntfs import NtfsState, examine_ntfs
 from p2v_tui.hwprobe.places import Places, entries, read_number
@@ -26,8 +26,6 @@ HEALTH_SECONDS: Final = 20.0
 # ATA attributes by number: Reallocated Sectors Count and Current Pending Sector Count.
 _REALLOCATED: Final = 5
 _PENDING: Final = 197
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -107,33 +105,14 @@ def examine_health(disks: Iterable[Disk], places: Places | None = None) -> Healt
     return Health(tuple(look.result(log, end) for look in looks), tuple(_degraded(examined, places)))
 
 
-class _Answer(Generic[T]):
-    """What a function returns, from a thread of its own that nobody has to wait for."""
-
-    def __init__(self, function: Callable[[], T]) -> None:
-        self._function = function
-        self._found: T | None = None
-        # A daemon: one that hangs in a read must not keep the program from ending.
-        self._thread = threading.Thread(target=self._run, name="health", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        self._found = self._function()
-
-    def by(self, end: float) -> T | None:
-        """None when it is not there by then, a time of time.monotonic()."""
-        self._thread.join(max(end - time.monotonic(), 0))
-        return self._found
-
-
 class _Look:
     """A look at one disk. A controller may swallow what smartctl asks while the disk itself can be read."""
 
     def __init__(self, disk: Disk, places: Places) -> None:
         self._disk = disk
         self._places = places
-        self._drive = _Answer(lambda: _ask_drive(disk, places))
-        self._volumes = _Answer(lambda: tuple(_windows_volumes(disk)))
+        self._drive = Answer(lambda: _ask_drive(disk, places))
+        self._volumes = Answer(lambda: tuple(_windows_volumes(disk)))
 
     def result(self, log: str | None, end: float) -> DiskHealth:
         """log: the kernel's. end: until when to wait for the disk, by time.monotonic()."""

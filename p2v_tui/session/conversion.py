@@ -6,7 +6,6 @@ leaves a record with which the next one goes on (`resume`).
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import datetime
 import functools
@@ -16,7 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from p2v_tui import __version__
 from p2v_tui.errors import (
@@ -28,6 +27,7 @@ from p2v_tui.errors import (
     PreflightRefused,
     SettingsError,
 )
+from p2v_tui.hwprobe.answers import Answer
 from p2v_tui.hwprobe.health import Health, examine_health
 from p2v_tui.session import relay_status, remote_commands
 from p2v_tui.session.cancellation import Cancellation
@@ -77,7 +77,6 @@ LOG_CHUNK: Final = 256 * 1024
 # twice costs nothing, and a new connection shows whether the server can be reached.
 READ_TIMEOUT: Final = 30.0
 CONTROL: Final = "the control connection"
-Work = TypeVar("Work")
 # Ports for a physical.xml that is only shown: the real ones are chosen by the server.
 SAMPLE_PORT: Final = 10809
 
@@ -100,15 +99,17 @@ def convert(
     """
     server.attend(report, cancellation)
     program = find_program(plan.nbd)
-    _set_read_only(plan, report)
-    # In the background: what takes a moment here and must not be waited for before virt-v2v starts, or only then.
-    with no_sleep(), concurrent.futures.ThreadPoolExecutor(2) as background:
-        health = background.submit(examine_health, plan.disks)
-        plan = plan if plan.keys else with_keys(plan, report)
+    # What looks at the machine runs in the background: a tool or a disk that hangs must not delay a cancellation.
+    with no_sleep():
+        Answer(functools.partial(_set_read_only, plan, report)).wait(cancellation.check)
+        health = Answer(functools.partial(examine_health, plan.disks))
+        if not plan.keys:
+            plan = Answer(functools.partial(with_keys, plan, report)).wait(cancellation.check)
         for key in plan.keys:
             if key.unchecked:
                 report(Warned(key.unchecked))
-        system_data = background.submit(collect_system_data, (*server.secrets, *plan.secrets))
+        secrets = (*server.secrets, *plan.secrets)
+        system_data = Answer(functools.partial(collect_system_data, secrets))
         if not server.connected:
             report(Status("Opening the control connection"))
         found = virt_v2v or server.examine(server.shell())
@@ -116,20 +117,10 @@ def convert(
         run = _Run(server, plan, directory, program, report=report, cancellation=cancellation)
         with run.tidied():
             run.prepare(found)
-            run.check(found, _result(health, cancellation), accept_warnings)
+            run.check(found, health.wait(cancellation.check), accept_warnings)
             run.start(found)
-            sent = _result(system_data, cancellation)
-            run.send_system_data(sent)
+            run.send_system_data(system_data.wait(cancellation.check))
             return run.finish()
-
-
-def _result(work: concurrent.futures.Future[Work], cancellation: Cancellation) -> Work:
-    """What came of the work; a cancellation does not wait for it."""
-    while True:
-        try:
-            return work.result(timeout=0.2)
-        except TimeoutError:
-            cancellation.check()
 
 
 def resume(

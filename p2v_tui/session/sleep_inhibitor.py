@@ -7,7 +7,8 @@ import subprocess
 from collections.abc import Iterator
 from typing import Final
 
-END_TIMEOUT: Final = 3.0
+# In seconds; a cancellation waits for it.
+END_TIMEOUT: Final = 0.5
 
 
 @contextlib.contextmanager

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from p2v_tui.config import BY_KEY
+from p2v_tui.hwprobe.answers import Answer
 from p2v_tui.kinds import HIDDEN, Secret
 
 PROGRAMS: Final = {
@@ -17,19 +19,24 @@ PROGRAMS: Final = {
     "lsscsi": ("lsscsi", "-v"),
     "lsusb": ("lsusb", "-v"),
 }
-TIMEOUT: Final = 20.0
+# In seconds. timeout(1) ends a tool that hangs also when p2v-tui has ended before it.
+TIMEOUT: Final = 20
+_LIMIT: Final = ("timeout", "--signal=KILL", str(TIMEOUT))
+_KILLED: Final = -9
 _SECRET_KEYS: Final = "|".join(re.escape(key) for key, setting in BY_KEY.items() if setting.kind.secret)
 _ON_COMMAND_LINE: Final = re.compile(rf'((?:{_SECRET_KEYS})=)(?:"[^"]*"|\S+)'.encode())
 _IN_URL: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*://[^/?#@:\s]*:)[^/?#\s]*@")
 MAX_SIZE: Final = 1024 * 1024
 
 
-def collect_system_data(secrets: Iterable[Secret]) -> dict[str, bytes]:
+def collect_system_data(secrets: Collection[Secret]) -> dict[str, bytes]:
     """File name to content. A program that is missing or fails leaves its complaint in its place.
 
     The kernel's log repeats the kernel command line, and with it p2v.password: the secrets are blotted out.
     """
-    return {name: scrub(_output(command), secrets)[-MAX_SIZE:] for name, command in PROGRAMS.items()}
+    # All at once: each may hang until its time is over.
+    outputs = {name: Answer(functools.partial(_output, command)) for name, command in PROGRAMS.items()}
+    return {name: scrub(output.wait(lambda: None), secrets)[-MAX_SIZE:] for name, output in outputs.items()}
 
 
 def scrub(text: bytes, secrets: Iterable[Secret]) -> bytes:
@@ -48,14 +55,17 @@ def scrub(text: bytes, secrets: Iterable[Secret]) -> bytes:
 def _output(command: tuple[str, ...]) -> bytes:
     try:
         done = subprocess.run(
-            command,
+            [*_LIMIT, *command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=TIMEOUT,
+            # One that hangs in the kernel does not even die of KILL.
+            timeout=TIMEOUT + 2,
             check=False,
             start_new_session=True,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"{command[0]}: {error}\n".encode()
+    if done.returncode in (_KILLED, 128 - _KILLED):
+        return done.stdout + f"{command[0]}: it did not end in {TIMEOUT} seconds\n".encode()
     return done.stdout

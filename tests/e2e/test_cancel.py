@@ -5,6 +5,8 @@ Signals before virt-v2v starts do the same; what they do after that is in test_g
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -20,7 +22,7 @@ from tests.lab.accounts import Account
 from tests.lab.conversion_server import ConversionServer, Identity
 from tests.lab.ports import silent_port
 
-CANCELLED = 6
+REFUSED, CANCELLED = 4, 6
 
 
 @pytest.fixture
@@ -61,6 +63,41 @@ def test_cancelling_ends_everything(stage: str, server: ConversionServer, key: I
     assert outcome.code == CANCELLED, outcome.output
     assert "Cancelled" in outcome.output
     assert nothing_runs_on(server)
+
+
+@pytest.fixture
+def hanging_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """lspci hangs, as on a sick bus. The file holds its process id once it runs."""
+    started = tmp_path / "started"
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "lspci").write_text(f"#!/bin/sh\necho $$ >{started}.new; mv {started}.new {started}; exec sleep 600\n")
+    (tools / "lspci").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    yield started
+    with contextlib.suppress(OSError):
+        psutil.Process(int(started.read_text())).kill()
+
+
+def test_cancelling_does_not_wait_for_a_tool_that_hangs(
+    server: ConversionServer, key: Identity, small_disk: Path, hanging_tool: Path
+) -> None:
+    child = spawn_p2v(f"{with_key(server, key)} p2v.o=null p2v.disks={small_disk}")
+    child.expect_exact("Starting virt-v2v")
+    child.sendintr()
+    outcome = wait_for_exit(child, timeout=60)
+    assert outcome.code == CANCELLED, outcome.output
+    assert psutil.pid_exists(int(hanging_tool.read_text()))
+    assert nothing_runs_on(server)
+
+
+def test_a_refusal_does_not_wait_for_a_tool_that_hangs(
+    server: ConversionServer, key: Identity, small_disk: Path, hanging_tool: Path
+) -> None:
+    child = spawn_p2v(f"{with_key(server, key)} p2v.o=local p2v.os=/nowhere/at/all p2v.disks={small_disk}")
+    outcome = wait_for_exit(child, timeout=60)
+    assert outcome.code == REFUSED, outcome.output
+    assert psutil.pid_exists(int(hanging_tool.read_text()))
 
 
 def test_cancelling_while_a_silent_server_is_waited_for(small_disk: Path) -> None:

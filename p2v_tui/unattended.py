@@ -34,7 +34,8 @@ from p2v_tui.session import (
     resume,
     with_keys,
 )
-from p2v_tui.session.events import Status, Warned
+from p2v_tui.session.events import Checked, Status, Warned
+from p2v_tui.session.preflight import settle
 from p2v_tui.session.quantities import size_text
 from p2v_tui.session.terminal_text import plain
 from p2v_tui.session.workspace import Workspace
@@ -196,6 +197,9 @@ class _Job:
             finally:
                 self._interruptible = False
             plan = with_keys(plan, self._console.show)
+            for check in plan.checks:
+                self._console.show(Checked(check))
+            settle(plan.checks, plan.settings.accept_warnings)
             self._console.text(describe(server, plan, found))
         self._console.show(Status("This was a dry run: nothing was changed here or on the conversion server."))
 

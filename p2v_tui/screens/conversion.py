@@ -453,8 +453,6 @@ PageUp, PageDown     the page before, the next page"""
             return field.input
         if setting in FIELDS:
             return self.query_one(FIELDS[setting])
-        if setting == "disks" and (missing := self.query_one(DiskList).first_missing()):
-            return missing
         if setting in _LISTS:
             rows = self.query_one(_LISTS[setting], DeviceList).rows
             words = error.message.replace(",", " ").rstrip(".").split()

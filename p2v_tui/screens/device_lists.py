@@ -222,12 +222,6 @@ class DiskList(DeviceList):
             for group, missing in groups
         )
 
-    def first_missing(self) -> Toggle | None:
-        """The first disk without which a volume group or an array would be halved."""
-        groups = self._machine.incomplete_groups(self.chosen) if self._machine else ()
-        missing = {name for _, names in groups for name in names}
-        return next((row.toggle for row in self.rows if row.row.name in missing), None)
-
 
 class MediaList(DeviceList):
     heading = "Removable media (an empty drive in the guest)"

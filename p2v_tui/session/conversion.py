@@ -283,6 +283,7 @@ class _Run:
         self._report(Status("Checking the conversion server and the disks"))
         facts = survey_server(self._server.shell(), self._plan, sudo=self._server.sudo)
         checks = (
+            *self._plan.checks,
             *judge_server(facts, virt_v2v, self._plan, time.time(), health.windows),
             *judge_machine(self._plan.disks, health, [key.id for key in self._plan.keys]),
         )

@@ -1,6 +1,6 @@
 """Judges what is known of the disks to convert: is one failing, is there something that virt-v2v cannot convert.
 
-That half a volume group or array was chosen is no check: the plan refuses it before there is a server to ask.
+Which disks were chosen is judged by plan_checks.py.
 """
 
 from __future__ import annotations

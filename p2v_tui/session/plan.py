@@ -26,8 +26,10 @@ from p2v_tui.hwprobe.machine import (
     RemovableMedium,
 )
 from p2v_tui.kinds import MAX_GUEST_NAME, NetworkMap, Secret
+from p2v_tui.session.checks import Check
 from p2v_tui.session.events import Report
 from p2v_tui.session.output_modes import Output, choose_output, find_mode
+from p2v_tui.session.plan_checks import judge_disks
 from p2v_tui.session.volume_keys import AssignedKey, VolumeKey, assign_keys, get_keys
 from p2v_tui.xmlgen import Guest, GuestDisk, GuestInterface, Topology
 
@@ -39,6 +41,7 @@ class Plan:
     settings: those that it was made from, with the machine's defaults filled in. image: that of --test-disk.
     set_read_only: before the disks are served, the kernel is told to refuse writes to them.
     wanted_keys: those of its encrypted volumes. keys: the same once `with_keys` has got them.
+    checks: what making the plan found; they are settled together with those of the server and of the disks.
     """
 
     guest: Guest
@@ -49,6 +52,7 @@ class Plan:
     set_read_only: bool = False
     wanted_keys: tuple[AssignedKey, ...] = ()
     keys: tuple[VolumeKey, ...] = ()
+    checks: tuple[Check, ...] = ()
 
     @property
     def nbd(self) -> str | None:
@@ -137,7 +141,16 @@ def make_plan(
         firmware=_firmware(chosen.target_firmware, disks, machine),
     )
     wanted_keys = assign_keys(chosen.keys, disks, machine.disks)
-    return Plan(guest, disks, choose_output(settings), chosen, image, set_read_only, wanted_keys)
+    return Plan(
+        guest,
+        disks,
+        choose_output(settings),
+        chosen,
+        image,
+        set_read_only,
+        wanted_keys,
+        checks=judge_disks(disks, machine),
+    )
 
 
 def _default_name(hostname: str) -> str:
@@ -174,21 +187,6 @@ def _choose_disks(names: Sequence[str], machine: Machine) -> tuple[Disk, ...]:
             raise SettingsError(
                 f"The disk {disk.name} is named twice.", "Name each disk in p2v.disks once.", setting="disks"
             )
-    for group, missing in machine.incomplete_groups(disk.name for disk in disks):
-        raise SettingsError(
-            f"The {group.kind} {group.name} also needs {', '.join(sorted(missing))}.",
-            " ".join(
-                [
-                    f"Convert all of its disks ({', '.join(sorted(group.disks))}) or none of them.",
-                    *(
-                        f"{each.name} is left out: {each.reason}."
-                        for each in machine.excluded
-                        if each.name in missing
-                    ),
-                ]
-            ),
-            setting="disks",
-        )
     for disk in disks:
         _check_readable(disk)
     return tuple(disks)

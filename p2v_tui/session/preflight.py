@@ -8,7 +8,7 @@ from typing import Final
 
 from p2v_tui.errors import PreflightRefused, SettingsError
 from p2v_tui.kinds import AcceptedWarnings
-from p2v_tui.session import machine_checks, server_checks
+from p2v_tui.session import machine_checks, plan_checks, server_checks
 from p2v_tui.session.checks import Check, Subject, Verdict, of_verdict
 
 # Called with the warnings; whether the operator wants to start all the same.
@@ -18,6 +18,7 @@ AcceptWarnings = Callable[[Sequence[Check]], bool]
 SUBJECTS: Final[Mapping[str, tuple[Subject, ...]]] = {
     "On the conversion server": server_checks.SUBJECTS,
     "On the machine to convert": machine_checks.SUBJECTS,
+    "On the choice of what is converted": plan_checks.SUBJECTS,
 }
 
 

@@ -674,16 +674,21 @@ async def test_disks_show_what_they_are_and_what_is_on_them() -> None:
         assert "loop0" not in text
 
 
-async def test_half_of_a_group_is_warned_of_at_once_and_refused_at_the_start() -> None:
+async def test_half_of_a_group_is_warned_of_at_once_and_goes_into_the_plan_with_that_warning() -> None:
     async with opened() as it:
         await it.switch("sda")
         warning = "Warning: LVM volume group vg0 also needs sda. Check all of its disks or none."
         assert it.status == warning
         assert it.line("disks-warning") == warning
         await it.press("start")
-        assert "The LVM volume group vg0 also needs sda." in it.status
-        assert it.focused is it.toggle("sda")
-        assert it.app.started == 0
+        assert it.app.started == 1
+        assert it.state.plan is not None
+        assert [check.key for check in it.state.plan.checks] == ["groups"]
+
+
+async def test_none_of_a_group_needs_no_warning() -> None:
+    async with opened() as it:
+        await it.switch("sda")
         await it.switch("sdb")
         assert it.status == it.line("disks-warning") == ""
         await it.press("start")

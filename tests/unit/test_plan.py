@@ -15,6 +15,7 @@ from p2v_tui.errors import SettingsError
 from p2v_tui.hwprobe.machine import Content, Disk, Firmware, Machine, Partition
 from p2v_tui.kinds import KeySource, NetworkMap, Secret
 from p2v_tui.session import volume_keys
+from p2v_tui.session.checks import Verdict, of_verdict
 from p2v_tui.session.plan import Plan, fill_in, make_plan, with_keys
 from p2v_tui.xmlgen import Topology
 from tests.unit.machines import CCISS, DISKLESS, GIB, MULTIPATH, SDA, SDB, SERVER, STRIPED
@@ -126,16 +127,21 @@ def test_an_image_named_twice_is_refused_whatever_it_is_called(image: Path) -> N
         assert "named twice" in refusal(disks=(str(image), other)).message
 
 
-def test_a_group_that_is_not_whole_is_refused_with_the_disks_that_are_missing() -> None:
-    error = refusal(STRIPED, disks=("sda", "cciss/c0d0"))
-    assert "LVM volume group vg0" in error.message
-    assert "mpatha, sdb" in error.message
-    assert "mpatha, sda, sdb" in error.advice
+def test_a_group_that_is_not_whole_is_converted_with_a_warning_that_names_the_missing_disks() -> None:
+    made = plan(STRIPED, disks=("sda", "cciss/c0d0"))
+    assert made.disks == (SDA, CCISS)
+    (warning,) = of_verdict(made.checks, Verdict.WARNING)
+    assert warning.key == "groups"
+    assert "LVM volume group vg0" in warning.text
+    assert "mpatha, sdb" in warning.text
+    assert "mpatha, sda, sdb" in warning.advice
 
 
 @pytest.mark.parametrize("names", [("sda", "sdb", "mpatha"), ("mpatha", "cciss/c0d0", "sdb", "sda"), ("cciss/c0d0",)])
-def test_a_group_is_converted_whole_or_not_at_all(names: tuple[str, ...]) -> None:
-    assert [disk.name for disk in plan(STRIPED, disks=names).disks] == list(names)
+def test_a_whole_group_and_none_of_it_need_no_word(names: tuple[str, ...]) -> None:
+    made = plan(STRIPED, disks=names)
+    assert [disk.name for disk in made.disks] == list(names)
+    assert not of_verdict(made.checks, Verdict.WARNING)
 
 
 def test_an_image_file_is_a_disk(image: Path) -> None:

@@ -66,16 +66,18 @@ def probe(places: Places | None = None) -> Machine:
     found = find_disks(devices, in_use, places)
     running = booted_by(places)
     disks = boot_disk_first(found.disks.values(), running, places)
+    interfaces = physical_interfaces(places)
     return Machine(
         hostname=places.hostname().partition(".")[0],
         disks=disks,
-        excluded=found.excluded,
+        excluded=(*found.excluded, *(ExcludedDisk(it.name, 0, it.reason) for it in devices.unreadable)),
         groups=find_groups(devices, found, places),
         removable=removable_media(devices, in_use),
-        interfaces=physical_interfaces(places),
+        interfaces=interfaces.interfaces,
         cpu=read_cpu(places),
         memory=installed_memory(places),
         clock=read_clock(places),
         booted_by=running,
         installed_firmware=installed_firmware(disks, running),
+        notes=interfaces.notes,
     )

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Final, TypeVar
 
 import pyudev
 
-from p2v_tui.hwprobe.places import Places, entries, read_number, read_text
+from p2v_tui.hwprobe.places import Places, entries, read_text
 
 # sysfs gives sizes in these whatever the sector size of the disk is.
 SYSFS_UNIT = 512
@@ -35,7 +38,8 @@ class BlockDevice:
 
     name: the kernel's name with `/` for the `!` of sysfs. number: `major:minor`. size: bytes. parent: the block
     device above it in sysfs: a partition's disk, or an eMMC of which this is a hardware partition. ancestors: the
-    nearest first, no block devices among them. slaves: names of the devices that this one is made of.
+    nearest first, no block devices among them. slaves: names of the devices that this one is made of. fault: why the
+    kernel's figures of it could not be read, in words for the operator; its size is then 0.
     """
 
     name: str
@@ -48,6 +52,7 @@ class BlockDevice:
     ancestors: tuple[Ancestor, ...]
     slaves: tuple[str, ...]
     properties: Mapping[str, str] = field(repr=False)
+    fault: str | None = None
 
     def attribute(self, name: str) -> str | None:
         return read_text(self.sys_path / name)
@@ -79,38 +84,80 @@ class BlockDevice:
 
 
 @dataclass(frozen=True)
+class Unreadable:
+    """A whole device that could not be looked at. reason: in words for the operator."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class BlockDevices:
-    """All block devices, in natural order of their names."""
+    """All block devices, in natural order of their names.
+
+    unreadable: those that are not among them, because the look at them failed.
+
+    A SAN host has thousands, and each of them is asked for its partitions and holders: hence the indices.
+    """
 
     by_name: Mapping[str, BlockDevice]
+    unreadable: tuple[Unreadable, ...] = ()
 
-    @property
+    @cached_property
     def whole(self) -> tuple[BlockDevice, ...]:
         """Those that are not partitions."""
         return tuple(device for device in self.by_name.values() if not device.partition)
 
     def partitions_of(self, name: str) -> tuple[BlockDevice, ...]:
-        return tuple(device for device in self.by_name.values() if device.partition and device.parent == name)
+        return self._partitions.get(name, ())
 
     def holders_of(self, name: str) -> tuple[BlockDevice, ...]:
         """The devices that are made of this one."""
-        return tuple(device for device in self.by_name.values() if name in device.slaves)
+        return self._holders.get(name, ())
 
     def numbered(self, number: str) -> BlockDevice | None:
-        return next((device for device in self.by_name.values() if device.number == number), None)
+        return self._by_number.get(number)
 
     def at(self, path: str, places: Places) -> BlockDevice | None:
         """The device of a node's path, be it a symbolic link below /dev or device-mapper's name."""
         node = places.node(path)
         mapped = path.removeprefix("/dev/mapper/")
-        try:
-            real = node.resolve()
-        except OSError:
-            real = node
-        for device in self.by_name.values():
-            if device.node in (node, real) or (mapped != path and device.dm_name == mapped):
-                return device
-        return None
+        found = self._by_node.get(node) or self._by_node.get(Path(os.path.realpath(node)))
+        return found or (self._by_dm_name.get(mapped) if mapped != path else None)
+
+    @cached_property
+    def _partitions(self) -> Mapping[str | None, tuple[BlockDevice, ...]]:
+        return _index((device.parent, device) for device in self.by_name.values() if device.partition)
+
+    @cached_property
+    def _holders(self) -> Mapping[str, tuple[BlockDevice, ...]]:
+        return _index((slave, device) for device in self.by_name.values() for slave in device.slaves)
+
+    @cached_property
+    def _by_number(self) -> Mapping[str, BlockDevice]:
+        return _first((device.number, device) for device in self.by_name.values())
+
+    @cached_property
+    def _by_node(self) -> Mapping[Path, BlockDevice]:
+        return _first((device.node, device) for device in self.by_name.values())
+
+    @cached_property
+    def _by_dm_name(self) -> Mapping[str | None, BlockDevice]:
+        return _first((device.dm_name, device) for device in self.by_name.values())
+
+
+_Key = TypeVar("_Key")
+
+
+def _index(pairs: Iterable[tuple[_Key, BlockDevice]]) -> Mapping[_Key, tuple[BlockDevice, ...]]:
+    found: defaultdict[_Key, list[BlockDevice]] = defaultdict(list)
+    for key, device in pairs:
+        found[key].append(device)
+    return {key: tuple(devices) for key, devices in found.items()}
+
+
+def _first(pairs: Iterable[tuple[_Key, BlockDevice]]) -> Mapping[_Key, BlockDevice]:
+    return {key: devices[0] for key, devices in _index(pairs).items()}
 
 
 def natural(name: str) -> tuple[tuple[str, int, str], ...]:
@@ -124,27 +171,50 @@ def natural(name: str) -> tuple[tuple[str, int, str], ...]:
 
 def read_block_devices(places: Places) -> BlockDevices:
     """One look at all block devices that have a node. What a driver hides (the single paths under an NVMe
-    namespace) has none.
+    namespace) has none. A device that fails to be looked at costs nobody but itself.
     """
-    found = (_block_device(device, places) for device in places.udev().list_devices(subsystem="block"))
-    visible = _with_contents([device for device in found if device], places)
-    return BlockDevices({device.name: device for device in sorted(visible, key=lambda device: natural(device.name))})
+    found: list[BlockDevice] = []
+    unreadable: list[Unreadable] = []
+    for device in places.udev().list_devices(subsystem="block"):
+        try:
+            seen = _block_device(device, places)
+            found += [seen] if seen else []
+        except DEVICE_FAULTS as error:
+            if device.device_type != "partition":
+                unreadable.append(Unreadable(device.sys_name, not_looked_at(error)))
+    visible = _with_contents(found, places)
+    ordered = sorted(visible, key=lambda device: natural(device.name))
+    return BlockDevices({device.name: device for device in ordered}, tuple(unreadable))
+
+
+# What reading a device can raise. pyudev has a LookupError for one that is gone; UnicodeDecodeError is a ValueError.
+DEVICE_FAULTS: Final = (OSError, ValueError, LookupError)
+
+
+def not_looked_at(error: Exception) -> str:
+    """What one of DEVICE_FAULTS means, in words for the operator."""
+    if isinstance(error, FileNotFoundError | LookupError):
+        return "it went away while it was looked at"
+    said = error.strerror if isinstance(error, OSError) else f"the kernel's answer is not understood ({error})"
+    return f"it could not be looked at: {said}"
 
 
 def _block_device(device: pyudev.Device, places: Places) -> BlockDevice | None:
+    """The device; None where it has no node. Raises one of DEVICE_FAULTS."""
     if device.device_node is None:
         return None
     sys_path = places.sys / device.device_path.lstrip("/")
     above = tuple(device.ancestors)
     parent = next((ancestor.sys_name for ancestor in above if ancestor.subsystem == "block"), None)
-    properties = dict(device.properties)
+    properties = properties_of(device, places)
+    size, fault = _size(sys_path)
     return BlockDevice(
         # libudev has already made cciss/c0d0 of cciss!c0d0.
         name=device.sys_name,
         node=places.node(device.device_node),
         sys_path=sys_path,
         number=f"{properties.get('MAJOR', '0')}:{properties.get('MINOR', '0')}",
-        size=(read_number(sys_path / "size") or 0) * SYSFS_UNIT,
+        size=size,
         partition=device.device_type == "partition",
         parent=parent,
         ancestors=tuple(
@@ -154,7 +224,48 @@ def _block_device(device: pyudev.Device, places: Places) -> BlockDevice | None:
         ),
         slaves=tuple(entry.name.replace("!", "/") for entry in entries(sys_path / "slaves")),
         properties=properties,
+        fault=fault,
     )
+
+
+def _size(sys_path: Path) -> tuple[int, str | None]:
+    """The size in bytes; or 0, and why it cannot be read: the disk has gone, or its driver fails."""
+    try:
+        return int((sys_path / "size").read_text()) * SYSFS_UNIT, None
+    except DEVICE_FAULTS as error:
+        return 0, not_looked_at(error)
+
+
+def properties_of(device: pyudev.Device, places: Places) -> dict[str, str]:
+    """udev's properties of a device. What is not UTF-8 (a partition's name, before Linux 6.5) gets replacement marks.
+
+    pyudev decodes strictly, names and values (pyudev#370).
+    """
+    return {name: value for name in _names(device, places) if (value := _value(device, name)) is not None}
+
+
+def _names(device: pyudev.Device, places: Places) -> Iterator[str]:
+    try:
+        yield from tuple(device.properties)
+    except UnicodeDecodeError:
+        # A line feed in a partition's name makes a property of what follows it. libudev has its names from these two.
+        sys_path = places.sys / device.device_path.lstrip("/")
+        number = device.device_number
+        data = places.udev_data / f"b{os.major(number)}:{os.minor(number)}"
+        noted = [line.removeprefix("E:") for line in _lines(data) if line.startswith("E:")]
+        yield from key_values([*_lines(sys_path / "uevent"), *noted])
+
+
+def _lines(path: Path) -> list[str]:
+    return (read_text(path) or "").splitlines()
+
+
+def _value(device: pyudev.Device, name: str) -> str | None:
+    try:
+        value: str | None = device.properties.get(name)
+    except UnicodeDecodeError as error:
+        return error.object.decode(errors="replace")
+    return value
 
 
 def _with_contents(devices: list[BlockDevice], places: Places) -> list[BlockDevice]:

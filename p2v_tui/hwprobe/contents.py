@@ -62,7 +62,7 @@ def partition_number(part: BlockDevice, disk: BlockDevice) -> int | None:
     """The number of a partition on its disk; None where the device is no partition of that disk."""
     if part.partition:
         number = part.attribute("partition") or part.properties.get("PARTN")
-        return int(number) if number and number.isdigit() else None
+        return int(number) if number and number.isdecimal() else None
     uuid = part.dm_uuid or ""
     kpartx = re.match(r"part(\d+)-", uuid)
     if kpartx and uuid.endswith(disk.dm_uuid or "\0"):
@@ -70,7 +70,7 @@ def partition_number(part: BlockDevice, disk: BlockDevice) -> int | None:
     # dmraid names the partitions that it maps itself by the set's name and the number.
     base, name = disk.dm_name or "\0", part.dm_name or ""
     tail = name.removeprefix(base).removeprefix("p")
-    if uuid.startswith("DMRAID-") and name.startswith(base) and tail.isdigit():
+    if uuid.startswith("DMRAID-") and name.startswith(base) and tail.isdecimal():
         return int(tail)
     return None
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from p2v_tui.hwprobe.machine import Cpu
-from p2v_tui.hwprobe.places import Places, entries, read_text
+from p2v_tui.hwprobe.places import Places, entries, exists, read_text
 
 # CPUID's vendor string and libvirt's name for it.
 _VENDORS = {"GenuineIntel": "Intel", "AuthenticAMD": "AMD", "HygonGenuine": "Hygon"}
@@ -42,7 +42,7 @@ def read_cpu(places: Places) -> Cpu:
         cores=topology.cores,
         threads=topology.threads,
         online=len(online),
-        acpi=(places.sys / "firmware/acpi").exists(),
+        acpi=exists(places.sys / "firmware/acpi"),
     )
 
 
@@ -57,7 +57,7 @@ def numbers_in(text: str) -> frozenset[int]:
     found: set[int] = set()
     for part in text.split(","):
         first, _, last = part.strip().partition("-")
-        if first.isdigit():
+        if first.isdecimal() and (last or first).isdecimal():
             found.update(range(int(first), int(last or first) + 1))
     return frozenset(found)
 
@@ -76,7 +76,7 @@ def _topology(cpus: Path, online: frozenset[int]) -> Topology:
     cores_of: defaultdict[str, set[frozenset[int]]] = defaultdict(set)
     for entry in entries(cpus):
         number = entry.name.removeprefix("cpu")
-        if not number.isdigit() or int(number) not in online:
+        if not number.isdecimal() or int(number) not in online:
             continue
         package = read_text(entry / "topology/physical_package_id")
         # core_id repeats between dies of one package; the list of a core's threads is its own on every kernel.

@@ -14,7 +14,7 @@ from p2v_tui.hwprobe.blockdev import BlockDevice, BlockDevices
 from p2v_tui.hwprobe.contents import content_of, partition_number, partition_table_of, partitions_of
 from p2v_tui.hwprobe.identity import model_of, serial_of, transport_of, wwn_of
 from p2v_tui.hwprobe.machine import Disk, ExcludedDisk, MediumKind
-from p2v_tui.hwprobe.places import Places, read_number, read_text
+from p2v_tui.hwprobe.places import Places, exists, read_number, read_text
 from p2v_tui.hwprobe.removable import medium_kind
 
 # How an md array's metadata_version starts where a firmware's format is on the disks (mdadm's "external" kinds).
@@ -148,7 +148,7 @@ def _part_of_another_disk(device: BlockDevice, devices: BlockDevices) -> str | N
 
 def _not_convertible(device: BlockDevice, devices: BlockDevices, in_use: Mapping[str, str]) -> str | None:
     """Why a disk is not offered, in words for the operator; None where it is."""
-    return in_use.get(device.name) or _empty_or_removable(device) or _unassembled(device, devices)
+    return device.fault or in_use.get(device.name) or _empty_or_removable(device) or _unassembled(device, devices)
 
 
 def _empty_or_removable(device: BlockDevice) -> str | None:
@@ -179,7 +179,7 @@ def _shown_name(device: BlockDevice) -> str:
 def _node(device: BlockDevice, places: Places) -> Path:
     """The stable node: dm-0 may be another disk after the next boot, /dev/mapper/mpatha is not."""
     mapped = places.dev / "mapper" / (device.dm_name or "")
-    return mapped if device.dm_name and mapped.exists() else device.node
+    return mapped if device.dm_name and exists(mapped) else device.node
 
 
 def _disk(device: BlockDevice, devices: BlockDevices, places: Places) -> Disk:

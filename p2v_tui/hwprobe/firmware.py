@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from p2v_tui.hwprobe.boot_order import has_bios_boot_partition, has_esp
 from p2v_tui.hwprobe.machine import Disk, Firmware
-from p2v_tui.hwprobe.places import Places
+from p2v_tui.hwprobe.places import Places, exists
 
 
 def booted_by(places: Places) -> Firmware:
     """How the running system was started. The kernel makes the directory only where UEFI did."""
-    return Firmware.UEFI if (places.sys / "firmware/efi").exists() else Firmware.BIOS
+    return Firmware.UEFI if exists(places.sys / "firmware/efi") else Firmware.BIOS
 
 
 def installed_firmware(disks: Sequence[Disk], running: Firmware) -> Firmware | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from p2v_tui.hwprobe.blockdev import BlockDevice, unescaped
 from p2v_tui.hwprobe.machine import Transport
-from p2v_tui.hwprobe.places import entries, read_bytes, read_text
+from p2v_tui.hwprobe.places import entries, matching, read_bytes, read_text
 
 # The subsystem of the nearest ancestor, where that alone decides.
 _BY_SUBSYSTEM = {
@@ -102,7 +102,7 @@ def _ata_transport(device: BlockDevice) -> Transport:
     speeds = [
         read_text(speed)
         for ancestor in device.ancestors
-        for speed in ancestor.sys_path.parent.glob("link*/ata_link/link*/sata_spd")
+        for speed in matching(ancestor.sys_path.parent, "link*/ata_link/link*/sata_spd")
     ]
     if any(speed != "<unknown>" for speed in speeds):
         return Transport.SATA

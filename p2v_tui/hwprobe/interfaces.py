@@ -3,48 +3,66 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 import pyudev
 
-from p2v_tui.hwprobe.blockdev import key_values, natural
+from p2v_tui.hwprobe.blockdev import DEVICE_FAULTS, key_values, natural, not_looked_at, properties_of
 from p2v_tui.hwprobe.machine import NetworkInterface
-from p2v_tui.hwprobe.places import Places, read_text
+from p2v_tui.hwprobe.places import Places, link_target, read_text
 
 # ARPHRD_ETHER: Ethernet and Wi-Fi. InfiniBand's addresses have 20 bytes, a modem has none.
 _ETHERNET = "1"
 _NO_MAC = "00:00:00:00:00:00"
 
 
-def physical_interfaces(places: Places) -> tuple[NetworkInterface, ...]:
-    """The network interfaces with hardware behind them, in natural order of their names."""
-    found = (_interface(device, places) for device in places.udev().list_devices(subsystem="net"))
-    return tuple(sorted((interface for interface in found if interface), key=lambda it: natural(it.name)))
+@dataclass(frozen=True)
+class FoundInterfaces:
+    """interfaces: in natural order of their names. notes: on those that could not be looked at, a sentence each."""
+
+    interfaces: tuple[NetworkInterface, ...]
+    notes: tuple[str, ...] = ()
+
+
+def physical_interfaces(places: Places) -> FoundInterfaces:
+    """The network interfaces with hardware behind them."""
+    found: list[NetworkInterface] = []
+    notes: list[str] = []
+    for device in places.udev().list_devices(subsystem="net"):
+        try:
+            interface = _interface(device, places)
+            found += [interface] if interface else []
+        except DEVICE_FAULTS as error:
+            # It does so while a card goes away or gets another name.
+            notes.append(f"The network interface {device.sys_name} is left out: {not_looked_at(error)}.")
+    return FoundInterfaces(tuple(sorted(found, key=lambda it: natural(it.name))), tuple(notes))
 
 
 def _interface(device: pyudev.Device, places: Places) -> NetworkInterface | None:
+    """The interface; None where no hardware is behind it. Raises one of DEVICE_FAULTS."""
     sys_path = places.sys / device.device_path.lstrip("/")
     # Bridges, bonds, VLANs, veth and dummy interfaces have no device behind them.
     if not (sys_path / "device").exists() or read_text(sys_path / "type") not in {_ETHERNET, None}:
         return None
-    properties = dict(device.properties)
+    properties = properties_of(device, places)
     mac = (
         # A bond gives its members one address, and NetworkManager gives Wi-Fi a random one.
         read_text(sys_path / "bonding_slave/perm_hwaddr")
         or read_text(sys_path / "phy80211/macaddress")
         or _mac_at_first_sight(properties.get("ID_NET_NAME_MAC", ""))
-        or read_text(sys_path / "address")
+        or (sys_path / "address").read_text().strip()
     )
     if not mac or mac == _NO_MAC:
         return None
     vendor, model = _hardware_names(device, properties, places)
-    driver = sys_path / "device/driver"
+    driver = link_target(sys_path / "device/driver")
     carrier = read_text(sys_path / "carrier")
     return NetworkInterface(
         name=device.sys_name,
         mac=mac.lower(),
         vendor=vendor,
         model=model,
-        driver=driver.readlink().name if driver.is_symlink() else properties.get("ID_NET_DRIVER"),
+        driver=driver.name if driver else properties.get("ID_NET_DRIVER"),
         # Reading carrier gives EINVAL while the interface is down.
         carrier={"0": False, "1": True}.get(carrier or ""),
     )
@@ -60,7 +78,7 @@ def _hardware_names(
     device: pyudev.Device, properties: dict[str, str], places: Places
 ) -> tuple[str | None, str | None]:
     """Vendor and model from the hardware database: as udev noted them, else looked up by the modalias."""
-    sources = [properties, *(dict(ancestor.properties) for ancestor in device.ancestors)]
+    sources = [properties, *(properties_of(ancestor, places) for ancestor in device.ancestors)]
     noted = next((source for source in sources if "ID_VENDOR_FROM_DATABASE" in source), None)
     if noted is None:
         noted = _looked_up(device, places)

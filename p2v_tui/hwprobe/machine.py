@@ -188,6 +188,7 @@ class Machine:
 
     booted_by: the firmware mode of the system that runs now, which may not be that of the installed one.
     installed_firmware: how the installed system boots, only where disk and firmware agree on it.
+    notes: what could not be looked at, a sentence each.
     """
 
     hostname: str
@@ -201,6 +202,7 @@ class Machine:
     clock: Clock
     booted_by: Firmware
     installed_firmware: Firmware | None = None
+    notes: tuple[str, ...] = ()
 
     def incomplete_groups(self, selected: Iterable[str]) -> tuple[tuple[DiskGroup, frozenset[str]], ...]:
         """The groups of which `selected` (disk names) holds a part, each with the names that are missing."""

@@ -81,6 +81,7 @@ class Places:
     sys: Path = Path("/sys")
     proc: Path = Path("/proc")
     dev: Path = Path("/dev")
+    udev_data: Path = Path("/run/udev/data")
     udev: Callable[[], pyudev.Context] = pyudev.Context
     run: Callable[[Sequence[str]], str | None] = run_tool
     ask: Callable[[Sequence[str]], str | None] = ask_tool
@@ -119,6 +120,30 @@ def read_number(path: Path, base: int = 10) -> int | None:
         return None if text is None else int(text, base)
     except ValueError:
         return None
+
+
+def exists(path: Path) -> bool:
+    """Whether there is something at a path; False where that cannot be told (EIO, EACCES, a device that is gone)."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def link_target(path: Path) -> Path | None:
+    """What a symbolic link says, or None where there is none or it cannot be read."""
+    try:
+        return path.readlink()
+    except OSError:
+        return None
+
+
+def matching(directory: Path, pattern: str) -> tuple[Path, ...]:
+    """The paths below a directory that match, sorted; nothing where it cannot be read."""
+    try:
+        return tuple(sorted(directory.glob(pattern)))
+    except OSError:
+        return ()
 
 
 def entries(directory: Path) -> tuple[Path, ...]:

@@ -17,9 +17,24 @@ from tests.unit.hwprobe.recorded_probe import Outcome
 MACHINES = Path(__file__).parent / "machines"
 REPOSITORY = Path(__file__).parents[3]
 
-_PROBE = "import sys; from tests.unit.hwprobe.recorded_probe import main; main(*sys.argv[1:])"
+_PROBE = "import sys; from tests.unit.hwprobe.{module} import main; main(*sys.argv[1:])"
+
+# A probe takes under a second; faulty_probe.py makes hundreds.
+_SECONDS = 600
 
 ProbeRecorded = Callable[[str], Outcome]
+
+
+def play(name: str, module: str, result: Path) -> None:
+    """Run main() of a module of this package below umockdev, with a recorded machine and where to put the result."""
+    if not shutil.which("umockdev-run"):
+        pytest.fail("umockdev-run is missing: apt-get install umockdev")
+    record = MACHINES / name
+    command = ["umockdev-run", "-d", str(record / "machine.umockdev"), "--", sys.executable]
+    command += ["-c", _PROBE.format(module=module), str(record), str(result)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    if done.returncode:
+        pytest.fail(f"probing {name} failed:\n{done.stdout}{done.stderr}")
 
 
 @pytest.fixture(scope="session")
@@ -29,15 +44,8 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> ProbeRecorded:
 
     @functools.cache
     def outcome(name: str) -> Outcome:
-        if not shutil.which("umockdev-run"):
-            pytest.fail("umockdev-run is missing: apt-get install umockdev")
         result = results / f"{name}.pickle"
-        record = MACHINES / name
-        command = ["umockdev-run", "-d", str(record / "machine.umockdev"), "--", sys.executable]
-        command += ["-c", _PROBE, str(record), str(result)]
-        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
-        if done.returncode:
-            pytest.fail(f"probing {name} failed:\n{done.stdout}{done.stderr}")
+        play(name, "recorded_probe", result)
         found = pickle.loads(result.read_bytes())
         assert isinstance(found, Outcome)
         return found

@@ -64,9 +64,11 @@ def put_bytes_in(root: Path) -> None:
                 file.write_bytes(bare)
 
 
-def probe_recorded(record: Path) -> Outcome:
-    """Probe the machine of this directory; umockdev's part of it is already in place."""
-    asked: list[tuple[str, ...]] = []
+def recorded_places(record: Path, asked: list[tuple[str, ...]]) -> Places:
+    """The places of the machine of this directory; umockdev's part of it is already in place.
+
+    asked: gets each command that is run.
+    """
 
     def run(command: Sequence[str]) -> str | None:
         asked.append(tuple(command))
@@ -76,7 +78,7 @@ def probe_recorded(record: Path) -> Outcome:
                 return answer.read_text()
         return None
 
-    places = Places(
+    return Places(
         proc=record / "proc",
         run=run,
         ask=run,
@@ -84,6 +86,12 @@ def probe_recorded(record: Path) -> Outcome:
         now=lambda: RECORDED_AT,
         local_offset=lambda _moment: 0,
     )
+
+
+def probe_recorded(record: Path) -> Outcome:
+    """Probe the machine of this directory."""
+    asked: list[tuple[str, ...]] = []
+    places = recorded_places(record, asked)
     machine = probe(places)
     commands = tuple(asked)
     return Outcome(machine, commands, examine_health(machine.disks, places))

@@ -135,9 +135,10 @@ def _closed(text: str) -> str:
 
 
 def _progress_line(disk: DiskProgress) -> str:
-    parts = [f"{size_text(disk.served)} of {size_text(disk.size)} read", f"{size_text(disk.rate)}/s"]
-    if disk.percent is not None:
-        parts.insert(0, f"{disk.percent}% copied")
+    done = f"{size_text(disk.served)} read"
+    if disk.percent is not None and disk.copied is not None:
+        done = f"{disk.percent}% copied, {size_text(disk.copied)} of {size_text(disk.size)}"
+    parts = [done, f"{size_text(disk.rate)}/s"]
     if disk.percent != 100 and disk.seconds_left is not None:
         parts.append(f"about {duration_text(disk.seconds_left)} left")
     return f"{disk.name}: {', '.join(parts)}"

@@ -139,10 +139,13 @@ class PhaseStarted:
 
 @dataclass(frozen=True)
 class DiskProgress:
-    """How far one disk is. size, served: bytes. rate: bytes a second, over the last seconds.
+    """How far one disk is. size, served, copied: bytes. rate: bytes read a second, over the last seconds.
 
-    served counts every byte read for virt-v2v: less than size where it skips free space, more where it reads twice.
-    percent: what nbdcopy says of the copy, None before this disk's copy starts.
+    served counts every byte read for virt-v2v, also what it reads to inspect and to convert the guest: less than size
+    where it skips free space, more where it reads twice. It tells that something is done, not how far the copy is.
+    copied: how much of the disk lies behind the copy, skipped parts too; never more than size, never falling, and
+    None, as percent is, before this disk's copy starts.
+    percent: what nbdcopy says of the copy.
     seconds_left: of this disk's copy, None while it cannot be told.
     """
 
@@ -152,6 +155,7 @@ class DiskProgress:
     rate: float
     percent: int | None = None
     seconds_left: float | None = None
+    copied: int | None = None
 
 
 @dataclass(frozen=True)

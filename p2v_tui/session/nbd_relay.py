@@ -19,7 +19,8 @@ that is safe; a reply that was cut off in the middle goes on where it was cut.
 It writes DIRECTORY/relay.status, one line of JSON, whenever that changes:
 
     {"pid": 1234, "disks": [{"port": 40001, "generation": 2, "size": 2147483648, "state": "relaying", "reason": "",
-                             "relayed": 1048576, "reconnects": 1, "silent": 0}]}
+                             "cause": "", "relayed": 1048576, "distinct": 1048576, "reconnects": 1, "silent": 0,
+                             "stalled": 0, "failures": 0, "failure": null}]}
 
 port: on this machine's loopback (127.0.0.1 and ::1), for virt-v2v.
 generation: the tunnel in use, or the one that answered last before a client came; 0: none now.
@@ -27,9 +28,16 @@ size: of the disk, in bytes; null until a tunnel has answered for the first time
 state: "waiting" (no client, no tunnel that answers), "ready" (no client yet, the tunnel answers), "relaying" (a
     client is there, also while there is no tunnel), "done" (the client has come and gone), "given up".
 reason: why the disk was given up, or why a client was closed that did wrong; else empty.
-relayed: bytes of the disk that came through tunnels for clients.
+cause: what a given up disk lacks: "tunnel" (none worked for SECONDS) or "disk" (another one answers, or it cannot be
+    opened any more); else empty.
+relayed: bytes of the disk that came through tunnels for clients, all reads together: more than the disk has where
+    parts are read twice.
+distinct: bytes of the disk that were delivered to clients at least once, rounded up to whole blocks (DiskReads).
 reconnects: how often a client's tunnel was replaced by another.
 silent: seconds without any part of an answer, though the client waits for one; 0 when it waits for nothing.
+stalled: the same, but a handshake beside the requests counts as an answer: the tunnel lives, the disk is slow.
+failures: how many reads the NBD server has answered with an error.
+failure: the first of them: {"offset": bytes, "length": bytes, "error": NBD's error number}; null while there is none.
 
 It says what happens on standard error, a line for each event, and nothing on standard output. SIGTERM ends it, and
 what was not done is given up; SIGUSR1 ends it because virt-v2v has ended, and all is done; SIGHUP does nothing. Exit
@@ -97,6 +105,8 @@ REQUESTS_BYTES = 8192
 # Twice the window of an ssh channel: more on its way makes nothing faster.
 ENOUGH_BYTES = 4 << 20
 MAX_CLIENTS = 16
+SMALLEST_BLOCK = 64 * 1024
+MAX_BLOCKS = 1 << 20
 MAX_FAULTS = 5
 MAX_REFUSALS_LOGGED = 100
 
@@ -112,6 +122,8 @@ IMPATIENT_SECONDS = 5.0
 STALLED_SECONDS = 2.0
 # How often the tunnel is tried while no client is there.
 IDLE_PROBE_SECONDS = 30.0
+# How long an answer may take before the tunnel is asked whether it lives, and how often it is asked then.
+PROBE_SECONDS = 5.0
 FIRST_RETRY_SECONDS = 0.05
 LAST_RETRY_SECONDS = 2.0
 
@@ -124,6 +136,8 @@ POLLRDHUP = 0x2000
 TCP_CONGESTION = 13  # socket knows it by name from Python 3.6 on, but not everywhere.
 
 CLOSED = "it was closed"
+ANOTHER_DISK = "another disk answers through the tunnel"
+LACKS_TUNNEL, LACKS_DISK = "tunnel", "disk"
 WAITING, READY, RELAYING, DONE, GIVEN_UP = "waiting", "ready", "relaying", "done", "given up"
 
 
@@ -144,7 +158,11 @@ class TunnelFault(TunnelLost):
 
 
 class Unrecoverable(Exception):
-    """The disk has to be given up: why."""
+    """The disk has to be given up: why. cause: as in the status."""
+
+    def __init__(self, reason: str, cause: str = "") -> None:
+        super().__init__(reason)
+        self.cause = cause
 
 
 # ---- The handshake, without sockets
@@ -302,7 +320,7 @@ class ServerHandshake:
         while self._replayed < len(self._record):
             expected = self._record[self._replayed].answer
             if incoming[: len(expected)] != expected[: len(incoming)]:
-                raise Unrecoverable("another disk answers through the tunnel")
+                raise Unrecoverable(ANOTHER_DISK, LACKS_DISK)
             if len(incoming) < len(expected):
                 return None
             del incoming[: len(expected)]
@@ -350,6 +368,54 @@ class Request(NamedTuple):
     length: int
 
 
+class FailedRead(NamedTuple):
+    """A read that the NBD server answered with an error. error: NBD's number, which is the errno of Linux."""
+
+    offset: int
+    length: int
+    error: int
+
+
+class DiskReads:
+    """Which parts of a disk were delivered, and which could not be read.
+
+    A disk is counted in blocks, so that what is remembered does not grow, whoever reads it: of 64 KiB, and of more
+    where that would be more than a million.
+    """
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self.failure: Optional[FailedRead] = None
+        self._size = 0
+        self._block = SMALLEST_BLOCK
+        self._blocks = bytearray()
+
+    @property
+    def distinct(self) -> int:
+        """Bytes that were delivered at least once, rounded up to whole blocks; at most the size of the disk."""
+        return min(self._blocks.count(1) * self._block, self._size)
+
+    def set_size(self, size: int) -> None:
+        """size: of the disk, in bytes. Nothing is counted before it is known."""
+        if size == self._size:
+            return
+        while size // self._block >= MAX_BLOCKS:
+            self._block *= 2
+        self._size = size
+        self._blocks = bytearray(-(-size // self._block))
+
+    def delivered(self, offset: int, length: int) -> None:
+        end = min(offset + length, self._size)
+        if offset < end:
+            first, after = offset // self._block, -(-end // self._block)
+            self._blocks[first:after] = b"\1" * (after - first)
+
+    def failed(self, offset: int, length: int, error: int) -> None:
+        self.failures += 1
+        if self.failure is None:
+            self.failure = FailedRead(offset, length, error)
+
+
 class Transmission:
     """What the client has asked for and not got yet, and where in a reply we are.
 
@@ -359,10 +425,12 @@ class Transmission:
     own: replies of the relay itself, to be sent to the client when no reply is half passed on.
     disconnecting: the client wants to go when it has its answers.
     held: nothing more is asked on the present connection.
+    reads: told what was read.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, reads: Optional[DiskReads] = None) -> None:
         self.left = 0
+        self._reads = reads or DiskReads()
         self.resuming = False
         self.own = bytearray()
         self.disconnecting = False
@@ -484,6 +552,8 @@ class Transmission:
             if cookie != self._reading.cookie:
                 raise TunnelFault("the server answered what it was not asked")
             if error:
+                cut = self._reading
+                self._reads.failed(cut.offset + cut.length - self.left, self.left, error)
                 raise ClientFault(f"the rest of an interrupted read failed with error {error}")
             self.resuming = False
             return b""
@@ -494,6 +564,8 @@ class Transmission:
             self._reading = request
             self.left = request.length
         else:
+            if request.command == CMD_READ and error:
+                self._reads.failed(request.offset, request.length, error)
             self._done(request)
         return header
 
@@ -501,6 +573,7 @@ class Transmission:
         """So many bytes of the reply's data were passed on."""
         self.left -= count
         if not self.left and self._reading is not None:
+            self._reads.delivered(self._reading.offset, self._reading.length)
             self._done(self._reading)
             self._reading = None
             if self._waiting and not self.held:
@@ -717,6 +790,29 @@ class Tunnel:
         self.socket.close()
 
 
+class Probe(Tunnel):
+    """A handshake that only shows whether a tunnel answers, and for which disk.
+
+    Raises TunnelLost when it cannot be made.
+    """
+
+    def __init__(self, disk: int, generation: int, now: float) -> None:
+        super().__init__(disk, generation, (), now)
+
+    def hear(self, now: float) -> Optional[Exchange]:
+        """Go on. Returns what it answers to a client that wants the default export and nothing special."""
+        exchange = self.shake_hands(now)
+        if exchange and exchange.option == OPT_GREETING:
+            flags = FLAG_FIXED_NEWSTYLE | (exchange.answer[17] & FLAG_NO_ZEROES)
+            self.ask(OPT_GO, struct.pack(">I", flags) + Option(OPT_GO, struct.pack(">IH", 0, 0)).packed, True)
+            return None
+        return exchange
+
+    def say_goodbye(self) -> None:
+        with contextlib.suppress(TunnelLost):
+            self.send(REQUEST.pack(REQUEST_MAGIC, 0, CMD_DISC, 0, 0, 0))
+
+
 class Generations:
     """The tunnels that there are for a disk, and when each may be tried again."""
 
@@ -860,6 +956,10 @@ class ClientConnection:
         self._data = disk.new_data()
         self._tunnel: Optional[Tunnel] = None
         self._candidate: Optional[Tunnel] = None
+        # Beside a request that is not answered: whether the tunnel lives, and when that was asked and answered.
+        self._probe: Optional[Probe] = None
+        self._probed_at = now
+        self._lives_at = now
         self._tunnels = 0
         # Whether replies and requests come and go, and nothing else is to be done.
         self._plain = False
@@ -880,6 +980,9 @@ class ClientConnection:
     def silent(self, now: float) -> float:
         return now - self._heard_at if self._waits_for_answer else 0.0
 
+    def stalled(self, now: float) -> float:
+        return now - max(self._heard_at, self._lives_at) if self._waits_for_answer else 0.0
+
     @property
     def _waits_for_answer(self) -> bool:
         if self._transmission is not None:
@@ -894,6 +997,7 @@ class ClientConnection:
             self._heard_at = now
             if self._tunnel:
                 self.worked_at = now
+        self._ask_whether_it_lives(now)
         candidate = self._candidate
         if candidate and not candidate.handshake.caught_up:
             patience = HANDSHAKE_SECONDS
@@ -915,6 +1019,47 @@ class ClientConnection:
             self._candidate = tunnel
             break
         self._go_on(self._nothing, 0)
+
+    def _ask_whether_it_lives(self, now: float) -> None:
+        """By a handshake beside a request that is not answered: a disk may take as long as it likes, a tunnel not."""
+        tunnel, probe = self._tunnel, self._probe
+        silent = now - self._heard_at >= PROBE_SECONDS
+        gone = probe and (not tunnel or probe.generation != tunnel.generation or not silent)
+        if probe and (gone or now - probe.heard_at > HANDSHAKE_SECONDS):
+            self._drop_probe()
+        if tunnel and silent and not self._probe and now - self._probed_at >= PROBE_SECONDS:
+            self._probed_at = now
+            # A tunnel that cannot be reached is what `stalled` shows.
+            with contextlib.suppress(TunnelLost):
+                self._probe = Probe(self._disk.number, tunnel.generation, now)
+                self._poller.watch(self._probe.socket, self._probe.mask, self._on_probe)
+
+    def _on_probe(self, events: int) -> None:
+        del events
+        probe = self._probe
+        if probe is None:
+            return
+        now = self._disk.now()
+        try:
+            exchange = probe.hear(now)
+        except TunnelLost:
+            self._drop_probe()
+            return
+        if exchange is None:
+            self._poller.watch(probe.socket, probe.mask, self._on_probe)
+            return
+        self._lives_at = self.worked_at = now
+        probe.say_goodbye()
+        self._drop_probe()
+        size = export_size(exchange)
+        if size is not None:
+            self._disk.check_size(size)
+
+    def _drop_probe(self) -> None:
+        if self._probe:
+            self._poller.forget(self._probe.socket)
+            self._probe.close()
+            self._probe = None
 
     def _on_client(self, events: int) -> None:
         self._disk.serve(self, self._go_on, self._hear_client, events)
@@ -1090,7 +1235,7 @@ class ClientConnection:
         if size is not None:
             self._disk.check_size(size)
         if accepts_export(exchange):
-            self._transmission = Transmission()
+            self._transmission = Transmission(self._disk.reads)
             self._transmission.connected()
 
     # The tunnel's side
@@ -1270,6 +1415,7 @@ class ClientConnection:
         if self._candidate:
             self._poller.forget(self._candidate.socket)
             self._candidate.close()
+        self._drop_probe()
         self._poller.forget(self._client)
         self._client.close()
         self._data.close()
@@ -1289,7 +1435,9 @@ class DiskRelay:
         self.number = number
         self.state = WAITING
         self.reason = ""
+        self.cause = ""
         self.size: Optional[int] = None
+        self.reads = DiskReads()
         self.relayed = 0
         self.reconnects = 0
         self.faults = 0
@@ -1299,13 +1447,14 @@ class DiskRelay:
         self.now = time.monotonic
         self._generation = 0
         self._silent = 0.0
+        self._stalled = 0.0
         self._seconds = seconds
         self._many_clients = many_clients
         self._log = log
         self._changed = changed
         self._refusals = 0
         self._clients: List[ClientConnection] = []
-        self._probe: Optional[Tunnel] = None
+        self._probe: Optional[Probe] = None
         self._probed_at = 0.0
         self._worked_at = self.now()
         self._listeners = listen_on_loopback()
@@ -1319,9 +1468,14 @@ class DiskRelay:
             "size": self.size,
             "state": self.state,
             "reason": self.reason,
+            "cause": self.cause,
             "relayed": self.relayed,
+            "distinct": self.reads.distinct,
             "reconnects": self.reconnects,
             "silent": int(self._silent),
+            "stalled": int(self._stalled),
+            "failures": self.reads.failures,
+            "failure": self.reads.failure._asdict() if self.reads.failure else None,
         }
 
     @property
@@ -1346,16 +1500,17 @@ class DiskRelay:
                     next_tick = now + pause
                 self.poller.wait(pause)
         except Unrecoverable as error:
-            self.give_up(str(error))
+            self.give_up(str(error), error.cause)
         except Exception:  # A bug in one disk's thread must not end the others.
             self.log("internal error: " + " / ".join(traceback.format_exc().split("\n")))
             self.give_up("internal error")
         finally:
             self._close()
 
-    def give_up(self, reason: str) -> None:
+    def give_up(self, reason: str, cause: str = "") -> None:
         self.state = GIVEN_UP
         self.reason = reason
+        self.cause = cause
         self.log("given up: " + reason)
         self._changed()
 
@@ -1378,8 +1533,9 @@ class DiskRelay:
 
     def check_size(self, size: int) -> None:
         if self.size is not None and self.size != size:
-            raise Unrecoverable("another disk answers through the tunnel")
+            raise Unrecoverable(ANOTHER_DISK, LACKS_DISK)
         self.size = size
+        self.reads.set_size(size)
 
     def count_fault(self, fault: TunnelFault) -> None:
         self.faults += 1
@@ -1440,7 +1596,7 @@ class DiskRelay:
         elif not self._clients:
             self.state = WAITING
             self._generation = 0
-            self._silent = 0.0
+            self._silent = self._stalled = 0.0
 
     # Tunnels come and go
 
@@ -1452,12 +1608,13 @@ class DiskRelay:
         if self._clients:
             self._generation = max(client.generation for client in self._clients)
             self._silent = max(client.silent(now) for client in self._clients)
+            self._stalled = max(client.stalled(now) for client in self._clients)
             worked_at = min(client.worked_at for client in self._clients)
         else:
             self._look_for_tunnel(now)
             worked_at = self._worked_at
         if now - worked_at > self._seconds and not self.ended:
-            raise Unrecoverable(f"no working tunnel for {self._seconds:g} s")
+            raise Unrecoverable(f"no working tunnel for {self._seconds:g} s", LACKS_TUNNEL)
 
     def _look_for_tunnel(self, now: float) -> None:
         """Without a client: find out which tunnel answers, and now and then whether it still does."""
@@ -1470,13 +1627,13 @@ class DiskRelay:
             above = max(above, self._probe.generation)
         for generation in self.generations.to_try(above, now):
             try:
-                tunnel = Tunnel(self.number, generation, (), now)
+                probe = Probe(self.number, generation, now)
             except TunnelLost:
                 self._generation_failed(generation)
                 continue
             self._drop_probe()
-            self._probe = tunnel
-            self.poller.watch(tunnel.socket, tunnel.mask, self._on_probe)
+            self._probe = probe
+            self.poller.watch(probe.socket, probe.mask, self._on_probe)
             return
 
     def _on_probe(self, events: int) -> None:
@@ -1485,13 +1642,8 @@ class DiskRelay:
         if probe is None:
             return
         try:
-            exchange = probe.shake_hands(self.now())
-            if exchange and exchange.option == OPT_GREETING:
-                flags = FLAG_FIXED_NEWSTYLE | (exchange.answer[17] & FLAG_NO_ZEROES)
-                # The default export, and no special wishes.
-                question = struct.pack(">I", flags) + Option(OPT_GO, struct.pack(">IH", 0, 0)).packed
-                probe.ask(OPT_GO, question, True)
-            elif exchange:
+            exchange = probe.hear(self.now())
+            if exchange:
                 self._probed(probe, exchange)
                 return
             self.poller.watch(probe.socket, probe.mask, self._on_probe)
@@ -1500,13 +1652,12 @@ class DiskRelay:
             if isinstance(lost, TunnelFault):
                 self.count_fault(lost)
 
-    def _probed(self, probe: Tunnel, exchange: Exchange) -> None:
+    def _probed(self, probe: Probe, exchange: Exchange) -> None:
         size = export_size(exchange)
         if not accepts_export(exchange) or size is None:
             raise TunnelFault("the server has no default export")
         self.check_size(size)
-        with contextlib.suppress(TunnelLost):
-            probe.send(REQUEST.pack(REQUEST_MAGIC, 0, CMD_DISC, 0, 0, 0))
+        probe.say_goodbye()
         self._drop_probe()
         self.faults = 0
         if self._generation != probe.generation:
@@ -1517,7 +1668,7 @@ class DiskRelay:
         self.state = READY
         self._changed()
 
-    def _probe_failed(self, probe: Tunnel, why: str) -> None:
+    def _probe_failed(self, probe: Probe, why: str) -> None:
         self.log(f"tunnel {probe.generation} does not answer: {why}")
         self._drop_probe()
         self._generation_failed(probe.generation)
@@ -1548,7 +1699,7 @@ class DiskRelay:
                 client.close()
         self._clients = []
         self._generation = 0
-        self._silent = 0.0
+        self._silent = self._stalled = 0.0
 
 
 # ---- The program

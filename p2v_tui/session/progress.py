@@ -1,4 +1,4 @@
-"""How far the copy is: bytes served, their rate over the last seconds, nbdcopy's percentage, the time left."""
+"""How far the copy is: bytes read and copied, the rate of the last seconds, nbdcopy's percentage, the time left."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ class _DiskState:
     samples: deque[tuple[float, int]] = field(default_factory=deque)
     percent: int | None = None
     copy_started: float | None = None
+    served: int = 0
+    # What was served when nbdcopy said its percentage.
+    served_at_percent: int = 0
+    copied: int | None = None
 
     def rate(self) -> float:
         if len(self.samples) < 2:
@@ -38,6 +42,8 @@ class ProgressTracker:
             state = self._states[disk]
             if state.copy_started is None:
                 state.copy_started = now
+            if percent != state.percent:
+                state.served_at_percent = state.served
             state.percent = percent
 
     def sample(self, served: Sequence[int], now: float) -> Progress:
@@ -45,6 +51,8 @@ class ProgressTracker:
         entries = []
         for disk, state, count in zip(self._disks, self._states, served, strict=True):
             state.samples.append((now, count))
+            state.served = count
+            state.copied = _copied(state, disk.size)
             while now - state.samples[0][0] > RATE_WINDOW and len(state.samples) > 2:
                 state.samples.popleft()
             entries.append(
@@ -55,6 +63,7 @@ class ProgressTracker:
                     rate=state.rate(),
                     percent=state.percent,
                     seconds_left=_seconds_left(state, now),
+                    copied=state.copied,
                 )
             )
         return Progress(tuple(entries))
@@ -65,3 +74,12 @@ def _seconds_left(state: _DiskState, now: float) -> float | None:
     if state.copy_started is None or not state.percent or now <= state.copy_started:
         return None
     return (now - state.copy_started) * (100 - state.percent) / state.percent
+
+
+def _copied(state: _DiskState, size: int) -> int | None:
+    """By the percentage, and between two of them by what was read since: one in a hundred of a large disk is much."""
+    if state.percent is None:
+        return None
+    percent = min(max(state.percent, 0), 100)
+    known, most = size * percent // 100, size * min(percent + 1, 100) // 100
+    return max(state.copied or 0, min(known + state.served - state.served_at_percent, most))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +12,35 @@ from p2v_tui.session.terminal_text import plain
 MAX_REASON = 200
 
 
+class Cause(enum.Enum):
+    """What a disk that was given up lacks: any working tunnel, or itself. Of all else there is only the reason."""
+
+    NONE = ""
+    TUNNEL = "tunnel"
+    DISK = "disk"
+
+
+@dataclass(frozen=True)
+class FailedRead:
+    """A read that this machine's NBD server answered with an error. In bytes; error: the errno of Linux."""
+
+    offset: int
+    length: int
+    error: int
+
+
 @dataclass(frozen=True)
 class DiskRelay:
-    """One disk's part. size: bytes, None while no tunnel has answered. relayed: bytes passed on to virt-v2v so far.
+    """One disk's part. size: bytes, None while no tunnel has answered.
 
-    state: `waiting`, `ready`, `relaying`, `done` or `given up`, with the reason. silent: for how many seconds
-    requests have been open without a byte coming.
+    relayed: bytes passed on to virt-v2v so far, all reads together, which is more than the disk has where it reads
+    twice. distinct: bytes of the disk that virt-v2v has got at least once, rounded up to blocks of 64 KiB (more on
+    disks above 64 GiB), never more than size. So 0 proves that nothing of the disk was read, and a disk that was
+    copied whole has its size there; less where virt-v2v skipped what it had trimmed or zeroed in its overlay.
+
+    state: `waiting`, `ready`, `relaying`, `done` or `given up`, with the reason and its cause. silent: for how many
+    seconds requests have been open without a byte coming. stalled: the same, but the tunnel has not even answered a
+    handshake; where it has, it is the disk that is slow. failures: reads that failed; failure: the first of them.
     """
 
     port: int
@@ -26,11 +50,19 @@ class DiskRelay:
     relayed: int = 0
     generation: int = 0
     silent: float = 0.0
+    distinct: int = 0
+    stalled: float = 0.0
+    cause: Cause = Cause.NONE
+    failures: int = 0
+    failure: FailedRead | None = None
 
 
 @dataclass(frozen=True)
 class RelayStatus:
-    """alive: whether its process is there."""
+    """alive: whether its process is there. disks: in the order of the plan's.
+
+    The last status of a relay that has ended stays valid: it tells what each disk has delivered (DiskRelay.distinct).
+    """
 
     alive: bool
     disks: tuple[DiskRelay, ...] = ()
@@ -62,6 +94,17 @@ def _disk(entry: Any) -> DiskRelay:
         relayed=_number(entry["relayed"]),
         generation=_number(entry["generation"]),
         silent=float(_number(int(entry["silent"]))),
+        distinct=_number(entry["distinct"]),
+        stalled=float(_number(int(entry["stalled"]))),
+        cause=Cause(entry["cause"]),
+        failures=_number(entry["failures"]),
+        failure=None if entry["failure"] is None else _failed_read(entry["failure"]),
+    )
+
+
+def _failed_read(entry: Any) -> FailedRead:
+    return FailedRead(
+        offset=_number(entry["offset"]), length=_number(entry["length"]), error=_number(entry["error"], 0xFFFFFFFF)
     )
 
 

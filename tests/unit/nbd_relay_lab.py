@@ -47,9 +47,14 @@ class DiskStatus:
     size: int | None
     state: str
     reason: str
+    cause: str
     relayed: int
+    distinct: int
     reconnects: int
     silent: int
+    stalled: int
+    failures: int
+    failure: dict[str, int] | None
 
 
 class RunningRelay:

@@ -156,11 +156,17 @@ def test_a_day_of_copying_fits_on_a_slow_serial_line() -> None:
 def test_a_line_of_progress_says_how_far_how_fast_and_how_long() -> None:
     screen = Screen()
     screen.clock.now += COPY_LINE_INTERVAL
-    disk = DiskProgress("sda", 500 * GIB, 125 * GIB, 100.0 * MIB, percent=25, seconds_left=3725.0)
+    # The whole disk was read once before, to inspect the guest.
+    disk = DiskProgress("sda", 500 * GIB, 625 * GIB, 100.0 * MIB, percent=25, seconds_left=3725.0, copied=125 * GIB)
     screen.console.show(Progress((disk,)))
-    assert screen.lines == [
-        "p2v-tui: sda: 25% copied, 125.0 GiB of 500.0 GiB read, 100.0 MiB/s, about 1 h 2 min left"
-    ]
+    assert screen.lines == ["p2v-tui: sda: 25% copied, 125.0 GiB of 500.0 GiB, 100.0 MiB/s, about 1 h 2 min left"]
+
+
+def test_before_the_copy_a_line_says_what_was_read_and_not_of_how_much() -> None:
+    screen = Screen()
+    screen.clock.now += QUIET_LINE_INTERVAL
+    screen.console.show(Progress((DiskProgress("sda", 3 * GIB, 4 * GIB, 1.0 * MIB),)))
+    assert screen.lines == ["p2v-tui: sda: 4.0 GiB read, 1.0 MiB/s"]
 
 
 def test_each_disk_has_its_line() -> None:

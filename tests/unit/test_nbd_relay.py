@@ -255,6 +255,8 @@ def test_the_client_is_closed_when_the_rest_of_a_reply_cannot_be_read(relay: Run
         assert client.hangs_up()
         assert relay.wait_for_end() == 1
     assert relay.status.reason == "the rest of an interrupted read failed with error 5"
+    assert relay.status.failure is not None
+    assert relay.status.failure["error"] == errno.EIO
 
 
 def test_an_error_of_the_disk_is_passed_on(relay: RunningRelay, image: bytes) -> None:
@@ -267,6 +269,59 @@ def test_an_error_of_the_disk_is_passed_on(relay: RunningRelay, image: bytes) ->
         client.shake_hands()
         assert client.refused(nbd_relay.CMD_READ) == errno.EIO
         assert client.read(4096, 512) == image[4096:4608]
+        status = relay.wait_for(lambda disk: disk.failures == 1)
+    assert status.failure == {"offset": 0, "length": 4096, "error": errno.EIO}
+
+
+def test_the_first_of_many_failed_reads_is_the_one_that_is_told(relay: RunningRelay, image: bytes) -> None:
+    def bad_disk(connection: ServedConnection) -> None:
+        connection.shake_hands()
+        while True:
+            connection.reply(connection.asked(), error=errno.EIO)
+
+    with ScriptedServer(relay.socket(1), image, bad_disk), RelayClient(relay.port) as client:
+        client.shake_hands()
+        for offset in (8192, 0, 4096):
+            client.request(nbd_relay.CMD_READ, 1, offset, 512)
+            assert client.reply() == (errno.EIO, 1)
+        status = relay.wait_for(lambda disk: disk.failures == 3)
+    assert status.failure == {"offset": 8192, "length": 512, "error": errno.EIO}
+    assert status.distinct == 0
+
+
+def test_what_was_delivered_counts_once_however_often_it_is_read(relay: RunningRelay) -> None:
+    image = os.urandom(3 * MIB + 512)
+    with ScriptedServer(relay.socket(1), image), RelayClient(relay.port) as client:
+        client.shake_hands()
+        for _ in range(3):
+            client.read(MIB, MIB)
+        assert relay.wait_for(lambda disk: disk.relayed == 3 * MIB).distinct == MIB
+        client.read(0, len(image))
+        assert relay.wait_for(lambda disk: disk.relayed > 6 * MIB).distinct == len(image)
+    wait_until(lambda: relay.status.state == "done", "its end")
+    assert relay.status.distinct == len(image)
+
+
+def test_a_disk_that_nobody_read_has_delivered_nothing(relay: RunningRelay, image: bytes) -> None:
+    with ScriptedServer(relay.socket(1), image), RelayClient(relay.port) as client:
+        client.shake_hands()
+    wait_until(lambda: relay.status.state == "done", "its end")
+    assert (relay.status.relayed, relay.status.distinct) == (0, 0)
+
+
+@pytest.mark.parametrize("size", [1, 512, 64 * KIB, 1 << 36, (1 << 36) + 512, 15 << 40, 1 << 63])
+def test_what_is_remembered_of_a_disk_does_not_grow_with_it(size: int) -> None:
+    reads = nbd_relay.DiskReads()
+    reads.delivered(0, 512)
+    reads.set_size(size)
+    assert reads.distinct == 0
+    reads.delivered(0, min(size, 512))
+    assert 0 < reads.distinct <= size
+    reads.delivered(0, size)
+    assert reads.distinct == size
+    reads.delivered(size, 512)
+    assert reads.distinct == size
+    assert sys.getsizeof(reads._blocks) <= 1.1 * MIB
 
 
 def test_a_server_that_is_being_ended_costs_the_client_nothing(relay: RunningRelay, image: bytes) -> None:
@@ -369,7 +424,66 @@ def test_a_silent_tunnel_is_shown_while_it_owes_an_answer(relay: RunningRelay, i
     with ScriptedServer(relay.socket(1), image, stall), RelayClient(relay.port) as client:
         client.shake_hands()
         client.request(nbd_relay.CMD_READ, 1, 0, 4096)
-        relay.wait_for(lambda disk: disk.silent >= 1)
+        relay.wait_for(lambda disk: disk.silent >= 1 and disk.stalled >= 1)
+
+
+def test_a_slow_disk_is_waited_for_as_long_as_the_tunnel_answers_beside_it(
+    place: Path, image: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(nbd_relay, "PROBE_SECONDS", 0.1)
+    asked, go_on = threading.Event(), threading.Event()
+
+    def slow(connection: ServedConnection) -> None:
+        connection.shake_hands()
+        request = connection.asked()
+        asked.set()
+        go_on.wait(PATIENCE)
+        connection.reply(request)
+        connection.serve()
+
+    disk = nbd_relay.DiskRelay(0, 0.5, False, lambda _: None, lambda: None)
+    thread = threading.Thread(target=disk.run, daemon=True)
+    with ScriptedServer(place / "disk0.1.sock", image, slow):
+        thread.start()
+        with RelayClient(disk.port) as client:
+            client.shake_hands().request(nbd_relay.CMD_READ, 1, 0, 4096)
+            assert asked.wait(PATIENCE)
+            # Several times as long as a tunnel may be gone.
+            wait_until(lambda: disk._silent > 2, "silence")
+            assert disk.state == nbd_relay.RELAYING
+            assert disk.status["stalled"] == 0
+            assert disk.reconnects == 0
+            go_on.set()
+            assert client.reply() == (0, 1)
+            assert client.receive(4096) == image[:4096]
+            assert client.read(4096, 512) == image[4096:4608]
+        thread.join(PATIENCE)
+    assert disk.state == nbd_relay.DONE
+
+
+def test_a_disk_that_shrinks_is_noticed_beside_a_read_that_hangs(
+    place: Path, image: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(nbd_relay, "PROBE_SECONDS", 0.1)
+
+    def hang(connection: ServedConnection) -> None:
+        connection.shake_hands()
+        connection.asked()
+        server._image = image[:-512]
+        connection.asked()
+
+    disk = nbd_relay.DiskRelay(0, 60, False, lambda _: None, lambda: None)
+    thread = threading.Thread(target=disk.run, daemon=True)
+    server = ScriptedServer(place / "disk0.1.sock", image, hang)
+    with server:
+        thread.start()
+        with RelayClient(disk.port) as client:
+            client.shake_hands().request(nbd_relay.CMD_READ, 1, 0, 4096)
+            assert client.hangs_up()
+        thread.join(PATIENCE)
+    assert (disk.state, disk.cause) == (nbd_relay.GIVEN_UP, "disk")
 
 
 def test_a_newer_tunnel_that_does_not_answer_changes_nothing(relay: RunningRelay, image: bytes) -> None:
@@ -417,6 +531,7 @@ def test_another_disk_behind_a_new_tunnel_is_given_up(relay: RunningRelay, image
             assert client.hangs_up()
             assert relay.wait_for_end() == 1
     assert relay.status.reason == "another disk answers through the tunnel"
+    assert relay.status.cause == "disk"
 
 
 def test_another_disk_behind_a_new_tunnel_is_given_up_also_before_the_client_comes(
@@ -427,6 +542,7 @@ def test_another_disk_behind_a_new_tunnel_is_given_up_also_before_the_client_com
         with ScriptedServer(relay.socket(2), image[:-512]):
             assert relay.wait_for_end() == 1
     assert relay.status.reason == "another disk answers through the tunnel"
+    assert relay.status.cause == "disk"
 
 
 def test_a_server_that_answers_what_it_was_not_asked_is_asked_again_and_then_given_up(
@@ -457,6 +573,7 @@ def test_a_disk_without_a_tunnel_is_given_up_in_time(place: Path) -> None:
     with RunningRelay(place, seconds=0.5) as relay:
         assert relay.wait_for_end() == 1
         assert (relay.status.state, relay.status.reason) == ("given up", "no working tunnel for 0.5 s")
+        assert relay.status.cause == "tunnel"
         with pytest.raises(ConnectionRefusedError):
             RelayClient(relay.port)
 

@@ -95,3 +95,37 @@ def test_no_history_makes_a_figure_negative(steps: list[tuple[float, int, int]])
         disk = tracker.sample([served], now).disks[0]
         assert disk.rate >= 0
         assert disk.seconds_left is None or disk.seconds_left >= 0
+
+
+def test_what_is_copied_follows_the_percentage_and_not_what_was_read() -> None:
+    tracker = ProgressTracker([SDA])
+    assert tracker.sample([SDA.size // 2], 0.0).disks[0].copied is None
+    tracker.percent(0, 0, 1.0)
+    assert tracker.sample([SDA.size // 2], 1.0).disks[0].copied == 0
+    tracker.percent(0, 25, 2.0)
+    assert tracker.sample([SDA.size], 2.0).disks[0].copied == SDA.size // 4 + SDA.size // 100
+    tracker.percent(0, 100, 3.0)
+    disk = tracker.sample([3 * SDA.size], 3.0).disks[0]
+    assert (disk.copied, disk.served) == (SDA.size, 3 * SDA.size)
+
+
+def test_between_two_percentages_it_grows_with_what_is_read() -> None:
+    tracker = ProgressTracker([SDA])
+    tracker.percent(0, 0, 0.0)
+    tracker.sample([0], 0.0)
+    tracker.percent(0, 10, 1.0)
+    assert tracker.sample([MIB], 1.0).disks[0].copied == SDA.size // 10 + MIB
+    assert tracker.sample([3 * MIB], 2.0).disks[0].copied == SDA.size // 10 + 3 * MIB
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**12), st.integers(0, 100)), min_size=1, max_size=30))
+def test_the_copied_bytes_never_fall_and_never_exceed_the_disk(steps: list[tuple[int, int]]) -> None:
+    tracker = ProgressTracker([SDA])
+    served = before = 0
+    for second, (count, percent) in enumerate(steps):
+        served += count
+        tracker.percent(0, percent, float(second))
+        copied = tracker.sample([served], float(second)).disks[0].copied
+        assert copied is not None
+        assert before <= copied <= SDA.size
+        before = copied

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2v_tui.session.relay_status import MAX_REASON, DiskRelay, parse
+from p2v_tui.session.relay_status import MAX_REASON, Cause, DiskRelay, FailedRead, parse
 
 DISK: dict[str, Any] = {
     "port": 40001,
@@ -17,9 +17,14 @@ DISK: dict[str, Any] = {
     "size": 2147483648,
     "state": "relaying",
     "reason": "",
+    "cause": "",
     "relayed": 1048576,
+    "distinct": 524288,
     "reconnects": 1,
     "silent": 3,
+    "stalled": 2,
+    "failures": 4,
+    "failure": {"offset": 65536, "length": 4096, "error": 5},
 }
 
 
@@ -32,7 +37,18 @@ def test_a_status_is_read_as_it_is_documented() -> None:
     assert found is not None
     assert found.disks == (
         DiskRelay(
-            port=40001, state="relaying", size=2147483648, reason="", relayed=1048576, generation=2, silent=3.0
+            port=40001,
+            state="relaying",
+            size=2147483648,
+            reason="",
+            relayed=1048576,
+            generation=2,
+            silent=3.0,
+            distinct=524288,
+            stalled=2.0,
+            cause=Cause.NONE,
+            failures=4,
+            failure=FailedRead(65536, 4096, 5),
         ),
     )
 
@@ -68,6 +84,14 @@ def test_it_is_lost_only_where_it_went_without_a_word(state: str, *, lost: bool)
         {"silent": "x"},
         {"silent": float("inf")},
         {"silent": float("nan")},
+        {"distinct": -1},
+        {"stalled": None},
+        {"cause": "something else"},
+        {"cause": []},
+        {"failures": -1},
+        {"failure": {"offset": 0, "length": 1}},
+        {"failure": {"offset": -1, "length": 1, "error": 5}},
+        {"failure": 5},
     ],
 )
 def test_a_number_that_is_none_makes_it_no_status(change: dict[str, Any]) -> None:

@@ -177,9 +177,10 @@ class _Job:
             _run_command("p2v.pre", self._settings.pre, self._console)
         with self._server(machine, self._settings) as server:
             try:
-                server.prepare()
                 virt_v2v = None
-                if not self._settings.skip_test_connection:
+                if self._settings.skip_test_connection:
+                    server.prepare()
+                else:
                     # The rehearsal would only be in the way of the real thing, which follows at once.
                     virt_v2v = server.test_connection(rehearse=False)
                     plan.output.mode_on(virt_v2v)
@@ -196,7 +197,7 @@ class _Job:
                 found = server.test_connection()
             finally:
                 self._interruptible = False
-            plan = with_keys(plan, self._console.show)
+            plan = with_keys(plan, self._console.show, server.persistence)
             for check in plan.checks:
                 self._console.show(Checked(check))
             settle(plan.checks, plan.settings.accept_warnings)
@@ -225,6 +226,7 @@ class _Job:
             cpu_has_aes="aes" in machine.cpu.flags,
             ask_password=self._ask_password if sys.stdin.isatty() else None,
             workspace=workspace,
+            patience=self._settings.reconnect,
         )
 
     def _ask_password(self, question: str) -> Secret | None:

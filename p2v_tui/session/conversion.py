@@ -104,7 +104,7 @@ def convert(
         Answer(functools.partial(_set_read_only, plan, report)).wait(cancellation.check)
         health = Answer(functools.partial(examine_health, plan.disks))
         if not plan.keys:
-            plan = Answer(functools.partial(with_keys, plan, report)).wait(cancellation.check)
+            plan = Answer(functools.partial(with_keys, plan, report, server.persistence)).wait(cancellation.check)
         for key in plan.keys:
             if key.unchecked:
                 report(Warned(key.unchecked))

@@ -3,34 +3,48 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Final
 
 from p2v_tui.errors import ConnectionFailed, P2VError
 from p2v_tui.kinds import without_password
-from p2v_tui.session.fetch import TIMEOUT, FetchFailed, Wanted, fetch
+from p2v_tui.session.fetch import TIMEOUT, FetchFailed, Persistence, Wanted, fetch, fetch_persistently
 from p2v_tui.session.openssh_tools import run_tool
 
 MAX_SIZE: Final = 64 * 1024
 SETTING: Final = "auth.identity.url"
-_WANTED: Final = Wanted("SSH identity", "a private key", "p2v.identity", MAX_SIZE)
+# PEM's and OpenSSH's own; PuTTY's cannot be used, but is a key.
+_PRIVATE_KEY: Final = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----|PuTTY-User-Key-File-")
+_WANTED: Final = Wanted(
+    "SSH identity",
+    "a private key",
+    "p2v.identity",
+    MAX_SIZE,
+    is_it=lambda content: _PRIVATE_KEY.search(content) is not None,
+)
 
 
-def fetch_identity(url: str, destination: Path) -> None:
+def fetch_identity(url: str, destination: Path, persistence: Persistence | None = None) -> None:
     """Writes the key that `url` names to `destination`, mode 0600.
 
-    Raises ConnectionFailed when it cannot be had, has a passphrase, is no private key, or (file:) can be read by
-    others than its owner, which ssh refuses too.
+    persistence: without it one try is made. Raises ConnectionFailed when it is not there, has a passphrase, is no
+    private key, or (file:) can be read by others than its owner, which ssh refuses too; Cancelled.
     """
     try:
-        key = fetch(url, _WANTED)
+        key = fetch_persistently(url, _WANTED, persistence) if persistence else fetch(url, _WANTED)
     except FetchFailed as error:
         raise _error(error.message, error.advice) from error
     descriptor = os.open(destination, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         # ssh takes a key without its last newline for damaged; web servers and editors lose it.
         file.write(key.replace(b"\r\n", b"\n").rstrip(b"\n") + b"\n")
-    _check_key(url, destination)
+    try:
+        _check_key(url, destination)
+    except P2VError:
+        # Whoever tries again must not take it for the right one.
+        destination.unlink()
+        raise
 
 
 def _error(message: str, advice: str) -> P2VError:

@@ -28,6 +28,7 @@ from p2v_tui.hwprobe.machine import (
 from p2v_tui.kinds import MAX_GUEST_NAME, NetworkMap, Secret
 from p2v_tui.session.checks import Check
 from p2v_tui.session.events import Report
+from p2v_tui.session.fetch import Persistence
 from p2v_tui.session.output_modes import Output, choose_output, find_mode
 from p2v_tui.session.plan_checks import judge_disks
 from p2v_tui.session.volume_keys import AssignedKey, VolumeKey, assign_keys, get_keys
@@ -75,12 +76,13 @@ class Plan:
         return (*password, *(key.passphrase for key in self.keys))
 
 
-def with_keys(plan: Plan, report: Report) -> Plan:
+def with_keys(plan: Plan, report: Report, persistence: Persistence | None = None) -> Plan:
     """The plan with the keys of its encrypted volumes: fetched, and each tried on its volume.
 
-    It takes as long as the web server and the volumes do. Raises WrongKey, a SettingsError.
+    It takes as long as the web server and the volumes do. persistence: without it one try is made to fetch them.
+    Raises WrongKey, a SettingsError; Cancelled.
     """
-    return dataclasses.replace(plan, keys=get_keys(plan.wanted_keys, report))
+    return dataclasses.replace(plan, keys=get_keys(plan.wanted_keys, report, persistence))
 
 
 def fill_in(settings: Settings, machine: Machine, image: Path | None = None) -> Settings:

@@ -32,12 +32,14 @@ def open_again(
     wait: Callable[[float], None],
     on_failure: Callable[[P2VError], None],
     clock: Callable[[], float] = time.monotonic,
+    final: Callable[[P2VError], bool] | None = None,
 ) -> Opened:
     """What open_it returns as soon as it succeeds.
 
     patience: seconds for all tries together. wait: called between two with the seconds to let pass. on_failure:
-    called with the error of a try, unless it says the same as the one before: an outage may last for hours. Raises
-    the last error when the patience is at its end, and at once one that another try would not change.
+    called with the error of a try, unless it says the same as the one before: an outage may last for hours. final:
+    which errors another try would not change, in place of `is_final`. Raises such a one at once, and the last error
+    when the patience is at its end.
     """
     deadline = clock() + patience
     told = ""
@@ -47,7 +49,7 @@ def open_again(
         except (Cancelled, Detached):
             raise
         except P2VError as error:
-            if is_final(error) or clock() + delay > deadline:
+            if (final or is_final)(error) or clock() + delay > deadline:
                 raise
             if error.message != told:
                 told = error.message

@@ -36,6 +36,7 @@ from p2v_tui.session.events import (
     StepStarted,
     Warned,
 )
+from p2v_tui.session.fetch import Persistence
 from p2v_tui.session.identity import fetch_identity
 from p2v_tui.session.nbd_server import find_program
 from p2v_tui.session.network import wait_for_network
@@ -63,6 +64,7 @@ class ConversionServer:
 
     ask_password: called once, with ssh's question, where the server wants a password and none was given.
     accept_host_key: called with the fingerprint of a key that is not pinned; without it the first one is taken.
+    patience: for how many seconds what the network does not give at first (an identity) is asked for again.
     workspace: of an earlier run whose conversion goes on; its host key and identity hold.
     """
 
@@ -76,6 +78,7 @@ class ConversionServer:
         ask_password: AskPassword | None = None,
         accept_host_key: AcceptHostKey | None = None,
         workspace: Workspace | None = None,
+        patience: float = 0.0,
     ) -> None:
         if settings.server is None:
             raise SettingsError("No conversion server is given.", "Give p2v.server=HOST.", setting="remote.server")
@@ -93,6 +96,7 @@ class ConversionServer:
         self.workspace = workspace or Workspace()
         self._login: Login | None = None
         self._shell: RemoteShell | None = None
+        self._patience = patience
         self._logins = threading.Semaphore(LOGINS_AT_ONCE)
 
     @property
@@ -100,6 +104,11 @@ class ConversionServer:
         """What must not show in anything that is written or sent."""
         given = (self._settings.password, self._settings.output_password, *self._passwords.secrets)
         return tuple(secret for secret in given if secret is not None)
+
+    @property
+    def persistence(self) -> Persistence:
+        """For what has to be fetched."""
+        return Persistence(self._patience, self._report, self._cancellation)
 
     def prepare(self) -> None:
         """Gets what a login needs: the identity, the pinned host keys. Raises ConnectionFailed where it cannot."""
@@ -252,7 +261,7 @@ class ConversionServer:
             settings = self._settings
             if settings.identity_url is not None and not self.workspace.identity.exists():
                 self._report(Status(f"Getting the SSH identity from {without_password(settings.identity_url)}"))
-                fetch_identity(settings.identity_url, self.workspace.identity)
+                fetch_identity(settings.identity_url, self.workspace.identity, self.persistence)
             if settings.hostkey and not self.workspace.known_hosts.exists():
                 host_keys.write_pinned(self._host, settings.port, settings.hostkey, self.workspace.known_hosts)
             self._cancellation.check()

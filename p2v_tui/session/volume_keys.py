@@ -21,7 +21,7 @@ from p2v_tui.hwprobe.machine import Disk
 from p2v_tui.hwprobe.places import TOOL_SECONDS, complete
 from p2v_tui.kinds import KeySource, Secret, without_password
 from p2v_tui.session.events import Report, Status
-from p2v_tui.session.fetch import FetchFailed, Wanted, fetch
+from p2v_tui.session.fetch import FetchFailed, Persistence, Wanted, fetch, fetch_persistently
 from p2v_tui.session.output_modes import disk_letters
 from p2v_tui.session.remote_directory import RemoteDirectory
 from p2v_tui.session.terminal_text import plain
@@ -196,20 +196,27 @@ def need_all_keys(disks: Sequence[Disk], keys: Sequence[AssignedKey]) -> None:
         )
 
 
-def get_keys(keys: Sequence[AssignedKey], report: Report) -> tuple[VolumeKey, ...]:
-    """The keys themselves, each tried on its volume. Raises WrongKey for one that cannot be had or opens nothing."""
-    return tuple(_get_key(key, report) for key in keys)
+def get_keys(
+    keys: Sequence[AssignedKey], report: Report, persistence: Persistence | None = None
+) -> tuple[VolumeKey, ...]:
+    """The keys themselves, each tried on its volume.
+
+    persistence: without it one try is made to fetch them. Raises WrongKey for one that is not there or opens nothing;
+    Cancelled.
+    """
+    return tuple(_get_key(key, report, persistence) for key in keys)
 
 
-def _get_key(key: AssignedKey, report: Report) -> VolumeKey:
+def _get_key(key: AssignedKey, report: Report, persistence: Persistence | None) -> VolumeKey:
     name = key.volume.name if key.volume else None
     if key.source.passphrase is not None:
         passphrase = key.source.passphrase
     else:
         url = key.source.url.reveal() if key.source.url else ""
         report(Status(f"Getting the key of {key} from {without_password(url)}"))
+        wanted = Wanted(f"key of {key}", "a file with the passphrase", "p2v.key", MAX_SIZE, is_it=_is_line)
         try:
-            content = fetch(url, Wanted(f"key of {key}", "a file with the passphrase", "p2v.key", MAX_SIZE))
+            content = fetch_persistently(url, wanted, persistence) if persistence else fetch(url, wanted)
         except FetchFailed as error:
             raise WrongKey(error.message, error.advice, name) from error
         passphrase = _passphrase(content, key, name)
@@ -225,12 +232,20 @@ def _get_key(key: AssignedKey, report: Report) -> VolumeKey:
     return VolumeKey(key.volume.id, str(key), passphrase, unchecked)
 
 
+def _line(content: bytes) -> bytes:
+    return content.removesuffix(b"\n").removesuffix(b"\r") if content.endswith(b"\n") else content
+
+
+def _is_line(content: bytes) -> bool:
+    return bool(_line(content)) and not re.search(rb"[\n\0]", _line(content))
+
+
 def _passphrase(content: bytes, key: AssignedKey, name: str | None) -> Secret:
     """What a file holds but for its line's end: virt-v2v before 2.13 reads the first line only, later ones all."""
-    line = content.removesuffix(b"\n").removesuffix(b"\r") if content.endswith(b"\n") else content
+    line = _line(content)
     if not line:
         raise WrongKey(f"The key of {key} is empty.", "Put the passphrase into it, as one line.", name)
-    if b"\n" in line or b"\0" in line:
+    if not _is_line(content):
         raise WrongKey(
             f"The key of {key} is no line of text.",
             "virt-v2v takes one line without NUL bytes. Give a passphrase of the volume, or add one to it "

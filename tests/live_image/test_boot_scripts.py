@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import runpy
 import subprocess
 import termios
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 from p2v_tui.cli import EXIT_CODES
 from tests.e2e.program import PROGRAM
 from tests.lab.commands import program, run_command
+from tests.lab.ports import closed_port
 
 ROOT = Path(__file__).resolve().parents[2] / "live-image" / "root"
 SCRIPTS = ROOT / "usr/libexec/p2v-tui"
@@ -31,6 +33,22 @@ def test_shellcheck_finds_nothing_in_the_scripts() -> None:
     scripts = [*shell_scripts(), SCRIPTS / "common"]
     # What is sourced exists in the image only, and the variables come from there.
     run_command(["shellcheck", "--external-sources", "--exclude=SC1091,SC2154", *scripts], timeout=60)
+
+
+def test_the_keys_for_logins_come_from_a_url_of_which_no_password_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = runpy.run_path(str(SCRIPTS / "ssh-key"))
+    keys = tmp_path / "keys"
+    keys.write_text("ssh-ed25519 AAAA me\n")
+    # Public keys may be read by everybody.
+    keys.chmod(0o644)
+    assert script["fetched"](f"file://{keys}") == "ssh-ed25519 AAAA me\n"
+    script["fetched"].__globals__["NETWORK_SECONDS"] = 0
+    with closed_port() as port, pytest.raises(SystemExit) as ended:
+        script["fetched"](f"http://me:swordfish@127.0.0.1:{port}/keys")
+    assert f"was not fetched from http://me:***@127.0.0.1:{port}/keys: connection refused" in str(ended.value)
+    assert "swordfish" not in str(ended.value) + capsys.readouterr().err
 
 
 # Their drivers are loaded after the generator has run.

@@ -165,6 +165,14 @@ def test_a_file_that_others_can_read_is_refused_with_its_mode(
     assert f"chmod 600 {copy}" in error.advice
 
 
+@pytest.mark.parametrize("path", ["/etc/passwd", "/etc/hostname"])
+def test_nobody_is_told_to_change_the_mode_of_a_file_that_is_no_key(destination: Path, path: str) -> None:
+    error = refusal(f"file://{path}", destination)
+    assert "is not an SSH private key" in error.message
+    assert "chmod" not in str(error)
+    assert not destination.exists()
+
+
 def test_the_public_half_is_refused_and_the_private_one_asked_for(
     keys: Path, tmp_path: Path, destination: Path
 ) -> None:

@@ -536,6 +536,12 @@ def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path, image: Path,
     assert "chmod 600" in raised.value.advice
 
 
+def test_nobody_is_told_to_change_the_mode_of_a_file_that_is_no_passphrase(image: Path) -> None:
+    with pytest.raises(WrongKey, match="no line of text") as raised:
+        from_url(image, "file:///etc/passwd")
+    assert "chmod" not in str(raised.value)
+
+
 # What virt-v2v gets.
 
 

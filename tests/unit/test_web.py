@@ -1,0 +1,297 @@
+"""Reading from URLs of the network when the network and the servers are bad: by real sockets and bad manners."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import socket
+import socketserver
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from p2v_tui.errors import Cancelled
+from p2v_tui.session.cancellation import Cancellation
+from p2v_tui.session.events import Event, Warned
+from p2v_tui.session.fetch import FetchFailed, Persistence, Wanted, fetch, fetch_persistently
+from p2v_tui.session.web import NotRead, read_url
+from tests.lab.ports import free_port
+
+LIMIT = 1000
+WANTED = Wanted("SSH identity", "a private key", "p2v.identity", LIMIT)
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nkey\n"
+HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
+
+
+@contextlib.contextmanager
+def serving(
+    answer: Callable[[socket.socket], None], port: int = 0, tls: ssl.SSLContext | None = None
+) -> Iterator[int]:
+    """The port of a server on the loopback that does this with each connection once a request has come."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with contextlib.suppress(OSError):
+                talking = tls.wrap_socket(self.request, server_side=True) if tls else self.request
+                talking.recv(65536)
+                answer(talking)
+                talking.close()
+
+    class Server(socketserver.ThreadingTCPServer):
+        allow_reuse_address = True
+        daemon_threads = True
+        block_on_close = False
+
+    with Server(("127.0.0.1", port), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def saying(*parts: bytes) -> Callable[[socket.socket], None]:
+    return lambda talking: talking.sendall(b"".join(parts))
+
+
+def dripping(head: bytes) -> Callable[[socket.socket], None]:
+    """A byte now and then, for ever: no single read ever takes long."""
+
+    def drip(talking: socket.socket) -> None:
+        talking.sendall(head)
+        while True:
+            talking.sendall(b"x")
+            time.sleep(0.05)
+
+    return drip
+
+
+def failure(url: str, timeout: float = 10.0) -> NotRead:
+    with pytest.raises(NotRead) as caught:
+        read_url(url, LIMIT, Cancellation(), timeout)
+    for programmers_word in ("HTTPConnectionPool", "Errno", "object at", "Error", "Max retries", "'"):
+        assert programmers_word not in str(caught.value)
+    return caught.value
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The certificate, with its key, of a web server on 127.0.0.1."""
+    made = tmp_path_factory.mktemp("tls") / "server.pem"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=127.0.0.1"
+    names = ["-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(made.with_suffix(".key")), "-out", str(made)]
+    subprocess.run([*command.split(), *names, *files], check=True, capture_output=True)
+    return made
+
+
+@pytest.fixture
+def tls(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """What the server speaks TLS with; this process believes it."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, certificate.with_suffix(".key"))
+    return context
+
+
+@pytest.mark.parametrize("head", [HEAD, b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTT"], ids=["body", "header", "status"])
+def test_a_server_that_drips_is_given_up_when_the_whole_takes_too_long(head: bytes) -> None:
+    with serving(dripping(head)) as port:
+        error = failure(f"http://127.0.0.1:{port}/id", timeout=0.5)
+    assert "was not there after" in str(error)
+    assert error.passing
+
+
+def test_curl_has_a_limit_on_the_whole_too() -> None:
+    with serving(dripping(b"")) as port:
+        error = failure(f"gopher://127.0.0.1:{port}/0", timeout=1.0)
+    assert error.passing
+
+
+@pytest.mark.parametrize("scheme", ["http", "gopher"])
+def test_no_more_is_read_than_was_asked_for_however_much_there_is(scheme: str) -> None:
+    def flood(talking: socket.socket) -> None:
+        talking.sendall(HEAD)
+        while True:
+            talking.sendall(b"x" * 65536)
+
+    with serving(flood) as port:
+        assert len(read_url(f"{scheme}://127.0.0.1:{port}/0", LIMIT, Cancellation())) > LIMIT
+
+
+@pytest.mark.parametrize("scheme", ["http", "gopher"])
+def test_a_cancellation_is_felt_while_a_server_is_silent(scheme: str) -> None:
+    cancellation = Cancellation()
+    done = threading.Event()
+
+    def silent(talking: socket.socket) -> None:
+        del talking
+        cancellation.cancel()
+        done.wait(60)
+
+    with serving(silent) as port, pytest.raises(Cancelled):
+        try:
+            read_url(f"{scheme}://127.0.0.1:{port}/id", LIMIT, cancellation)
+        finally:
+            done.set()
+
+
+def test_https_is_never_left_for_http(tls: ssl.SSLContext) -> None:
+    with serving(saying(OK)) as plain:
+        moved = f"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:{plain}/id\r\nContent-Length: 0\r\n\r\n".encode()
+        with serving(saying(moved), tls=tls) as port:
+            error = failure(f"https://127.0.0.1:{port}/id")
+    assert "from https to http" in str(error)
+    assert not error.passing
+
+
+def test_https_may_lead_to_https_and_http_to_either(tls: ssl.SSLContext) -> None:
+    with serving(saying(OK), tls=tls) as there:
+        moved = f"HTTP/1.1 302 Found\r\nLocation: https://127.0.0.1:{there}/id\r\nContent-Length: 0\r\n\r\n".encode()
+        with serving(saying(moved), tls=tls) as secure, serving(saying(moved)) as plain:
+            assert read_url(f"https://127.0.0.1:{secure}/id", LIMIT, Cancellation()) == b"key\n"
+            assert read_url(f"http://127.0.0.1:{plain}/id", LIMIT, Cancellation()) == b"key\n"
+
+
+def test_redirections_without_an_end_are_given_up() -> None:
+    with serving(
+        saying(b"HTTP/1.1 302 Found\r\nLocation: /id\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+    ) as port:
+        assert "redirects more than" in str(failure(f"http://127.0.0.1:{port}/id"))
+
+
+def test_a_certificate_that_nobody_vouches_for_is_the_reason(
+    tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    with serving(saying(OK), tls=tls) as port:
+        error = failure(f"https://127.0.0.1:{port}/id")
+    assert "the certificate of 127.0.0.1 is not accepted" in str(error)
+    assert not error.passing
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"", "127.0.0.1 ended the connection in the middle"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf a", "ended the connection in the middle"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "ended the connection in the middle"),
+        (b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", "the web server answers 503 Service Unav"),
+        (b"HTTP/1.1 429 \r\nContent-Length: 0\r\n\r\n", "the web server answers 429"),
+    ],
+)
+def test_what_may_pass_says_so_in_words(answer: bytes, reason: str) -> None:
+    with serving(saying(answer)) as port:
+        error = failure(f"http://127.0.0.1:{port}/id")
+    assert reason in str(error)
+    assert error.passing
+
+
+@pytest.mark.parametrize("code", ["401 Unauthorized", "403 Forbidden", "404 Not Found", "410 Gone"])
+def test_what_another_try_would_not_change_does_not_pass(code: str) -> None:
+    with serving(saying(f"HTTP/1.1 {code}\r\nContent-Length: 0\r\n\r\n".encode())) as port:
+        error = failure(f"http://127.0.0.1:{port}/id")
+    assert code in str(error)
+    assert not error.passing
+
+
+def test_nobody_who_listens_may_pass_and_is_named_plainly() -> None:
+    error = failure(f"http://127.0.0.1:{free_port()}/id")
+    assert str(error) == "connection refused"
+    assert error.passing
+
+
+@pytest.mark.parametrize("url", ["http://", "http://host:notaport/", "http://[::1/id", "https:///id"])
+def test_an_address_that_cannot_be_one_is_said_to_be_wrong_and_not_tried_again(url: str) -> None:
+    with pytest.raises(FetchFailed) as caught:
+        fetch(url, WANTED)
+    assert "is not valid" in caught.value.message
+    assert "p2v.identity" in caught.value.advice
+    assert not caught.value.passing
+
+
+def test_a_server_that_comes_up_late_is_waited_for() -> None:
+    """As at boot, where DHCP or the web server are slower than we are."""
+    port = free_port()
+    heard: list[Event] = []
+    come_up = threading.Event()
+
+    class Waiting(Cancellation):
+        """Whoever waits for the next try lets the server come up, at once."""
+
+        def wait(self, seconds: float) -> None:
+            del seconds
+            come_up.set()
+            assert up.wait(10)
+
+    up = threading.Event()
+    done = threading.Event()
+
+    def web_server() -> None:
+        assert come_up.wait(10)
+        with serving(saying(OK), port):
+            up.set()
+            assert done.wait(10)
+
+    thread = threading.Thread(target=web_server)
+    thread.start()
+    try:
+        persistence = Persistence(3600, heard.append, Waiting())
+        assert fetch_persistently(f"http://127.0.0.1:{port}/id", WANTED, persistence) == b"key\n"
+    finally:
+        done.set()
+        thread.join()
+    (warned,) = heard
+    assert isinstance(warned, Warned)
+    assert warned.text == (
+        f"The SSH identity was not fetched from http://127.0.0.1:{port}/id: connection refused. "
+        "Trying again for up to 1 h 0 min."
+    )
+
+
+def test_without_patience_and_for_what_does_not_pass_there_is_one_try() -> None:
+    heard: list[Event] = []
+    tries: list[None] = []
+
+    def missing(talking: socket.socket) -> None:
+        tries.append(None)
+        talking.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+
+    with pytest.raises(FetchFailed, match="connection refused"):
+        fetch_persistently(f"http://127.0.0.1:{free_port()}/id", WANTED, Persistence(0, heard.append, Cancellation()))
+    with serving(missing) as port, pytest.raises(FetchFailed, match="404"):
+        fetch_persistently(f"http://127.0.0.1:{port}/id", WANTED, Persistence(3600, heard.append, Cancellation()))
+    assert len(tries) == 1
+    assert not heard
+
+
+def test_a_password_goes_to_the_web_server_and_not_to_another_one_that_it_redirects_to() -> None:
+    asked: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.headers.get("Authorization", ""))
+            self.send_response(302 if self.path == "/id" else 200)
+            if self.path == "/id":
+                self.send_header("Location", f"http://localhost:{server.server_port}/other")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing on the tests' output."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        assert read_url(f"http://me:secret@127.0.0.1:{server.server_port}/id", LIMIT, Cancellation()) == b""
+        server.shutdown()
+        thread.join()
+    assert asked[0].startswith("Basic ")
+    assert asked[1] == ""

@@ -1,4 +1,4 @@
-"""An answer from a thread that nobody has to wait for: a tool or a disk may hang for minutes, and the program goes on."""
+"""An answer from a thread that nobody has to wait for: a tool or a disk may hang for minutes, and we go on."""
 
 from __future__ import annotations
 

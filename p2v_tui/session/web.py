@@ -9,18 +9,17 @@ from __future__ import annotations
 import errno
 import http
 import os
-import queue
 import re
 import selectors
 import socket
 import ssl
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
+from p2v_tui.hwprobe.answers import Answer
 from p2v_tui.session.cancellation import Cancellation
 
 TIMEOUT: Final = 30.0
@@ -59,26 +58,14 @@ def _too_late(timeout: float) -> NotRead:
 
 def _in_time(work: Callable[[], bytes], timeout: float, cancellation: Cancellation) -> bytes:
     """Runs the work in a thread that nobody has to wait for: what hangs in a look-up or in a header is left."""
-    answers: queue.SimpleQueue[bytes | Exception] = queue.SimpleQueue()
-
-    def run() -> None:
-        try:
-            answers.put(work())
-        except Exception as error:
-            answers.put(error)
-
-    threading.Thread(target=run, name="fetch", daemon=True).start()
     deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
+
+    def look_up() -> None:
         cancellation.check()
-        try:
-            answer = answers.get(timeout=_INTERVAL)
-        except queue.Empty:
-            continue
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-    raise _too_late(timeout)
+        if time.monotonic() > deadline:
+            raise _too_late(timeout)
+
+    return Answer(work).wait(look_up)
 
 
 def _read_http(url: str, limit: int, timeout: float) -> bytes:

@@ -22,11 +22,11 @@ from textual.message import Message
 
 from p2v_tui import __version__, session
 from p2v_tui.config import Settings
-from p2v_tui.errors import Cancelled, Detached
+from p2v_tui.errors import Cancelled, Detached, as_failure
 from p2v_tui.screens.connection import ConnectionScreen
 from p2v_tui.screens.console_driver import HungUp
 from p2v_tui.screens.conversion_run import ConversionRun
-from p2v_tui.screens.dialogs import Answer, Dialog, Question
+from p2v_tui.screens.dialogs import Answer, Dialog, Question, error_dialog
 from p2v_tui.screens.left_running import FindSaved, LeftRunning
 from p2v_tui.screens.look import STYLES, is_capable
 from p2v_tui.screens.state import State
@@ -225,10 +225,16 @@ class P2VTui(App[int], inherit_bindings=False):
 
     def _run_outside(self, command: Sequence[str]) -> None:
         """Runs a program on the whole terminal; the screens come back when it ends."""
+        failure: OSError | None = None
         with self.suspend():
             print(f"p2v-tui: {command[0]}; the screens come back when it ends (exit).", flush=True)
-            subprocess.run(command, check=False)
+            try:
+                subprocess.run(command, check=False)
+            except OSError as error:
+                failure = error
         self.screen.refresh(layout=True)
+        if failure is not None:
+            self.push_screen(error_dialog(as_failure(failure)))
 
     async def on_unmount(self) -> None:
         self.state.forget_server()
@@ -242,6 +248,7 @@ def run(settings: Settings, *, image: Path | None = None, iso: bool = False, war
     state = State(settings, image=image, iso=iso, warnings=tuple(warnings))
     app = P2VTui(state, find_saved=session.find_saved)
     code = app.run(mouse=False) or 0
+    state.jobs.close()
     conversion = state.run
     if conversion is None or not app.ended_from_outside:
         return code

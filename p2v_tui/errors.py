@@ -6,7 +6,13 @@ code follows from the class. The cause is chained (`raise ... from cause`), neve
 
 from __future__ import annotations
 
-from typing import ClassVar
+import errno
+import os
+import traceback
+from typing import ClassVar, Final
+
+# No room on a file system, or in a quota.
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 
 
 class P2VError(Exception):
@@ -92,3 +98,50 @@ class Detached(P2VError):
 
     def __init__(self, message: str = "p2v-tui was ended from outside.", advice: str = "") -> None:
         super().__init__(message, advice)
+
+
+class LocalFailure(P2VError):
+    """This machine's system refused something that p2v-tui needs: room, memory, a file."""
+
+
+class InternalError(P2VError):
+    """A bug of p2v-tui. trace: where it happened, line by line."""
+
+    def __init__(self, message: str, advice: str = "", *, trace: tuple[str, ...] = ()) -> None:
+        super().__init__(message, advice)
+        self.trace = trace
+
+
+def as_failure(error: Exception) -> P2VError:
+    """Whatever was raised, as a failure that the operator can be told; a P2VError is one already."""
+    if isinstance(error, P2VError):
+        return error
+    if isinstance(error, OSError):
+        return _system_failure(error)
+    if isinstance(error, MemoryError):
+        return LocalFailure("This machine has no memory left.", "End other programs here, then try again.")
+    place = next((f" ({frame.filename.rpartition('/')[2]}, line {frame.lineno})" for frame in _frames(error)), "")
+    return InternalError(
+        f"p2v-tui met an unexpected error: {type(error).__name__}: {error}{place}.",
+        "Try again. If it happens again, report it with these words.",
+        trace=tuple("".join(traceback.format_exception(error)).splitlines()),
+    )
+
+
+def _frames(error: Exception) -> list[traceback.FrameSummary]:
+    """From where it was raised up to where it was caught."""
+    return list(reversed(traceback.extract_tb(error.__traceback__)))
+
+
+def _system_failure(error: OSError) -> LocalFailure:
+    why = error.strerror or str(error) or type(error).__name__
+    where = f": {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes) else ""
+    if error.errno in _FULL:
+        return LocalFailure(
+            f"This machine has no room left to write{where} ({why}).",
+            "Make room: `df -h` in the shell shows what is full, often /tmp. Then try again.",
+        )
+    return LocalFailure(
+        f"This machine's system refused something that p2v-tui needs{where} ({why}).",
+        "Look at it in the shell, then try again.",
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import threading
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from textual.widgets import Input
 
 from p2v_tui.config import BY_KEY, Settings
 from p2v_tui.errors import Cancelled, P2VError, PreflightRefused, SettingsError
+from p2v_tui.front.jobs import Job, Outcome
 from p2v_tui.screens.base import BaseScreen
 from p2v_tui.screens.check_words import CheckList, checks_text, counts_in_words, not_passed, worst_first
 from p2v_tui.screens.device_words import shown
@@ -35,6 +37,7 @@ FIELDS: Final = {
     "auth.password": "password",
     "auth.identity.url": "identity",
 }
+Tested = tuple[ConversionServer, VirtV2V]
 _WORKS: Final = "The connection works. Press Next."
 # Of this screen, with a status of one line: what stands above and below the checks.
 _ROWS_OF_OTHERS: Final = 21
@@ -64,9 +67,9 @@ class ConnectionScreen(BaseScreen):
             self.event = event
 
     class Ended(Message):
-        """The test is over: either `virt_v2v` or `error` is there."""
+        """The test is over: either `error` is there or the other two are."""
 
-        def __init__(self, server: ConversionServer, virt_v2v: VirtV2V | None, error: P2VError | None) -> None:
+        def __init__(self, server: ConversionServer | None, virt_v2v: VirtV2V | None, error: P2VError | None) -> None:
             super().__init__()
             self.server = server
             self.virt_v2v = virt_v2v
@@ -74,7 +77,7 @@ class ConnectionScreen(BaseScreen):
 
     def __init__(self, state: State) -> None:
         super().__init__(state)
-        self._cancellation: Cancellation | None = None
+        self._test: Job[Tested] | None = None
         self._checks: tuple[Check, ...] = ()
 
     def compose(self) -> ComposeResult:
@@ -145,20 +148,22 @@ class ConnectionScreen(BaseScreen):
     @on(Input.Changed)
     def _edited(self) -> None:
         self._exclude()
-        self._forget_test("The fields were changed: test the connection again.")
+        self._forget_test()
 
     @on(Toggle.Changed)
     def _toggled(self) -> None:
-        self._forget_test("The fields were changed: test the connection again.")
+        self._forget_test()
 
     @on(Action.Pressed, "#test")
     def _test_pressed(self) -> None:
-        if self._cancellation is not None:
-            self._cancellation.cancel()
+        if self._test is not None:
+            self._test.cancel()
             return
         try:
             settings = self.settings()
         except SettingsError as error:
+            self.state.forget_server()
+            self._clear()
             self._show_error(error)
             return
         self._start_test(settings)
@@ -185,14 +190,14 @@ class ConnectionScreen(BaseScreen):
         await self.run_action("app.about")
 
     async def action_back(self) -> None:
-        if self._cancellation is not None:
-            self._cancellation.cancel()
+        if self._test is not None:
+            self._test.cancel()
         else:
             await self.run_action("app.leave")
 
     def on_unmount(self) -> None:
-        if self._cancellation is not None:
-            self._cancellation.cancel()
+        if self._test is not None:
+            self._test.cancel()
 
     def settings(self) -> Settings:
         """The application's settings with what the fields say. Raises SettingsError for the first wrong one."""
@@ -218,45 +223,64 @@ class ConnectionScreen(BaseScreen):
         password.set_enabled(not identity.value or bool(password.value))
         self.query_one("#sudo", Toggle).disabled = not self._sudo_possible()
 
-    def _forget_test(self, why: str) -> None:
+    def _forget_test(self) -> None:
+        """What the fields say is not what was tested, or what is being tested."""
+        if self._test is not None:
+            self._test.cancel()
         if self.state.server is None:
             return
         self.state.forget_server()
+        self._clear()
+        self.query_one("#status", Line).show("The fields were changed: test the connection again.")
+
+    def _clear(self) -> None:
+        """What a test found says nothing about other fields."""
         self.query_one("#next", Action).disabled = True
-        self.query_one("#status", Line).show(why)
+        for row in self.query(Row):
+            row.show("")
+        self._show_checks(())
 
     def _start_test(self, settings: Settings) -> None:
         self.state.forget_server()
-        self.query_one("#next", Action).disabled = True
+        self._clear()
         for step in ConnectionStep:
             self._step(step, _WAITING, "")
-        self._show_checks(())
-        self._cancellation = cancellation = Cancellation()
         self.query_one("#test", Action).label = "Stop the test"
         self.query_one("#status", Line).show("Testing the connection...")
-        self.run_worker(lambda: self._test(settings, cancellation), thread=True, exit_on_error=False)
-
-    def _test(self, settings: Settings, cancellation: Cancellation) -> None:
-        """Runs in a thread of its own."""
-        virt_v2v, failure = None, None
-        server = ConversionServer(
-            settings,
-            self._report,
-            cancellation,
-            cpu_has_aes="aes" in self.state.machine().cpu.flags,
-            accept_host_key=lambda fingerprint: self._ask_about_host_key(fingerprint, cancellation),
+        self._test = self.state.jobs.start(
+            "connection test",
+            lambda cancellation: self._try(settings, cancellation),
+            self._test_ended,
+            put_away=lambda tested: tested[0].close(),
         )
-        try:
+
+    def _try(self, settings: Settings, cancellation: Cancellation) -> Tested:
+        """Runs in a thread of its own."""
+
+        def report(event: Event) -> None:
+            # What comes after the operator has left it is of no interest.
+            if not cancellation.requested:
+                self.post_message(self.Reported(event))
+
+        with contextlib.ExitStack() as closed:
+            server = ConversionServer(
+                settings,
+                report,
+                cancellation,
+                cpu_has_aes="aes" in self.state.machine().cpu.flags,
+                accept_host_key=lambda fingerprint: self._ask_about_host_key(fingerprint, cancellation),
+            )
+            closed.callback(server.close)
             virt_v2v = server.test_connection()
-        except P2VError as error:
-            failure = error
-            server.close()
-        if not self.post_message(self.Ended(server, virt_v2v, failure)):
+            closed.pop_all()
+        return server, virt_v2v
+
+    def _test_ended(self, outcome: Outcome[Tested]) -> None:
+        """Called from another thread."""
+        server, virt_v2v = outcome.result or (None, None)
+        if not self.post_message(self.Ended(server, virt_v2v, outcome.error)) and server is not None:
             # The screens were left meanwhile.
             server.close()
-
-    def _report(self, event: Event) -> None:
-        self.post_message(self.Reported(event))
 
     def _ask_about_host_key(self, fingerprint: str, cancellation: Cancellation) -> bool:
         """Called from the test's thread: waits there for the operator's answer."""
@@ -291,9 +315,9 @@ class ConnectionScreen(BaseScreen):
                 self.query_one("#status", Line).show(text)
 
     def on_connection_screen_ended(self, message: ConnectionScreen.Ended) -> None:
-        self._cancellation = None
+        self._test = None
         self.query_one("#test", Action).label = "Test connection"
-        if message.virt_v2v is None:
+        if message.server is None or message.virt_v2v is None:
             for step in ConnectionStep:
                 line = self.query_one(f"#step-{step.name.lower()}", Row)
                 line.show(line.text.replace(_RUNNING, _FAILED))

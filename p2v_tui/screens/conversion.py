@@ -24,7 +24,8 @@ from textual.widgets import Input
 from p2v_tui import __version__
 from p2v_tui.cmdline import format_settings
 from p2v_tui.config import BOOT_SETTINGS, SETTINGS, Settings
-from p2v_tui.errors import P2VError, SettingsError
+from p2v_tui.errors import Cancelled, P2VError, SettingsError, as_failure
+from p2v_tui.front.jobs import Job, Outcome
 from p2v_tui.hwprobe import Disk, Machine
 from p2v_tui.hwprobe.changes import DeviceWatch
 from p2v_tui.kinds import HIDDEN
@@ -72,6 +73,10 @@ _LONGEST_HOLD: Final = 0.1
 _LOOKING: Final = "Looking at the machine..."
 
 
+# The machine, and the disk images that the settings name.
+Found = tuple[Machine, tuple[Disk, ...]]
+
+
 class Watch(Protocol):
     """Something that tells of devices until it is stopped."""
 
@@ -115,11 +120,9 @@ PageUp, PageDown     the page before, the next page"""
     class Looked(Message):
         """The machine was looked at: it with the disk images that the settings name, or why that failed."""
 
-        def __init__(self, machine: Machine | None, images: tuple[Disk, ...], failure: str) -> None:
+        def __init__(self, outcome: Outcome[Found]) -> None:
             super().__init__()
-            self.machine = machine
-            self.images = images
-            self.failure = failure
+            self.outcome = outcome
 
     class Checking(Message):
         """What is being checked, in words."""
@@ -131,11 +134,10 @@ PageUp, PageDown     the page before, the next page"""
     class Planned(Message):
         """The plan was made: it, or what speaks against it."""
 
-        def __init__(self, settings: Settings, plan: Plan | None, error: SettingsError | None) -> None:
+        def __init__(self, settings: Settings, outcome: Outcome[Plan]) -> None:
             super().__init__()
             self.settings = settings
-            self.plan = plan
-            self.error = error
+            self.outcome = outcome
 
     class Blinked(Message):
         def __init__(self, interface: str, error: P2VError | None) -> None:
@@ -152,7 +154,7 @@ PageUp, PageDown     the page before, the next page"""
         self.looking = False
         self._look_again = False
         self._asked = False
-        self._planning = False
+        self._planning: Job[Plan] | None = None
         self._blinking = ""
 
     def compose(self) -> ComposeResult:
@@ -208,7 +210,11 @@ PageUp, PageDown     the page before, the next page"""
         self._held.enter_context(self.app.batch_update())
         self.set_timer(_LONGEST_HOLD, self._held.close)
         self._look()
-        self._watch = self._start_watch(lambda: self._post(self.DevicesChanged()))
+        try:
+            self._watch = self._start_watch(lambda: self._post(self.DevicesChanged()))
+        # What cannot be listened to is found by F5 all the same.
+        except Exception as error:
+            self._status(f"New disks and cables will not show up by themselves. {as_failure(error).message}")
 
     def on_unmount(self) -> None:
         self._held.close()
@@ -252,16 +258,12 @@ PageUp, PageDown     the page before, the next page"""
         self.looking, self._look_again = True, first
         if self._asked or first:
             self._status(_LOOKING)
-        self.run_worker(lambda: self._probe(first), thread=True)
-
-    def _probe(self, first: bool) -> None:
-        """Runs in a thread of its own."""
-        try:
-            machine = self.state.machine() if first else self.state.look_again()
-            self._post(self.Looked(machine, self._images(), ""))
         # Whatever a strange machine does to the probing, the screen stays, and so does what was typed.
-        except Exception as error:
-            self._post(self.Looked(None, (), shown(f"{type(error).__name__}: {error}")))
+        self.state.jobs.start("probe", lambda _: self._probe(first), lambda outcome: self._post(self.Looked(outcome)))
+
+    def _probe(self, first: bool) -> Found:
+        """Runs in a thread of its own."""
+        return (self.state.machine() if first else self.state.look_again()), self._images()
 
     def _images(self) -> tuple[Disk, ...]:
         """The disk images among what is to be converted, as far as they can be used."""
@@ -274,15 +276,16 @@ PageUp, PageDown     the page before, the next page"""
 
     @on(Looked)
     async def _looked(self, message: Looked) -> None:
-        self.looking = False
         self.call_after_refresh(self._held.close)
-        if message.machine is None:
+        if message.outcome.result is None:
             self._look_again = False
-            self._status(f"The machine cannot be looked at: {message.failure}. Try again with F5 or Ctrl-R.")
+            error = message.outcome.error or Cancelled()
+            self._status(f"This machine could not be examined: {_in_one_line(error)} F5 or Ctrl-R looks again.")
             if self.focused is None:
                 self.query_one("#refresh").focus()
         else:
-            await self._show_machine(message.machine, message.images)
+            await self._show_machine(*message.outcome.result)
+        self.looking = False
         if self._look_again and self.is_active:
             self._look()
 
@@ -403,29 +406,27 @@ PageUp, PageDown     the page before, the next page"""
     @on(Action.Pressed, "#start")
     def _start_pressed(self) -> None:
         machine = self._machine
-        if machine is None or self._planning:
+        if machine is None or self._planning is not None:
             return
         try:
             settings = self.settings()
         except WrongField as wrong:
             self._show_error(wrong.error, wrong.field)
             return
-        self._planning = True
         self._status("Checking what is chosen...")
-        self.run_worker(lambda: self._plan(settings, machine), thread=True)
+        self._planning = self.state.jobs.start(
+            "plan",
+            lambda _: self._plan(settings, machine),
+            lambda outcome: self._post(self.Planned(settings, outcome)),
+        )
 
-    def _plan(self, settings: Settings, machine: Machine) -> None:
+    def _plan(self, settings: Settings, machine: Machine) -> Plan:
         """Runs in a thread of its own: opening a disk that fails takes its time, and so does a key."""
-        try:
-            plan = make_plan(settings, machine, self.state.image, set_read_only=self.state.iso)
-            if self.state.virt_v2v is not None:
-                plan.output.mode_on(self.state.virt_v2v)
-            need_all_keys(plan.disks, plan.wanted_keys)
-            plan = with_keys(plan, self._tell)
-        except SettingsError as error:
-            self._post(self.Planned(settings, None, error))
-        else:
-            self._post(self.Planned(settings, plan, None))
+        plan = make_plan(settings, machine, self.state.image, set_read_only=self.state.iso)
+        if self.state.virt_v2v is not None:
+            plan.output.mode_on(self.state.virt_v2v)
+        need_all_keys(plan.disks, plan.wanted_keys)
+        return with_keys(plan, self._tell)
 
     def _tell(self, event: Event) -> None:
         if isinstance(event, Status):
@@ -437,18 +438,18 @@ PageUp, PageDown     the page before, the next page"""
 
     @on(Planned)
     async def _planned(self, message: Planned) -> None:
-        self._planning = False
-        if message.error is not None:
-            self._show_error(message.error, self._field_of(message.error))
+        self._planning = None
+        if (error := message.outcome.error) is not None:
+            self._show_error(error, self._field_of(error))
             return
         self._status("")
         self.state.settings = self._said(message.settings)
-        self.state.plan = message.plan
+        self.state.plan = message.outcome.result
         await self.run_action("app.start_conversion")
 
-    def _field_of(self, error: SettingsError) -> Widget:
+    def _field_of(self, error: P2VError) -> Widget:
         """The field that an error of the plan is about."""
-        setting = error.setting or ""
+        setting = getattr(error, "setting", None) or ""
         if isinstance(error, WrongKey) and (field := self.query_one(KeyFields).find(error.volume)):
             return field.input
         if setting in FIELDS:
@@ -461,9 +462,9 @@ PageUp, PageDown     the page before, the next page"""
                 return (named or [rows[0].toggle])[0]
         return self.query_one("#start")
 
-    def _show_error(self, error: SettingsError, field: Widget) -> None:
+    def _show_error(self, error: P2VError, field: Widget) -> None:
         """The error in words, and the focus on the field that it is about."""
-        self._status(f"{error.message} {error.advice}".strip())
+        self._status(_in_one_line(error))
         field.focus()
 
     @on(Action.Pressed, "#back")
@@ -471,6 +472,10 @@ PageUp, PageDown     the page before, the next page"""
         await self.action_back()
 
     async def action_back(self) -> None:
+        if self._planning is not None:
+            # A disk that fails may hold it up for long.
+            self._planning.cancel()
+            return
         if self._machine is not None:
             self.state.settings = self._said(self._settings_so_far())
         await super().action_back()
@@ -529,22 +534,17 @@ PageUp, PageDown     the page before, the next page"""
             return
         self._blinking = shown(interface)
         self._status(f"The port of {self._blinking} blinks for {BLINK_SECONDS} seconds.")
-        self.run_worker(lambda: self._make_it_blink(interface), thread=True)
-
-    def _make_it_blink(self, interface: str) -> None:
-        """Runs in a thread of its own."""
-        try:
-            blink_port(interface)
-        except P2VError as error:
-            self._post(self.Blinked(interface, error))
-        else:
-            self._post(self.Blinked(interface, None))
+        self.state.jobs.start(
+            "blink",
+            lambda _: blink_port(interface),
+            lambda outcome: self._post(self.Blinked(interface, outcome.error)),
+        )
 
     @on(Blinked)
     def _blinked(self, message: Blinked) -> None:
         self._blinking = ""
         if message.error is not None:
-            self._status(str(message.error).replace("\n", " "))
+            self._status(_in_one_line(message.error))
         else:
             self._status(f"The port of {shown(message.interface)} has blinked.")
 
@@ -554,3 +554,7 @@ PageUp, PageDown     the page before, the next page"""
 
     def _status(self, text: str) -> None:
         self.query_one("#status", Line).show(shown(text))
+
+
+def _in_one_line(error: P2VError) -> str:
+    return f"{error.message} {error.advice}".strip()

@@ -10,14 +10,13 @@ import dataclasses
 import datetime
 import itertools
 import threading
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from p2v_tui import session
-from p2v_tui.errors import P2VError
+from p2v_tui.errors import InternalError, P2VError, as_failure
 from p2v_tui.screens.phases import Phase, first_phases, when_ended, with_started
 from p2v_tui.session import Cancellation, ConversionServer, Plan, SavedConversion, VirtV2V
 from p2v_tui.session.checks import Check, Verdict
@@ -276,15 +275,10 @@ class ConversionRun:
                 self._virt_v2v,
                 accept_warnings=self._accept_warnings,
             )
-        except P2VError as failure:
-            error = failure
-        except Exception as bug:
+        except Exception as failure:
             # Whatever goes wrong, the operator must see it, and the lines that tell why can be saved.
-            error = P2VError(
-                f"An error that p2v-tui does not know: {type(bug).__name__}: {bug}",
-                "Save the logs and report it.",
-            )
-            for line in "".join(traceback.format_exception(bug)).splitlines():
+            error = as_failure(failure)
+            for line in error.trace if isinstance(error, InternalError) else ():
                 self._add_line(line, OutputKind.DEBUG)
         self._end(outcome, error)
 

@@ -6,7 +6,6 @@ is gone on with, stopped or left alone.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Callable
 from typing import Final
@@ -16,6 +15,7 @@ from textual.message import Message
 
 from p2v_tui.config import Settings
 from p2v_tui.errors import Cancelled, P2VError
+from p2v_tui.front.jobs import Job, Jobs, Outcome
 from p2v_tui.kinds import Secret
 from p2v_tui.screens.conversion_run import ConversionRun, going_on_with
 from p2v_tui.screens.device_words import shown
@@ -50,18 +50,23 @@ class LeftRunning:
 
     def look(self) -> None:
         """Looks for one, and asks what to do about it where there is one."""
-        self._app.run_worker(self._look, thread=True, exit_on_error=False)
+        self._state.jobs.start("left running", lambda _: self._find(), self._looked, put_away=_leave_alone)
 
-    def _look(self) -> None:
-        """Runs in a thread of its own."""
-        found = self._find()
-        if found is not None:
-            # The screens may have been left meanwhile.
-            with contextlib.suppress(RuntimeError):
-                self._app.call_from_thread(self._offer, found)
+    def _looked(self, outcome: Outcome[Found | None]) -> None:
+        """Called from another thread."""
+        if not self._app.call_later(self._tell_of, outcome):
+            # The screens were left meanwhile.
+            _leave_alone(outcome.result)
+
+    def _tell_of(self, outcome: Outcome[Found | None]) -> None:
+        if outcome.error is not None and not isinstance(outcome.error, Cancelled):
+            text = f"Whether a conversion was left running is not known. {outcome.error.message}"
+            self._app.push_screen(Dialog(outcome.error.title, shown(f"{text}\n\n{outcome.error.advice}")))
+        elif outcome.result is not None:
+            self._offer(outcome.result)
 
     def _offer(self, found: Found) -> None:
-        workspace, saved = found
+        saved = found[1]
 
         def decide(answer: str | None) -> None:
             if answer == "go-on":
@@ -69,8 +74,7 @@ class LeftRunning:
             elif answer == "stop":
                 self._log_in(found, lambda settings: self._stop(found, settings))
             else:
-                workspace.keep = True
-                workspace.close()
+                _leave_alone(found)
 
         answers = (
             Answer("go-on", "Go on with it", "go-on", "Serves the disks to it again and shows how it goes."),
@@ -136,7 +140,7 @@ class LeftRunning:
             run.start()
             self._show_run()
 
-        self._app.push_screen(WorkDialog("Going on with the conversion", prepare), start)
+        self._app.push_screen(WorkDialog("Going on with the conversion", self._state.jobs, prepare), start)
 
     def _stop(self, found: Found, settings: Settings) -> None:
         saved = found[1]
@@ -152,13 +156,20 @@ class LeftRunning:
             text = f"virt-v2v does not run any more on {saved.settings.server}. Its log is in {saved.directory.path}."
             self._app.push_screen(Dialog("The conversion is stopped", shown(text)), lambda _: self.look())
 
-        self._app.push_screen(WorkDialog("Stopping the conversion", stop), tell)
+        self._app.push_screen(WorkDialog("Stopping the conversion", self._state.jobs, stop), tell)
 
     def _explain(self, error: P2VError, then: Callable[[], None]) -> None:
         if isinstance(error, Cancelled):
             then()
         else:
             self._app.push_screen(error_dialog(error), lambda _: then())
+
+
+def _leave_alone(found: Found | None) -> None:
+    if found is not None:
+        workspace, _ = found
+        workspace.keep = True
+        workspace.close()
 
 
 class WorkDialog(Question[P2VError | None]):
@@ -174,31 +185,28 @@ class WorkDialog(Question[P2VError | None]):
             super().__init__()
             self.error = error
 
-    def __init__(self, title: str, work: Work) -> None:
+    def __init__(self, title: str, jobs: Jobs, work: Work) -> None:
         stop = Answer[P2VError | None]("stop-trying", "Stop trying", None, "Everything stays as it is.")
         super().__init__(title, "", stop, escape=None)
         self._work = work
-        self._cancellation = Cancellation()
+        self._jobs = jobs
+        self._job: Job[None] | None = None
 
     def compose_fields(self) -> ComposeResult:
         yield Line("", id="work")
 
     def on_mount(self) -> None:
-        self.run_worker(self._run_work, thread=True, exit_on_error=False)
+        self._job = self._jobs.start(
+            self._title, self._run_work, lambda outcome: self.post_message(self.Ended(outcome.error))
+        )
 
-    def _run_work(self) -> None:
+    def _run_work(self, cancellation: Cancellation) -> None:
         """Runs in a thread of its own."""
-        error: P2VError | None = None
-        try:
-            self._work(lambda event: self._tell(self.Reported(event)), self._cancellation)
-        except P2VError as failure:
-            error = failure
-        except Exception as bug:
-            error = P2VError(f"An error that p2v-tui does not know: {type(bug).__name__}: {bug}", "Please report it.")
-        self._tell(self.Ended(error))
 
-    def _tell(self, message: Message) -> None:
-        self.post_message(message)
+        def report(event: Event) -> None:
+            self.post_message(self.Reported(event))
+
+        self._work(report, cancellation)
 
     def on_work_dialog_reported(self, message: WorkDialog.Reported) -> None:
         match message.event:
@@ -211,10 +219,14 @@ class WorkDialog(Question[P2VError | None]):
     def on_action_pressed(self, message: Action.Pressed) -> None:
         # The question would be over with the answer.
         message.prevent_default()
-        self._cancellation.cancel()
+        self._cancel()
 
     def action_escape(self) -> None:
-        self._cancellation.cancel()
+        self._cancel()
 
     def on_unmount(self) -> None:
-        self._cancellation.cancel()
+        self._cancel()
+
+    def _cancel(self) -> None:
+        if self._job is not None:
+            self._job.cancel()

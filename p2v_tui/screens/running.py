@@ -21,6 +21,7 @@ from textual.message import Message
 from textual.timer import Timer
 
 from p2v_tui.errors import P2VError
+from p2v_tui.front.jobs import Outcome
 from p2v_tui.screens.ascii_text import ascii_text
 from p2v_tui.screens.base import BaseScreen
 from p2v_tui.screens.check_words import checks_text, not_passed
@@ -372,18 +373,16 @@ class RunningScreen(BaseScreen):
 
         def decide(answer: bool | None) -> None:
             if answer:
-                self.run_worker(lambda: self._save(dialog.value.strip()), thread=True)
+                self._save(dialog.value.strip())
 
         self.app.push_screen(dialog, decide)
 
     def _save(self, directory: str) -> None:
-        """Runs in a thread of its own."""
-        try:
-            path = save(self.run, directory, datetime.datetime.now())
-        except P2VError as error:
-            self.post_message(self.Saved(None, error))
-        else:
-            self.post_message(self.Saved(path, None))
+        self.state.jobs.start(
+            "saved log",
+            lambda _: save(self.run, directory, datetime.datetime.now()),
+            lambda outcome: self.post_message(self.Saved(outcome.result, outcome.error)),
+        )
 
     def on_running_screen_saved(self, message: RunningScreen.Saved) -> None:
         if message.error is not None:
@@ -407,16 +406,14 @@ class RunningScreen(BaseScreen):
     def _ask_for_power(self, title: str, text: str, yes: str, command: Sequence[str]) -> None:
         def decide(answer: bool | None) -> None:
             if answer:
-                self.run_worker(lambda: self._switch(command), thread=True)
+                self.state.jobs.start("power", lambda _: self._run_command(command), self._switched)
 
         self.app.push_screen(Dialog(title, text, yes=yes, no="No"), decide)
 
-    def _switch(self, command: Sequence[str]) -> None:
-        """Runs in a thread of its own."""
-        try:
-            self._run_command(command)
-        except P2VError as error:
-            self.post_message(self.PowerRefused(error))
+    def _switched(self, outcome: Outcome[None]) -> None:
+        """Called from another thread."""
+        if outcome.error is not None:
+            self.post_message(self.PowerRefused(outcome.error))
 
     def on_running_screen_power_refused(self, message: RunningScreen.PowerRefused) -> None:
         self.app.push_screen(error_dialog(message.error))

@@ -37,7 +37,11 @@ def default_directory(mounts: Path = Path("/proc/self/mounts")) -> str:
         place = _OCTAL.sub(lambda match: chr(int(match[1], 8)), fields[1])
         if f"{place}/".startswith(_STICKS) and "rw" in fields[3].split(","):
             return place
-    return tempfile.gettempdir()
+    try:
+        return tempfile.gettempdir()
+    except OSError:
+        # Python looks for one where it can write; where all are full there is none.
+        return "/tmp"
 
 
 def save(run: ConversionRun, directory: str, now: datetime.datetime) -> Path:

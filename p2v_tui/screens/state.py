@@ -8,6 +8,7 @@ from pathlib import Path
 from p2v_tui import hwprobe
 from p2v_tui.config import Settings
 from p2v_tui.errors import SettingsError
+from p2v_tui.front.jobs import Jobs
 from p2v_tui.hwprobe import Machine
 from p2v_tui.screens.conversion_run import ConversionRun
 from p2v_tui.session import ConversionServer, Plan, VirtV2V
@@ -21,7 +22,7 @@ class State:
     warnings: about the kernel command line, that nobody has seen yet.
     plan: what the second screen made of them.
     server, virt_v2v: those of the last successful test, until a field of the first screen changes.
-    run: the last conversion, whether it still goes on or not.
+    run: the last conversion, whether it still goes on or not. jobs: what the screens have done in threads.
     """
 
     settings: Settings
@@ -33,6 +34,7 @@ class State:
     virt_v2v: VirtV2V | None = None
     accepted_host_keys: set[str] = field(default_factory=set)
     run: ConversionRun | None = None
+    jobs: Jobs = field(default_factory=Jobs)
     _machine: Machine | None = None
 
     def machine(self) -> Machine:

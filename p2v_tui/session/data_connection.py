@@ -17,7 +17,7 @@ from typing import Final
 
 import pexpect
 
-from p2v_tui.errors import Cancelled, ConnectionFailed, ConversionFailed, P2VError, PreflightRefused
+from p2v_tui.errors import Cancelled, ConnectionFailed, ConversionFailed, P2VError, PreflightRefused, as_failure
 from p2v_tui.hwprobe.machine import Disk
 from p2v_tui.session import remote_commands, ssh_errors
 from p2v_tui.session.cancellation import Cancellation
@@ -195,10 +195,8 @@ class DataConnection:
             self._keep_up(self._server, self._tunnel)
         except Cancelled:
             pass
-        except P2VError as error:
-            self._error = error
-        except Exception as bug:
-            self._error = P2VError(f"An error that p2v-tui does not know: {type(bug).__name__}: {bug}", "Report it.")
+        except Exception as error:
+            self._error = as_failure(error)
         finally:
             self._opened.set()
             if self._tunnel is not None:

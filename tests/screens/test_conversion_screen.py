@@ -221,7 +221,7 @@ class Opened:
     async def press(self, action: str) -> None:
         self.screen.query_one(f"#{action}", Action).focus()
         await self.pilot.press("enter")
-        await self.app.workers.wait_for_complete()
+        await wait_until(self.pilot, lambda: not self.state.jobs.busy)
         await self.pilot.pause()
 
     async def look(self) -> None:
@@ -229,7 +229,7 @@ class Opened:
         looks = self.state.looks
         self.app.watches[-1].changed()
         await wait_until(self.pilot, lambda: self.state.looks > looks)
-        await self.app.workers.wait_for_complete()
+        await wait_until(self.pilot, lambda: not self.state.jobs.busy)
         await self.pilot.pause()
 
     @property
@@ -322,7 +322,9 @@ async def test_it_says_that_it_looks_at_the_machine_and_the_keys_work_meanwhile(
 async def test_a_machine_that_cannot_be_looked_at_is_told_and_may_be_tried_again() -> None:
     state = MadeUpState(OSError("udev is \x1b[31mnot there"))
     async with opened(state) as it:
-        assert it.status.startswith("The machine cannot be looked at: OSError: udev is not there. Try again")
+        assert it.status.startswith("This machine could not be examined: This machine's system refused")
+        assert "(udev is not there)" in it.status
+        assert it.status.endswith("F5 or Ctrl-R looks again.")
         state.found = DB1
         await it.pilot.press("f5")
         await wait_until(it.pilot, lambda: it.field("guestname").value == "db1")
@@ -1043,7 +1045,7 @@ async def test_refresh_says_what_changed(key: str) -> None:
             await it.press("refresh")
         else:
             await it.pilot.press(key)
-        await it.app.workers.wait_for_complete()
+        await wait_until(it.pilot, lambda: not it.state.jobs.busy)
         await it.pilot.pause()
 
     async with opened() as it:
@@ -1198,13 +1200,13 @@ async def test_ctrl_n_blinks_the_port_of_the_interface(monkeypatch: pytest.Monke
         assert it.status.startswith("Move to a network interface")
         it.toggle("em2").focus()
         await it.pilot.press("ctrl+n")
-        await it.app.workers.wait_for_complete()
+        await wait_until(it.pilot, lambda: not it.state.jobs.busy)
         await it.pilot.pause()
         assert blinked == ["em2"]
         assert it.status == "The port of em2 has blinked."
         it.interface("em1").network.input.focus()
         await it.pilot.press("tab", "enter")
-        await it.app.workers.wait_for_complete()
+        await wait_until(it.pilot, lambda: not it.state.jobs.busy)
         assert blinked == ["em2", "em1"]
 
 
@@ -1216,7 +1218,7 @@ async def test_a_port_that_does_not_blink_says_why(monkeypatch: pytest.MonkeyPat
     async with opened() as it:
         it.toggle("em1").focus()
         await it.pilot.press("ctrl+n")
-        await it.app.workers.wait_for_complete()
+        await wait_until(it.pilot, lambda: not it.state.jobs.busy)
         await it.pilot.pause()
         assert it.status == "Only root can make em1 blink. Run p2v-tui as root."
 

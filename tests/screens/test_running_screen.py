@@ -504,7 +504,7 @@ async def test_a_long_error_leaves_room_for_the_advice_and_details_has_it_all() 
 async def test_an_error_of_our_own_is_shown_and_does_not_end_the_application() -> None:
     async with opened() as screen:
         await screen.hear(*STARTED, ZeroDivisionError("division by zero"))
-        await screen.until_shown("ZeroDivisionError", "Save the logs and report it.")
+        await screen.until_shown("ZeroDivisionError", "report it with these words", "Traceback")
 
 
 async def test_an_outcome_that_nobody_has_seen_is_shown_before_anything_new_starts() -> None:

@@ -1,0 +1,146 @@
+"""Work in a thread of its own: whatever it raises arrives as one kind of outcome, and leaving it takes a second.
+
+A tool that hangs (lspci, ssh, a mount) can't be interrupted from outside. So the one who waits is told that the work
+was cancelled, a moment after having asked for it; the thread ends when its tool does, and what it brings then is put
+away. Nothing here knows a screen or a console.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from p2v_tui.errors import Cancelled, P2VError, as_failure
+from p2v_tui.session import Cancellation
+
+# How long work has to end in order once it is cancelled, in seconds; then it is left to itself.
+GRACE: Final = 0.8
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[Result]):
+    """What came of the work: error is None where it succeeded, and result is what it returned."""
+
+    result: Result | None
+    error: P2VError | None
+
+    def get(self) -> Result:
+        """The result of work that returns one. Raises the error."""
+        if self.error is not None:
+            raise self.error
+        return self.result  # type: ignore[return-value]
+
+
+class Job(Generic[Result]):
+    """Starts at once. ended: called once with the outcome, from another thread. put_away: takes what came too late.
+
+    grace: None for work that has to be waited for, however long it tidies up.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[Cancellation], Result],
+        ended: Callable[[Outcome[Result]], object],
+        *,
+        put_away: Callable[[Result], object] = lambda _: None,
+        grace: float | None = GRACE,
+    ) -> None:
+        self.cancellation = Cancellation()
+        self.grace = grace
+        self._work = work
+        self._ended = ended
+        self._put_away = put_away
+        self._lock = threading.Lock()
+        self._over = self._told = False
+        # A daemon: work that hangs must not hold up the end of the program.
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def over(self) -> bool:
+        """Whether the outcome has been given away."""
+        return self._told
+
+    def cancel(self) -> None:
+        """Asks for the end; the outcome comes within the grace, whatever the work hangs on."""
+        self.cancellation.cancel()
+        self._leave_later()
+
+    def detach(self) -> None:
+        """As `cancel`; what runs on the conversion server need not end."""
+        self.cancellation.detach()
+        self._leave_later()
+
+    def wait(self, seconds: float) -> bool:
+        """Waits for the thread; whether it has ended."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _leave_later(self) -> None:
+        if self.grace is None or self._over:
+            return
+        timer = threading.Timer(self.grace, self._leave)
+        timer.daemon = True
+        timer.start()
+
+    def _leave(self) -> None:
+        # It may have come meanwhile to where it must be waited for.
+        if self.grace is not None:
+            self._end(Outcome(None, Cancelled()))
+
+    def _run(self) -> None:
+        try:
+            outcome = Outcome(self._work(self.cancellation), None)
+        except Exception as error:
+            outcome = Outcome(None, as_failure(error))
+        if not self._end(outcome) and outcome.result is not None:
+            self._put_away(outcome.result)
+
+    def _end(self, outcome: Outcome[Result]) -> bool:
+        """Whether this is the outcome that counts."""
+        with self._lock:
+            if self._over:
+                return False
+            self._over = True
+        self._ended(outcome)
+        self._told = True
+        return True
+
+
+class Jobs:
+    """The jobs of a front end, so that its end can give them a moment to tidy up."""
+
+    def __init__(self) -> None:
+        self._jobs: list[Job[Any]] = []
+
+    def start(
+        self,
+        name: str,
+        work: Callable[[Cancellation], Result],
+        ended: Callable[[Outcome[Result]], object],
+        *,
+        put_away: Callable[[Result], object] = lambda _: None,
+    ) -> Job[Result]:
+        """See `Job`."""
+        job = Job(name, work, ended, put_away=put_away)
+        self._jobs = [*(each for each in self._jobs if not each.wait(0)), job]
+        return job
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is an outcome to come."""
+        return not all(job.over for job in self._jobs)
+
+    def close(self, seconds: float = GRACE) -> None:
+        """Cancels what still works, and waits that long in all for it to end."""
+        deadline = time.monotonic() + seconds
+        for job in self._jobs:
+            job.cancel()
+        for job in self._jobs:
+            job.wait(max(0.0, deadline - time.monotonic()))

@@ -1,0 +1,147 @@
+"""Work in a thread: every end of it arrives once, as one kind of outcome, and a hang can be left."""
+
+from __future__ import annotations
+
+import errno
+import queue
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from p2v_tui.errors import Cancelled, ConnectionFailed, InternalError, LocalFailure, P2VError, as_failure
+from p2v_tui.front.jobs import Job, Jobs, Outcome
+from p2v_tui.session import Cancellation
+
+Outcomes = queue.SimpleQueue[Outcome[str]]
+FULL = OSError(errno.ENOSPC, "No space left on device", "/tmp/p2v-tui-x")
+
+
+@pytest.fixture
+def released() -> Iterator[threading.Event]:
+    """What a tool that hangs waits for; it is let go at the end of the test."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def raising(error: BaseException) -> str:
+    raise error
+
+
+def outcome_of(error: Exception) -> P2VError:
+    outcomes: Outcomes = queue.SimpleQueue()
+    Job("test", lambda _: raising(error), outcomes.put)
+    failure = outcomes.get().error
+    assert failure is not None
+    return failure
+
+
+def test_what_the_work_returns_arrives() -> None:
+    outcomes: Outcomes = queue.SimpleQueue()
+    Job("test", lambda _: "done", outcomes.put)
+    assert outcomes.get().get() == "done"
+
+
+def test_a_failure_arrives_as_it_was_raised() -> None:
+    refused = ConnectionFailed("refused", "try")
+    assert outcome_of(refused) is refused
+
+
+def test_a_full_disk_is_told_in_words_and_with_the_place() -> None:
+    failure = outcome_of(FULL)
+    assert isinstance(failure, LocalFailure)
+    assert "no room left to write: /tmp/p2v-tui-x (No space left on device)" in failure.message
+    assert "df -h" in failure.advice
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", b"/proc/x"), "/proc/x (Permission denied)"),
+        (OSError("udev is not there"), "(udev is not there)"),
+        (TimeoutError(), "(TimeoutError)"),
+        (MemoryError(), "no memory left"),
+    ],
+)
+def test_what_the_system_refuses_is_no_bug(error: Exception, words: str) -> None:
+    failure = outcome_of(error)
+    assert isinstance(failure, LocalFailure)
+    assert words in failure.message
+
+
+def test_a_bug_says_where_it_is_and_keeps_its_trace() -> None:
+    failure = outcome_of(ValueError("bad"))
+    assert isinstance(failure, InternalError)
+    assert "ValueError: bad (test_jobs.py, line " in failure.message
+    assert any("in raising" in line for line in failure.trace)
+
+
+def test_a_failure_is_not_wrapped_twice() -> None:
+    failure = as_failure(FULL)
+    assert as_failure(failure) is failure
+
+
+def test_work_that_heeds_the_cancellation_ends_by_itself(released: threading.Event) -> None:
+    outcomes: Outcomes = queue.SimpleQueue()
+
+    def work(cancellation: Cancellation) -> str:
+        while not released.wait(0.01):
+            cancellation.check()
+        return "released"
+
+    job = Job("test", work, outcomes.put, grace=None)
+    job.cancel()
+    assert isinstance(outcomes.get().error, Cancelled)
+
+
+def test_work_that_hangs_is_left_when_it_is_cancelled_and_what_it_brings_is_put_away(
+    released: threading.Event,
+) -> None:
+    outcomes: Outcomes = queue.SimpleQueue()
+    late: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def work(_: Cancellation) -> str:
+        released.wait()
+        return "too late"
+
+    job = Job("test", work, outcomes.put, put_away=late.put)
+    job.cancel()
+    # The tool hangs still.
+    assert isinstance(outcomes.get().error, Cancelled)
+    assert not released.is_set()
+    released.set()
+    assert late.get() == "too late"
+    assert outcomes.empty()
+
+
+def test_a_job_that_must_be_waited_for_is_not_left() -> None:
+    outcomes: Outcomes = queue.SimpleQueue()
+    begun = threading.Event()
+
+    def work(_: Cancellation) -> str:
+        begun.wait()
+        return "tidied"
+
+    job = Job("test", work, outcomes.put, grace=0.0)
+    job.grace = None
+    job.cancel()
+    begun.set()
+    assert outcomes.get().get() == "tidied"
+
+
+def test_the_end_of_the_program_does_not_wait_for_what_hangs(released: threading.Event) -> None:
+    outcomes: Outcomes = queue.SimpleQueue()
+    jobs = Jobs()
+
+    def hang(_: Cancellation) -> str:
+        released.wait()
+        return ""
+
+    job = jobs.start("test", hang, outcomes.put)
+    jobs.close(0.01)
+    assert not released.is_set()
+    assert isinstance(outcomes.get().error, Cancelled)
+    released.set()
+    assert job.wait(10)
+    assert not jobs.busy

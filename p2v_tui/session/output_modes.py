@@ -7,12 +7,21 @@ to say; a mode that is not in the table is passed on with every option that was 
 from __future__ import annotations
 
 import enum
+import ipaddress
+import re
 from dataclasses import dataclass
+from typing import Final
 
 from p2v_tui.config import Settings
 from p2v_tui.errors import SettingsError
 from p2v_tui.kinds import Secret
+from p2v_tui.session import output_options
+from p2v_tui.session.output_options import MiscOption, find_option
 from p2v_tui.session.virt_v2v import VirtV2V
+
+# What libguestfs and nbdkit can make for virt-v2v (output/output.ml; in 1.x guestfs_disk_create).
+FORMATS: Final = ("raw", "qcow2")
+ALLOCATIONS: Final = ("sparse", "preallocated")
 
 
 class Use(enum.Enum):
@@ -29,7 +38,8 @@ class OutputMode:
 
     default_storage: for -os where none is given. needed_misc: the -oo options without which it cannot work.
     makes: where the guest is in the end; {storage}, {name} and {connection} are filled in. description: how the file
-    ends that is written beside the disks, in the modes that fill a directory.
+    ends that is written beside the disks, in the modes that fill a directory. formats, allocations: all that -of and
+    -oa take; none of a mode that is not known, or does not take the option. options: its -oo.
     """
 
     names: tuple[str, ...]
@@ -43,6 +53,10 @@ class OutputMode:
     default_storage: str | None = None
     needed_misc: tuple[str, ...] = ()
     description: str | None = None
+    formats: tuple[str, ...] = FORMATS
+    allocations: tuple[str, ...] = ALLOCATIONS
+    options: tuple[MiscOption, ...] = ()
+    known: bool = True
 
     @property
     def takes_directory(self) -> bool:
@@ -80,14 +94,21 @@ OUTPUT_MODES = (
         storage=Use.NEEDED,
         default_storage=_DIRECTORY,
         description=".xml",
+        options=(output_options.COMPRESSED,),
     ),
-    OutputMode(("libvirt",), "the libvirt domain {name}, its disks in the pool {storage}", connection=Use.TAKEN),
+    OutputMode(
+        ("libvirt",),
+        "the libvirt domain {name}, its disks in the pool {storage}",
+        connection=Use.TAKEN,
+        options=(output_options.COMPRESSED,),
+    ),
     OutputMode(
         ("qemu",),
         "the disks {storage}/{name}-sd* and the script {storage}/{name}.sh that starts them",
         storage=Use.NEEDED,
         default_storage=_DIRECTORY,
         description=".sh",
+        options=output_options.QEMU,
     ),
     OutputMode(
         ("null",),
@@ -96,6 +117,8 @@ OUTPUT_MODES = (
         allocation=Use.NOT_TAKEN,
         format=Use.NOT_TAKEN,
         misc=Use.NOT_TAKEN,
+        formats=(),
+        allocations=(),
     ),
     OutputMode(("glance",), "images of the name {name} in Glance", storage=Use.NOT_TAKEN),
     OutputMode(
@@ -103,6 +126,9 @@ OUTPUT_MODES = (
         "volumes of the name {name} in OpenStack's Cinder",
         connection=Use.TAKEN,
         needed_misc=("server-id",),
+        formats=("raw",),
+        allocations=("sparse",),
+        options=output_options.OPENSTACK,
     ),
     OutputMode(
         ("kubevirt",),
@@ -110,6 +136,7 @@ OUTPUT_MODES = (
         storage=Use.NEEDED,
         default_storage=_DIRECTORY,
         description=".yaml",
+        options=output_options.KUBEVIRT,
     ),
     OutputMode(("rhv", "ovirt", "rhev"), "{name} on the export storage domain {storage}", storage=Use.NEEDED),
     OutputMode(
@@ -118,12 +145,14 @@ OUTPUT_MODES = (
         connection=Use.NEEDED,
         storage=Use.NEEDED,
         password=Use.NEEDED,
+        options=output_options.OVIRT_UPLOAD,
     ),
     OutputMode(
         ("vdsm",),
         "{name} in the data domain {storage}",
         storage=Use.NEEDED,
         needed_misc=("vdsm-image-uuid", "vdsm-vol-uuid", "vdsm-vm-uuid"),
+        options=output_options.VDSM,
     ),
     OutputMode(
         ("json",),
@@ -131,6 +160,7 @@ OUTPUT_MODES = (
         storage=Use.NEEDED,
         default_storage=_DIRECTORY,
         description=".json",
+        options=output_options.JSON,
     ),
 )
 
@@ -138,7 +168,15 @@ OUTPUT_MODES = (
 def find_mode(name: str) -> OutputMode:
     """The mode that virt-v2v calls `name` in one of its versions; one that takes everything where it is not known."""
     known = (mode for mode in OUTPUT_MODES if name in mode.names)
-    unknown = OutputMode((name,), "{name}, by the output mode " + name, connection=Use.TAKEN, password=Use.TAKEN)
+    unknown = OutputMode(
+        (name,),
+        "{name}, by the output mode " + name,
+        connection=Use.TAKEN,
+        password=Use.TAKEN,
+        formats=(),
+        allocations=(),
+        known=False,
+    )
     return next(known, unknown)
 
 
@@ -202,7 +240,8 @@ def choose_output(settings: Settings) -> Output:
     """What virt-v2v is to be told, from the settings and what the mode takes.
 
     A setting that the mode does not take is left out and named in `ignored`: virt-p2v never passed -oc, so its
-    command lines hold some. Raises SettingsError for one that the mode needs and that is not there.
+    command lines hold some. Raises SettingsError for one that the mode needs and that is not there, and for a value
+    that virt-v2v would refuse, which it does late: some only after the whole conversion.
     """
     mode = find_mode(settings.output_type)
     allocation = None if settings.output_allocation == "none" else settings.output_allocation
@@ -225,6 +264,25 @@ def choose_output(settings: Settings) -> Output:
             setting="output.type",
         )
     ignored = tuple(name for name, (use, value) in given.items() if use is Use.NOT_TAKEN and value)
+    taken = {name: value for name, (use, value) in given.items() if use is not Use.NOT_TAKEN and value}
+    _check_choice(settings.output_type, "format", mode.formats, settings.output_format if "p2v.of" in taken else None)
+    _check_choice(settings.output_type, "allocation", mode.allocations, allocation if "p2v.oa" in taken else None)
+    if "p2v.oo" in taken:
+        _check_misc(mode, settings)
+    if "p2v.os" in taken and mode.takes_directory and not str(storage).startswith("/"):
+        raise SettingsError(
+            f"p2v.os={storage} is not an absolute path: virt-v2v would look for it below its own directory in /tmp.",
+            "Give the whole path on the conversion server, as in p2v.os=/srv/guests.",
+            setting="output.storage",
+        )
+    if mode.is_libvirt and (host := _remote_host(settings)):
+        raise SettingsError(
+            f"p2v.oc names the libvirt of another machine, {host}: virt-v2v would leave the disks on the conversion "
+            "server and define the guest where they are missing.",
+            f"Convert on {host} itself (p2v.server={host}) and leave p2v.oc out; or use p2v.o=local, then copy the "
+            "disks and run `virsh define` there.",
+            setting="output.connection",
+        )
     return Output(
         mode=mode,
         connection=None if "p2v.oc" in ignored else settings.output_connection,
@@ -236,3 +294,54 @@ def choose_output(settings: Settings) -> Output:
         root=settings.root,
         ignored=ignored,
     )
+
+
+def _check_choice(mode: str, name: str, choices: tuple[str, ...], value: str | None) -> None:
+    """Raises SettingsError for a value that the mode does not take. choices: nothing where that is not known."""
+    if value is None or not choices or value in choices:
+        return
+    raise SettingsError(
+        f"The output mode {mode} cannot make the {name} {value}.",
+        f"It makes {' or '.join(choices)}.",
+        setting=f"output.{name}",
+    )
+
+
+def _check_misc(mode: OutputMode, settings: Settings) -> None:
+    """What can be told without the server; which of the options its virt-v2v has is judged with the server."""
+    for given in settings.output_misc:
+        name = given.partition("=")[0]
+        if name == "?":
+            raise SettingsError(
+                "p2v.oo=? makes virt-v2v list its options and end: nothing would be converted.",
+                f"To see the list, run this on the conversion server: virt-v2v -i disk x -o {mode.names[0]} -oo '?'",
+                setting="output.misc",
+            )
+        option, value = find_option(mode.options, given)
+        wrong = "has no name" if not name else option.wrong_value(value) if option else None
+        if wrong:
+            # The value may be a password.
+            raise SettingsError(
+                f"p2v.oo: {name or 'an option'} {wrong}.",
+                "To see what the mode takes, run this on the conversion server: "
+                f"virt-v2v -i disk x -o {mode.names[0]} -oo '?'",
+                setting="output.misc",
+            )
+
+
+# libvirt's URIs: driver[+transport]://[user@][host][:port]/path?parameters
+_LIBVIRT_URI: Final = re.compile(
+    r"[a-z0-9]+(?:\+[a-z0-9]+)?://(?:[^/@]*@)?(\[[^]]*\]|[^/:?]*)(?::[0-9]*)?(?:[/?]|$)", re.I
+)
+
+
+def _remote_host(settings: Settings) -> str | None:
+    """The machine of libvirt's in -oc, where it is neither the conversion server by its own name nor its loopback."""
+    found = _LIBVIRT_URI.match(settings.output_connection or "")
+    host = found[1].strip("[]") if found else ""
+    if not host or host == settings.server or host.lower().rstrip(".") == "localhost":
+        return None
+    try:
+        return None if ipaddress.ip_address(host).is_loopback else host
+    except ValueError:
+        return host

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 import subprocess
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from p2v_tui.config import Settings
 from p2v_tui.errors import SettingsError
 from p2v_tui.kinds import Secret
 from p2v_tui.session.output_modes import OUTPUT_MODES, Output, choose_output, disk_letters, find_mode
+from p2v_tui.session.output_options import unknown_options, wrong_options
 from p2v_tui.session.remote_commands import quote
 from p2v_tui.session.virt_v2v import VirtV2V
 from tests.unit.setting_values import TEXT
@@ -32,7 +34,7 @@ def everything(mode: str) -> Settings:
         output_allocation="sparse",
         output_connection="URI",
         output_format="raw",
-        output_storage="STORAGE",
+        output_storage="/STORAGE",
         output_misc=("server-id=7", *VDSM),
         output_password=Secret("pw"),
     )
@@ -88,7 +90,7 @@ def test_the_values_go_to_their_own_options() -> None:
         "-oa": ["sparse"],
         "-oc": ["URI"],
         "-of": ["raw"],
-        "-os": ["STORAGE"],
+        "-os": ["/STORAGE"],
         "-op": [PASSWORD_FILE],
         "-oo": ["server-id=7", *VDSM],
         "--root": ["first"],
@@ -156,7 +158,7 @@ def test_an_allocation_of_none_is_virt_v2vs_own() -> None:
     ],
 )
 def test_a_mode_is_asked_for_by_the_name_that_the_server_knows(asked: str, has: tuple[str, ...], sent: str) -> None:
-    settings = Settings(output_type=asked, output_storage="host:/esd")
+    settings = Settings(output_type=asked, output_storage="/mnt/esd")
     assert choose_output(settings).mode_on(server_with(*has)) == sent
 
 
@@ -209,6 +211,7 @@ def test_a_name_of_any_version_finds_the_mode() -> None:
 def test_the_arguments_reach_virt_v2v_through_a_real_shell_unchanged(
     connection: str, storage: str, misc: tuple[str, ...]
 ) -> None:
+    assume(not any(option.startswith(("?", "=")) or not option for option in misc))
     settings = Settings(output_type="libvirt", output_connection=connection, output_storage=storage, output_misc=misc)
     words = choose_output(settings).arguments(server_with("libvirt"), PASSWORD_FILE)
     script = quote("printf", "%s\\0", *words)
@@ -246,3 +249,172 @@ def test_the_files_of_a_guest_are_known_in_the_modes_that_fill_a_directory(mode:
 def test_disks_are_lettered_as_linux_letters_them() -> None:
     letters = [disk_letters(number) for number in (0, 25, 26, 27, 51, 52, 701, 702)]
     assert letters == ["a", "z", "aa", "ab", "az", "ba", "zz", "aaa"]
+
+
+@pytest.mark.parametrize("mode", [mode.names[0] for mode in OUTPUT_MODES if mode.formats])
+def test_a_format_that_the_mode_cannot_make_is_refused_with_those_that_it_can(mode: str) -> None:
+    for wrong in ("vmdkk", "vmdk", "QCOW2"):
+        with pytest.raises(SettingsError) as raised:
+            choose_output(dataclasses.replace(everything(mode), output_format=wrong))
+        assert raised.value.setting == "output.format"
+        assert wrong in raised.value.message
+        assert "raw" in raised.value.advice
+
+
+def test_openstack_makes_sparse_raw_volumes_only() -> None:
+    settings = everything("openstack")
+    for name, wrong in (
+        ("format", dataclasses.replace(settings, output_format="qcow2")),
+        ("allocation", dataclasses.replace(settings, output_allocation="preallocated")),
+    ):
+        with pytest.raises(SettingsError) as raised:
+            choose_output(wrong)
+        assert raised.value.setting == f"output.{name}"
+
+
+def test_what_a_mode_ignores_is_not_judged_either() -> None:
+    settings = Settings(output_type="null", output_format="vmdkk", output_misc=("?",), output_storage="x")
+    assert choose_output(settings).ignored == ("p2v.os", "p2v.of", "p2v.oo")
+
+
+def test_a_mode_of_a_later_virt_v2v_may_make_other_formats() -> None:
+    assert choose_output(Settings(output_type="teleport", output_format="vhdx")).format == "vhdx"
+
+
+@pytest.mark.parametrize("mode", ["local", "disk", "qemu", "kubevirt", "json"])
+def test_a_relative_directory_is_refused_at_once(mode: str) -> None:
+    for path in ("guests", "./guests", "~/guests"):
+        with pytest.raises(SettingsError, match="absolute") as raised:
+            choose_output(Settings(output_type=mode, output_storage=path))
+        assert raised.value.setting == "output.storage"
+
+
+def test_a_pool_and_an_export_are_no_paths() -> None:
+    assert choose_output(Settings(output_type="libvirt", output_storage="images")).storage == "images"
+    assert choose_output(Settings(output_type="rhv", output_storage="host:/esd")).storage == "host:/esd"
+
+
+@pytest.mark.parametrize("mode", ["local", "libvirt", "glance", "rhv", "openstack", "teleport"])
+@pytest.mark.parametrize("asked", ["?", "?=", "?=1"])
+def test_asking_for_the_list_of_options_is_refused_with_the_command_that_shows_it(mode: str, asked: str) -> None:
+    settings = dataclasses.replace(everything(mode), output_misc=("server-id=1", asked))
+    with pytest.raises(SettingsError) as raised:
+        choose_output(settings)
+    assert raised.value.setting == "output.misc"
+    assert f"-o {find_mode(mode).names[0]} -oo '?'" in raised.value.advice
+
+
+@pytest.mark.parametrize(
+    ("mode", "given", "words"),
+    [
+        ("local", "compressed=banana", "true, false or no value"),
+        ("local", "compressed=TRUE", "true, false or no value"),
+        ("qemu", "qemu-boot=1", "true, false or no value"),
+        ("local", "=x", "has no name"),
+        ("openstack", "guest-id", "needs a value"),
+        ("openstack", "dev-disk-by-id=", "needs a value"),
+        ("rhv-upload", "rhv-cafile", "needs a value"),
+        ("rhv-upload", "rhv-disk-uuid=7", "takes a UUID"),
+        ("vdsm", "vdsm-compat=2", "takes 0.10 or 1.1"),
+    ],
+)
+def test_an_option_with_a_value_that_virt_v2v_would_refuse_is_refused_now(mode: str, given: str, words: str) -> None:
+    settings = dataclasses.replace(everything(mode), output_misc=(*everything(mode).output_misc, given))
+    with pytest.raises(SettingsError, match=words) as raised:
+        choose_output(settings)
+    assert raised.value.setting == "output.misc"
+
+
+@pytest.mark.parametrize("given", ["compressed", "compressed=true", "compressed=false", "option-to-come=7"])
+def test_an_option_that_may_be_right_is_taken(given: str) -> None:
+    assert choose_output(Settings(output_misc=(given,))).misc == (given,)
+
+
+def test_a_value_that_may_be_a_password_is_not_repeated() -> None:
+    settings = dataclasses.replace(everything("rhv-upload"), output_misc=("rhv-verifypeer=geheim",))
+    with pytest.raises(SettingsError) as raised:
+        choose_output(settings)
+    assert "geheim" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("connection", "host"),
+    [
+        ("qemu+ssh://root@centos6/system", "centos6"),
+        ("qemu+tcp://h:16509/system", "h"),
+        ("qemu+tls://h", "h"),
+        ("qemu://h/system?no_verify=1", "h"),
+        ("xen+libssh2://root@10.0.0.9:22/", "10.0.0.9"),
+        ("qemu+ssh://root@[2001:db8::1]/system", "2001:db8::1"),
+        ("QEMU+SSH://H/system", "H"),
+        ("esx://vc.example.com/?no_verify=1", "vc.example.com"),
+    ],
+)
+def test_a_libvirt_on_another_machine_is_refused(connection: str, host: str) -> None:
+    with pytest.raises(SettingsError, match="another machine") as raised:
+        choose_output(Settings(output_type="libvirt", output_connection=connection))
+    assert raised.value.setting == "output.connection"
+    assert f"p2v.server={host}" in raised.value.advice
+
+
+@pytest.mark.parametrize(
+    "connection",
+    [
+        "qemu:///system",
+        "qemu:///session",
+        "qemu+unix:///system?socket=/run/libvirt/libvirt-sock",
+        "qemu+tcp://localhost/system",
+        "qemu+ssh://root@127.0.0.1/system",
+        "qemu+tls://[::1]/system",
+        "qemu+ssh://root@conv.example.com/system",
+        "test:///default",
+    ],
+)
+def test_a_libvirt_on_the_conversion_server_itself_is_taken(connection: str) -> None:
+    settings = Settings(server="conv.example.com", output_type="libvirt", output_connection=connection)
+    assert choose_output(settings).connection == connection
+
+
+VERSIONS = ((1, 44), (2, 0), (2, 2, 0), (2, 6), (2, 10), (2, 13))
+
+
+@pytest.mark.parametrize(
+    ("mode", "given", "unknown"),
+    [
+        ("local", "compressed", VERSIONS[:2]),
+        ("kubevirt", "compressed", VERSIONS[:3]),
+        ("qemu", "qemu-boot", ()),
+        ("local", "qemu-boot", VERSIONS),
+        ("glance", "compressed", VERSIONS),
+        ("rhv-upload", "ovirt-cafile=/x", VERSIONS[:4]),
+        ("rhv-upload", "rhv-cafile=/x", ()),
+        ("rhv-upload", "rhv-proxy", VERSIONS[:1]),
+        ("openstack", "os-username=x", ()),
+        ("openstack", "oz-username=x", VERSIONS),
+    ],
+)
+def test_the_options_that_a_version_does_not_have_are_known(
+    mode: str, given: str, unknown: tuple[tuple[int, ...], ...]
+) -> None:
+    known = find_mode(mode).options
+    assert [version for version in VERSIONS if unknown_options(known, (given,), version)] == list(unknown)
+
+
+def test_the_options_of_a_version_that_nobody_here_knows_are_its_own_affair() -> None:
+    assert unknown_options(find_mode("local").options, ("x",), (3, 0)) == ()
+    assert unknown_options(find_mode("local").options, ("x",), ()) == ()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_an_option_for_each_disk_comes_once_for_each_disk(count: int) -> None:
+    uuids = tuple(f"rhv-disk-uuid={number:08}-0000-0000-0000-000000000001" for number in range(count))
+    (wrong,) = wrong_options(find_mode("rhv-upload").options, uuids, 2)
+    assert f"2 times, not {count}" in wrong
+    assert not list(wrong_options(find_mode("rhv-upload").options, (), 2))
+
+
+def test_an_option_that_may_come_once_does_not_come_twice() -> None:
+    given = ("rhv-cluster=a", "rhv-cluster=b")
+    assert list(wrong_options(find_mode("rhv-upload").options, given, 1)) == [
+        "-oo rhv-cluster may be given only once."
+    ]

@@ -57,6 +57,13 @@ class BlockDevice:
     def attribute(self, name: str) -> str | None:
         return read_text(self.sys_path / name)
 
+    def of_its(self, subsystem: str, name: str) -> str | None:
+        """An attribute of the nearest device of a subsystem that it hangs on: the SCSI device, the card."""
+        above = (
+            read_text(ancestor.sys_path / name) for ancestor in self.ancestors if ancestor.subsystem == subsystem
+        )
+        return next((text for text in above if text is not None), None)
+
     @property
     def removable(self) -> bool:
         return self.attribute("removable") == "1"
@@ -280,9 +287,15 @@ def _worth_probing(device: BlockDevice, names: Mapping[str, BlockDevice]) -> boo
         return False
     disk = names.get(device.parent or "", device)
     # A floppy drive or an empty card reader is not to be spun up for this, and loop devices are never offered.
-    if device.size == 0 or disk.removable or (disk.virtual and not disk.slaves):
+    if device.size == 0 or _may_be_empty(disk) or (disk.virtual and not disk.slaves):
         return False
     return not any(ancestor.driver == "floppy" for ancestor in device.ancestors) and os.access(device.node, os.R_OK)
+
+
+def _may_be_empty(disk: BlockDevice) -> bool:
+    """Whether it may be a drive without a medium. RAID drivers and libata set the flag for ordinary disks as well."""
+    on_plug = disk.hangs_on & {"usb", "firewire", "ieee1394", "ide"}
+    return disk.removable and (bool(on_plug) or disk.of_its("scsi", "type") in {"5", "7"})
 
 
 _UDEV_MARKS = frozenset({"DEVLINKS", "USEC_INITIALIZED", "TAGS"})

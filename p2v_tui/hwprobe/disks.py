@@ -12,10 +12,30 @@ from pathlib import Path
 
 from p2v_tui.hwprobe.blockdev import BlockDevice, BlockDevices
 from p2v_tui.hwprobe.contents import content_of, partition_number, partition_table_of, partitions_of
+from p2v_tui.hwprobe.exclusion import (
+    CEPH,
+    FIRMWARE_FLASH,
+    MAPPED,
+    NO_MEDIUM,
+    NO_SIZE,
+    OPENED,
+    PATH_WITHOUT_MAP,
+    REMOVABLE,
+    SOFTWARE_ARRAY,
+    VOLUME,
+    Exclusion,
+    container,
+    hardware_partition,
+    member_of,
+    path_of,
+    unassembled,
+    virtual,
+)
 from p2v_tui.hwprobe.identity import model_of, serial_of, transport_of, wwn_of
 from p2v_tui.hwprobe.machine import Disk, ExcludedDisk, MediumKind
 from p2v_tui.hwprobe.places import Places, exists, read_number, read_text
 from p2v_tui.hwprobe.removable import medium_kind
+from p2v_tui.hwprobe.signatures import is_stale
 
 # How an md array's metadata_version starts where a firmware's format is on the disks (mdadm's "external" kinds).
 _EXTERNAL = "external:"
@@ -27,15 +47,6 @@ _SOFTWARE_RAID_MEMBER = "linux_raid_member"
 
 # The formats of firmware RAID that mdadm assembles; dmraid assembles the others.
 _MDADM_FORMATS = frozenset({"isw_raid_member", "ddf_raid_member"})
-
-# What the drivers' names in /proc/devices mean, for the devices that have no hardware under them.
-_VIRTUAL_KINDS = {
-    "loop": "loop device: a file that looks like a disk",
-    "ramdisk": "RAM disk of the running system",
-    "zram": "compressed RAM of the running system",
-    "nbd": "network block device",
-    "drbd": "DRBD device: its backing disk is converted",
-}
 
 
 @dataclass(frozen=True)
@@ -51,7 +62,7 @@ class FoundDisks:
     names: Mapping[str, str]
 
 
-def find_disks(devices: BlockDevices, in_use: Mapping[str, str], places: Places) -> FoundDisks:
+def find_disks(devices: BlockDevices, in_use: Mapping[str, Exclusion], places: Places) -> FoundDisks:
     """Sort the whole devices into fixed disks and excluded ones.
 
     CD and floppy drives are neither, they are removable media. in_use: what live_medium.devices_in_use() says.
@@ -68,12 +79,25 @@ def find_disks(devices: BlockDevices, in_use: Mapping[str, str], places: Places)
         no_disk = _not_a_disk(device, drivers) or _part_of_another_disk(device, devices)
         if not no_disk:
             names[device.name] = _shown_name(device)
-        reason = no_disk or _not_convertible(device, devices, in_use)
-        if reason:
-            excluded.append(ExcludedDisk(_shown_name(device), device.size, reason, model_of(device)))
+        # Neither can what carries the running system be had by its name as something else.
+        exclusion = _in_use(device, in_use, no_disk) or no_disk or _not_convertible(device, devices)
+        if exclusion:
+            excluded.append(_left_out(device, exclusion, devices, places))
         else:
             disks[device.name] = _disk(device, devices, places)
     return FoundDisks(disks, tuple(excluded), names)
+
+
+def _left_out(device: BlockDevice, exclusion: Exclusion, devices: BlockDevices, places: Places) -> ExcludedDisk:
+    can_be_had = exclusion.risk is not None and device.size > 0
+    return ExcludedDisk(
+        _shown_name(device),
+        device.size,
+        exclusion.reason,
+        model_of(device),
+        _disk(device, devices, places) if can_be_had else None,
+        exclusion.risk or "" if can_be_had else "",
+    )
 
 
 def block_drivers(proc_devices: str) -> dict[str, str]:
@@ -103,72 +127,72 @@ def _is_partition_of_mapped_disk(device: BlockDevice, devices: BlockDevices) -> 
     return any(partition_number(device, disk) is not None for disk in disks)
 
 
-def _not_a_disk(device: BlockDevice, drivers: Mapping[str, str]) -> str | None:
+def _not_a_disk(device: BlockDevice, drivers: Mapping[str, str]) -> Exclusion | None:
     """Why a device is no disk of the machine in its own right: made of other devices, or of no hardware at all."""
     if device.dm_uuid is not None or device.dm_name is not None:
         return None if is_multipath(device) or is_firmware_raid(device) else _mapped(device.dm_uuid or "")
     if device.attribute("md/metadata_version") is not None:
         return None if is_firmware_raid(device) else _array(device)
     if device.parent:
-        return f"hardware partition of {device.parent} for its firmware, not for data"
+        return hardware_partition(device.parent)
     if "rbd" in device.hangs_on:
-        return "Ceph network block device"
-    if device.virtual:
-        driver = drivers.get(device.number.partition(":")[0], "")
-        return _VIRTUAL_KINDS.get(driver, "virtual device, no disk of this machine")
-    return None
+        return CEPH
+    if "mtd" in device.hangs_on:
+        return FIRMWARE_FLASH
+    return virtual(drivers.get(device.number.partition(":")[0], "")) if device.virtual else None
 
 
-def _mapped(uuid: str) -> str:
+def _mapped(uuid: str) -> Exclusion:
     if uuid.startswith("LVM-"):
-        return "LVM logical volume: converted with the disks that hold it"
-    if uuid.startswith("CRYPT-"):
-        return "opened encrypted volume: converted, still encrypted, with the disk that holds it"
-    return "device-mapper device, no disk of this machine"
+        return VOLUME
+    return OPENED if uuid.startswith("CRYPT-") else MAPPED
 
 
-def _array(device: BlockDevice) -> str:
-    container = _external_format(device)
-    if container:
-        return f"container of a firmware RAID set ({container}), not a disk"
-    return "software RAID array: the guest assembles it from its member disks"
+def _array(device: BlockDevice) -> Exclusion:
+    kind = _external_format(device)
+    return container(kind) if kind else SOFTWARE_ARRAY
 
 
-def _part_of_another_disk(device: BlockDevice, devices: BlockDevices) -> str | None:
+def _part_of_another_disk(device: BlockDevice, devices: BlockDevices) -> Exclusion | None:
     for holder in devices.holders_of(device.name):
         # dmraid gives the partitions of a set the same kind of UUID as the set.
         if partition_number(holder, device) is not None:
             continue
         if is_multipath(holder):
-            return f"path of {_shown_name(holder)}"
+            return path_of(_shown_name(holder))
         if is_firmware_raid(holder):
-            return f"member of the firmware RAID set {_shown_name(holder)}"
+            return member_of(_shown_name(holder))
     return None
 
 
-def _not_convertible(device: BlockDevice, devices: BlockDevices, in_use: Mapping[str, str]) -> str | None:
-    """Why a disk is not offered, in words for the operator; None where it is."""
-    return device.fault or in_use.get(device.name) or _empty_or_removable(device) or _unassembled(device, devices)
+def _in_use(device: BlockDevice, in_use: Mapping[str, Exclusion], no_disk: Exclusion | None) -> Exclusion | None:
+    """What the running system does with a device, where that matters: what is no disk keeps its reason."""
+    used = in_use.get(device.name)
+    if used and no_disk:
+        return Exclusion(no_disk.reason) if used.risk is None else None
+    return used
 
 
-def _empty_or_removable(device: BlockDevice) -> str | None:
+def _not_convertible(device: BlockDevice, devices: BlockDevices) -> Exclusion | None:
+    """Why a disk is not offered; None where it is."""
+    if device.fault:
+        return Exclusion(device.fault)
+    removable = medium_kind(device) is not None
     if device.size == 0:
-        return "no medium in the drive" if device.removable else "its size is zero"
-    return "removable medium: its content is not converted" if device.removable else None
+        return NO_MEDIUM if removable else NO_SIZE
+    return REMOVABLE if removable else _unassembled(device, devices)
 
 
-def _unassembled(device: BlockDevice, devices: BlockDevices) -> str | None:
+def _unassembled(device: BlockDevice, devices: BlockDevices) -> Exclusion | None:
     kind = device.properties.get("ID_FS_TYPE", "")
     if kind == _MULTIPATH_MEMBER:
-        return "path of a multipath disk that is not assembled: run `multipath`, then refresh"
-    if not kind.endswith("_raid_member") or kind == _SOFTWARE_RAID_MEMBER:
+        return PATH_WITHOUT_MAP
+    if not kind.endswith("_raid_member") or kind == _SOFTWARE_RAID_MEMBER or is_stale(device, devices):
         return None
-    container = next((holder for holder in devices.holders_of(device.name) if _external_format(holder)), None)
-    if container:
-        command = f"mdadm --incremental --run /dev/{container.name}"
-    else:
-        command = "mdadm --assemble --scan" if kind in _MDADM_FORMATS else "dmraid -ay"
-    return f"member of a firmware RAID set that is not assembled: run `{command}`, then refresh"
+    holder = next((holder for holder in devices.holders_of(device.name) if _external_format(holder)), None)
+    if holder:
+        return unassembled(f"mdadm --incremental --run /dev/{holder.name}")
+    return unassembled("mdadm --assemble --scan" if kind in _MDADM_FORMATS else "dmraid -ay")
 
 
 def _shown_name(device: BlockDevice) -> str:
@@ -201,6 +225,7 @@ def _disk(device: BlockDevice, devices: BlockDevices, places: Places) -> Disk:
         transport=(transports.pop() if len(transports) == 1 else None) if raid else transport_of(drive),
         partition_table=table,
         content=None if table else content_of(device),
+        old_signature=device.properties.get("ID_FS_TYPE") if is_stale(device, devices) else None,
         partitions=partitions_of(device, devices),
         members=device.slaves,
         partition_table_uuid=device.properties.get("ID_PART_TABLE_UUID"),

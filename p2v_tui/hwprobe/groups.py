@@ -19,6 +19,7 @@ from p2v_tui.hwprobe.contents import label_of
 from p2v_tui.hwprobe.disks import FoundDisks
 from p2v_tui.hwprobe.machine import DiskGroup
 from p2v_tui.hwprobe.places import Places
+from p2v_tui.hwprobe.signatures import is_stale
 
 VOLUME_GROUP = "LVM volume group"
 MD_ARRAY = "md array"
@@ -71,10 +72,11 @@ def disks_below(device: BlockDevice, devices: BlockDevices, owners: Mapping[str,
 
 
 def _memberships(devices: BlockDevices, places: Places) -> Iterator[_Membership]:
-    holding = [device for device in devices.by_name.values() if device.properties.get("ID_FS_TYPE") == _LVM_MEMBER]
+    valid = [device for device in devices.by_name.values() if not is_stale(device, devices)]
+    holding = [device for device in valid if device.properties.get("ID_FS_TYPE") == _LVM_MEMBER]
     rows = _ask_pvs(holding, places) if holding else []
     yield from _physical_volumes(rows or [], devices, places)
-    for device in devices.by_name.values():
+    for device in valid:
         yield from _recognised(device)
     active = [part for device in devices.by_name.values() for part in _active(device, devices)]
     yield from active

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from p2v_tui.hwprobe.blockdev import BlockDevice, BlockDevices
+from p2v_tui.hwprobe.exclusion import RUNS_FROM_HERE, Exclusion, mounted, swapped_to
 from p2v_tui.hwprobe.places import Places, read_text
-
-RUNS_FROM_HERE = "the system that runs now was started from it"
 
 # Where live systems mount their medium: live-boot (new, old), dracut, casper, archiso.
 _LIVE_MOUNT_POINTS = frozenset(
@@ -31,6 +30,11 @@ class Mount:
     kind: str
     source: str
     options: str
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the file system is, and not only this mount of it."""
+        return "ro" in self.options.split(",")
 
 
 def mounts_in(mountinfo: str) -> tuple[Mount, ...]:
@@ -51,25 +55,26 @@ def _plain(field: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), field)
 
 
-def devices_in_use(devices: BlockDevices, places: Places) -> dict[str, str]:
-    """The kernel's names of the devices that the running system uses, each with the reason in words.
+def devices_in_use(devices: BlockDevices, places: Places) -> dict[str, Exclusion]:
+    """The kernel's names of the devices that the running system uses, each with the reason.
 
     A device that carries another one in use is there too: the disk of a mounted partition, the paths of a
     multipath disk, the disk with the file behind a loop device.
     """
     mounts = mounts_in(read_text(places.proc / "self/mountinfo") or "")
-    used: dict[str, str] = {}
+    used: dict[str, Exclusion] = {}
     root = _mount_of("/", mounts)
     for mount in ([root] if root else []) + [mount for mount in mounts if mount.point in _LIVE_MOUNT_POINTS]:
         for device in _under_mount(mount, mounts, devices, places, set()):
             used.setdefault(device.name, RUNS_FROM_HERE)
-    for mount in mounts:
+    # What is written to comes first: a device is at rest only where all its mounts are read-only.
+    for mount in sorted(mounts, key=lambda mount: mount.read_only):
         for device in _under_mount(mount, mounts, devices, places, set()):
-            used.setdefault(device.name, f"mounted on {mount.point}: unmount it first")
+            used.setdefault(device.name, mounted(mount.point, writable=not mount.read_only))
     for path in _swap_areas(places):
         swap = devices.at(path, places)
         for device in _under(swap, mounts, devices, places, set()) if swap else ():
-            used.setdefault(device.name, f"the running system swaps to {path}: turn that off first (swapoff)")
+            used.setdefault(device.name, swapped_to(path))
     return used
 
 

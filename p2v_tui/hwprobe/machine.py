@@ -72,6 +72,7 @@ class Disk:
     partition_table: `gpt`, `dos`, or None. partition_table_uuid: the table's own identifier (eight hexadecimal digits
     for `dos`). content: what fills the whole disk where there is no partition table.
     members: kernel names of the devices under it (multipath paths, firmware RAID members).
+    old_signature: blkid's name of something larger that the disk was once in, beside the partitions that hold now.
     """
 
     name: str
@@ -88,6 +89,12 @@ class Disk:
     partitions: tuple[Partition, ...] = ()
     members: tuple[str, ...] = ()
     partition_table_uuid: str | None = None
+    old_signature: str | None = None
+
+    @property
+    def external(self) -> bool:
+        """Whether it hangs on a bus for what is carried about, and so may not belong to this machine."""
+        return self.transport in {Transport.USB, Transport.FIREWIRE}
 
     @property
     def contents(self) -> tuple[Content, ...]:
@@ -98,12 +105,18 @@ class Disk:
 
 @dataclass(frozen=True)
 class ExcludedDisk:
-    """A block device that is not offered, and why, in words for the operator. size: bytes."""
+    """A block device that is not offered, and why, in words for the operator. size: bytes.
+
+    disk: what is converted where the operator names it all the same; None where that surely fails or loses data.
+    risk: what speaks against it, a sentence.
+    """
 
     name: str
     size: int
     reason: str
     model: str | None = None
+    disk: Disk | None = None
+    risk: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,37 +6,66 @@ empty floppy drive blocks for seconds and fails with ENOMEDIUM.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from p2v_tui.hwprobe.blockdev import BlockDevice, BlockDevices
+from p2v_tui.hwprobe.exclusion import RUNS_FROM_HERE, Exclusion
 from p2v_tui.hwprobe.identity import model_of
-from p2v_tui.hwprobe.live_medium import RUNS_FROM_HERE
 from p2v_tui.hwprobe.machine import MediumKind, RemovableMedium
 
-# SCSI peripheral device type of CD and DVD drives.
+# SCSI peripheral device types: of CD and DVD drives, and of magneto-optical ones.
 _SCSI_CDROM = "5"
+_SCSI_OPTICAL = "7"
+# ATAPI drives are SCSI devices to libata, with their maker's name; its disks have this one.
+_ATA_DISK = "ATA"
 
 
 def medium_kind(device: BlockDevice) -> MediumKind | None:
     """The kind of removable medium that a drive takes; None for a fixed disk."""
     if device.virtual:
         return None
-    ide_media = device.attribute("device/media") if "ide" in device.hangs_on else None
-    scsi_type = device.attribute("device/type") if "scsi" in device.hangs_on else None
+    ide_media = device.of_its("ide", "media")
+    scsi_type = device.of_its("scsi", "type")
     if device.properties.get("ID_CDROM") == "1" or scsi_type == _SCSI_CDROM or ide_media == "cdrom":
         return MediumKind.CDROM
     drivers = {ancestor.driver for ancestor in device.ancestors}
     if "floppy" in drivers or device.properties.get("ID_TYPE") == "floppy":
         return MediumKind.FLOPPY
-    return MediumKind.OTHER if device.removable else None
+    return MediumKind.OTHER if _takes_media(device, ide_media, scsi_type) else None
 
 
-def removable_media(devices: BlockDevices, in_use: Mapping[str, str]) -> tuple[RemovableMedium, ...]:
+def _takes_media(device: BlockDevice, ide_media: str | None, scsi_type: str | None) -> bool:
+    """By what the drive hangs on. The kernel's flag alone says nothing: RAID drivers (aacraid, ips, dpt_i2o) set it
+    for every array and libata for every disk in a port that can be plugged, and SD cards have none.
+    """
+    hangs_on = device.hangs_on
+    if "mmc" in hangs_on:
+        # SD, SDIO, SDcombo; the type of an eMMC is MMC.
+        return (device.of_its("mmc", "type") or "").startswith("SD")
+    if ide_media:
+        return ide_media != "disk"
+    if scsi_type == _SCSI_OPTICAL:
+        return True
+    if not device.removable:
+        return False
+    if hangs_on & {"usb", "firewire", "ieee1394"}:
+        return True
+    return _is_atapi(device)
+
+
+def _is_atapi(device: BlockDevice) -> bool:
+    """Whether it is an ATAPI drive, such as a Zip drive, behind libata."""
+    on_ata = any(re.fullmatch(r"ata\d+", part) for part in device.sys_path.parts)
+    return on_ata and device.of_its("scsi", "vendor") not in {None, _ATA_DISK}
+
+
+def removable_media(devices: BlockDevices, in_use: Mapping[str, Exclusion]) -> tuple[RemovableMedium, ...]:
     """The drives with removable media, but for the stick that the running system was started from."""
     return tuple(_media(devices.whole, in_use))
 
 
-def _media(whole: Iterable[BlockDevice], in_use: Mapping[str, str]) -> Iterable[RemovableMedium]:
+def _media(whole: Iterable[BlockDevice], in_use: Mapping[str, Exclusion]) -> Iterable[RemovableMedium]:
     for device in whole:
         kind = medium_kind(device)
         # A CD drive stays one when we run from its disc: the guest gets an empty drive.

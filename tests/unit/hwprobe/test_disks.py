@@ -76,6 +76,13 @@ def test_sector_sizes_are_read_and_do_not_change_the_unit_of_the_size(recorded: 
         ("mixed", {"mmcblk0", "sda", "sdaa", "sdd", "vda", "vdb", "xvda", "nvidia_bcdefgha"}),
         ("lvm-in-use", {"sdb", "sdc"}),
         ("no-udevd", {"sda", "sdb"}),
+        # The kernel's flag says "removable" of these arrays and of the disks in ports that can be plugged.
+        ("aacraid-arrays", {"sda", "sdb"}),
+        ("ahci-hotplug-ports", {"sda", "sdb", "sdc"}),
+        ("sd-card-in-reader", {"nvme0n1"}),
+        ("bmc-virtual-drives", {"sda"}),
+        ("stale-isw-single", {"sda"}),
+        ("stale-ddf-jbod", {"sda"}),
     ],
 )
 def test_exactly_the_fixed_disks_are_offered(recorded: ProbeRecorded, machine: str, offered: set[str]) -> None:
@@ -235,6 +242,49 @@ def test_members_of_a_software_raid_stay_disks_and_the_array_is_not_offered(reco
 )
 def test_what_is_left_out_says_why(recorded: ProbeRecorded, machine: str, name: str, part_of_reason: str) -> None:
     assert part_of_reason in reason(recorded(machine).machine, name)
+
+
+@pytest.mark.parametrize(
+    ("machine", "had"),
+    [
+        ("sd-card-in-reader", {"mmcblk0"}),
+        # Its logical volume is mounted.
+        ("lvm-in-use", {"sdd"}),
+        ("imsm-workstation", {"sdd", "sde", "sdf"}),
+        # Neither the multipath disk's paths, nor the running system's memory, nor what has no size.
+        ("multipath-san-host", {"sdj"}),
+        ("sata-lvm-server", {"vg0-root"}),
+        ("pata-pc", set()),
+        (
+            "mixed",
+            {"luks-abcd", "vg--two-lv--data", "drbd0", "mmcblk0boot0", "mmcblk0boot1", "rbd0", "sdb", "zd0"},
+        ),
+    ],
+)
+def test_what_is_left_out_by_a_guess_can_be_had_by_its_name(
+    recorded: ProbeRecorded, machine: str, had: set[str]
+) -> None:
+    excluded = recorded(machine).machine.excluded
+    assert {each.name for each in excluded if each.disk} == had
+    for each in excluded:
+        assert bool(each.risk) == (each.disk is not None)
+        assert each.disk is None or (each.disk.name, each.disk.size) == (each.name, each.size)
+
+
+@pytest.mark.parametrize(
+    ("machine", "name", "signature"),
+    [
+        ("stale-isw-single", "sda", "isw_raid_member"),
+        ("stale-ddf-jbod", "sda", "ddf_raid_member"),
+        ("stale-zfs-labels", "sdb", "zfs_member"),
+        ("sata-lvm-server", "sda", None),
+        ("uefi-two-esps-raid", "sda", None),
+    ],
+)
+def test_metadata_beside_partitions_is_old_and_leaves_nothing_out(
+    recorded: ProbeRecorded, machine: str, name: str, signature: str | None
+) -> None:
+    assert disk(recorded(machine).machine, name).old_signature == signature
 
 
 def test_the_medium_is_found_through_overlay_squashfs_and_loop(recorded: ProbeRecorded) -> None:

@@ -10,6 +10,7 @@ import pytest
 from p2v_tui.hwprobe import DiskGroup, Places
 from p2v_tui.hwprobe.blockdev import BlockDevice, BlockDevices
 from p2v_tui.hwprobe.disks import find_disks
+from p2v_tui.hwprobe.exclusion import Exclusion
 from p2v_tui.hwprobe.groups import UNKNOWN_VOLUME_GROUP, disks_below, find_groups
 from tests.unit.hwprobe.conftest import ProbeRecorded
 
@@ -74,10 +75,11 @@ def made_up(
 def groups_of(
     all_devices: list[BlockDevice], in_use: Mapping[str, str] | None = None, pvs: str | None = None
 ) -> tuple[DiskGroup, ...]:
-    """pvs: what it prints, None where it is missing or fails."""
+    """pvs: what it prints, None where it is missing or fails. in_use: the words by the name of the device."""
+    used = {name: Exclusion(words) for name, words in (in_use or {}).items()}
     devices = BlockDevices({device.name: device for device in all_devices})
     places = Places(proc=Path("/nonexistent"), run=lambda _command: pvs)
-    return find_groups(devices, find_disks(devices, in_use or {}, places), places)
+    return find_groups(devices, find_disks(devices, used, places), places)
 
 
 def test_a_partition_of_a_path_belongs_to_the_multipath_disk() -> None:

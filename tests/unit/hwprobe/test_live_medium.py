@@ -8,7 +8,8 @@ from pathlib import Path
 
 from p2v_tui.hwprobe import Places
 from p2v_tui.hwprobe.blockdev import BlockDevice, BlockDevices
-from p2v_tui.hwprobe.live_medium import RUNS_FROM_HERE, devices_in_use, mounts_in
+from p2v_tui.hwprobe.exclusion import RUNS_FROM_HERE, Exclusion
+from p2v_tui.hwprobe.live_medium import devices_in_use, mounts_in
 
 
 def device(
@@ -24,7 +25,7 @@ def device(
     )
 
 
-def in_use(tmp_path: Path, mountinfo: str, *devices: BlockDevice) -> dict[str, str]:
+def in_use(tmp_path: Path, mountinfo: str, *devices: BlockDevice) -> dict[str, Exclusion]:
     (tmp_path / "self").mkdir()
     (tmp_path / "self/mountinfo").write_text(mountinfo)
     return devices_in_use(BlockDevices({device.name: device for device in devices}), Places(proc=tmp_path))
@@ -118,3 +119,22 @@ def test_of_two_roots_the_later_one_counts(tmp_path: Path) -> None:
 
 def test_a_system_without_mountinfo_uses_nothing(tmp_path: Path) -> None:
     assert devices_in_use(BlockDevices({"sda": device("sda", "8:0")}), Places(proc=tmp_path)) == {}
+
+
+def test_only_a_disk_whose_mounts_are_all_read_only_may_be_had_by_its_name(tmp_path: Path) -> None:
+    used = in_use(
+        tmp_path,
+        "29 1 8:1 / /look ro - ext4 /dev/sda1 ro\n"
+        "30 1 8:17 / /a ro - ext4 /dev/sdb1 ro\n"
+        "31 1 8:18 / /b rw - ext4 /dev/sdb2 rw\n"
+        "32 1 8:33 / /bound ro - ext4 /dev/sdc1 rw\n",
+        device("sda", "8:0"),
+        device("sda1", "8:1", parent="sda"),
+        device("sdb", "8:16"),
+        device("sdb1", "8:17", parent="sdb"),
+        device("sdb2", "8:18", parent="sdb"),
+        device("sdc", "8:32"),
+        device("sdc1", "8:33", parent="sdc"),
+    )
+    assert {name for name, exclusion in used.items() if exclusion.risk} == {"sda", "sda1", "sdb1"}
+    assert used["sdb"].reason == "mounted on /b: unmount it first"

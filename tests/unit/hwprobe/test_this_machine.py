@@ -9,7 +9,7 @@ import pytest
 
 from p2v_tui.hwprobe import Machine, Places, probe
 from p2v_tui.hwprobe.blockdev import blkid_properties, unescaped
-from p2v_tui.hwprobe.live_medium import RUNS_FROM_HERE
+from p2v_tui.hwprobe.exclusion import RUNS_FROM_HERE
 from p2v_tui.hwprobe.places import run_tool
 
 
@@ -35,7 +35,7 @@ def test_no_device_is_both_offered_and_left_out(machine: Machine) -> None:
 def test_the_disk_that_we_run_from_is_not_offered(machine: Machine) -> None:
     root = next(mount for mount in psutil.disk_partitions(all=True) if mount.mountpoint == "/")
     if root.device.startswith("/dev/"):
-        assert RUNS_FROM_HERE in {excluded.reason for excluded in machine.excluded}
+        assert RUNS_FROM_HERE.reason in {excluded.reason for excluded in machine.excluded}
     offered = {disk.device for disk in machine.disks} | {
         disk.device.parent / part.name for disk in machine.disks for part in disk.partitions
     }

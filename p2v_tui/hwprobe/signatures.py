@@ -1,0 +1,58 @@
+"""Whether what blkid recognises on a whole disk still holds, or is left from something that the disk was once in.
+
+Metadata of arrays and pools stays at the end of a disk for years: of a firmware RAID after the disk was moved to an
+ordinary port, of a ZFS pool or an array after the disk was partitioned anew. The partitions in plain sight are what
+the machine uses.
+"""
+
+from __future__ import annotations
+
+from p2v_tui.hwprobe.blockdev import SYSFS_UNIT, BlockDevice, BlockDevices
+from p2v_tui.hwprobe.contents import partition_number
+
+
+def is_stale(device: BlockDevice, devices: BlockDevices) -> bool:
+    """Whether the signature of a whole disk is left over: beside a partition table, with nothing that confirms it.
+
+    A mirror with its metadata at the end looks the same, member for member; of a striped set the first disk shows a
+    table for more sectors than it has. These are believed, as is what something runs on.
+    """
+    kind = device.properties.get("ID_FS_TYPE")
+    if device.partition or not kind or not device.properties.get("ID_PART_TABLE_TYPE"):
+        return False
+    partitions = devices.partitions_of(device.name)
+    if not partitions or _runs(device, devices) or _table_is_larger(device, devices):
+        return False
+    return not _has_mirror(device, devices) and not any(_same_signature(device, part) for part in partitions)
+
+
+def _runs(device: BlockDevice, devices: BlockDevices) -> bool:
+    return any(partition_number(holder, device) is None for holder in devices.holders_of(device.name))
+
+
+def _table_is_larger(device: BlockDevice, devices: BlockDevices) -> bool:
+    """The kernel cuts a partition off where its disk ends, blkid says what the table says."""
+    ends = (
+        (_number(part, "ID_PART_ENTRY_OFFSET") + _number(part, "ID_PART_ENTRY_SIZE")) * SYSFS_UNIT
+        for part in devices.partitions_of(device.name)
+    )
+    return any(end > device.size for end in ends)
+
+
+def _number(device: BlockDevice, key: str) -> int:
+    text = device.properties.get(key, "")
+    return int(text) if text.isdecimal() else 0
+
+
+def _has_mirror(device: BlockDevice, devices: BlockDevices) -> bool:
+    table = device.properties.get("ID_PART_TABLE_UUID")
+    return bool(table) and any(
+        other.name != device.name
+        and other.properties.get("ID_PART_TABLE_UUID") == table
+        and _same_signature(device, other)
+        for other in devices.whole
+    )
+
+
+def _same_signature(one: BlockDevice, other: BlockDevice) -> bool:
+    return all(one.properties.get(key) == other.properties.get(key) for key in ("ID_FS_TYPE", "ID_FS_UUID"))

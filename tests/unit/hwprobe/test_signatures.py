@@ -1,0 +1,66 @@
+"""Whether what is recognised on a whole disk still holds: made-up devices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from p2v_tui.hwprobe.blockdev import BlockDevice, BlockDevices
+from p2v_tui.hwprobe.signatures import is_stale
+
+SECTORS = 1000
+MEMBER = {"ID_FS_TYPE": "isw_raid_member", "ID_PART_TABLE_TYPE": "dos", "ID_PART_TABLE_UUID": "0009c3a1"}
+PART = {"ID_FS_TYPE": "ext4", "ID_PART_ENTRY_OFFSET": "8", "ID_PART_ENTRY_SIZE": "992"}
+
+
+def device(
+    name: str, properties: Mapping[str, str], parent: str | None = None, slaves: tuple[str, ...] = ()
+) -> BlockDevice:
+    nowhere = Path("/nonexistent") / name
+    size = SECTORS * 512
+    return BlockDevice(
+        name, Path("/dev") / name, nowhere, "0:0", size, parent is not None, parent, (), slaves, properties
+    )
+
+
+def stale(*devices: BlockDevice) -> bool:
+    return is_stale(devices[0], BlockDevices({device.name: device for device in devices}))
+
+
+@pytest.mark.parametrize(
+    "kind", ["isw_raid_member", "ddf_raid_member", "nvidia_raid_member", "zfs_member", "linux_raid_member", "btrfs"]
+)
+def test_beside_a_partition_table_with_partitions_it_is_left_over(kind: str) -> None:
+    assert stale(device("sda", {**MEMBER, "ID_FS_TYPE": kind}), device("sda1", PART, parent="sda"))
+
+
+def test_without_a_partition_table_or_without_partitions_it_holds() -> None:
+    assert not stale(device("sda", {"ID_FS_TYPE": "isw_raid_member"}))
+    assert not stale(device("sda", MEMBER))
+
+
+def test_a_disk_with_nothing_on_the_whole_of_it_has_nothing_left_over() -> None:
+    assert not stale(device("sda", {"ID_PART_TABLE_TYPE": "dos"}), device("sda1", PART, parent="sda"))
+
+
+def test_the_first_disk_of_a_striped_set_has_a_table_for_more_than_it_holds() -> None:
+    larger = {**PART, "ID_PART_ENTRY_SIZE": "1992"}
+    assert not stale(device("sda", MEMBER), device("sda1", larger, parent="sda"))
+
+
+def test_a_mirror_shows_the_same_table_on_another_member() -> None:
+    sda1 = device("sda1", PART, parent="sda")
+    assert not stale(device("sda", MEMBER), sda1, device("sdb", MEMBER))
+    assert stale(device("sda", MEMBER), sda1, device("sdb", {**MEMBER, "ID_PART_TABLE_UUID": "0009c3a2"}))
+    assert stale(device("sda", MEMBER), sda1, device("sdb", {**MEMBER, "ID_FS_TYPE": "ddf_raid_member"}))
+
+
+def test_it_holds_where_something_runs_on_the_whole_disk() -> None:
+    assert not stale(device("sda", MEMBER), device("sda1", PART, parent="sda"), device("md127", {}, slaves=("sda",)))
+
+
+def test_a_pool_that_partitioned_its_disk_itself_is_no_other_one() -> None:
+    pool = {"ID_FS_TYPE": "zfs_member", "ID_FS_UUID": "1"}
+    assert not stale(device("sda", {**MEMBER, **pool}), device("sda1", {**PART, **pool}, parent="sda"))

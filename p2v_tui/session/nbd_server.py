@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import socket
 import struct
@@ -12,8 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import psutil
-
 from p2v_tui.errors import ConversionFailed, PreflightRefused
 from p2v_tui.session.cancellation import Cancellation
 
@@ -22,11 +21,17 @@ START_TIMEOUT: Final = 15.0
 STOP_TIMEOUT: Final = 5.0
 ANSWER_TIMEOUT: Final = 0.5
 BACKLOG: Final = 16
-# An NBD server that dies so often, each time before it has lived so many seconds and read so many bytes of the disk,
-# is not started again: to open a disk and to look at its partition table takes less.
+# An NBD server that dies so often, each time before it has lived so many seconds and read so many bytes of the disk
+# since it was ready, is not started again. A connection without a read costs it some 50 bytes.
 MAX_FRUITLESS_STARTS: Final = 5
 FRUITLESS_SECONDS: Final = 30.0
-FRUITLESS_BYTES: Final = 256 * 1024
+FRUITLESS_BYTES: Final = 4096
+# How much memory the conversion server can make ours take, by many large requests at once, in bytes: an allocation
+# beyond it fails. An honest nbdcopy (before 1.12) makes 8 threads of nbdkit hold 32 MiB each, twice while the relay
+# moves to another tunnel; nbdkit has 192 MiB set aside from the start, without using them.
+MAX_DATA: Final = 768 << 20
+# In bytes; 8 MiB by default, of which ten connections with 8 threads each would take nearly all of that.
+THREAD_STACK: Final = 512 << 10
 
 # NBD's newstyle handshake (its doc/proto.md): two magic words and flags from the server; flags, then the option ABORT
 # from the client; the header of the answer to it.
@@ -49,22 +54,36 @@ def find_program(wanted: str | None) -> str:
 
 
 def command(program: str, device: Path) -> list[str]:
-    """The command line that serves `device` read-only and dies with its parent.
+    """The command line that serves `device` read-only.
 
     Where: on the listening socket that it finds as descriptor 3 (systemd's socket activation, sd_listen_fds(3)).
     """
     if program == "nbdkit":
-        options = ["--foreground", "--exit-with-parent", "--readonly", "--newstyle", "--threads=8"]
+        options = ["--foreground", "--readonly", "--newstyle", "--threads=8"]
         return ["nbdkit", *options, "file", f"file={device}"]
-    # --shared=0: any number of clients, --persistent: one after the other. qemu-nbd cannot watch its parent itself.
+    # --shared=0: any number of clients, --persistent: one after the other.
     options = ["--read-only", "--persistent", "--shared=0", "--format=raw", "--cache=none"]
     if not device.is_block_device():
         options.remove("--cache=none")
-    return ["setpriv", "--pdeathsig=TERM", "qemu-nbd", *options, str(device)]
+    return ["qemu-nbd", *options, str(device)]
 
 
-# LISTEN_PID must be the program's own process id, which only a process that becomes it can know.
-_PASS_SOCKET: Final = 'exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"'
+# $1: our process id. When we were killed before setpriv could ask the kernel for its signal, the parent is another
+# one by now: no moment is left in which the program could outlive us. LISTEN_PID must be the program's own process
+# id, which only a process that becomes it can know.
+_BECOME_SERVER: Final = f"""\
+[ "$PPID" = "$1" ] || exit
+shift
+ulimit -d {MAX_DATA >> 10}
+ulimit -s {THREAD_STACK >> 10}
+exec 3<&0 </dev/null
+LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"
+"""
+
+
+def _start_command(program: Sequence[str]) -> list[str]:
+    """Starts the program, with its socket as standard input. The kernel kills it when the starting thread ends."""
+    return ["setpriv", "--pdeathsig=KILL", "/bin/sh", "-c", _BECOME_SERVER, "sh", str(os.getpid()), *program]
 
 
 class NbdServer:
@@ -82,8 +101,10 @@ class NbdServer:
         self._device = device
         self._log = log
         self._cancellation = cancellation
+        # What former programs have served, and the present one: what it has read, and had when it was ready.
         self._served_before = 0
-        self._last_count = 0
+        self._count = 0
+        self._idle_count = 0
         self._fruitless_starts = 0
         self._started = 0.0
         self._listener = _listen(socket)
@@ -96,7 +117,15 @@ class NbdServer:
 
     @property
     def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        if self._process is None or self._process.returncode is not None:
+            return False
+        # As long as an ended program is not collected, the kernel knows what it has read.
+        with contextlib.suppress(ChildProcessError):
+            if os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                return True
+        self._look_at_count()
+        self._process.wait()
+        return False
 
     @property
     def last_words(self) -> str:
@@ -105,30 +134,35 @@ class NbdServer:
 
     @property
     def bytes_served(self) -> int:
-        """Bytes read from the disk so far; what the kernel counts, so that counting costs nothing."""
-        if self._process is not None:
-            with contextlib.suppress(psutil.Error):
-                # rchar: socket traffic is received by recv() and not in it, so it is what was read from the disk.
-                self._last_count = psutil.Process(self._process.pid).io_counters().read_chars
-        return self._served_before + self._last_count
+        """Bytes read from the disk so far; what the kernel counts, so that counting costs nothing.
 
-    def start_again(self) -> bool:
+        For the thread that owns the server.
+        """
+        if self.running:
+            self._look_at_count()
+        return self._served_before + self._served
+
+    def start_again(self, *, wanted: bool = True) -> bool:
         """Starts the program anew where it has died, and whether it had: nbdkit aborts when a connection drops.
 
-        Raises ConversionFailed when it died MAX_FRUITLESS_STARTS times without having read anything, and
+        wanted: whether somebody waits for data. A program that nobody asks for any is no fruitless one.
+
+        Raises ConversionFailed when it died MAX_FRUITLESS_STARTS times in a row without having served anything, and
         PreflightRefused when it does not come up.
         """
         if self.running:
             return False
-        fruitless = time.monotonic() - self._started < FRUITLESS_SECONDS and self._last_count < FRUITLESS_BYTES
-        self._fruitless_starts = self._fruitless_starts + 1 if fruitless else 0
+        if self._served >= FRUITLESS_BYTES or time.monotonic() - self._started >= FRUITLESS_SECONDS:
+            self._fruitless_starts = 0
+        elif wanted:
+            self._fruitless_starts += 1
         if self._fruitless_starts >= MAX_FRUITLESS_STARTS:
             raise ConversionFailed(
                 f"The NBD server of {self._device} ends again and again: {self.last_words}.",
                 "Look for a disk error in the kernel's log (dmesg) and convert again.",
             )
-        self._served_before += self._last_count
-        self._last_count = 0
+        self._served_before += self._served
+        self._count = self._idle_count = 0
         self._start()
         return True
 
@@ -137,12 +171,24 @@ class NbdServer:
         self._listener.close()
         self.socket.unlink(missing_ok=True)
 
+    @property
+    def _served(self) -> int:
+        """By the present program, as far as was looked at."""
+        return self._count - self._idle_count
+
+    def _look_at_count(self) -> None:
+        """rchar: socket traffic is received by recv() and not in it, so it is what was read from the disk."""
+        assert self._process is not None
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            counters = Path(f"/proc/{self._process.pid}/io").read_text()
+            self._count = max(self._count, int(counters.partition("rchar: ")[2].split()[0]))
+
     def _start(self) -> None:
         self._started = time.monotonic()
         with self._log.open("ab") as output:
             # In a session of its own, so that ^C on the terminal reaches only us and things end in order.
             self._process = subprocess.Popen(
-                ["/bin/sh", "-c", _PASS_SOCKET, "sh", *command(self._program, self._device)],
+                _start_command(command(self._program, self._device)),
                 stdin=self._listener.fileno(),
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -173,6 +219,8 @@ class NbdServer:
                     "Check that the disk can be read: dd if=DISK of=/dev/null count=1",
                 )
             self._cancellation.wait(0.02)
+        self._look_at_count()
+        self._idle_count = self._count
 
     def _answers(self) -> bool:
         """Whether it speaks NBD by now: the socket accepts connections before the program has opened the disk."""

@@ -16,17 +16,24 @@ _READ_ONLY = 1 << 1
 
 
 class NbdClient:
-    """A connection to the default export (fixed newstyle, oldest option). size: bytes."""
+    """A connection to the default export (fixed newstyle, oldest option). size: bytes.
 
-    def __init__(self, path: Path) -> None:
+    timeout: seconds for each answer. Raises OSError when there is no answer, or none that serves.
+    """
+
+    def __init__(self, path: Path, timeout: float = 20) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(20)
-        self._socket.connect(str(path))
-        magic, option, _ = struct.unpack(">8s8sH", self._receive(18))
-        assert (magic, option) == (b"NBDMAGIC", b"IHAVEOPT")
-        # Fixed newstyle, and no zeroes after the handshake.
-        self._socket.sendall(struct.pack(">I8sII", 3, b"IHAVEOPT", _OPTION_EXPORT_NAME, 0))
-        self.size, self._flags = struct.unpack(">QH", self._receive(10))
+        self._socket.settimeout(timeout)
+        try:
+            self._socket.connect(str(path))
+            magic, option, _ = struct.unpack(">8s8sH", self._receive(18))
+            assert (magic, option) == (b"NBDMAGIC", b"IHAVEOPT")
+            # Fixed newstyle, and no zeroes after the handshake.
+            self._socket.sendall(struct.pack(">I8sII", 3, b"IHAVEOPT", _OPTION_EXPORT_NAME, 0))
+            self.size, self._flags = struct.unpack(">QH", self._receive(10))
+        except OSError:
+            self._socket.close()
+            raise
 
     @property
     def says_read_only(self) -> bool:
@@ -34,6 +41,16 @@ class NbdClient:
 
     def read(self, offset: int, length: int) -> bytes:
         assert self._request(_READ, offset, length) == 0
+        return self._receive(length)
+
+    def ask_to_read(self, offset: int, length: int) -> None:
+        """Sends the request; `reply` takes what comes."""
+        self._socket.sendall(struct.pack(">IHHQQI", _REQUEST, 0, _READ, offset, offset, length))
+
+    def reply(self, length: int) -> bytes:
+        """The data of the next reply to a read of that length."""
+        magic, error, _ = struct.unpack(">IIQ", self._receive(16))
+        assert (magic, error) == (_REPLY, 0)
         return self._receive(length)
 
     def write(self, offset: int, data: bytes) -> int:
@@ -54,13 +71,13 @@ class NbdClient:
         return error
 
     def _receive(self, count: int) -> bytes:
-        data = b""
+        data = bytearray()
         while len(data) < count:
-            part = self._socket.recv(count - len(data))
+            part = self._socket.recv(min(count - len(data), 1 << 20))
             if not part:
                 raise ConnectionError("the server closed the connection")
             data += part
-        return data
+        return bytes(data)
 
     def __enter__(self) -> NbdClient:
         return self

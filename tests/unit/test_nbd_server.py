@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
+import resource
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,9 +21,16 @@ import pytest
 
 from p2v_tui.errors import Cancelled, ConversionFailed, PreflightRefused
 from p2v_tui.session.cancellation import Cancellation
-from p2v_tui.session.nbd_server import MAX_FRUITLESS_STARTS, PROGRAMS, NbdServer, find_program
+from p2v_tui.session.nbd_server import (
+    MAX_DATA,
+    MAX_FRUITLESS_STARTS,
+    PROGRAMS,
+    NbdServer,
+    find_program,
+)
 from p2v_tui.session.workspace import Workspace
 from tests.unit.nbd_client import NbdClient
+from tests.unit.nbd_relay_lab import wait_until
 
 MIB = 1 << 20
 
@@ -218,6 +229,169 @@ def test_a_server_that_dies_again_and_again_is_given_up(program: str, image: Pat
             server.start_again()
     assert str(image) in raised.value.message
     assert "dmesg" in raised.value.advice
+    server.close()
+
+
+def kill_all(image: Path) -> None:
+    for pid in users_of(str(image)):
+        os.kill(pid, signal.SIGKILL)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+
+def test_a_server_that_serves_something_each_time_is_never_given_up(
+    program: str, image: Path, workspace: Workspace
+) -> None:
+    server = serve(program, image, workspace)
+    for _ in range(3 * MAX_FRUITLESS_STARTS):
+        # Nobody looks at the count before it is dead.
+        with NbdClient(server.socket) as client:
+            client.read(0, 64 * 1024)
+        kill_all(image)
+        assert server.start_again()
+    assert server.bytes_served >= 3 * MAX_FRUITLESS_STARTS * 64 * 1024
+    server.close()
+
+
+def test_a_server_of_which_nobody_wants_anything_is_never_given_up(
+    program: str, image: Path, workspace: Workspace
+) -> None:
+    server = serve(program, image, workspace)
+    for _ in range(3 * MAX_FRUITLESS_STARTS):
+        with NbdClient(server.socket):
+            pass
+        kill_all(image)
+        assert server.start_again(wanted=False)
+    with NbdClient(server.socket) as client:
+        client.read(0, MIB)
+    server.close()
+
+
+def test_only_the_starts_in_a_row_count(program: str, image: Path, workspace: Workspace) -> None:
+    server = serve(program, image, workspace)
+    for _ in range(3):
+        for _ in range(MAX_FRUITLESS_STARTS - 1):
+            kill_all(image)
+            server.start_again()
+        with NbdClient(server.socket) as client:
+            client.read(0, 4096)
+    server.close()
+
+
+# ---- It ends with us, whenever that is
+
+
+SERVE = """
+import sys
+from pathlib import Path
+from p2v_tui.session.cancellation import Cancellation
+from p2v_tui.session.nbd_server import NbdServer
+program, image, socket, log = sys.argv[1:]
+NbdServer(program, Path(image), Path(socket), Path(log), Cancellation())
+print("serving", flush=True)
+sys.stdin.read()
+"""
+
+
+def serving_process(program: str, image: Path, workspace: Workspace, path: str = "") -> subprocess.Popen[bytes]:
+    """A process with an NBD server of ours. path: what is found before the system's programs."""
+    arguments = [program, str(image), str(workspace.nbd_socket(0)), str(workspace.nbd_log(0))]
+    return subprocess.Popen(
+        [sys.executable, "-c", SERVE, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PATH": f"{path}{os.pathsep}{os.environ['PATH']}"},
+    )
+
+
+def test_killed_before_the_kernel_knows_of_it_no_server_is_left(
+    program: str, image: Path, workspace: Workspace, tmp_path: Path
+) -> None:
+    # The moment between fork(2) and prctl(2), held open.
+    reached, go_on = tmp_path / "reached", tmp_path / "go-on"
+    slow = tmp_path / "bin" / "setpriv"
+    slow.parent.mkdir()
+    real = shutil.which("setpriv")
+    slow.write_text(f'#!/bin/sh\n: >"{reached}"\nuntil [ -e "{go_on}" ]; do sleep 0.02; done\nexec {real} "$@"\n')
+    slow.chmod(0o755)
+    with serving_process(program, image, workspace, str(slow.parent)) as process:
+        wait_until(reached.exists, "setpriv")
+        (starting,) = (each for each in users_of(str(image)) if each != process.pid)
+        process.kill()
+        process.wait()
+        go_on.touch()
+        wait_until(lambda: starting not in users_of(str(image)), "the end of what was being started")
+        assert users_of(str(image)) == []
+
+
+def test_killed_at_any_moment_of_its_start_no_server_is_left(program: str, image: Path, workspace: Workspace) -> None:
+    # From before the first process there is to after the last one.
+    for step in range(20):
+        with serving_process(program, image, workspace) as process:
+            wait_until(lambda: len(users_of(str(image))) > 1, "a start")
+            # No event tells where in its start a program is: the moments are spread over the time that it takes.
+            time.sleep(step * 0.004)
+            process.kill()
+        wait_until(lambda: users_of(str(image)) == [], "the end of the NBD server")
+
+
+# ---- A conversion server that means harm
+
+
+def test_the_memory_that_a_hostile_server_can_make_it_take_is_bounded(
+    program: str, tmp_path: Path, workspace: Workspace
+) -> None:
+    image = tmp_path / "large.img"
+    with image.open("wb") as file:
+        file.truncate(4 << 30)
+    server = serve(program, image, workspace)
+    (pid,) = users_of(str(image))
+    assert resource.prlimit(pid, resource.RLIMIT_DATA) == (MAX_DATA, MAX_DATA)
+    peak = 0
+    with contextlib.ExitStack() as attack:
+        for _ in range(60):
+            with contextlib.suppress(OSError):
+                client = attack.enter_context(NbdClient(server.socket, timeout=0.5))
+                for number in range(8):
+                    client.ask_to_read(number * 32 * MIB, 32 * MIB)
+        while (now := peak_memory(pid)) > peak:
+            peak = now
+            time.sleep(0.2)
+    assert peak < MAX_DATA
+
+    # What it does not survive is started again, and serves.
+    def serves() -> bool:
+        server.start_again()
+        with contextlib.suppress(OSError), NbdClient(server.socket) as honest:
+            return honest.read(MIB, 32 * MIB) == bytes(32 * MIB)
+        return False
+
+    wait_until(serves, "an NBD server that serves again")
+    server.close()
+
+
+def peak_memory(pid: int) -> int:
+    """In bytes; 0 when it has ended."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def test_an_honest_client_with_large_requests_has_room(program: str, tmp_path: Path, workspace: Workspace) -> None:
+    image = tmp_path / "large.img"
+    with image.open("wb") as file:
+        file.truncate(1 << 30)
+    server = serve(program, image, workspace)
+    with NbdClient(server.socket) as leaving, NbdClient(server.socket) as coming:
+        for client in (leaving, coming):
+            for number in range(8):
+                client.ask_to_read(number * 32 * MIB, 32 * MIB)
+        for client in (leaving, coming):
+            for _ in range(8):
+                assert client.reply(32 * MIB) == bytes(32 * MIB)
+    assert server.running
     server.close()
 
 

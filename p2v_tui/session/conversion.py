@@ -575,14 +575,16 @@ class _Run:
             # As the shell says it that runs it.
             if exit_code > 128:
                 raise self._killed(f"by signal {exit_code - 128}")
-            if reason := self._log.error.rstrip("."):
+            if reason := self._log.reason.text:
                 raise ConversionFailed(f"virt-v2v failed: {reason}.", advice)
             raise ConversionFailed(
                 f"virt-v2v failed: it gave no reason (exit code {exit_code}).",
                 f"Look with `df {PARENT}` there whether its log found no room. {advice}",
             )
         # virt-v2v ends with 0 although the domain does not exist (output/output_libvirt.ml).
-        if undefined := [warning for warning in self._log.warnings if "could not define libvirt domain" in warning]:
+        if undefined := [
+            warning for warning in self._log.warnings.first if "could not define libvirt domain" in warning
+        ]:
             raise ConversionFailed(
                 f"The disks were copied, but libvirt has no such guest: {undefined[0]}.",
                 f"Define it by hand with `virsh define` from the XML that the log shows. {advice}",

@@ -1,33 +1,60 @@
-"""Reads virt-v2v's output as it grows: lines with their kind, phases, the copy's percentage, the final error.
+"""Reads virt-v2v's output as it grows: lines with their kind, phases, the copy's percentage, and what it proves.
 
-The log holds what virt-v2v and its helpers print on both streams. A line that is not understood is still a line.
+The log holds what virt-v2v and its helpers print on both streams. A line that is not understood is still a line. What
+is kept of a log is bounded, however long it gets.
 """
 
 from __future__ import annotations
 
 import codecs
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from p2v_tui.session.events import OutputKind, PhaseStarted, RemoteOutput
+from p2v_tui.session.failure_reason import Reason, ReasonFinder
 from p2v_tui.session.terminal_text import harmless, plain
 
 # virt-v2v's own messages; kernel messages of the appliance have six decimals.
-_PHASE = re.compile(r"^\[ *(\d+\.\d)\] (.+)$")
-_COPYING = re.compile(r"^Copying disk (\d{1,4})/\d")
-_WARNING = re.compile(r"^\S+: warning: ")
-# Of virt-v2v and the programs that it copies with. The appliance's daemon and its commands say "error" in the
-# debugging output all the time and mean nothing by it.
-_ERROR = re.compile(r"^(?:virt-v2v|nbdcopy|nbdkit|qemu-img)(?:: \S+)?: (?:fatal )?error: ")
+_PHASE = re.compile(r"\[ *(\d{1,9}\.\d)\] (.+)$")
+_COPYING = re.compile(r"Copying disk (\d{1,4})/(\d{1,4})(?!\d)")
+_LAST_PHASE = "Finishing off"
+# The first phases of every virt-v2v that speaks English.
+_FIRST_PHASES = ("Setting up the source", "Opening the source")
+_WARNING = re.compile(r"\S+: warning: ")
+_OWN_WARNING = re.compile(r"virt-v2v: warning: ")
+_BLUE: Final = "\x1b[1;34m"
+_RESET: Final = "\x1b[0m"
 # nbdcopy: "42% [***---]" on stderr after a carriage return; qemu-img (virt-v2v 1.x): "(42.10/100%)".
 _PERCENT = re.compile(r"(?:(\d{1,3})% \[[*-]+\]|\((\d{1,3})\.\d+/100%\))")
-# What cannot be the continuation of an error message.
-_NOT_THE_ERROR = re.compile(
-    r"^(If reporting bugs|rm -rf |libguestfs: |nbdkit: |nbdcopy: |guestfsd: |\[|\+ |commandrvf)"
-)
 _PIECE = re.compile(r"\n|\r|[^\r\n]+")
 MAX_LINE = 16 * 1024
-MAX_ERROR_LINES = 12
+MAX_WARNINGS: Final = 100
+_MAX_WARNING: Final = 500
+_MAX_WARNING_LINES: Final = 6
+# More than any guest has.
+_MAX_DISKS: Final = 1000
+
+
+@dataclass(frozen=True)
+class Warnings:
+    """virt-v2v's own. first: so many of them, each on one line. count: of all."""
+
+    first: tuple[str, ...] = ()
+    count: int = 0
+
+
+@dataclass(frozen=True)
+class Copies:
+    """What the log says of the copy. begun: the disks whose copy began, counted from 0. total: how many virt-v2v
+    counts, None before the first. finished: the last phase was reached. understood: the log is in words that we know;
+    else it proves nothing and disproves nothing.
+    """
+
+    begun: frozenset[int] = frozenset()
+    total: int | None = None
+    finished: bool = False
+    understood: bool = True
 
 
 @dataclass(frozen=True)
@@ -57,9 +84,13 @@ class ConversionLog:
         self._last_percent: CopyPercent | None = None
         self._other = OutputKind.DEBUG if debug else OutputKind.MESSAGE
         self._disk: int | None = None
-        self._error: list[str] = []
-        self._in_error = False
-        self.warnings: list[str] = []
+        self._reason = ReasonFinder(debug=debug)
+        self._warnings: list[str] = []
+        self._warning_count = 0
+        # Lines that may still belong to the last warning.
+        self._warning_left = 0
+        self._phases = 0
+        self.copies = Copies()
 
     def feed(self, data: bytes, *, final: bool = False) -> list[LogEvent]:
         """final: nothing follows, so that an unfinished last line counts."""
@@ -78,9 +109,14 @@ class ConversionLog:
         return events
 
     @property
-    def error(self) -> str:
-        """The last error message, on one line; empty where there was none."""
-        return " ".join(" ".join(self._error).split())
+    def reason(self) -> Reason:
+        """Why virt-v2v failed, where it did."""
+        return self._reason.reason
+
+    @property
+    def warnings(self) -> Warnings:
+        first = tuple(" ".join(warning.split())[:_MAX_WARNING] for warning in self._warnings)
+        return Warnings(first, self._warning_count)
 
     def _extend_line(self, text: str) -> list[LogEvent]:
         events: list[LogEvent] = []
@@ -105,7 +141,7 @@ class ConversionLog:
         return events
 
     def _percents(self, text: str) -> list[LogEvent]:
-        found = list(_PERCENT.finditer(text))
+        found = list(_PERCENT.finditer(text)) if self._disk is not None and "%" in text else []
         if not found or self._disk is None:
             return []
         percent = CopyPercent(self._disk, min(100, int(found[-1][1] or found[-1][2])))
@@ -116,29 +152,47 @@ class ConversionLog:
 
     def _line(self, shown: str) -> list[LogEvent]:
         text = plain(shown)
-        if _PERCENT.search(text):
+        if "%" in text and _PERCENT.search(text):
             return []
         phase = _PHASE.match(text)
-        events: list[LogEvent] = [RemoteOutput(harmless(shown), self._kind(text, phase is not None))]
-        if phase:
-            events.append(PhaseStarted(phase[2], float(phase[1])))
-            if copying := _COPYING.match(phase[2]):
-                self._disk = int(copying[1]) - 1
-        return events
+        if phase is None:
+            return [RemoteOutput(harmless(shown), self._kind(text, shown))]
+        self._warning_left = 0
+        self._reason.phase()
+        self._note_phase(phase[2])
+        return [RemoteOutput(harmless(shown), OutputKind.PHASE), PhaseStarted(phase[2], float(phase[1]))]
 
-    def _kind(self, text: str, is_phase: bool) -> OutputKind:
-        if _ERROR.match(text):
-            self._error = [_ERROR.sub("", text)]
-            self._in_error = True
-            return OutputKind.ERROR
-        if is_phase or _NOT_THE_ERROR.match(text) or len(self._error) >= MAX_ERROR_LINES:
-            self._in_error = False
-        if self._in_error:
-            self._error.append(text)
-            return OutputKind.ERROR
-        if is_phase:
-            return OutputKind.PHASE
-        if _WARNING.match(text):
-            self.warnings.append(_WARNING.sub("", text))
+    def _note_phase(self, name: str) -> None:
+        copies = self.copies
+        if self._phases == 0:
+            copies = replace(copies, understood=name.startswith(_FIRST_PHASES))
+        self._phases += 1
+        if copying := _COPYING.match(name):
+            self._disk = int(copying[1]) - 1
+            begun = copies.begun | {self._disk} if len(copies.begun) < _MAX_DISKS else copies.begun
+            copies = replace(copies, begun=begun, total=int(copying[2]))
+        self.copies = replace(copies, finished=copies.finished or name.startswith(_LAST_PHASE))
+
+    def _kind(self, text: str, shown: str) -> OutputKind:
+        if self._warning_goes_on(text, shown):
+            self._warnings[-1] += f" {text}"
             return OutputKind.WARNING
-        return self._other
+        if _WARNING.match(text) or (shown.startswith(_BLUE) and text.startswith("virt-v2v: ")):
+            self._note_warning(text, shown)
+            return OutputKind.WARNING
+        return OutputKind.ERROR if self._reason.line(text, shown) else self._other
+
+    def _note_warning(self, text: str, shown: str) -> None:
+        if not text.startswith("virt-v2v: "):
+            return
+        self._warning_count += 1
+        if len(self._warnings) < MAX_WARNINGS:
+            self._warnings.append(_OWN_WARNING.sub("", text))
+            # In colours it lasts until they are taken back.
+            self._warning_left = _MAX_WARNING_LINES if shown.startswith("\x1b") and _RESET not in shown else 0
+
+    def _warning_goes_on(self, text: str, shown: str) -> bool:
+        if self._warning_left == 0:
+            return False
+        self._warning_left = 0 if _RESET in shown else self._warning_left - 1
+        return bool(text.strip())

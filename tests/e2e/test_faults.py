@@ -176,6 +176,7 @@ def test_the_servers_disk_is_full_during_the_copy(tmp_path: Path, key: Identity)
         outcome = run.end()
         assert outcome.code == FAILED, outcome.output
         assert "virt-v2v failed: nbdcopy" in outcome.output
+        assert "No space left on device" in outcome.output
         assert lab.at_rest
 
 

@@ -78,7 +78,7 @@ def test_the_events_are_the_same_however_the_log_is_cut(places: list[int]) -> No
 def test_a_log_that_comes_byte_by_byte_gives_the_same_events_too() -> None:
     pieces, log = read([bytes([byte]) for byte in RECORDED])
     assert without_repeats(pieces) == without_repeats(WHOLE)
-    assert log.error == read([RECORDED])[1].error
+    assert log.reason == read([RECORDED])[1].reason
 
 
 @given(
@@ -157,21 +157,21 @@ def test_colours_are_kept_and_do_not_hide_what_a_line_is() -> None:
 def test_a_warning_is_known_as_one_and_collected_without_its_colours() -> None:
     (line,) = (line for line in lines(WHOLE) if line.kind is OutputKind.WARNING)
     assert "device.map" in line.text
-    (warning,) = read([RECORDED])[1].warnings
+    (warning,) = read([RECORDED])[1].warnings.first
     assert warning.startswith("/files/boot/grub/device.map")
     assert "\x1b" not in warning
 
 
 def test_an_error_of_several_lines_is_one_sentence_without_the_advice_on_bugs() -> None:
-    assert read([RECORDED])[1].error == "cannot open file…: no such storage pool"
+    assert read([RECORDED])[1].reason.text == "cannot open file…: no such storage pool"
 
 
-def test_the_last_of_two_errors_counts() -> None:
-    assert read([b"virt-v2v: error: one\nmore\nvirt-v2v: error: two\n"])[1].error == "two"
+def test_the_first_of_two_errors_counts() -> None:
+    assert read([b"virt-v2v: error: one\nmore\nvirt-v2v: error: two\n"])[1].reason.text == "one more"
 
 
-def test_without_an_error_there_is_none() -> None:
-    assert read([b"[   0.0] Opening the source\nvirt-v2v: warning: x\n"])[1].error == ""
+def test_without_a_word_there_is_no_reason() -> None:
+    assert read([b"[   0.0] Opening the source\n"])[1].reason.text == ""
 
 
 @pytest.mark.parametrize(("debug", "kind"), [(True, OutputKind.DEBUG), (False, OutputKind.MESSAGE)])
@@ -199,4 +199,4 @@ def test_a_disk_number_that_no_conversion_has_breaks_nothing(number: bytes) -> N
 
 def test_an_error_without_an_end_does_not_grow_without_end() -> None:
     log = read([b"virt-v2v: error: it went wrong\n" + b"and more\n" * 10000])[1]
-    assert len(log.error) < 1000
+    assert len(log.reason.text) < 1000

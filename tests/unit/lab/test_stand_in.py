@@ -119,7 +119,7 @@ def test_a_conversion_tells_virt_v2vs_phases_with_their_seconds(
     with served(image) as port:
         code, events, log = convert(stand_in, describe(tmp_path, port), *colours)
     assert code == 0
-    assert log.error == ""
+    assert log.reason.text == ""
     assert phases(events) == [f"Setting up the source: -i libvirtxml {tmp_path / 'physical.xml'}", *PHASES]
     seconds = [event.seconds for event in events if isinstance(event, PhaseStarted)]
     assert seconds == sorted(seconds)
@@ -189,7 +189,7 @@ def test_a_rate_holds_the_copy_down(stand_in: StandIn, image: Path, tmp_path: Pa
 def test_a_disk_that_nobody_serves_is_an_error_in_virt_v2vs_words(stand_in: StandIn, tmp_path: Path) -> None:
     code, events, log = convert(stand_in, describe(tmp_path, 1), "--colours")
     assert code == 1
-    assert "guestfs_launch failed" in log.error or "nbdkit did not start up" in log.error
+    assert "guestfs_launch failed" in log.reason.text or "nbdkit did not start up" in log.reason.error
     assert "Copying disk 1/1" not in phases(events)
     errors = [event.text for event in events if isinstance(event, RemoteOutput) and event.kind is OutputKind.ERROR]
     assert any("Connection refused" in text for text in errors)
@@ -211,7 +211,7 @@ def test_a_disk_that_goes_away_during_the_copy_fails_it(stand_in: StandIn, image
     assert process.returncode == 1
     log = ConversionLog(debug=False)
     log.feed(output, final=True)
-    assert log.error == "nbdcopy command failed, see earlier error messages"
+    assert log.reason.error == "nbdcopy command failed, see earlier error messages"
 
 
 def test_a_signal_ends_it_and_all_that_it_has_started(stand_in: StandIn, image: Path, tmp_path: Path) -> None:

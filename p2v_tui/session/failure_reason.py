@@ -1,0 +1,189 @@
+"""Why virt-v2v failed, found in the lines of its log as they come.
+
+virt-v2v's first own error is the reason. Where that only points at what other programs said before it, their lines
+come along; what comes after it is noise of programs that lose each other. A log without an error of virt-v2v's
+(sudo's refusal, an exception, a wrong option) tells the reason in its last lines. What is kept is bounded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+# virt-v2v's own, and qemu-img's, which virt-v2v 1.x copies with, are no different: both come first where they fail.
+_OWN: Final = re.compile(r"virt-v2v: (?:fatal )?error: ")
+_RED: Final = "\x1b[1;31m"
+# In virt-v2v's error(): "see earlier error messages", "nbdcopy command failed", "There may be errors printed by
+# nbdkit above", "subprocess exited with non-zero error code 1", "See previous messages for problems", and so on.
+_POINTS_ELSEWHERE: Final = re.compile(
+    r"\b(?:earlier|previous) (?:error|message)|\bsee (?:the )?(?:above|earlier|previous)"
+    r"|\b(?:messages?|errors?|printed)[^.]* above\b|\bcommand failed|\bexited with"
+    r"|\b(?:exit|exited|return) (?:code|status)"
+    r"|did not start up|guestfs_launch failed|appliance (?:failed|closed)",
+    re.IGNORECASE,
+)
+# Errors of the programs that copy.
+_COPIER: Final = re.compile(
+    r"nbdkit: (?!.*\bdebug: ).*\berror: |nbd(?:copy|info): (?!debug)|qemu-(?:img|nbd|system-\S+): "
+)
+# Of the others that virt-v2v runs. In debugging output they say "error" all the time and mean nothing by it.
+_OTHER: Final = re.compile(
+    r"libguestfs: error: |libvirt: .*\berror ?: |supermin: (?:.*error|failed)|mount(?:\.\S+)?: |ssh(?:fs)?: |scp: "
+    r"|curl: |cp: |error: "
+)
+_LOUD: Final = re.compile(r"(?:nbdcopy|nbdkit|qemu-img)(?:: \S+)?: (?:fatal )?error: ")
+# What programs say of each other's end, or of a failure that another one has named already.
+_CONSEQUENCE: Final = re.compile(
+    r"Broken pipe|Bad message|Connection reset|write (?:error )?reply|Transport endpoint|Shutting down"
+    r"|Exiting on signal|unexpected(?:ly)? (?:EOF|end|closed|disconnect)|server is shutting down"
+)
+# virt-v2v -v -x, libguestfs, the appliance's kernel and daemon: never the reason.
+_NOISE: Final = re.compile(
+    r"libguestfs: (?!error)|guestfsd: |nbdkit: (?:\S+: )?debug: |libnbd: debug: |nbdcopy: debug|supermin: (?!failed)"
+    r"|\[ *\d+\.\d{4,}\]|\+|command(?:rvf?)?: |running |rm -rf |info: |check_host_free_space|If reporting bugs"
+    r"|\s*virt-v2v -v -x |(?:Raised|Re-raised|Called) (?:at|from|by)\b|Try .{0,3}virt-v2v"
+    r"|\s*$"
+)
+_ADVICE: Final = re.compile(r"If reporting bugs|rm -rf |\[|\+ |command(?:rvf?)?: ")
+_EXCEPTION: Final = re.compile(r"Fatal error: |Uncaught exception|Stack overflow|Out of memory|fatal error: ")
+_TRACEBACK: Final = "Traceback (most recent call last):"
+# Its last line: the exception's name, hardly indented; the lines before it name files or are code, well indented.
+_RAISED: Final = re.compile(r" {0,2}(?!File )[A-Za-z_][\w.]*(?::|$)")
+# What differs between two lines that say the same.
+_NUMBERS: Final = re.compile(r"[.\[]?\d+\]?")
+MAX_ERROR_LINES: Final = 12
+_MAX_HELPERS: Final = 40
+_SHOWN: Final = 3
+_MAX_TEXT: Final = 1000
+
+
+@dataclass(frozen=True)
+class Reason:
+    """error: virt-v2v's own first error, on one line; empty where it has none.
+
+    lines: of the log. What was said before an error that points at it; without an error the log's last lines.
+    """
+
+    error: str = ""
+    lines: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """On one line, without a full stop at its end; empty where nothing is known."""
+        parts = [part for part in (self.error.rstrip(".:"), "; ".join(self.lines)) if part]
+        return ": ".join(parts)[:_MAX_TEXT].rstrip(". ")
+
+
+@dataclass
+class _Phase:
+    """What was said since a phase began. helpers: errors of other programs, the first ones. last: the last lines."""
+
+    helpers: list[str] = field(default_factory=list)
+    last: deque[str] = field(default_factory=lambda: deque(maxlen=_SHOWN))
+    exception: str = ""
+
+    def causes(self) -> list[str]:
+        return [line for line in self.helpers if not _CONSEQUENCE.search(line)]
+
+
+class ReasonFinder:
+    """Is told every line of the log once. debug: virt-v2v -v -x wrote it."""
+
+    def __init__(self, *, debug: bool) -> None:
+        self._debug = debug
+        self._error: list[str] = []
+        self._in_error = False
+        self._translated = False
+        self._in_traceback = False
+        self._now = _Phase()
+        self._earlier: list[str] = []
+
+    def phase(self) -> None:
+        """virt-v2v starts its next phase."""
+        self._in_error = self._in_traceback = False
+        if not self._error:
+            self._earlier = (self._earlier + self._now.causes())[-_SHOWN:]
+            self._now = _Phase()
+
+    def line(self, text: str, shown: str) -> bool:
+        """Whether it is part of virt-v2v's error, or called an error by a program that copies.
+
+        text: without colours. shown: with them; virt-v2v's errors are red in every language.
+        """
+        if self._belongs_to_error(text, shown):
+            return True
+        if not self._error:
+            self._keep(text, helper=self._ends_traceback(text) or self._is_helper(text))
+        return _LOUD.match(text) is not None
+
+    @property
+    def reason(self) -> Reason:
+        error = " ".join(" ".join(self._error).split())
+        if not error:
+            return Reason("", self._without_error())
+        if not _POINTS_ELSEWHERE.search(error):
+            return Reason(error)
+        last = [line for line in self._now.last if not line.startswith("virt-v2v: ")]
+        return Reason(error, _distinct(self._now.causes() or last or self._earlier or self._now.helpers))
+
+    def _is_helper(self, text: str) -> bool:
+        return _COPIER.match(text) is not None or (not self._debug and _OTHER.match(text) is not None)
+
+    def _belongs_to_error(self, text: str, shown: str) -> bool:
+        own = _OWN.match(text)
+        translated = own is None and shown.startswith(_RED) and text.startswith("virt-v2v: ")
+        if own or translated:
+            # The first one is the reason; a later one is only shown.
+            self._in_error = not self._error
+            self._translated = translated
+            if self._in_error:
+                self._error = [text[own.end() :] if own else text.removeprefix("virt-v2v: ")]
+            return True
+        if not self._in_error:
+            return False
+        if (
+            _ADVICE.match(text)
+            or (_NOISE.match(text) and text.strip())
+            or self._is_helper(text)
+            or len(self._error) >= MAX_ERROR_LINES
+            or (self._translated and not text.strip())
+        ):
+            self._in_error = False
+            return False
+        self._error.append(text)
+        return True
+
+    def _ends_traceback(self, text: str) -> bool:
+        if _TRACEBACK in text:
+            self._in_traceback = True
+            return False
+        if not self._in_traceback or not _RAISED.match(text):
+            return False
+        self._in_traceback = False
+        return True
+
+    def _keep(self, text: str, *, helper: bool) -> None:
+        if helper and len(self._now.helpers) < _MAX_HELPERS:
+            self._now.helpers.append(text.strip()[:_MAX_TEXT])
+        if _EXCEPTION.match(text):
+            self._now.exception = text.strip()[:_MAX_TEXT]
+        elif not self._in_traceback and not _NOISE.match(text):
+            self._now.last.append(text.strip()[:_MAX_TEXT])
+
+    def _without_error(self) -> tuple[str, ...]:
+        now = self._now
+        if now.exception:
+            return _distinct([now.exception, *now.causes()])
+        telling = [line for line in now.last if not _CONSEQUENCE.search(line)]
+        return _distinct([*now.causes()[: _SHOWN - 1], *telling] or now.last)
+
+
+def _distinct(lines: Iterable[str]) -> tuple[str, ...]:
+    """The first ones, of those that say the same but for numbers only one."""
+    found: dict[str, str] = {}
+    for line in lines:
+        found.setdefault(_NUMBERS.sub("", line), line)
+    return tuple(found.values())[:_SHOWN]

@@ -7,7 +7,7 @@ converted, whether that is allowed) is the session's matter.
 from __future__ import annotations
 
 from p2v_tui.hwprobe.blockdev import read_block_devices
-from p2v_tui.hwprobe.boot_order import boot_disk_first
+from p2v_tui.hwprobe.boot_order import order_disks
 from p2v_tui.hwprobe.clock import read_clock
 from p2v_tui.hwprobe.cpu import read_cpu
 from p2v_tui.hwprobe.disks import find_disks
@@ -16,6 +16,8 @@ from p2v_tui.hwprobe.groups import find_groups
 from p2v_tui.hwprobe.interfaces import physical_interfaces
 from p2v_tui.hwprobe.live_medium import devices_in_use
 from p2v_tui.hwprobe.machine import (
+    BootDisk,
+    BootSource,
     Clock,
     ClockBasis,
     Content,
@@ -36,6 +38,8 @@ from p2v_tui.hwprobe.places import Places
 from p2v_tui.hwprobe.removable import removable_media
 
 __all__ = [
+    "BootDisk",
+    "BootSource",
     "Clock",
     "ClockBasis",
     "Content",
@@ -65,11 +69,12 @@ def probe(places: Places | None = None) -> Machine:
     in_use = devices_in_use(devices, places)
     found = find_disks(devices, in_use, places)
     running = booted_by(places)
-    disks = boot_disk_first(found.disks.values(), running, places)
+    left_out = [name for name in found.names if name not in found.disks]
+    order = order_disks(found.disks, devices, left_out, running, places)
     interfaces = physical_interfaces(places)
     return Machine(
         hostname=places.hostname().partition(".")[0],
-        disks=disks,
+        disks=order.disks,
         excluded=(*found.excluded, *(ExcludedDisk(it.name, 0, it.reason) for it in devices.unreadable)),
         groups=find_groups(devices, found, places),
         removable=removable_media(devices, in_use),
@@ -78,6 +83,7 @@ def probe(places: Places | None = None) -> Machine:
         memory=installed_memory(places),
         clock=read_clock(places),
         booted_by=running,
-        installed_firmware=installed_firmware(disks, running),
+        installed_firmware=installed_firmware(order.disks, running),
+        boot_disk=order.boot,
         notes=interfaces.notes,
     )

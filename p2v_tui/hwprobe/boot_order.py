@@ -1,20 +1,24 @@
 """Which disk the machine boots from, so that it comes first.
 
-The firmware is asked: UEFI's boot entries, the BIOS's disk numbers (EDD). Where it does not say, the partitions
-tell what a firmware could boot. Nothing is changed in the firmware's settings.
+The firmware is asked: UEFI's boot entries, the BIOS's disk numbers (edd.py). Where it does not say, what a firmware
+could start tells: EFI system partitions, code in the first sector, flags. That may be wrong, and is called a guess.
+Nothing is changed in the firmware's settings.
 """
 
 from __future__ import annotations
 
 import struct
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from p2v_tui.hwprobe.blockdev import natural
+from p2v_tui.hwprobe.blockdev import BlockDevices, natural
+from p2v_tui.hwprobe.boot_sector import BootCode, BootSector, read_boot_sector
 from p2v_tui.hwprobe.contents import BIOS_BOOT_TYPE, ESP_TYPES
-from p2v_tui.hwprobe.machine import Disk, Firmware
-from p2v_tui.hwprobe.places import Places, entries, read_bytes, read_number
+from p2v_tui.hwprobe.edd import Candidate, EddDrive, candidate, matching_disks, read_edd
+from p2v_tui.hwprobe.machine import BootDisk, BootSource, Disk, Firmware
+from p2v_tui.hwprobe.places import Places, read_bytes
 
 # The vendor GUID of the variables that the UEFI specification itself defines.
 _GLOBAL = "8be4df61-93ca-11d2-aa0d-00e098032b8c"
@@ -28,13 +32,68 @@ _SIGNED_BY_MBR = 1
 _SIGNED_BY_GUID = 2
 
 
-def boot_disk_first(disks: Iterable[Disk], booted_by: Firmware, places: Places) -> tuple[Disk, ...]:
-    """The disks in natural order, but for the boot disk, which is the first."""
-    ordered = sorted(disks, key=lambda disk: natural(disk.name))
-    boot = (_named_by_uefi if booted_by is Firmware.UEFI else _named_by_bios)(ordered, places)
-    boot = boot or next((disk for disk in ordered if _bootable(disk, booted_by)), None)
-    boot = boot or next((disk for disk in ordered if any(_bootable(disk, mode) for mode in Firmware)), None)
-    return tuple(sorted(ordered, key=lambda disk: disk is not boot))
+# A disk that only carries a cloud's settings for the installed system (cloud-init's NoCloud and ConfigDrive).
+_SEED_LABELS = frozenset({"cidata", "config-2"})
+_SMALLEST_SYSTEM = 64 << 20
+
+
+@dataclass(frozen=True)
+class BootOrder:
+    """disks: the boot disk first, the others in natural order. boot: how it was found, None where there is none."""
+
+    disks: tuple[Disk, ...]
+    boot: BootDisk | None
+
+
+def order_disks(
+    disks: Mapping[str, Disk], devices: BlockDevices, others: Iterable[str], booted_by: Firmware, places: Places
+) -> BootOrder:
+    """Find the boot disk among these, by their kernel names. others: of the machine's disks that are left out."""
+    ordered = sorted(disks.values(), key=lambda disk: natural(disk.name))
+    able = [disk for disk in ordered if not is_seed(disk)] or ordered
+    if not able:
+        return BootOrder((), None)
+    sectors = _Sectors({}) if booted_by is Firmware.UEFI else _Sectors.of(ordered)
+    if booted_by is Firmware.UEFI:
+        boot = _named_by_uefi(able, places) or _guessed(able, _uefi_ranks)
+    else:
+        owners = {name: disk for name, disk in disks.items() if disk in able}
+        drives = _candidates(owners, devices, [*others, *(set(disks) - set(owners))], sectors)
+        boot = _named_by_bios(drives, sectors, read_edd(places)) or _guessed(
+            able, lambda disk: _bios_ranks(disk, sectors)
+        )
+    first = boot.disk
+    if len(able) == 1:
+        boot = _Boot(first, BootSource.ONLY_DISK, "there is no other")
+    rest = [disk for disk in ordered if disk is not first]
+    return BootOrder((first, *rest), BootDisk(boot.source, boot.evidence))
+
+
+@dataclass(frozen=True)
+class _Boot:
+    disk: Disk
+    source: BootSource
+    evidence: str
+
+
+@dataclass(frozen=True)
+class _Sectors:
+    """The first sectors of disks by their nodes, None where one cannot be read."""
+
+    by_node: Mapping[Path, BootSector | None]
+
+    @classmethod
+    def of(cls, disks: Iterable[Disk]) -> _Sectors:
+        return cls({disk.device: read_boot_sector(disk.device) for disk in disks})
+
+    def sector(self, disk: Disk) -> BootSector | None:
+        return self.by_node.get(disk.device)
+
+
+def is_seed(disk: Disk) -> bool:
+    """Whether a disk is too small for a system, or has the label of a cloud's settings."""
+    labels = {(content.label or "").lower() for content in disk.contents}
+    return disk.size < _SMALLEST_SYSTEM or bool(labels & _SEED_LABELS)
 
 
 def has_esp(disk: Disk) -> bool:
@@ -45,18 +104,64 @@ def has_bios_boot_partition(disk: Disk) -> bool:
     return any(part.type == BIOS_BOOT_TYPE for part in disk.partitions)
 
 
-def _bootable(disk: Disk, mode: Firmware) -> bool:
-    if mode is Firmware.UEFI:
-        return has_esp(disk)
+def _uefi_ranks(disk: Disk) -> tuple[int, str]:
+    if has_esp(disk):
+        return 2, "it has an EFI system partition"
+    return (1, "it looks bootable by a BIOS") if _has_bios_marks(disk) else (0, "")
+
+
+def _bios_ranks(disk: Disk, sectors: _Sectors) -> tuple[int, str]:
+    """How well a BIOS could start a disk, and why. Data disks often have code or an active partition, too."""
+    sector = sectors.sector(disk)
+    code = sector.code if sector else None
+    if code is BootCode.LOADER:
+        return 6, "a boot loader is in its first sector"
+    active = any(part.bootable for part in disk.partitions)
+    if code is BootCode.GENERIC and (active or has_bios_boot_partition(disk)):
+        mark = "an active partition" if active else "a BIOS boot partition"
+        return 5, f"it has {mark} and code in its first sector"
+    # What is on a disk without code is not started, whatever its table says.
+    if code is not BootCode.NONE and has_bios_boot_partition(disk):
+        return 4, "it has a BIOS boot partition"
+    if code is not BootCode.NONE and active:
+        return 3, "it has an active partition"
+    if code is BootCode.GENERIC:
+        return 2, "there is code in its first sector"
+    return (1, "it has an EFI system partition") if has_esp(disk) else (0, "")
+
+
+def _has_bios_marks(disk: Disk) -> bool:
     return has_bios_boot_partition(disk) or any(part.bootable for part in disk.partitions)
 
 
-def _named_by_uefi(disks: Sequence[Disk], places: Places) -> Disk | None:
+def _guessed(disks: Sequence[Disk], rank: Callable[[Disk], tuple[int, str]]) -> _Boot:
+    """The disk that a firmware could start best; of several that are alike, the first one."""
+    ranks = [(disk, *rank(disk)) for disk in disks]
+    best = max(number for _, number, _ in ranks)
+    alike = [disk for disk, number, _ in ranks if number == best]
+    disk, _, evidence = next(entry for entry in ranks if entry[1] == best)
+    if not best:
+        return _Boot(disk, BootSource.GUESS, "no disk looks bootable, and it is the first that Linux lists")
+    if len(alike) > 1:
+        others = ", ".join(other.name for other in alike if other is not disk)
+        return _Boot(disk, BootSource.GUESS, f"{evidence}, as with {others}")
+    rivals = [f"{other.name}: {why}" for other, number, why in ranks if other is not disk and number]
+    if rivals:
+        return _Boot(disk, BootSource.GUESS, f"{evidence} ({'; '.join(rivals)})")
+    return _Boot(disk, BootSource.ONLY_BOOTABLE, evidence)
+
+
+def _named_by_uefi(disks: Sequence[Disk], places: Places) -> _Boot | None:
     """The disk with the ESP that the first active boot entry names. The live medium's entries match none."""
     for entry in _boot_entries(places):
-        for disk in disks:
-            if any(part.uuid in entry.partitions for part in disk.partitions):
-                return disk
+        named = [disk for disk in disks if any(part.uuid in entry.partitions for part in disk.partitions)]
+        if len(named) == 1:
+            return _Boot(named[0], BootSource.UEFI_ENTRY, "the firmware's boot entry names it")
+        if named:
+            names = ", ".join(disk.name for disk in named)
+            return _Boot(
+                named[0], BootSource.GUESS, f"the firmware's boot entry names a partition of {names}: copies"
+            )
     return None
 
 
@@ -106,14 +211,52 @@ def _boot_entries(places: Places) -> Iterator[BootEntry]:
             yield entry
 
 
-def _named_by_bios(disks: Sequence[Disk], places: Places) -> Disk | None:
-    """The convertible disk with the lowest BIOS number, by the signature that EDD keeps of each MBR.
+@dataclass(frozen=True)
+class _Drives:
+    """What a drive of the BIOS may be. disks: those of the candidates that may come first, by their names."""
 
-    The first number is often the live USB stick, which is none of the disks. A signature of zero names nothing.
+    candidates: tuple[Candidate, ...]
+    disks: Mapping[str, Disk]
+
+
+def _candidates(
+    owners: Mapping[str, Disk], devices: BlockDevices, others: Iterable[str], sectors: _Sectors
+) -> _Drives:
+    """All disks of the machine: the BIOS counts the live stick as well, which is then passed over knowingly."""
+    found = []
+    for name in (*owners, *others):
+        if device := devices.by_name.get(name):
+            sector = sectors.sector(owners[name]) if name in owners else read_boot_sector(device.node)
+            found.append(candidate(device, devices, sector))
+    return _Drives(tuple(found), owners)
+
+
+def _named_by_bios(drives: _Drives, sectors: _Sectors, named: Sequence[EddDrive]) -> _Boot | None:
+    """The first drive of the BIOS that it would start, of the disks that may come first.
+
+    Drives that are something else (the live stick, a disk that is left out) or have no boot code are passed over. A
+    drive that no disk fits leaves the BIOS's word for the next one, but no certainty.
     """
-    for drive in entries(places.sys / "firmware/edd"):
-        signature = read_number(drive / "mbr_signature", 16)
-        for disk in disks:
-            if signature and disk.partition_table_uuid == f"{signature:08x}":
-                return disk
+    unknown = ""
+    for drive in named:
+        fitting = matching_disks(drive, drives.candidates)
+        disks = [drives.disks[each.name] for each in fitting if each.name in drives.disks]
+        if not fitting:
+            unknown = unknown or f"{drive.number:x}"
+            continue
+        startable = [disk for disk in disks if not _cannot_start(sectors.sector(disk))]
+        if not startable:
+            continue
+        number = f"drive {drive.number:x} of the BIOS"
+        if len(fitting) > 1:
+            best = _guessed(startable, lambda disk: _bios_ranks(disk, sectors))
+            names = ", ".join(each.name for each in fitting)
+            return _Boot(best.disk, BootSource.GUESS, f"{number} may be any of {names}")
+        if unknown:
+            return _Boot(startable[0], BootSource.GUESS, f"it is {number}; what drive {unknown} is was not found")
+        return _Boot(startable[0], BootSource.BIOS, f"it is {number}")
     return None
+
+
+def _cannot_start(sector: BootSector | None) -> bool:
+    return sector is not None and sector.code is BootCode.NONE

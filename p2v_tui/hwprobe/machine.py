@@ -195,12 +195,35 @@ class Firmware(enum.Enum):
     UEFI = "uefi"
 
 
+class BootSource(enum.Enum):
+    """By what the boot disk was found. ONLY_BOOTABLE: no other disk has anything that a firmware could start."""
+
+    UEFI_ENTRY = "UEFI boot entry"
+    BIOS = "BIOS"
+    ONLY_DISK = "only disk"
+    ONLY_BOOTABLE = "only bootable disk"
+    GUESS = "guess"
+
+
+@dataclass(frozen=True)
+class BootDisk:
+    """How the first of a machine's disks was found. evidence: from what, half a sentence: `it is ...`."""
+
+    source: BootSource
+    evidence: str
+
+    @property
+    def guessed(self) -> bool:
+        return self.source is BootSource.GUESS
+
+
 @dataclass(frozen=True)
 class Machine:
     """One look at the machine. memory: bytes as installed. disks: the boot disk first.
 
     booted_by: the firmware mode of the system that runs now, which may not be that of the installed one.
     installed_firmware: how the installed system boots, only where disk and firmware agree on it.
+    boot_disk: how the first disk was found to be the one; None where there is none, or nobody looked.
     notes: what could not be looked at, a sentence each.
     """
 
@@ -215,6 +238,7 @@ class Machine:
     clock: Clock
     booted_by: Firmware
     installed_firmware: Firmware | None = None
+    boot_disk: BootDisk | None = None
     notes: tuple[str, ...] = ()
 
     def incomplete_groups(self, selected: Iterable[str]) -> tuple[tuple[DiskGroup, frozenset[str]], ...]:

@@ -51,6 +51,15 @@ def test_grub_gets_a_word_with_blanks_as_one_word_and_puts_the_quotes_back_itsel
     assert "linux /live/vmlinuz boot=live quiet \"$@\" 'p2v.post=systemctl reboot' 'p2v.name=it'\\''s$1'\n" in text
 
 
+def test_a_bios_is_asked_for_its_disks_which_only_the_kernels_16_bit_beginning_does() -> None:
+    text = MENU.for_grub("/live", "/live/initrd.img")
+    begun = text[text.index("function start {") : text.index("\n}\n")]
+    bios, _, others = begun.partition("    else\n")
+    assert 'if [ "$grub_platform" = pc ]; then' in bios
+    assert "linux16 /live/vmlinuz boot=live" in bios and "initrd16 /live/initrd.img\n" in bios
+    assert "linux /live/vmlinuz boot=live" in others and "initrd /live/initrd.img\n" in others
+
+
 def test_the_other_loaders_get_the_words_as_they_were_written() -> None:
     for text in (MENU.for_pxelinux(), MENU.for_ipxe()):
         assert 'p2v.post="systemctl reboot" p2v.name=it\'s$1\n' in text

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from p2v_tui.hwprobe import Disk, Firmware, Partition, Places
-from p2v_tui.hwprobe.blockdev import natural
-from p2v_tui.hwprobe.boot_order import boot_disk_first, boot_entry
+from p2v_tui.hwprobe.blockdev import BlockDevices, natural
+from p2v_tui.hwprobe.boot_order import BootOrder, boot_entry, order_disks
 from p2v_tui.hwprobe.contents import BIOS_BOOT_TYPE
 from p2v_tui.hwprobe.firmware import installed_firmware
 from tests.unit.hwprobe.conftest import ProbeRecorded
@@ -21,8 +21,12 @@ def disk(name: str, *types: str, bootable: bool = False) -> Disk:
     return Disk(name, Path("/dev") / name, 1 << 30, partitions=parts)
 
 
+def order(tmp_path: Path, firmware: Firmware, *disks: Disk) -> BootOrder:
+    return order_disks({disk.name: disk for disk in disks}, BlockDevices({}), [], firmware, Places(sys=tmp_path))
+
+
 def ordered(tmp_path: Path, firmware: Firmware, *disks: Disk) -> list[str]:
-    return [disk.name for disk in boot_disk_first(disks, firmware, Places(sys=tmp_path))]
+    return [disk.name for disk in order(tmp_path, firmware, *disks).disks]
 
 
 def test_uefi_boot_entries_name_the_boot_disk_past_the_live_disk_and_inactive_ones(recorded: ProbeRecorded) -> None:

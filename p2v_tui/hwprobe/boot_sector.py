@@ -1,0 +1,69 @@
+"""The first sector of a disk: is there code in it that a BIOS would start, and the disk signature beside that.
+
+512 bytes are read, from a descriptor that cannot write. Whether the code finds a system is not known here: many tools
+that partition a data disk leave some there that only says "Missing operating system".
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+_SIZE = 512
+# Where an MBR has its parts: 440 bytes of code, the signature, a reserve, the table of four entries, the mark.
+_CODE = slice(0, 440)
+_SIGNATURE = slice(440, 444)
+_TABLE = slice(446, 510)
+_ENTRY = 16
+_MARK = b"\x55\xaa"
+_ACTIVE = 0x80
+# GRUB, of either generation, and LILO start what they were installed for, whatever flag a partition has.
+_LOADERS = (b"GRUB", b"LILO")
+
+
+class BootCode(enum.Enum):
+    """LOADER: a boot loader, which knows where to go on. GENERIC: other code, which starts an active partition."""
+
+    NONE = "none"
+    GENERIC = "generic"
+    LOADER = "loader"
+
+
+@dataclass(frozen=True)
+class BootSector:
+    """signature: the disk's, 0 where it has none. active: a partition in the table has the active flag."""
+
+    code: BootCode
+    signature: int
+    active: bool = False
+
+
+def read_boot_sector(device: Path) -> BootSector | None:
+    """The first sector of a disk, or None where it cannot be read."""
+    try:
+        descriptor = os.open(device, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        with contextlib.suppress(OSError):
+            return boot_sector(os.pread(descriptor, _SIZE, 0))
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def boot_sector(raw: bytes) -> BootSector | None:
+    """What a first sector says; None where it is cut short."""
+    if len(raw) < _SIZE:
+        return None
+    marked = raw[-2:] == _MARK
+    code = raw[_CODE]
+    kind = BootCode.NONE
+    # A BIOS starts what has the mark; code begins with an instruction, so that zeroes are none.
+    if marked and any(code[:16]):
+        kind = BootCode.LOADER if any(name in code for name in _LOADERS) else BootCode.GENERIC
+    flags = raw[_TABLE][::_ENTRY]
+    return BootSector(kind, int.from_bytes(raw[_SIGNATURE], "little"), marked and _ACTIVE in flags)

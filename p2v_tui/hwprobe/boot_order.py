@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from p2v_tui.hwprobe.blockdev import BlockDevices, natural
-from p2v_tui.hwprobe.boot_sector import BootCode, BootSector, read_boot_sector
+from p2v_tui.hwprobe.boot_sector import BootCode, BootSector, read_boot_sectors
 from p2v_tui.hwprobe.contents import BIOS_BOOT_TYPE, ESP_TYPES
 from p2v_tui.hwprobe.edd import Candidate, EddDrive, candidate, matching_disks, read_edd
 from p2v_tui.hwprobe.machine import BootDisk, BootSource, Disk, Firmware
@@ -53,15 +53,20 @@ def order_disks(
     able = [disk for disk in ordered if not is_seed(disk)] or ordered
     if not able:
         return BootOrder((), None)
-    sectors = _Sectors({}) if booted_by is Firmware.UEFI else _Sectors.of(ordered)
     if booted_by is Firmware.UEFI:
         boot = _named_by_uefi(able, places) or _guessed(able, _uefi_ranks)
     else:
-        owners = {name: disk for name, disk in disks.items() if disk in able}
-        drives = _candidates(owners, devices, [*others, *(set(disks) - set(owners))], sectors)
-        boot = _named_by_bios(drives, sectors, read_edd(places)) or _guessed(
-            able, lambda disk: _bios_ranks(disk, sectors)
+        left_out = {name: devices.by_name[name].node for name in others if name in devices.by_name}
+        sectors = read_boot_sectors([*left_out.values(), *(disk.device for disk in ordered)])
+        nodes = {**left_out, **{name: disk.device for name, disk in disks.items()}}
+        candidates = tuple(
+            candidate(devices.by_name[name], devices, sectors.get(node))
+            for name, node in nodes.items()
+            if name in devices.by_name
         )
+        startable = {name: disk for name, disk in disks.items() if not is_seed(disk)} or disks
+        named = _named_by_bios(read_edd(places), candidates, startable, sectors)
+        boot = named or _guessed(able, _bios_ranks(sectors))
     first = boot.disk
     if len(able) == 1:
         boot = _Boot(first, BootSource.ONLY_DISK, "there is no other")
@@ -69,25 +74,17 @@ def order_disks(
     return BootOrder((first, *rest), BootDisk(boot.source, boot.evidence))
 
 
+# The first sectors of disks by their nodes, as far as they could be read.
+_Sectors = Mapping[Path, BootSector]
+# How well a firmware could start a disk, 0 for not at all, and why.
+_Rank = Callable[[Disk], tuple[int, str]]
+
+
 @dataclass(frozen=True)
 class _Boot:
     disk: Disk
     source: BootSource
     evidence: str
-
-
-@dataclass(frozen=True)
-class _Sectors:
-    """The first sectors of disks by their nodes, None where one cannot be read."""
-
-    by_node: Mapping[Path, BootSector | None]
-
-    @classmethod
-    def of(cls, disks: Iterable[Disk]) -> _Sectors:
-        return cls({disk.device: read_boot_sector(disk.device) for disk in disks})
-
-    def sector(self, disk: Disk) -> BootSector | None:
-        return self.by_node.get(disk.device)
 
 
 def is_seed(disk: Disk) -> bool:
@@ -110,9 +107,12 @@ def _uefi_ranks(disk: Disk) -> tuple[int, str]:
     return (1, "it looks bootable by a BIOS") if _has_bios_marks(disk) else (0, "")
 
 
-def _bios_ranks(disk: Disk, sectors: _Sectors) -> tuple[int, str]:
+def _bios_ranks(sectors: _Sectors) -> _Rank:
+    return lambda disk: _bios_rank(disk, sectors.get(disk.device))
+
+
+def _bios_rank(disk: Disk, sector: BootSector | None) -> tuple[int, str]:
     """How well a BIOS could start a disk, and why. Data disks often have code or an active partition, too."""
-    sector = sectors.sector(disk)
     code = sector.code if sector else None
     if code is BootCode.LOADER:
         return 6, "a boot loader is in its first sector"
@@ -134,7 +134,7 @@ def _has_bios_marks(disk: Disk) -> bool:
     return has_bios_boot_partition(disk) or any(part.bootable for part in disk.partitions)
 
 
-def _guessed(disks: Sequence[Disk], rank: Callable[[Disk], tuple[int, str]]) -> _Boot:
+def _guessed(disks: Sequence[Disk], rank: _Rank) -> _Boot:
     """The disk that a firmware could start best; of several that are alike, the first one."""
     ranks = [(disk, *rank(disk)) for disk in disks]
     best = max(number for _, number, _ in ranks)
@@ -143,12 +143,18 @@ def _guessed(disks: Sequence[Disk], rank: Callable[[Disk], tuple[int, str]]) -> 
     if not best:
         return _Boot(disk, BootSource.GUESS, "no disk looks bootable, and it is the first that Linux lists")
     if len(alike) > 1:
-        others = ", ".join(other.name for other in alike if other is not disk)
+        others = _few([other.name for other in alike if other is not disk])
         return _Boot(disk, BootSource.GUESS, f"{evidence}, as with {others}")
     rivals = [f"{other.name}: {why}" for other, number, why in ranks if other is not disk and number]
     if rivals:
-        return _Boot(disk, BootSource.GUESS, f"{evidence} ({'; '.join(rivals)})")
+        return _Boot(disk, BootSource.GUESS, f"{evidence} ({_few(rivals)})")
     return _Boot(disk, BootSource.ONLY_BOOTABLE, evidence)
+
+
+def _few(texts: Sequence[str]) -> str:
+    """A list that fits a line: a SAN has thousands."""
+    shown = [*texts[:3], *([f"{len(texts) - 3} others"] if len(texts) > 3 else [])]
+    return ", ".join(shown)
 
 
 def _named_by_uefi(disks: Sequence[Disk], places: Places) -> _Boot | None:
@@ -158,10 +164,8 @@ def _named_by_uefi(disks: Sequence[Disk], places: Places) -> _Boot | None:
         if len(named) == 1:
             return _Boot(named[0], BootSource.UEFI_ENTRY, "the firmware's boot entry names it")
         if named:
-            names = ", ".join(disk.name for disk in named)
-            return _Boot(
-                named[0], BootSource.GUESS, f"the firmware's boot entry names a partition of {names}: copies"
-            )
+            evidence = f"the firmware's boot entry names a partition that is on {_few([disk.name for disk in named])}"
+            return _Boot(named[0], BootSource.GUESS, evidence)
     return None
 
 
@@ -211,46 +215,29 @@ def _boot_entries(places: Places) -> Iterator[BootEntry]:
             yield entry
 
 
-@dataclass(frozen=True)
-class _Drives:
-    """What a drive of the BIOS may be. disks: those of the candidates that may come first, by their names."""
+def _named_by_bios(
+    drives: Iterable[EddDrive], candidates: Sequence[Candidate], disks: Mapping[str, Disk], sectors: _Sectors
+) -> _Boot | None:
+    """The first drive of the BIOS that it would start, of the disks that may come first. disks: those, by name.
 
-    candidates: tuple[Candidate, ...]
-    disks: Mapping[str, Disk]
-
-
-def _candidates(
-    owners: Mapping[str, Disk], devices: BlockDevices, others: Iterable[str], sectors: _Sectors
-) -> _Drives:
-    """All disks of the machine: the BIOS counts the live stick as well, which is then passed over knowingly."""
-    found = []
-    for name in (*owners, *others):
-        if device := devices.by_name.get(name):
-            sector = sectors.sector(owners[name]) if name in owners else read_boot_sector(device.node)
-            found.append(candidate(device, devices, sector))
-    return _Drives(tuple(found), owners)
-
-
-def _named_by_bios(drives: _Drives, sectors: _Sectors, named: Sequence[EddDrive]) -> _Boot | None:
-    """The first drive of the BIOS that it would start, of the disks that may come first.
-
-    Drives that are something else (the live stick, a disk that is left out) or have no boot code are passed over. A
-    drive that no disk fits leaves the BIOS's word for the next one, but no certainty.
+    candidates: all disks of the machine, since the BIOS counts the live stick as well. Drives that are something else
+    (that stick, a disk that is left out) or have no boot code are passed over. A drive that no disk fits leaves the
+    BIOS's word for the next one, but no certainty.
     """
     unknown = ""
-    for drive in named:
-        fitting = matching_disks(drive, drives.candidates)
-        disks = [drives.disks[each.name] for each in fitting if each.name in drives.disks]
+    for drive in drives:
+        fitting = matching_disks(drive, candidates)
         if not fitting:
             unknown = unknown or f"{drive.number:x}"
             continue
-        startable = [disk for disk in disks if not _cannot_start(sectors.sector(disk))]
+        ours = [disks[each.name] for each in fitting if each.name in disks]
+        startable = [disk for disk in ours if not _cannot_start(sectors.get(disk.device))]
         if not startable:
             continue
         number = f"drive {drive.number:x} of the BIOS"
         if len(fitting) > 1:
-            best = _guessed(startable, lambda disk: _bios_ranks(disk, sectors))
-            names = ", ".join(each.name for each in fitting)
+            best = _guessed(startable, _bios_ranks(sectors))
+            names = _few([each.name for each in fitting])
             return _Boot(best.disk, BootSource.GUESS, f"{number} may be any of {names}")
         if unknown:
             return _Boot(startable[0], BootSource.GUESS, f"it is {number}; what drive {unknown} is was not found")

@@ -9,8 +9,13 @@ from __future__ import annotations
 import contextlib
 import enum
 import os
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from p2v_tui.hwprobe.answers import Answer
 
 _SIZE = 512
 # Where an MBR has its parts: 440 bytes of code, the signature, a reserve, the table of four entries, the mark.
@@ -22,6 +27,10 @@ _MARK = b"\x55\xaa"
 _ACTIVE = 0x80
 # GRUB, of either generation, and LILO start what they were installed for, whatever flag a partition has.
 _LOADERS = (b"GRUB", b"LILO")
+
+# A failing disk can hold a read for minutes. Who does not answer in this time is not waited for.
+_SECONDS = 5.0
+_READERS = 8
 
 
 class BootCode(enum.Enum):
@@ -39,6 +48,23 @@ class BootSector:
     code: BootCode
     signature: int
     active: bool = False
+
+
+def read_boot_sectors(devices: Iterable[Path]) -> Mapping[Path, BootSector]:
+    """The first sectors of disks, by their nodes; without those that cannot be read, or not in _SECONDS."""
+    found: dict[Path, BootSector] = {}
+    left = deque(devices)
+
+    def read() -> None:
+        while left:
+            device = left.popleft()
+            if sector := read_boot_sector(device):
+                found[device] = sector
+
+    end = time.monotonic() + _SECONDS
+    for reader in [Answer(read) for _ in range(min(_READERS, len(left)))]:
+        reader.by(end)
+    return dict(found)
 
 
 def read_boot_sector(device: Path) -> BootSector | None:

@@ -239,7 +239,7 @@ class Settings:
     disks: tuple[str, ...] | None = _setting(
         "disks",
         kind=list_of("sda,sdb,...", "names of fixed disks, or absolute paths of disk images, by commas"),
-        default_words="all fixed disks",
+        default_words="all that are built in",
         help="The fixed disks to convert; the first one is the guest's boot disk.",
     )
     removable: tuple[str, ...] | None = _setting(

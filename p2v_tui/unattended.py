@@ -210,9 +210,10 @@ class _Job:
             # Every kernel has empty loop and ram devices: nobody misses them.
             if excluded.size:
                 self._console.show(Status(f"Not offered: {excluded.name}: {excluded.reason}"))
+        how = "" if self._settings.disks or self._options.image else " (chosen by default)"
         for disk in plan.disks:
             what = ", ".join(filter(None, [disk.name, size_text(disk.size), disk.model]))
-            self._console.show(Status(f"To be converted: {what}"))
+            self._console.show(Status(f"To be converted: {what}{how}"))
         for name in plan.output.ignored:
             mode = self._settings.output_type
             self._console.show(Warned(f"{name} is left out: the output mode {mode} does not take it."))

@@ -241,6 +241,11 @@ class Machine:
     boot_disk: BootDisk | None = None
     notes: tuple[str, ...] = ()
 
+    @property
+    def nameable(self) -> tuple[Disk, ...]:
+        """The disks that `p2v.disks` may name: those on offer, then those that were left out by a guess."""
+        return self.disks + tuple(each.disk for each in self.excluded if each.disk)
+
     def incomplete_groups(self, selected: Iterable[str]) -> tuple[tuple[DiskGroup, frozenset[str]], ...]:
         """The groups of which `selected` (disk names) holds a part, each with the names that are missing."""
         chosen = frozenset(selected)

@@ -32,21 +32,27 @@ from p2v_tui.screens.device_words import (
     left_out_lines,
     medium_line,
     shown,
+    transport_in_words,
 )
 from p2v_tui.screens.form import Note, Reading, WrongField, setting_help
 from p2v_tui.screens.widgets import Action, FormField, Heading, Help, Toggle
+from p2v_tui.session.disk_choice import default_disks
 
 _NETWORK = BY_KEY["p2v.network_map"]
 
 
 @dataclass(frozen=True)
 class Row:
-    """A device as a list shows it. key: what tells it from another one of the same name. details: the second line."""
+    """A device as a list shows it. key: what tells it from another one of the same name. details: the second line.
+
+    by_default: whether it is checked where nobody said anything.
+    """
 
     key: tuple[str, ...]
     name: str
     label: str
     details: str = ""
+    by_default: bool = True
 
 
 class DeviceRow(Vertical):
@@ -165,7 +171,7 @@ class DeviceList(Vertical):
                 if self.rows.index(widget) != position:
                     self._rows.move_child(widget, before=position)
             else:
-                checked = wanted is None or row.name in wanted
+                checked = row.by_default if wanted is None else row.name in wanted
                 widget = self.new_row(row, checked=checked)
                 await self._rows.mount(widget, before=position if position < len(self.rows) else None)
         self._nothing.display = not rows
@@ -192,7 +198,7 @@ class DiskList(DeviceList):
 
     async def show(self, machine: Machine, image: Path | None, first: Settings | None) -> None:
         """image: is offered in place of the disks. first: the settings, when the list is shown for the first time."""
-        disks = () if image else machine.disks
+        disks = () if image else disks_to_show(machine)
         wanted = None
         if first is not None:
             wanted = tuple(_name_of(name, disks) for name in first.disks or ())
@@ -201,10 +207,8 @@ class DiskList(DeviceList):
         places = {name: place for place, name in enumerate(self._named or ())}
         ordered = sorted(disks, key=lambda disk: places.get(disk.name, len(places)))
         self._machine = machine
-        await self.show_rows(
-            [Row(identity(disk), disk.name, disk_line(disk), disk_details(disk, machine)) for disk in ordered], wanted
-        )
-        left_out = left_out_lines(() if image else machine.excluded)
+        await self.show_rows([_disk_row(disk, machine) for disk in ordered], wanted)
+        left_out = left_out_lines(each for each in (() if image else machine.excluded) if each.disk not in disks)
         self._left_out.show("\n".join(["Left out:", *(f"  {line}" for line in left_out)]) if left_out else "")
         self._warn()
 
@@ -293,6 +297,22 @@ def _network(row: InterfaceRow) -> str:
     except SettingsError as error:
         raise WrongField(error, row.network.input) from error
     return target
+
+
+def disks_to_show(machine: Machine) -> tuple[Disk, ...]:
+    """Those on offer, and the drives that were left out by a guess. What is only made of drives has no transport."""
+    return tuple(disk for disk in machine.nameable if disk in machine.disks or disk.transport)
+
+
+def _disk_row(disk: Disk, machine: Machine) -> Row:
+    """Why it is not checked by default stands before what is on it."""
+    reason = next((shown(each.reason) for each in machine.excluded if each.disk == disk), "")
+    by_default = disk in default_disks(machine)
+    if not reason and not by_default:
+        reason = f"on {transport_in_words(disk.transport)}, so it may not belong to this machine (a guess)"
+    details = disk_details(disk, machine)
+    said = f"Left out by default: {reason}. {details}" if reason else details
+    return Row(identity(disk), disk.name, disk_line(disk), said, by_default)
 
 
 def _name_of(name: str, disks: Sequence[Disk]) -> str:

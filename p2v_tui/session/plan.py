@@ -27,6 +27,7 @@ from p2v_tui.hwprobe.machine import (
 )
 from p2v_tui.kinds import MAX_GUEST_NAME, NetworkMap, Secret
 from p2v_tui.session.checks import Check
+from p2v_tui.session.disk_choice import default_disks
 from p2v_tui.session.events import Report
 from p2v_tui.session.fetch import Persistence
 from p2v_tui.session.output_modes import Output, choose_output, find_mode
@@ -91,7 +92,7 @@ def fill_in(settings: Settings, machine: Machine, image: Path | None = None) -> 
     image: a disk image to convert in place of the machine's disks (--test-disk).
     """
     cpu, clock = machine.cpu, machine.clock
-    all_disks = (str(image),) if image else tuple(disk.name for disk in machine.disks)
+    all_disks = (str(image),) if image else tuple(disk.name for disk in default_disks(machine))
     all_removable = () if image else tuple(medium.name for medium in _convertible(machine.removable))
     defaults = {
         "guestname": _default_name(machine.hostname),
@@ -151,7 +152,7 @@ def make_plan(
         image,
         set_read_only,
         wanted_keys,
-        checks=judge_disks(disks, machine),
+        checks=judge_disks(disks, machine, named=bool(image or settings.disks)),
     )
 
 
@@ -180,7 +181,8 @@ def _choose_disks(names: Sequence[str], machine: Machine) -> tuple[Disk, ...]:
         raise SettingsError(
             "There is no fixed disk to convert."
             + (f" These were left out: {left_out}." if left_out else " None was found on this machine."),
-            "Name the disks in p2v.disks. If one is missing, its driver is: look at dmesg and lspci in the shell.",
+            "Name the disks in p2v.disks: most that are left out can be had so. If one is missing, its driver is: "
+            "look at dmesg and lspci in the shell.",
             setting="disks",
         )
     disks = [_find_disk(name, machine) for name in names]
@@ -199,7 +201,7 @@ def _find_disk(name: str, machine: Machine) -> Disk:
     if name.startswith("/") and (image := disk_image(Path(name))) is not None:
         return image
     device = Path(os.path.realpath(name)) if name.startswith("/") else None
-    for disk in machine.disks:
+    for disk in machine.nameable:
         if disk.name == plain_name or disk.device == device:
             return disk
         for partition in disk.partitions:

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from p2v_tui.hwprobe.machine import Disk, Machine
+from p2v_tui.hwprobe.machine import Disk, Machine, Transport
 from p2v_tui.session.checks import Check, Subject, Verdict
+from p2v_tui.session.disk_choice import only_external
+from p2v_tui.session.remote_commands import quote
 
 GROUPS = Subject(
     "disks that belong together",
@@ -20,12 +22,76 @@ GROUPS = Subject(
     "Convert all of their disks or none, in `p2v.disks` or by the check boxes.",
 )
 
-SUBJECTS: Final = (GROUPS,)
+CHOICE = Subject(
+    "choice of disks",
+    "choice",
+    "Which disks are converted, where `p2v.disks` names none: see [how disks are chosen](disks.md).",
+    {
+        Verdict.NOTED: "A disk on USB or FireWire is not converted, because it may not belong to this machine.",
+        Verdict.WARNING: "The machine has no other disks than such: a driver for the right ones may be missing.",
+    },
+    "Name the disks in `p2v.disks`, or check their boxes.",
+)
+OVERRULED = Subject(
+    "disks that were left out",
+    "left-out",
+    "Whether a disk was named that would not be converted by default.",
+    {Verdict.WARNING: "One was. It is converted all the same."},
+    "Make sure that it is the right disk, and accept the warning; or take it out of `p2v.disks`.",
+)
+OLD_METADATA = Subject(
+    "old metadata",
+    "old-metadata",
+    "Whether a disk has metadata of a RAID set, pool or file system that filled it, beside its partitions.",
+    {Verdict.NOTED: "One has: it is taken to be left over from an earlier use, and the partitions are believed."},
+    "Nothing, if the disk is used by its partitions. `wipefs` (without `-a`) shows what is there.",
+)
+
+SUBJECTS: Final = (CHOICE, OVERRULED, GROUPS, OLD_METADATA)
 
 
-def judge_disks(disks: Sequence[Disk], machine: Machine) -> tuple[Check, ...]:
-    """The checks of the choice of disks, in the order of SUBJECTS. disks: those to convert."""
-    return tuple(_groups(disks, machine))
+def judge_disks(disks: Sequence[Disk], machine: Machine, *, named: bool) -> tuple[Check, ...]:
+    """The checks of the choice of disks, in the order of SUBJECTS.
+
+    disks: those to convert. named: whether the operator named them.
+    """
+    return (
+        *(() if named else _chosen(disks, machine)),
+        *_overruled(disks, machine),
+        *_groups(disks, machine),
+        *_old_metadata(disks),
+    )
+
+
+def _chosen(disks: Sequence[Disk], machine: Machine) -> Iterator[Check]:
+    if only_external(machine):
+        names = ", ".join(disk.name for disk in disks)
+        yield CHOICE.warning(
+            f"The only disks that were found hang on USB or FireWire ({names}): whether they are this machine's own "
+            "is a guess.",
+            f"Name them if they are: p2v.disks={names.replace(' ', '')}. If others are missing, their driver is: "
+            "look at dmesg and lspci in the shell.",
+        )
+    for disk in machine.disks:
+        if disk not in disks:
+            yield CHOICE.noted(
+                f"{disk.name} is not converted: it hangs on {_bus(disk)} and may not belong to this machine, which "
+                "is a guess.",
+                f"If it does, name it with the others: p2v.disks={','.join(each.name for each in (*disks, disk))}.",
+            )
+
+
+def _bus(disk: Disk) -> str:
+    return "FireWire" if disk.transport is Transport.FIREWIRE else "USB"
+
+
+def _overruled(disks: Sequence[Disk], machine: Machine) -> Iterator[Check]:
+    for excluded in machine.excluded:
+        if excluded.disk in disks:
+            yield OVERRULED.warning(
+                f"{excluded.name} was named, and would have been left out. {excluded.risk}",
+                f"Accept this if it is the right disk; or take {excluded.name} out.",
+            )
 
 
 def _groups(disks: Sequence[Disk], machine: Machine) -> Iterator[Check]:
@@ -35,3 +101,13 @@ def _groups(disks: Sequence[Disk], machine: Machine) -> Iterator[Check]:
             f"The {group.kind} {group.name} also needs {', '.join(sorted(missing))}.",
             " ".join([f"Convert all of its disks ({', '.join(sorted(group.disks))}) or none of them.", *left_out]),
         )
+
+
+def _old_metadata(disks: Sequence[Disk]) -> Iterator[Check]:
+    for disk in disks:
+        if disk.old_signature:
+            yield OLD_METADATA.noted(
+                f"{disk.name} has metadata of an earlier use ({disk.old_signature}) beside its partitions: the "
+                "partitions are believed.",
+                f"Look with {quote('wipefs', str(disk.device))} in the shell.",
+            )

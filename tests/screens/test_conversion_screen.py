@@ -110,7 +110,9 @@ DB1 = dataclasses.replace(
     interfaces=(EM1, EM2),
 )
 ENCRYPTED = dataclasses.replace(DB1, disks=(NVME, LOCKED), groups=())
-SDC = Disk("sdc", Path("/dev/random"), 2 * GIB, model="SanDisk", transport=Transport.USB)
+SDC = Disk("sdc", Path("/dev/random"), 2 * GIB, model="SanDisk", transport=Transport.SATA)
+BACKUP = dataclasses.replace(SDC, name="sdu", transport=Transport.USB)
+CARD = dataclasses.replace(SDC, name="mmcblk0", transport=Transport.MMC)
 
 
 class MadeUpState(State):
@@ -989,6 +991,26 @@ async def test_a_new_disk_comes_checked_and_what_was_chosen_stays() -> None:
         assert it.status == "New disk: sdc."
         assert it.field("guestname").value == "typed"
         assert it.focused is focused
+
+
+async def test_a_disk_on_usb_comes_unchecked_with_the_reason() -> None:
+    async with opened(MadeUpState(dataclasses.replace(DB1, disks=(*DB1.disks, BACKUP))), size="132x43") as it:
+        assert it.names("disks")[-1] == ("sdu", False)
+        assert "Left out by default: on USB" in screen_text(it.app)
+        await it.switch("sdu")
+        assert it.screen.settings().disks == ("sda", "sdb", "nvme0n1", "sdu")
+
+
+async def test_what_was_left_out_by_a_guess_can_be_checked_and_is_warned_of() -> None:
+    left_out = ExcludedDisk("mmcblk0", CARD.size, "removable medium", disk=CARD, risk="It may be another's.")
+    machine = dataclasses.replace(DB1, excluded=(left_out,))
+    async with opened(MadeUpState(machine), size="132x43") as it:
+        assert it.names("disks")[-1] == ("mmcblk0", False)
+        assert "Left out by default: removable medium" in screen_text(it.app)
+        await it.switch("mmcblk0")
+        await it.press("start")
+        assert it.state.plan is not None
+        assert [check.key for check in it.state.plan.checks] == ["left-out"]
 
 
 async def test_a_disk_that_has_gone_goes() -> None:

@@ -1,0 +1,131 @@
+"""What is judged of the choice of disks: each verdict that the docs declare, from what leads to it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import pytest
+
+from p2v_tui.config import Settings
+from p2v_tui.errors import SettingsError
+from p2v_tui.hwprobe.machine import Content, Disk, DiskGroup, ExcludedDisk, Machine, Transport
+from p2v_tui.session import plan_checks
+from p2v_tui.session.checks import Check, Subject, Verdict
+from p2v_tui.session.disk_choice import default_disks
+from p2v_tui.session.plan import make_plan
+from p2v_tui.session.plan_checks import SUBJECTS
+from tests.unit.machines import CCISS, MULTIPATH, SDA, SDB, SERVER, STRIPED
+
+NOTED, WARNING = Verdict.NOTED, Verdict.WARNING
+
+BACKUP = dataclasses.replace(SDB, name="sdu", transport=Transport.USB)
+FIREWIRE = dataclasses.replace(CCISS, name="sdf", transport=Transport.FIREWIRE)
+CARD = dataclasses.replace(SDB, name="mmcblk0", transport=Transport.MMC)
+LEFT_OUT = ExcludedDisk(
+    "mmcblk0", CARD.size, "removable medium", disk=CARD, risk="It may not belong to this machine."
+)
+
+WITH_BACKUP = dataclasses.replace(SERVER, disks=(SDA, BACKUP), excluded=())
+ONLY_BACKUP = dataclasses.replace(SERVER, disks=(BACKUP,), excluded=())
+WITH_CARD = dataclasses.replace(SERVER, disks=(SDA,), excluded=(LEFT_OUT,))
+
+
+@dataclass(frozen=True)
+class Case:
+    """disks: what p2v.disks names. says: words that the text or the advice must have."""
+
+    subject: Subject
+    verdict: Verdict
+    says: tuple[str, ...]
+    machine: Machine
+    disks: tuple[str, ...] | None = None
+
+
+P = plan_checks
+CASES = [
+    Case(P.CHOICE, NOTED, ("sdu is not converted", "USB", "a guess", "p2v.disks=sda,sdu"), WITH_BACKUP),
+    Case(P.CHOICE, NOTED, ("FireWire",), dataclasses.replace(WITH_BACKUP, disks=(SDA, FIREWIRE))),
+    Case(P.CHOICE, WARNING, ("only disks", "sdu", "a guess", "p2v.disks=sdu", "driver"), ONLY_BACKUP),
+    Case(P.OVERRULED, WARNING, ("mmcblk0 was named", "may not belong"), WITH_CARD, ("sda", "mmcblk0")),
+    Case(P.GROUPS, WARNING, ("vg0", "mpatha, sdb"), STRIPED, ("sda", "cciss/c0d0")),
+    Case(
+        P.OLD_METADATA,
+        NOTED,
+        ("sda", "isw_raid_member", "wipefs /dev/null"),
+        dataclasses.replace(SERVER, disks=(dataclasses.replace(SDA, old_signature="isw_raid_member"),)),
+    ),
+]
+
+
+def checks(machine: Machine, *disks: str) -> tuple[Check, ...]:
+    return make_plan(Settings(disks=disks or None), machine).checks
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.subject.name}-{case.verdict.value}")
+def test_what_is_doubtful_in_a_choice_is_said_once_with_what_to_do_and_nothing_else_is(case: Case) -> None:
+    said = checks(case.machine, *case.disks or ())
+    assert [(check.name, check.verdict) for check in said] == [(case.subject.name, case.verdict)]
+    for words in case.says:
+        assert words in f"{said[0].text} {said[0].advice}"
+    assert said[0].text.endswith(".")
+    assert said[0].advice.endswith(".")
+
+
+def test_every_verdict_that_is_declared_can_come_and_no_other() -> None:
+    declared = {(subject.name, verdict) for subject in SUBJECTS for verdict in subject.when}
+    assert {(case.subject.name, case.verdict) for case in CASES} == declared
+
+
+def test_all_subjects_are_declared_in_the_list_that_the_docs_are_made_from() -> None:
+    made = {value.name for value in vars(plan_checks).values() if isinstance(value, Subject)}
+    assert sorted(made) == sorted(subject.name for subject in SUBJECTS)
+
+
+def test_whole_groups_of_fixed_disks_need_no_word() -> None:
+    assert checks(STRIPED) == ()
+    assert checks(STRIPED, "cciss/c0d0") == ()
+
+
+def names(machine: Machine) -> list[str]:
+    return [disk.name for disk in default_disks(machine)]
+
+
+def test_by_default_a_disk_that_can_be_carried_about_is_left_alone_beside_one_that_is_built_in() -> None:
+    assert names(WITH_BACKUP) == ["sda"]
+    assert names(ONLY_BACKUP) == ["sdu"]
+    assert names(dataclasses.replace(WITH_BACKUP, disks=(BACKUP, SDA))) == ["sda"]
+
+
+def test_by_default_a_disk_on_usb_is_converted_with_the_built_in_disks_that_it_holds_something_with() -> None:
+    group = DiskGroup("LVM volume group", "vg0", frozenset({"sda", "sdu"}))
+    assert names(dataclasses.replace(WITH_BACKUP, groups=(group,))) == ["sda", "sdu"]
+    other = dataclasses.replace(group, disks=frozenset({"sdu", "sdv"}))
+    assert names(dataclasses.replace(WITH_BACKUP, groups=(other,))) == ["sda"]
+
+
+def test_a_disk_on_usb_that_is_named_is_no_guess() -> None:
+    assert checks(WITH_BACKUP, "sda", "sdu") == checks(ONLY_BACKUP, "sdu") == ()
+
+
+@pytest.mark.parametrize("name", ["mmcblk0", "/dev/mmcblk0"])
+def test_a_disk_that_was_left_out_by_a_guess_is_converted_when_it_is_named(name: str) -> None:
+    plan = make_plan(Settings(disks=(name,)), WITH_CARD)
+    assert plan.disks == (CARD,)
+    assert plan.settings.disks == (name,)
+
+
+def test_by_default_what_was_left_out_by_a_guess_stays_out() -> None:
+    assert names(WITH_CARD) == ["sda"]
+    with pytest.raises(SettingsError, match="These were left out: mmcblk0"):
+        make_plan(Settings(), dataclasses.replace(WITH_CARD, disks=()))
+
+
+def test_what_surely_fails_is_refused_though_it_is_named() -> None:
+    with pytest.raises(SettingsError, match="The disk sdz cannot be converted: p2v-tui runs from it"):
+        make_plan(Settings(disks=("sdz",)), SERVER)
+
+
+def test_old_metadata_of_a_disk_that_is_not_converted_is_nobodys_business() -> None:
+    old = Disk("sdo", MULTIPATH.device, 1, content=Content("ext4"), old_signature="zfs_member")
+    assert checks(dataclasses.replace(SERVER, disks=(SDA, old)), "sda") == ()

@@ -59,6 +59,10 @@ class ConnectionFailed(P2VError):
         self.setting = setting
 
 
+class ConnectionDropped(ConnectionFailed):
+    """The server took the connection and closed it before the login: it is too busy, or it has shut us out."""
+
+
 class PreflightRefused(P2VError):
     """Both ends can be reached, but something that the conversion needs is missing or forbidden."""
 

@@ -22,8 +22,9 @@ from p2v_tui.hwprobe.machine import Disk
 from p2v_tui.session import remote_commands, ssh_errors
 from p2v_tui.session.cancellation import Cancellation
 from p2v_tui.session.events import ConnectionLost, ConnectionRestored, Event, Status
+from p2v_tui.session.login import Login
 from p2v_tui.session.nbd_server import NbdServer
-from p2v_tui.session.openssh import Login, close_connection, matched_text, open_connection
+from p2v_tui.session.openssh import close_connection, matched_text, open_connection
 from p2v_tui.session.reconnect import open_again
 from p2v_tui.session.remote_directory import RemoteDirectory
 from p2v_tui.session.workspace import Workspace

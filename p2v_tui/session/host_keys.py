@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from p2v_tui.errors import ConnectionFailed
-from p2v_tui.session.openssh import CONNECT_TIMEOUT
+from p2v_tui.session.login import CONNECT_TIMEOUT
 from p2v_tui.session.openssh_tools import run_tool
 
 

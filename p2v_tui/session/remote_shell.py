@@ -18,7 +18,8 @@ import pexpect
 from p2v_tui.errors import ConnectionFailed, P2VError, PreflightRefused
 from p2v_tui.session import remote_commands, ssh_errors
 from p2v_tui.session.cancellation import Cancellation
-from p2v_tui.session.openssh import Login, close_connection, matched_text, open_connection, send
+from p2v_tui.session.login import Login
+from p2v_tui.session.openssh import close_connection, matched_text, open_connection, send
 
 COMMAND_TIMEOUT: Final = 120.0
 # How often a wait for a command looks up to see whether it was cancelled, in seconds.

@@ -38,9 +38,9 @@ from p2v_tui.session.events import (
 )
 from p2v_tui.session.fetch import Persistence
 from p2v_tui.session.identity import fetch_identity
+from p2v_tui.session.login import Login, PasswordSource, cipher_preference
 from p2v_tui.session.nbd_server import find_program
 from p2v_tui.session.network import wait_for_network
-from p2v_tui.session.openssh import Login, PasswordSource, cipher_preference
 from p2v_tui.session.preflight import settle
 from p2v_tui.session.remote_directory import RemoteDirectory
 from p2v_tui.session.remote_shell import RemoteShell, cannot_store

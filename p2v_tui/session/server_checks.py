@@ -12,7 +12,7 @@ from typing import Final
 
 from p2v_tui.session import guest_checks, output_checks
 from p2v_tui.session.checks import Check, Subject, Verdict
-from p2v_tui.session.openssh import KEEPALIVE_COUNT, KEEPALIVE_INTERVAL
+from p2v_tui.session.login import KEEPALIVE_COUNT, KEEPALIVE_INTERVAL
 from p2v_tui.session.plan import Plan
 from p2v_tui.session.quantities import duration_text, size_text
 from p2v_tui.session.remote_commands import quote

@@ -6,57 +6,122 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from p2v_tui.errors import ConnectionFailed, P2VError, PreflightRefused
+from p2v_tui.errors import ConnectionDropped, ConnectionFailed, P2VError, PreflightRefused
 from p2v_tui.session.terminal_text import plain
+
+# ssh's exit code for a failure of its own; every other one is the remote command's, or its login shell's.
+SSH_FAILED = 255
+
+# What ssh adds with LogLevel=VERBOSE, which tells how far the login came: no part of any reason.
+_CHATTER = re.compile(
+    r"Authenticated (to|using|with) |Authenticated with partial|Transferred: sent |Bytes per second: sent "
+)
+_LOGGED_IN = re.compile(rb"^Authenticated to [^\n]*\.\r*$", re.MULTILINE)
+_PARTLY = re.compile(r"^Authenticated (using \S+ )?with partial success", re.MULTILINE)
+# How ssh begins to speak of the network: a banner may say "timed out" of anything.
+_OF_SSH = r"^(?:ssh: connect to |(?:kex|ssh)_exchange_identification: |banner exchange: |Connection |Timeout, )"
 
 
 @dataclass(frozen=True)
 class _Attempt:
+    """key_type: of the identity, such as RSA; empty where there is none or it is not known."""
+
     host: str
     port: int
     user: str
     by_identity: bool
+    key_type: str
+    partly: bool
 
     @property
     def place(self) -> str:
         return f"{self.host} port {self.port}"
 
+    @property
+    def by_hand(self) -> str:
+        return f"ssh -p {self.port} {self.user}@{self.host}"
 
-def explain(transcript: bytes, host: str, port: int, user: str, by_identity: bool) -> P2VError:
-    """The error for a login that ssh gave up. transcript: all that it printed."""
+
+def explain(
+    transcript: bytes,
+    host: str,
+    port: int,
+    user: str,
+    by_identity: bool,
+    *,
+    key_type: str = "",
+    exit_code: int | None = None,
+) -> P2VError:
+    """The error for a login that ssh gave up. transcript: all that it printed. exit_code: ssh's, if it is known."""
     # Parts of it become parts of messages, and the server can put anything before them in its banner.
     text = "\n".join(plain(line) for line in transcript.decode(errors="replace").splitlines())
-    attempt = _Attempt(host, port, user, by_identity)
+    attempt = _Attempt(host, port, user, by_identity, key_type, _PARTLY.search(text) is not None)
     for pattern, make in _EXPLANATIONS:
-        if match := re.search(pattern, text):
+        if match := re.search(pattern, text, re.MULTILINE):
             return make(attempt, match)
+    if is_logged_in(transcript) and exit_code not in {None, SSH_FAILED}:
+        return _session_ended(attempt, _after_login(transcript), exit_code or 0)
     said = " / ".join(last_lines(text, 3)) or "nothing"
     return ConnectionFailed(
         f"ssh to {attempt.place} as {user} ended before the login was complete. It said: {said}.",
-        "Try the same by hand from the shell: " + f"ssh -p {port} {user}@{host}",
+        f"Try the same by hand from the shell: {attempt.by_hand}",
     )
 
 
+def is_logged_in(transcript: bytes) -> bool:
+    """Whether sshd has let us in; what was printed later is the account's shell."""
+    return _LOGGED_IN.search(transcript) is not None
+
+
 def last_lines(text: str, count: int) -> list[str]:
-    """The last lines of a program's output that are not empty, harmless for a terminal."""
-    return [line for line in (plain(raw).strip() for raw in text.splitlines()) if line][-count:]
+    """The last lines of a program's output that are not empty, harmless for a terminal, without ssh's statistics."""
+    lines = [line for line in (plain(raw).strip() for raw in text.splitlines()) if line]
+    return [line for line in lines if not _CHATTER.match(line)][-count:]
+
+
+def last_heard(transcript: bytes) -> str:
+    """A sentence with the last that ssh or the server said, after a space; nothing where they said nothing."""
+    said = " / ".join(last_lines(transcript.decode(errors="replace"), 3))
+    return f" The last that was heard: {said}." if said else ""
 
 
 def password_refused(user: str, host: str) -> ConnectionFailed:
+    """sshd does not say why. PermitRootLogin is the usual reason for root: by default it takes no password."""
+    root = (
+        " Root may not log in with a password by default (`PermitRootLogin prohibit-password` in sshd_config): use "
+        "p2v.identity, another user with p2v.sudo, or set `PermitRootLogin yes`."
+        if user == "root"
+        else ""
+    )
     return ConnectionFailed(
         f"The conversion server {host} refused the password of {user}.",
-        "It was sent once. Check the user name and the password, and that the server lets this user log in with one.",
+        "It was sent once. Check the user name and the password, and that the server lets this user log in with "
+        f"one.{root}",
         setting="auth.password",
     )
 
 
 def no_answer(transcript: bytes, host: str, port: int, seconds: float) -> ConnectionFailed:
-    said = " / ".join(last_lines(transcript.decode(errors="replace"), 3))
     return ConnectionFailed(
-        f"The login to {host} port {port} did not come to an end in {seconds:.0f} seconds."
-        + (f" The last that was heard: {said}." if said else ""),
-        "Check that an SSH server answers there, and that the user's login scripts do not wait for something.",
+        f"The login to {host} port {port} did not come to an end in {seconds:.0f} seconds." + last_heard(transcript),
+        "Check that an SSH server answers there, and that it is not overloaded.",
         setting="remote.server",
+    )
+
+
+def _after_login(transcript: bytes) -> str:
+    match = _LOGGED_IN.search(transcript)
+    return transcript[match.end() if match else 0 :].decode(errors="replace")
+
+
+def _session_ended(attempt: _Attempt, said: str, exit_code: int) -> P2VError:
+    words = " / ".join(last_lines(said, 3))
+    return ConnectionFailed(
+        f"{attempt.user} may log in to {attempt.host} but gets no shell: the session ended at once with exit code "
+        f"{exit_code}" + (f" and said: {words}." if words else ", without a word."),
+        f"Look at the account's login shell there (getent passwd {attempt.user}: /bin/false and nologin give none), "
+        "at its start-up files, and at ForceCommand in sshd_config.",
+        setting="auth.username",
     )
 
 
@@ -71,8 +136,18 @@ def _unresolved(attempt: _Attempt, match: re.Match[str]) -> P2VError:
 def _refused(attempt: _Attempt, _: re.Match[str]) -> P2VError:
     return ConnectionFailed(
         f"{attempt.host} refuses connections to port {attempt.port}.",
-        "Check p2v.port, and on the server that sshd runs and that no firewall rejects this machine.",
+        "Check p2v.port, and on the server that sshd runs and that no firewall rejects this machine (fail2ban does "
+        "after failed logins: fail2ban-client status sshd).",
         setting="remote.port",
+    )
+
+
+def _dropped(attempt: _Attempt, match: re.Match[str]) -> P2VError:
+    return ConnectionDropped(
+        f"{attempt.place} closed the connection before the login: {match[0].strip()}.",
+        "sshd does so when too many log in at once (MaxStartups), to an address with failed logins before "
+        "(PerSourcePenalties, fail2ban), and where hosts.deny or a firewall forbids this machine. Look at sshd's log "
+        "there: journalctl -u ssh -u sshd",
     )
 
 
@@ -102,18 +177,37 @@ def _host_key(attempt: _Attempt, _: re.Match[str]) -> P2VError:
 
 def _unknown_host_key(attempt: _Attempt, _: re.Match[str]) -> P2VError:
     return ConnectionFailed(
-        f"The host keys of {attempt.place} could not be read, so none could be compared with p2v.remote.hostkey.",
+        f"The host key of {attempt.place} is none of the known ones.",
         "Nothing was sent to it. Run `ssh-keyscan` on its address in the shell to see what it answers.",
         setting="remote.hostkey",
+    )
+
+
+def _expired(attempt: _Attempt, match: re.Match[str]) -> P2VError:
+    return ConnectionFailed(
+        f"The password of {attempt.user} on the conversion server {attempt.host} has expired: {match[1].strip()}",
+        f"Log in there by hand and change it: {attempt.by_hand}",
+        setting="auth.password",
+    )
+
+
+def _account_closed(attempt: _Attempt, match: re.Match[str]) -> P2VError:
+    return ConnectionFailed(
+        f"The conversion server {attempt.host} does not let {attempt.user} in: {match[1].strip()}",
+        f"Look there as root with `chage -l {attempt.user}` and `ls /run/nologin`, or use another user.",
+        setting="auth.username",
     )
 
 
 def _denied(attempt: _Attempt, match: re.Match[str]) -> P2VError:
     methods = match[1].split(",")
     if attempt.by_identity:
+        return _identity_refused(attempt, methods)
+    if attempt.partly:
         return ConnectionFailed(
-            f"The conversion server {attempt.host} refused the SSH identity for {attempt.user}.",
-            f"Add the public key to ~{attempt.user}/.ssh/authorized_keys there; check that file's owner and mode.",
+            f"The conversion server {attempt.host} took the password of {attempt.user} and wants more: {match[1]}.",
+            "p2v-tui logs in with one of the two, a password or an SSH identity (p2v.identity). Let this user in "
+            "with one: AuthenticationMethods in a Match block of its sshd_config.",
             setting="auth.identity.url",
         )
     if not {"password", "keyboard-interactive"} & set(methods):
@@ -123,6 +217,35 @@ def _denied(attempt: _Attempt, match: re.Match[str]) -> P2VError:
             setting="auth.identity.url",
         )
     return password_refused(attempt.user, attempt.host)
+
+
+def _identity_refused(attempt: _Attempt, methods: list[str]) -> P2VError:
+    if attempt.partly:
+        wanted = "a password" if {"password", "keyboard-interactive"} & set(methods) else ", ".join(methods)
+        return ConnectionFailed(
+            f"The conversion server {attempt.host} accepted the SSH identity of {attempt.user}, and wants {wanted} "
+            "besides.",
+            "p2v-tui logs in with the identity alone. Let this user in so: `AuthenticationMethods publickey` in a "
+            "Match block of its sshd_config.",
+            setting="auth.identity.url",
+        )
+    if "publickey" not in methods:
+        return ConnectionFailed(
+            f"The conversion server {attempt.host} takes no SSH identity from {attempt.user}, only "
+            f"{', '.join(methods)}.",
+            "Leave p2v.identity out and give p2v.password, or set `PubkeyAuthentication yes` in its sshd_config.",
+            setting="auth.identity.url",
+        )
+    kind = attempt.key_type
+    hint = f" It is of type {kind}: the server may take others only (PubkeyAcceptedAlgorithms" if kind else ""
+    hint += (", RequiredRSASize)." if kind == "RSA" else ").") if kind else ""
+    root = " Root may be forbidden to log in (PermitRootLogin)." if attempt.user == "root" else ""
+    return ConnectionFailed(
+        f"The conversion server {attempt.host} refused the SSH identity for {attempt.user}.",
+        f"Add the public key to ~{attempt.user}/.ssh/authorized_keys there; check that file's owner and mode.{hint}"
+        + root,
+        setting="auth.identity.url",
+    )
 
 
 def _negotiation(attempt: _Attempt, match: re.Match[str]) -> P2VError:
@@ -135,16 +258,28 @@ def _negotiation(attempt: _Attempt, match: re.Match[str]) -> P2VError:
 def _forwarding(attempt: _Attempt, _: re.Match[str]) -> P2VError:
     return PreflightRefused(
         f"The conversion server {attempt.host} does not allow remote port forwarding (ssh -R) for {attempt.user}.",
-        "Set `AllowTcpForwarding yes` (and no DisableForwarding) in its sshd_config and reload sshd. Options of a "
-        "key in authorized_keys (restrict, no-port-forwarding) forbid it too.",
+        "Set `AllowTcpForwarding yes`" + _where_forwarding_is_set(attempt),
     )
 
 
 def _socket_forwarding(attempt: _Attempt, _: re.Match[str]) -> P2VError:
     return PreflightRefused(
         f"The conversion server {attempt.host} does not forward a Unix socket (ssh -R) for {attempt.user}.",
-        "Set `AllowStreamLocalForwarding yes` (and no DisableForwarding) in its sshd_config and reload sshd. Options "
-        "of a key in authorized_keys (restrict, no-port-forwarding) forbid it too.",
+        "Set `AllowTcpForwarding yes` and `AllowStreamLocalForwarding yes`" + _where_forwarding_is_set(attempt),
+    )
+
+
+def _where_forwarding_is_set(attempt: _Attempt) -> str:
+    """What sshd does not tell us: every place that forbids forwarding. Hardening profiles are the usual one."""
+    key = (
+        " The key's options in authorized_keys (restrict, no-port-forwarding) forbid it too."
+        if attempt.by_identity
+        else ""
+    )
+    return (
+        f" for {attempt.user} in its sshd_config, and reload sshd. CIS and STIG profiles set AllowTcpForwarding to "
+        "no; `local`, DisableForwarding and Match blocks forbid it as well. To see them there: "
+        f"grep -ri forwarding /etc/ssh/sshd_config*.{key}"
     )
 
 
@@ -163,13 +298,30 @@ _EXPLANATIONS: tuple[tuple[str, Callable[[_Attempt, re.Match[str]], P2VError]], 
     (r"No \S+ host key is known for", _unknown_host_key),
     (r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed", _host_key),
     (r"Unable to negotiate with [^\r\n]*", _negotiation),
+    (
+        r"^([^\r\n]*(?:[Pp]assword (?:change required|has expired)|required to change your password)[^\r\n]*)",
+        _expired,
+    ),
+    (
+        r"^([^\r\n]*(?:account has expired|account is locked|System is (?:booting up|going down))[^\r\n]*)",
+        _account_closed,
+    ),
     (r"Permission denied \(([^)]*)\)", _denied),
     (
         r"(Too many authentication failures)|Disconnected from authenticating",
         lambda a, _: password_refused(a.user, a.host),
     ),
     (r"(This account is currently not available|[Ss]hell [^\r\n]*(?:not found|not executable)[^\r\n]*)", _no_shell),
-    (r"Connection refused", _refused),
-    (r"(No route to host|Network is unreachable)", _unreachable),
-    (r"timed out", _silent),
+    (r"^ssh: connect to [^\r\n]*Connection refused", _refused),
+    (
+        r"^ssh: connect to [^\r\n]*: (No route to host|(?:Network|Host) is (?:unreachable|down)|"
+        r"Cannot assign requested address|Permission denied|Invalid argument)",
+        _unreachable,
+    ),
+    (_OF_SSH + r"[^\r\n]*(?:timed out|not responding)", _silent),
+    (
+        r"^(?:kex_exchange_identification: |ssh_exchange_identification: |banner exchange: |kex_\w+: )[^\r\n]*|"
+        r"^Connection (?:closed|reset) by [^\r\n]* port \d+[^\r\n]*|Exceeded MaxStartups|Not allowed at this time",
+        _dropped,
+    ),
 )

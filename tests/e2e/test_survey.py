@@ -12,7 +12,7 @@ from p2v_tui.config import Settings
 from p2v_tui.hwprobe import probe
 from p2v_tui.session.cancellation import Cancellation
 from p2v_tui.session.checks import Verdict, of_verdict
-from p2v_tui.session.openssh import Login, PasswordSource
+from p2v_tui.session.login import Login, PasswordSource
 from p2v_tui.session.plan import Plan, make_plan
 from p2v_tui.session.remote_shell import RemoteShell
 from p2v_tui.session.server_checks import judge_server

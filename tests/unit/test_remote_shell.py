@@ -13,7 +13,7 @@ import pytest
 
 from p2v_tui.errors import Cancelled, ConnectionFailed, PreflightRefused
 from p2v_tui.session.cancellation import Cancellation
-from p2v_tui.session.openssh import Login, PasswordSource
+from p2v_tui.session.login import Login, PasswordSource
 from p2v_tui.session.remote_shell import RemoteShell
 
 # ssh without a network: everything up to `--` and the host are options, what follows goes to the login shell.

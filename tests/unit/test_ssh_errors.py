@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2v_tui.errors import ConnectionFailed, P2VError, PreflightRefused
+from p2v_tui.errors import ConnectionDropped, ConnectionFailed, P2VError, PreflightRefused
 from p2v_tui.session.ssh_errors import explain, last_lines, no_answer, password_refused
 from p2v_tui.session.terminal_text import plain
 
@@ -17,6 +17,8 @@ IT IS POSSIBLE THAT SOMEONE IS DOING SOMETHING NASTY!\r
 Host key for [conv]:2222 has changed and you have requested strict checking.\r
 Host key verification failed.\r
 """
+
+RECORDED_CLOSE = b"kex_exchange_identification: Connection closed by remote host\r\n"
 
 # message, class, setting, a word of the explanation
 RECORDED: list[tuple[bytes, type[P2VError], str | None, str]] = [
@@ -110,9 +112,36 @@ RECORDED: list[tuple[bytes, type[P2VError], str | None, str]] = [
     (b"This account is currently not available.\r\n", ConnectionFailed, "auth.username", "gets no shell"),
     (
         b"kex_exchange_identification: Connection closed by remote host\r\n",
-        ConnectionFailed,
+        ConnectionDropped,
         None,
         "Connection closed by remote host",
+    ),
+    (
+        b"kex_exchange_identification: read: Connection reset by peer\r\nConnection reset by 10.0.0.1 port 22\r\n",
+        ConnectionDropped,
+        None,
+        "Connection reset by peer",
+    ),
+    (
+        b"ssh_exchange_identification: Connection closed by remote host\r\n",
+        ConnectionDropped,
+        None,
+        "before the login",
+    ),
+    (b"Connection closed by 10.0.0.1 port 22\r\n", ConnectionDropped, None, "Connection closed by 10.0.0.1"),
+    (b"kex_exchange_identification: banner line 0: Not allowed at this time\r\n", ConnectionDropped, None, "Not all"),
+    (
+        b"Password change required but no TTY available.\r\n",
+        ConnectionFailed,
+        "auth.password",
+        "has expired",
+    ),
+    (
+        b"Your account has expired; please contact your system administrator.\r\n"
+        b"Connection closed by 10.0.0.1 port 22\r\n",
+        ConnectionFailed,
+        "auth.username",
+        "account has expired",
     ),
     (b"", ConnectionFailed, None, "It said: nothing"),
 ]
@@ -127,7 +156,7 @@ def test_each_recorded_message_has_its_own_explanation(
     assert getattr(error, "setting", None) == setting
     assert word in error.message
     assert error.advice
-    assert error.exit_code == {ConnectionFailed: 3, PreflightRefused: 4}[kind]
+    assert error.exit_code == 4 if kind is PreflightRefused else 3
 
 
 def test_a_refused_identity_is_not_called_a_wrong_password() -> None:
@@ -135,6 +164,80 @@ def test_a_refused_identity_is_not_called_a_wrong_password() -> None:
     assert isinstance(error, ConnectionFailed)
     assert error.setting == "auth.identity.url"
     assert "password" not in error.message
+
+
+PARTLY = b'Authenticated using "publickey" with partial success.\r\n'
+TO_CONV = b'Authenticated to conv ([192.0.2.1]:22) using "password".\r\r\n'
+
+
+@pytest.mark.parametrize(
+    ("said", "by_identity", "key_type", "words"),
+    [
+        (
+            PARTLY + b"conv@conv: Permission denied (password).\r\n",
+            True,
+            "ED25519",
+            ["accepted the SSH identity", "wants a password besides", "AuthenticationMethods"],
+        ),
+        (PARTLY + b"conv@conv: Permission denied (keyboard-interactive).\r\n", True, "RSA", ["a password besides"]),
+        (
+            b"conv@conv: Permission denied (password).\r\n",
+            True,
+            "RSA",
+            ["takes no SSH identity", "password", "PubkeyAuthentication"],
+        ),
+        (
+            b"conv@conv: Permission denied (publickey).\r\n",
+            True,
+            "RSA",
+            ["refused the SSH identity", "type RSA", "PubkeyAcceptedAlgorithms", "RequiredRSASize"],
+        ),
+        (b"conv@conv: Permission denied (publickey).\r\n", True, "ECDSA", ["type ECDSA", "PubkeyAccepted"]),
+        (
+            b'Authenticated using "password" with partial success.\r\nPermission denied (publickey).\r\n',
+            False,
+            "",
+            ["took the password of conv and wants more"],
+        ),
+        (TO_CONV + b"Sorry, no shell for you\r\n", False, "", ["gets no shell", "exit code 1", "Sorry, no shell"]),
+        (TO_CONV, False, "", ["gets no shell", "without a word", "/bin/false", "ForceCommand"]),
+    ],
+)
+def test_login_failures_are_told_apart(said: bytes, by_identity: bool, key_type: str, words: list[str]) -> None:
+    error = explain(said, "conv", 22, "conv", by_identity, key_type=key_type, exit_code=1)
+    for word in words:
+        assert word in str(error)
+    assert "Authenticated" not in error.message
+
+
+@pytest.mark.parametrize("by_identity", [True, False])
+def test_root_is_told_of_permit_root_login_and_others_are_not(by_identity: bool) -> None:
+    said = b"Permission denied (publickey,password).\r\n"
+    assert "PermitRootLogin" in explain(said, "conv", 22, "root", by_identity).advice
+    assert "PermitRootLogin" not in explain(said, "conv", 22, "conv", by_identity).advice
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (RECORDED_CLOSE, ["MaxStartups", "PerSourcePenalties", "fail2ban", "hosts.deny"]),
+        (b"ssh: connect to host conv port 22: Connection refused\r\n", ["fail2ban"]),
+    ],
+)
+def test_what_shuts_this_machine_out_is_named(said: bytes, words: list[str]) -> None:
+    for word in words:
+        assert word in explain(said, "conv", 22, "conv", False).advice
+
+
+@pytest.mark.parametrize("end", ["path /tmp/x/disk0.1.sock", "port 0"])
+@pytest.mark.parametrize("by_identity", [True, False])
+def test_everything_that_forbids_forwarding_is_named(end: str, by_identity: bool) -> None:
+    said = f"Error: remote port forwarding failed for listen {end}\r\n".encode()
+    advice = explain(said, "conv", 22, "conv", by_identity).advice
+    for word in ("AllowTcpForwarding yes", "CIS", "STIG", "DisableForwarding", "Match"):
+        assert word in advice
+    assert ("AllowStreamLocalForwarding" in advice) is end.startswith("path")
+    assert ("restrict" in advice) is by_identity
 
 
 def test_a_banner_before_the_refusal_does_not_hide_it() -> None:

@@ -24,6 +24,7 @@ from p2v_tui.kinds import Secret
 from p2v_tui.session import (
     Cancellation,
     ConversionServer,
+    NeverStarted,
     Plan,
     SavedConversion,
     convert,
@@ -32,6 +33,7 @@ from p2v_tui.session import (
     find_saved,
     make_plan,
     resume,
+    why_not_gone_on_with,
     with_keys,
 )
 from p2v_tui.session.events import Checked, Status, Warned
@@ -165,11 +167,22 @@ class _Job:
         if found is None:
             return False
         workspace, saved = found
+        if words := why_not_gone_on_with(saved, plan):
+            # What runs on the server is found there and ended when the machine is converted again.
+            self._console.show(Warned(words))
+            workspace.keep = False
+            workspace.close()
+            return False
         saved = saved.with_secrets_of(self._settings)
-        with self._server(machine, saved.settings, workspace) as server:
-            self._interruptible = False
-            resumed = saved.plan(machine, set_read_only=self._options.iso)
-            resume(server, resumed, saved, self._console.show, self._cancellation)
+        try:
+            with self._server(machine, saved.settings, workspace) as server:
+                self._interruptible = False
+                resumed = saved.plan(machine, set_read_only=self._options.iso)
+                resume(server, resumed, saved, self._console.show, self._cancellation)
+        except NeverStarted as error:
+            self._console.show(Status(error.message))
+            self._interruptible = True
+            return False
         return True
 
     def _convert_anew(self, machine: Machine, plan: Plan) -> None:

@@ -7,7 +7,7 @@ enters a `ConversionServer`, tests the connection and calls `convert`; or it goe
 """
 
 from p2v_tui.session.cancellation import Cancellation
-from p2v_tui.session.conversion import convert, describe, resume
+from p2v_tui.session.conversion import NeverStarted, convert, describe, resume, why_not_gone_on_with
 from p2v_tui.session.plan import Plan, fill_in, make_plan, with_keys
 from p2v_tui.session.saved_conversion import SavedConversion, find_saved
 from p2v_tui.session.server import ConversionServer
@@ -17,6 +17,7 @@ from p2v_tui.session.virt_v2v import VirtV2V
 __all__ = [
     "Cancellation",
     "ConversionServer",
+    "NeverStarted",
     "Plan",
     "SavedConversion",
     "VirtV2V",
@@ -27,5 +28,6 @@ __all__ = [
     "give_up",
     "make_plan",
     "resume",
+    "why_not_gone_on_with",
     "with_keys",
 ]

@@ -34,6 +34,7 @@ from p2v_tui.session.cancellation import Cancellation
 from p2v_tui.session.conversion_log import ConversionLog, CopyPercent
 from p2v_tui.session.data_connection import tunnel_options
 from p2v_tui.session.data_path import DataPath
+from p2v_tui.session.earlier import EarlierConversion, end_earlier
 from p2v_tui.session.events import (
     CanWait,
     Checked,
@@ -47,6 +48,7 @@ from p2v_tui.session.events import (
     Warned,
 )
 from p2v_tui.session.machine_checks import judge_machine
+from p2v_tui.session.machine_record import MachineRecord, RecordedDisk, record_disk, record_of
 from p2v_tui.session.nbd_server import command as nbd_command
 from p2v_tui.session.nbd_server import find_program
 from p2v_tui.session.plan import Plan, with_keys
@@ -61,7 +63,7 @@ from p2v_tui.session.remote_shell import cannot_store
 from p2v_tui.session.saved_conversion import SavedConversion
 from p2v_tui.session.server import ConversionServer
 from p2v_tui.session.server_checks import judge_server
-from p2v_tui.session.server_facts import survey_server
+from p2v_tui.session.server_facts import Place, survey_server
 from p2v_tui.session.sleep_inhibitor import no_sleep
 from p2v_tui.session.stopping import stop
 from p2v_tui.session.system_data import collect_system_data
@@ -79,6 +81,10 @@ READ_TIMEOUT: Final = 30.0
 CONTROL: Final = "the control connection"
 # Ports for a physical.xml that is only shown: the real ones are chosen by the server.
 SAMPLE_PORT: Final = 10809
+
+
+class NeverStarted(ConversionFailed):
+    """What was left running never ran: nothing is lost, and nothing in the way of a conversion."""
 
 
 def convert(
@@ -114,13 +120,48 @@ def convert(
             report(Status("Opening the control connection"))
         found = virt_v2v or server.examine(server.shell())
         directory = RemoteDirectory.new(datetime.date.today())
-        run = _Run(server, plan, directory, program, report=report, cancellation=cancellation)
+        look = functools.partial(record_of, plan.disks, plan.guest.name, server.workspace.path)
+        record = Answer(look).wait(cancellation.check)
+        earlier = end_earlier(server.shell(), record, report, sudo=server.sudo)
+        if earlier is not None:
+            return _tell(server, plan, earlier, program, report=report, cancellation=cancellation)
+        run = _Run(server, plan, directory, program, record.disks, report=report, cancellation=cancellation)
         with run.tidied():
-            run.prepare(found)
+            run.prepare(found, record)
             run.check(found, health.wait(cancellation.check), accept_warnings)
             run.start(found)
             run.send_system_data(system_data.wait(cancellation.check))
             return run.finish()
+
+
+def _tell(
+    server: ConversionServer,
+    plan: Plan,
+    earlier: EarlierConversion,
+    program: str,
+    *,
+    report: Report,
+    cancellation: Cancellation,
+) -> Converted:
+    """What became of a conversion of the same disks that virt-v2v has ended while nobody looked."""
+    report(Status(f"Nothing is converted again: the {earlier.in_words} has ended meanwhile"))
+    run = _Run(
+        server, plan, earlier.directory, program, earlier.record.disks, report=report, cancellation=cancellation
+    )
+    with run.tidied():
+        run.take_over(earlier.record.started, relayed=True)
+        return run.finish()
+
+
+def why_not_gone_on_with(saved: SavedConversion, plan: Plan) -> str:
+    """Why the conversion cannot be gone on with, though its disks are those of the plan; empty where it can."""
+    disks = tuple(map(record_disk, plan.disks))
+    if not saved.same_disks(disks) or not (names := saved.unproved(disks)):
+        return ""
+    return (
+        f"The {saved.in_words}, is not gone on with: the machine was restarted or somebody has written to "
+        f"{', '.join(names)} since, as far as can be told, and the guest would be a mixture of old and new."
+    )
 
 
 def resume(
@@ -130,18 +171,22 @@ def resume(
 
     server: made with the workspace of that process. plan: of `saved.settings`, on the same machine. The log is
     reported from its beginning. A server that cannot be reached is tried for as long as the settings' reconnect says.
-    Raises as `convert` does; a conversion that has disappeared is a ConversionFailed. Until the server has let us in,
+    Raises as `convert` does; a conversion that has disappeared is a ConversionFailed, one that was never begun a
+    NeverStarted, and disks that may have been written since are a PreflightRefused. Until the server has let us in,
     every failure leaves the conversion as it is, to be gone on with another time.
     """
     server.workspace.keep = True
     server.attend(report, cancellation)
-    if tuple((disk.name, disk.size, disk.serial) for disk in plan.disks) != saved.disks:
+    disks = tuple(map(record_disk, plan.disks))
+    if not saved.same_disks(disks):
         raise SettingsError(
             "The disks of this machine are not those with which the conversion was started: "
-            f"{', '.join(f'{name} ({size} bytes)' for name, size, _ in saved.disks)}.",
+            f"{', '.join(f'{disk.name} ({disk.size} bytes)' for disk in saved.disks)}.",
             f"Attach them again; or give it up: kill -TERM -- -$(cat {saved.directory.pid}) on the server.",
             setting="disks",
         )
+    if words := why_not_gone_on_with(saved, plan):
+        raise PreflightRefused(words, "Stop it, and convert the machine again.")
     program = find_program(plan.nbd)
     _set_read_only(plan, report)
     with no_sleep():
@@ -160,9 +205,14 @@ def resume(
             advice = "The conversion may still run there: start p2v-tui again to go on with it."
             raise ConnectionFailed(error.message, f"{error.advice} {advice}", setting=error.setting) from error
         server.workspace.keep = False
-        run = _Run(server, plan, saved.directory, program, report=report, cancellation=cancellation)
+        if server.shell().run(remote_commands.read_progress(saved.directory, 0, 0)).text.startswith("unstarted\n"):
+            raise NeverStarted(
+                f"p2v-tui ended before virt-v2v was started in {saved.directory.path} on the conversion server.",
+                "Convert the machine again.",
+            )
+        run = _Run(server, plan, saved.directory, program, saved.disks, report=report, cancellation=cancellation)
         with run.tidied():
-            run.take_over(saved)
+            run.take_over(saved.started, relayed=saved.relayed)
             return run.finish()
 
 
@@ -180,9 +230,10 @@ def describe(server: ConversionServer, plan: Plan, virt_v2v: VirtV2V) -> str:
     directory = RemoteDirectory("/tmp/virt-p2v-YYYYMMDD-XXXXXXXX")
     program = find_program(plan.nbd)
     ports = range(SAMPLE_PORT, SAMPLE_PORT + len(plan.disks))
-    script = _wrapper(directory, plan, virt_v2v, sudo=server.sudo)
+    storage = plan.output.storage if plan.output.mode.takes_directory else None
+    script = _wrapper(directory, plan, virt_v2v, sudo=server.sudo, storage=storage)
     relay = remote_commands.start_relay(directory, len(plan.disks), plan.settings.reconnect, many_clients=False)
-    commands = (remote_commands.make_directory(directory), relay, remote_commands.start_wrapper(directory))
+    commands = (remote_commands.make_directory(directory, "{...}"), relay, remote_commands.start_wrapper(directory))
     return "\n".join(
         [
             f"physical.xml (the ports of the {len(plan.disks)} data connections are chosen by the server):",
@@ -200,15 +251,18 @@ def describe(server: ConversionServer, plan: Plan, virt_v2v: VirtV2V) -> str:
     )
 
 
-def _wrapper(directory: RemoteDirectory, plan: Plan, virt_v2v: VirtV2V, *, sudo: bool) -> str:
+def _wrapper(directory: RemoteDirectory, plan: Plan, virt_v2v: VirtV2V, *, sudo: bool, storage: str | None) -> str:
+    """storage: the directory on the server that the guest's files go to, where there is one and it is known."""
     debug = ["-v", "-x"] if plan.debug else []
     colours = ["--colours"] if virt_v2v.colours else []
     output = plan.output.arguments(virt_v2v, directory.output_password)
     keys = key_arguments(plan.keys, directory, virt_v2v)
+    files = plan.output.mode.files(plan.guest.name, len(plan.disks))
     return remote_commands.wrapper_script(
         directory,
         ["virt-v2v", *debug, *colours, "-i", "libvirtxml", *keys, *output, directory.physical_xml],
         sudo=sudo,
+        outputs=[f"{storage.rstrip('/')}/{name}" for name in files] if storage else [],
     )
 
 
@@ -241,10 +295,13 @@ class _Run:
         plan: Plan,
         directory: RemoteDirectory,
         program: str,
+        disks: tuple[RecordedDisk, ...],
         *,
         report: Report,
         cancellation: Cancellation,
     ) -> None:
+        """disks: as they were before anything was read of them."""
+        self._disks = disks
         self._server = server
         self._plan = plan
         self._report = report
@@ -259,14 +316,16 @@ class _Run:
         self._over = False
         # Whether we have tried long enough to open the control connection again.
         self._out_of_reach = False
+        # The directory on the server that the guest's files go to, where it is known.
+        self._storage: str | None = None
         self._log = ConversionLog(debug=plan.debug)
         self._tracker = ProgressTracker(plan.disks)
         self._copying = False
         self._data: DataPath | None = None
 
-    def prepare(self, virt_v2v: VirtV2V) -> None:
+    def prepare(self, virt_v2v: VirtV2V, record: MachineRecord) -> None:
         """Makes the remote directory, and starts to open the data connections."""
-        made = self._server.shell().run(remote_commands.make_directory(self._directory))
+        made = self._server.shell().run(remote_commands.make_directory(self._directory, record.text))
         if made.status != 0:
             raise cannot_store(self._directory.path, made)
         self._made = True
@@ -282,6 +341,8 @@ class _Run:
         """The preflight, while the data connections log in; then, that each disk can be read from over there."""
         self._report(Status("Checking the conversion server and the disks"))
         facts = survey_server(self._server.shell(), self._plan, sudo=self._server.sudo)
+        storage = facts.space.get(Place.STORAGE)
+        self._storage = storage.path if storage else None
         checks = (
             *self._plan.checks,
             *judge_server(facts, virt_v2v, self._plan, time.time(), health.windows),
@@ -307,7 +368,9 @@ class _Run:
                 directory.physical_xml: physical_xml(guest, GENERATOR).encode(),
                 directory.file("name"): f"{guest.name}\n".encode(),
                 directory.file("p2v-version"): f"{GENERATOR}\n".encode(),
-                directory.wrapper: _wrapper(directory, self._plan, virt_v2v, sudo=self._server.sudo).encode(),
+                directory.wrapper: _wrapper(
+                    directory, self._plan, virt_v2v, sudo=self._server.sudo, storage=self._storage
+                ).encode(),
                 **_secret_files(directory, self._plan),
             }
         )
@@ -334,12 +397,12 @@ class _Run:
             # Whoever reads the log next meets the same, and opens the connection again.
             pass
 
-    def take_over(self, saved: SavedConversion) -> None:
+    def take_over(self, started: datetime.datetime, *, relayed: bool) -> None:
         """Serves the disks again, for the virt-v2v that waits for them."""
         self._made = self._running = True
-        self._started = saved.started
+        self._started = started
         self._data = self._data_path()
-        self._data.relayed = saved.relayed
+        self._data.relayed = relayed
         self._report(LogDirectory(self._directory.path))
         self._data.take_over(self._server.shell())
 
@@ -349,6 +412,11 @@ class _Run:
         # Its wrapper has tidied up behind it.
         self._over = True
         self._report(Status("virt-v2v has ended"))
+        # A later start need not tell it again. Where it cannot be marked, one more telling does no harm.
+        with contextlib.suppress(P2VError):
+            self._server.shell(cancelled_by=self._cancellation.again).run(
+                remote_commands.mark_told(self._directory), cancellable=False
+            )
         outcome = self._outcome(code)
         self._report(outcome)
         return outcome
@@ -400,7 +468,7 @@ class _Run:
             settings=self._plan.settings,
             image=self._plan.image,
             directory=self._directory,
-            disks=tuple((disk.name, disk.size, disk.serial) for disk in self._plan.disks),
+            disks=self._disks,
             relayed=self._data.relayed,
             started=self._started,
         )

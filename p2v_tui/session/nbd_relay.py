@@ -52,6 +52,7 @@ import json
 import os
 import re
 import select
+import shutil
 import signal
 import socket
 import struct
@@ -124,6 +125,10 @@ STALLED_SECONDS = 2.0
 IDLE_PROBE_SECONDS = 30.0
 # How long an answer may take before the tunnel is asked whether it lives, and how often it is asked then.
 PROBE_SECONDS = 5.0
+# How long the relay of a conversion whose virt-v2v was never started waits for a tunnel: p2v-tui was killed.
+UNSTARTED_SECONDS = 45.0
+# The wrapper's process id, once it runs.
+WRAPPER_PID = "pid"
 FIRST_RETRY_SECONDS = 0.05
 LAST_RETRY_SECONDS = 2.0
 
@@ -1449,6 +1454,7 @@ class DiskRelay:
         self._silent = 0.0
         self._stalled = 0.0
         self._seconds = seconds
+        self._started = False
         self._many_clients = many_clients
         self._log = log
         self._changed = changed
@@ -1613,15 +1619,25 @@ class DiskRelay:
         else:
             self._look_for_tunnel(now)
             worked_at = self._worked_at
-        if now - worked_at > self._seconds and not self.ended:
-            raise Unrecoverable(f"no working tunnel for {self._seconds:g} s", LACKS_TUNNEL)
+        seconds = self._patience
+        if now - worked_at > seconds and not self.ended:
+            raise Unrecoverable(f"no working tunnel for {seconds:g} s", LACKS_TUNNEL)
+
+    @property
+    def _patience(self) -> float:
+        """Seconds without a tunnel. It may be long for the sake of a conversion that runs only."""
+        if not self._started and not self._clients:
+            self._started = Path(WRAPPER_PID).exists()
+            if not self._started:
+                return min(self._seconds, UNSTARTED_SECONDS)
+        return self._seconds
 
     def _look_for_tunnel(self, now: float) -> None:
         """Without a client: find out which tunnel answers, and now and then whether it still does."""
         probe = self._probe
         if probe and now - probe.heard_at > self.generations.patience(probe.generation, now):
             self._probe_failed(probe, "it does not answer")
-        overdue = now - self._probed_at > min(IDLE_PROBE_SECONDS, self._seconds / 3)
+        overdue = now - self._probed_at > min(IDLE_PROBE_SECONDS, self._patience / 3)
         above = 0 if overdue else self._generation
         if self._probe:
             above = max(above, self._probe.generation)
@@ -1778,6 +1794,10 @@ def relay(disks: int, seconds: float, many_clients: bool) -> int:
         else:
             one.give_up("the relay was told to end")
     write_status(status, written)
+    if not told and not Path(WRAPPER_PID).exists() and all(one.state == GIVEN_UP for one in relays):
+        # Nobody comes back to a conversion that never began: nothing of it may stay.
+        log("virt-v2v was never started: the directory is removed")
+        shutil.rmtree(str(Path.cwd()), ignore_errors=True)
     return 0 if told or all(one.state == DONE for one in relays) else 1
 
 

@@ -10,7 +10,7 @@ import base64
 import shlex
 from collections.abc import Mapping, Sequence
 
-from p2v_tui.session.remote_directory import RemoteDirectory
+from p2v_tui.session.remote_directory import PARENT, RemoteDirectory
 
 SUDO = ("sudo", "-n")
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
@@ -20,6 +20,7 @@ STOP_SECONDS = 20
 # Exit status of start_relay where there is no Python.
 NO_PYTHON = 3
 RELAY_STATUS_SIZE = 64 * 1024
+MACHINE_RECORD_SIZE = 256 * 1024
 
 
 def quote(*words: str) -> str:
@@ -70,9 +71,12 @@ def program_paths() -> str:
     return "PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin; command -v virt-v2v; env which kill"
 
 
-def make_directory(directory: RemoteDirectory) -> str:
+def make_directory(directory: RemoteDirectory, machine: str) -> str:
+    """machine: whose it is, in one line."""
+    line = f"{machine}\n"
     return f"""umask 077
 {quote("mkdir", "-m", "0700", directory.path)} && {quote("mkdir", directory.secrets)} || exit
+{quote("printf", "%s", line)} >{quote(directory.machine)} || exit
 date >{quote(directory.file("time"))} || exit
 cat {_BOOT_ID} >{quote(directory.boot)} 2>/dev/null || :"""
 
@@ -95,8 +99,18 @@ def remove_secrets(directory: RemoteDirectory) -> str:
     return quote("rm", "-rf", directory.secrets)
 
 
-def wrapper_script(directory: RemoteDirectory, virt_v2v: Sequence[str], *, sudo: bool) -> str:
+def list_files(paths: Sequence[str]) -> str:
+    """Inode, size, time of the last write and path of each that is there, a line each."""
+    return f"{quote('stat', '-c', '%i %s %Y %n', '--', *paths)} 2>/dev/null" if paths else ":"
+
+
+def wrapper_script(
+    directory: RemoteDirectory, virt_v2v: Sequence[str], *, sudo: bool, outputs: Sequence[str] = ()
+) -> str:
     """The script that runs virt-v2v apart from the control connection: output to the log, exit code to `status`.
+
+    outputs: the files that virt-v2v will make, so that it is known afterwards which are its own. The script's first
+    argument is the umask that virt-v2v gets: the account's own.
 
     TERM has a handler that does nothing, so that the script outlives virt-v2v and writes its status; a child does
     not inherit a handler. HUP is ignored by all. The reserve is room for the status where virt-v2v has filled the
@@ -113,11 +127,13 @@ echo $$ >pid.new && mv pid.new pid
 printenv >environment
 head -c 65536 /dev/zero >reserve
 {as_root(sudo, "virt-v2v", "--version")} </dev/null >v2v-version 2>&1
-umask 022
+{list_files(outputs)} >{quote(directory.output_before)}
+umask "$1"
 {as_root(sudo, *virt_v2v)} </dev/null >>{quote(directory.log)} 2>&1
 code=$?
 umask 077
 rm -f reserve
+{list_files(outputs)} >{quote(directory.output_after)}
 {remove_secrets(directory)}
 echo $code >status.new && mv status.new status
 kill -s USR1 "$(cat {quote(directory.relay_pid)} 2>/dev/null)" 2>/dev/null
@@ -127,8 +143,8 @@ kill -s USR1 "$(cat {quote(directory.relay_pid)} 2>/dev/null)" 2>/dev/null
 def start_wrapper(directory: RemoteDirectory) -> str:
     """Starts the wrapper in a session of its own and returns as soon as it has said its process id."""
     wrapper, pid = quote(directory.wrapper), quote(directory.pid)
-    return f"""umask 077; >{quote(directory.log)} || exit
-setsid /bin/sh {wrapper} </dev/null >/dev/null 2>&1 &
+    return f"""mask=$(umask); umask 077; >{quote(directory.log)} || exit
+setsid /bin/sh {wrapper} "$mask" </dev/null >/dev/null 2>&1 &
 tries=0
 while [ ! -s {pid} ] && [ $tries -lt 200 ]; do sleep 0.05; tries=$((tries + 1)); done
 [ -s {pid} ]"""
@@ -173,11 +189,47 @@ def tunnel_sockets(directory: RemoteDirectory) -> str:
     return f"cd {quote(directory.path)} && ls"
 
 
+def mark_told(directory: RemoteDirectory) -> str:
+    return f": >{quote(directory.told)}"
+
+
+def earlier_conversions() -> str:
+    """The conversions of this account of whose end nobody was told, a line each: name, state, relay, machine record.
+
+    The state: `unstarted`, or as in `read_progress`. The relay: `alive` or `dead`, and then its status in base64, or
+    `-`; the record comes last. Only directories of the account's own are looked at: anybody may make one in /tmp.
+    """
+    return f"""cd {quote(PARENT)} || exit 0
+for name in virt-p2v-[0-9]*-????????; do
+  [ -d "$name" ] && [ ! -L "$name" ] && [ -O "$name" ] && [ -f "$name/machine" ] && [ ! -e "$name/told" ] || continue
+  state=unstarted
+  if [ -s "$name/pid" ]; then
+    state=gone; kill -0 "$(cat "$name/pid")" 2>/dev/null && state=running
+    [ ! -s "$name/boot" ] || [ "$(cat "$name/boot")" = "$(cat {_BOOT_ID})" ] || state=rebooted
+    [ ! -s "$name/status" ] || state=ended-$(cat "$name/status")
+  fi
+  relay=dead; kill -0 "$(cat "$name/relay.pid" 2>/dev/null)" 2>/dev/null && relay=alive
+  printf '%s %s %s ' "$name" "$state" "$relay"
+  if [ -s "$name/relay.status" ]; then head -c {RELAY_STATUS_SIZE} "$name/relay.status" | base64 | tr -d '\\n'
+  else printf -- -; fi
+  printf ' '; head -n 1 "$name/machine" | head -c {MACHINE_RECORD_SIZE}; echo
+done"""
+
+
+def read_outputs(directory: RemoteDirectory) -> str:
+    """The guest's files that were there before virt-v2v ran, an empty line, and those when it had ended."""
+    return f"cat {quote(directory.output_before)} 2>/dev/null; echo; cat {quote(directory.output_after)} 2>/dev/null"
+
+
+def remove_files(paths: Sequence[str]) -> str:
+    return quote("rm", "-f", "--", *paths)
+
+
 def read_progress(directory: RemoteDirectory, offset: int, limit: int) -> str:
     """How it stands, in two lines, then up to `limit` bytes of the log from `offset` on.
 
-    The first line: `running`, `ended CODE`, `gone` (killed), `rebooted` or `missing` (the directory). The second:
-    `alive`, `dead` or `none` of the relay, and its status.
+    The first line: `running`, `ended CODE`, `gone` (killed), `unstarted`, `rebooted` or `missing` (the directory).
+    The second: `alive`, `dead` or `none` of the relay, and its status.
     The relay is looked at first: one that is dead while virt-v2v runs was not ended by the wrapper. The state is read
     before the log: once it says that virt-v2v ended, the log is complete. A server that shuts down ends virt-v2v
     first: then it is `rebooted` all the same, unless virt-v2v had succeeded.
@@ -189,6 +241,7 @@ kill -0 "$(cat {relay_pid} 2>/dev/null)" 2>/dev/null && relay=alive
 relay="$relay $(head -c {RELAY_STATUS_SIZE} {relay_status} 2>/dev/null | tr -d '\\n')"
 alive=gone; kill -0 "$(cat {pid} 2>/dev/null)" 2>/dev/null && alive=running
 [ ! -s {boot} ] || [ "$(cat {boot})" = "$(cat {_BOOT_ID})" ] || alive=rebooted
+[ -s {pid} ] || [ $alive != gone ] || alive=unstarted
 [ -d {quote(directory.path)} ] || alive=missing
 ended=$(cat {status} 2>/dev/null)
 case $alive:$ended in *: | rebooted:[!0]*) echo $alive ;; *) echo ended "$ended" ;; esac

@@ -45,6 +45,26 @@ class RemoteDirectory:
         return self.file("virt-v2v-wrapper.sh")
 
     @property
+    def machine(self) -> str:
+        """Whose the conversion is (`machine_record.py`)."""
+        return self.file("machine")
+
+    @property
+    def told(self) -> str:
+        """Is there once somebody here was told how the conversion ended: it concerns no later start."""
+        return self.file("told")
+
+    @property
+    def output_before(self) -> str:
+        """Which of the guest's files were there before virt-v2v ran."""
+        return self.file("output.before")
+
+    @property
+    def output_after(self) -> str:
+        """Which were there when it had ended."""
+        return self.file("output.after")
+
+    @property
     def boot(self) -> str:
         """Which boot of the server the conversion belongs to."""
         return self.file("boot")

@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import datetime
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,25 +19,26 @@ from p2v_tui.config import Settings
 from p2v_tui.errors import P2VError
 from p2v_tui.hwprobe.machine import Machine
 from p2v_tui.kinds import Secret
+from p2v_tui.session.machine_record import RecordedDisk
 from p2v_tui.session.plan import Plan, make_plan
 from p2v_tui.session.remote_directory import RemoteDirectory
 from p2v_tui.session.workspace import Workspace, abandoned
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
 class SavedConversion:
     """settings: complete, as the conversion was started with, but for the secrets. image: the one of --test-disk.
 
-    disks: name, size in bytes and serial number of each, to tell whether they are still the same.
+    disks: each as it was when it began, to tell whether they are still the same, and whether they were written.
     relayed: whether the data connections end in a relay. started: in local time.
     """
 
     settings: Settings
     image: Path | None
     directory: RemoteDirectory
-    disks: tuple[tuple[str, int, str | None], ...]
+    disks: tuple[RecordedDisk, ...]
     relayed: bool
     started: datetime.datetime
 
@@ -48,7 +49,7 @@ class SavedConversion:
             "settings": config.as_texts(self.settings),
             "image": str(self.image) if self.image else None,
             "directory": self.directory.path,
-            "disks": [list(disk) for disk in self.disks],
+            "disks": [[disk.name, disk.size, disk.serial, disk.mark] for disk in self.disks],
             "relayed": self.relayed,
             "started": self.started.isoformat(timespec="seconds"),
         }
@@ -61,8 +62,18 @@ class SavedConversion:
         """Whether these settings ask for what this conversion does: the same disks to the same server."""
         mine, theirs = self.settings, settings
         return (mine.server, mine.port, mine.username) == (theirs.server, theirs.port, theirs.username) and (
-            tuple(name for name, _, _ in self.disks) == disks
+            tuple(disk.name for disk in self.disks) == disks
         )
+
+    def same_disks(self, disks: Sequence[RecordedDisk]) -> bool:
+        """Whether these are the same ones, whatever is on them by now."""
+        return [(disk.name, disk.size, disk.serial) for disk in disks] == [
+            (disk.name, disk.size, disk.serial) for disk in self.disks
+        ]
+
+    def unproved(self, disks: Sequence[RecordedDisk]) -> tuple[str, ...]:
+        """The names of those, as they are now, that may have been written since the conversion began."""
+        return tuple(now.name for now, then in zip(disks, self.disks, strict=True) if not now.unchanged_since(then))
 
     def with_secrets_of(self, settings: Settings) -> SavedConversion:
         """The same with the password and the identity that these settings have."""
@@ -83,7 +94,7 @@ class SavedConversion:
     @property
     def in_words(self) -> str:
         """`conversion of sda, sdb to conv.example.com, started 2026-11-23 02:13`"""
-        disks = ", ".join(name for name, _, _ in self.disks)
+        disks = ", ".join(disk.name for disk in self.disks)
         return f"conversion of {disks} to {self.settings.server}, started {self.started:%Y-%m-%d %H:%M}"
 
 
@@ -97,7 +108,9 @@ def read(workspace: Workspace) -> SavedConversion | None:
             settings=config.from_texts(record["settings"]),
             image=Path(record["image"]) if record["image"] else None,
             directory=RemoteDirectory(record["directory"]),
-            disks=tuple((str(name), int(size), serial) for name, size, serial in record["disks"]),
+            disks=tuple(
+                RecordedDisk(str(name), int(size), serial, str(mark)) for name, size, serial, mark in record["disks"]
+            ),
             relayed=bool(record["relayed"]),
             started=datetime.datetime.fromisoformat(record["started"]),
         )

@@ -39,6 +39,7 @@ from p2v_tui.session.events import (
 from p2v_tui.session.fetch import Persistence
 from p2v_tui.session.identity import fetch_identity
 from p2v_tui.session.login import Login, PasswordSource, cipher_preference
+from p2v_tui.session.machine_record import record_of
 from p2v_tui.session.nbd_server import find_program
 from p2v_tui.session.network import wait_for_network
 from p2v_tui.session.preflight import settle
@@ -208,11 +209,13 @@ class ConversionServer:
         with scratch.open("wb") as file:
             file.truncate(SCRATCH_SIZE)
         directory = RemoteDirectory.new(datetime.date.today())
-        made = shell.run(remote_commands.make_directory(directory))
+        disk = Disk("the scratch disk", scratch, SCRATCH_SIZE)
+        record = record_of([disk], "", self.workspace.path)
+        made = shell.run(remote_commands.make_directory(directory, record.text))
         if made.status != 0:
             raise cannot_store(directory.path, made)
         data = DataPath(
-            [Disk("the scratch disk", scratch, SCRATCH_SIZE)],
+            [disk],
             directory,
             functools.partial(self.data_connection, find_program(self._settings.nbd)),
             patience=SCRATCH_PATIENCE,

@@ -22,15 +22,19 @@ def stop(
     *,
     sudo: bool,
     cancellable: bool = False,
+    told: bool = True,
 ) -> None:
     """Ends virt-v2v and the relay and removes secrets, whether they are there or not.
 
+    told: somebody wants it so, and need not be told by a later start how the conversion ended.
     Raises PreflightRefused when virt-v2v does not end, ConnectionFailed; Cancelled where it is cancellable.
     """
     command = remote_commands.stop_wrapper(directory, sudo=sudo)
     stopped = shell.run(command, timeout=STOP_TIMEOUT, cancellable=cancellable)
     if stopped.status != 0:
         raise PreflightRefused(f"it does not end ({stopped.last_line}).")
+    if told:
+        shell.run(remote_commands.mark_told(directory), cancellable=cancellable)
 
 
 def give_up(server: ConversionServer, saved: SavedConversion, report: Report, cancellation: Cancellation) -> None:

@@ -21,6 +21,8 @@ PARENT = Path("/tmp")
 PREFIX = "p2v-tui-"
 # For how long a process may hold the lock that only looks for a conversion of its own, in seconds.
 LOOK_SECONDS = 0.3
+# A directory without a lock is one that is being made, unless it is older, in seconds.
+MAKING_SECONDS = 2.0
 
 
 class Workspace:
@@ -40,6 +42,11 @@ class Workspace:
             status = path.lstat()
             if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
                 return None
+            if not (path / "lock").exists():
+                # Its process was killed while it made the directory.
+                if time.time() - status.st_mtime < MAKING_SECONDS:
+                    return None
+                (path / "lock").touch(mode=0o600)
             adopted._own(path, existing=True)
         except OSError:
             return None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from p2v_tui.config import Settings
 from p2v_tui.session import SavedConversion
+from p2v_tui.session.machine_record import RecordedDisk
 from p2v_tui.session.remote_directory import RemoteDirectory
 from p2v_tui.session.workspace import Workspace
 from tests.e2e.program import run_p2v
@@ -21,7 +22,7 @@ def test_unattended_it_is_told_of_and_left_alone(small_disk: Path) -> None:
     started = datetime.datetime(2026, 11, 23, 2, 13, 5)
     directory = RemoteDirectory("/tmp/virt-p2v-20261123-abcdefgh")
     other = Settings(server="other.example.com", disks=("sda",))
-    SavedConversion(other, None, directory, (("sda", 1 << 30, None),), True, started).write(workspace)
+    SavedConversion(other, None, directory, (RecordedDisk("sda", 1 << 30, None, ""),), True, started).write(workspace)
     record = workspace.conversion.read_bytes()
     workspace.keep = True
     workspace.close()

@@ -22,7 +22,8 @@ from p2v_tui.screens.left_running import Found
 from p2v_tui.screens.running import RunningScreen
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action
-from p2v_tui.session import SavedConversion
+from p2v_tui.session import SavedConversion, machine_record
+from p2v_tui.session.machine_record import RecordedDisk
 from p2v_tui.session.remote_directory import RemoteDirectory
 from p2v_tui.session.saved_conversion import read
 from p2v_tui.session.workspace import Workspace
@@ -32,11 +33,18 @@ from tests.unit.machines import SDA, SDB, SERVER
 
 DIRECTORY = RemoteDirectory("/tmp/virt-p2v-20261123-abcdefgh")
 STARTED = datetime.datetime(2026, 11, 23, 2, 13, 5)
+UNCHANGED = "as it was"
 
 
 class KnownMachine(State):
     def machine(self) -> Machine:
         return SERVER
+
+
+@pytest.fixture(autouse=True)
+def disks_that_nobody_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are not on this machine."""
+    monkeypatch.setattr(machine_record, "mark_of", lambda *_: UNCHANGED)
 
 
 class Shelf:
@@ -47,7 +55,7 @@ class Shelf:
         self.found = 0
 
     def put(self, settings: Settings, *, sizes: tuple[int, int] = (SDA.size, SDB.size)) -> Path:
-        disks = (("sda", sizes[0], None), ("sdb", sizes[1], None))
+        disks = (RecordedDisk("sda", sizes[0], None, UNCHANGED), RecordedDisk("sdb", sizes[1], None, UNCHANGED))
         workspace = Workspace()
         SavedConversion(settings, None, DIRECTORY, disks, True, STARTED).write(workspace)
         workspace.keep = True
@@ -160,6 +168,19 @@ async def test_a_password_is_asked_for_and_what_cannot_be_reached_is_offered_aga
             await pilot.press("enter")
             await until_shown(pilot, "A conversion was left running")
             assert shelf.found == 2
+
+
+async def test_disks_that_may_have_been_written_are_not_served_again(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine_record, "mark_of", lambda *_: "written")
+    with closed_port() as port:
+        path = shelf.put(conversion_to(port, identity_url="file:///nonexistent"))
+        async with started(shelf) as pilot:
+            await press(pilot, "go-on")
+            await wait_until(pilot, lambda: "is not gone on with" in screen_text(pilot.app))
+        # It can still be stopped.
+        assert (path / "conversion.json").exists()
 
 
 async def test_an_identity_needs_no_password(shelf: Shelf, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from p2v_tui.config import Settings
 from p2v_tui.errors import ConnectionFailed
 from p2v_tui.hwprobe.machine import Disk, Partition
 from p2v_tui.session import Cancellation, ConversionServer, SavedConversion, convert, make_plan, resume
+from p2v_tui.session.machine_record import record_disk
 from p2v_tui.session.read_only import set_read_only
 from p2v_tui.session.remote_directory import RemoteDirectory
 from tests.lab.ports import closed_port
@@ -136,7 +137,9 @@ def test_on_the_live_image_it_is_done_before_anything_else(loop: Path, *, going_
         plan = dataclasses.replace(plan, disks=(disk,))
         cancellation = Cancellation()
         directory = RemoteDirectory("/tmp/virt-p2v-20260309-abcdefgh")
-        disks = ((disk.name, disk.size, disk.serial),)
+        with loop.open("rb") as file:
+            file.read(4096)
+        disks = (record_disk(disk),)
         saved = SavedConversion(settings, None, directory, disks, True, datetime.datetime.now())
         server = ConversionServer(settings, lambda _: None, cancellation, cpu_has_aes=True)
         with server, pytest.raises(ConnectionFailed):

@@ -8,7 +8,7 @@ import signal
 import stat
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -17,6 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from p2v_tui.session import remote_commands
+from p2v_tui.session.earlier import made_files
 from p2v_tui.session.remote_commands import (
     make_directory,
     quote,
@@ -30,6 +31,7 @@ from p2v_tui.session.remote_commands import (
 from p2v_tui.session.remote_directory import RemoteDirectory
 
 LIMIT = 1 << 20
+MACHINE = '{"guest": "it\'s $(reboot) 100%s"}'
 # What /bin/sh is on the distributions: dash where it is not bash.
 SHELLS = ("dash", "bash")
 LOGIN_SHELLS = ("sh", "bash", "dash", "zsh", "tcsh", "fish")
@@ -90,7 +92,7 @@ def test_a_shell_that_only_echoes_its_command_does_not_say_the_token() -> None:
 
 def test_the_directory_is_made_for_its_owner_alone(tmp_path: Path, shell: str) -> None:
     directory = RemoteDirectory(str(tmp_path / "it's new"))
-    assert run(f"umask 000; {make_directory(directory)}", shell=shell).returncode == 0
+    assert run(f"umask 000; {make_directory(directory, MACHINE)}", shell=shell).returncode == 0
     assert stat.S_IMODE(Path(directory.path).stat().st_mode) == 0o700
     assert stat.S_IMODE(Path(directory.file("time")).stat().st_mode) == 0o600
     assert Path(directory.file("time")).read_text()
@@ -100,7 +102,7 @@ def test_a_directory_that_somebody_made_before_us_is_not_taken(tmp_path: Path) -
     (tmp_path / "trap").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "trap")
     for name in ("trap", "link"):
-        assert run(make_directory(RemoteDirectory(str(tmp_path / name)))).returncode != 0
+        assert run(make_directory(RemoteDirectory(str(tmp_path / name)), MACHINE)).returncode != 0
     assert list((tmp_path / "trap").iterdir()) == []
 
 
@@ -151,14 +153,14 @@ class Conversion:
     def run(self, command: str) -> Done:
         return run(command, shell=self._shell)
 
-    def start(self, script: str) -> Done:
+    def start(self, script: str, mask: str = "022", outputs: Sequence[str] = ()) -> Done:
         stand_in = Path(self.directory.file("stand-in"))
         stand_in.write_text(f"#!/bin/sh\n{script}\n")
         stand_in.chmod(0o700)
         words = [str(stand_in), "an argument", "$(reboot)"]
-        wrapper = wrapper_script(self.directory, words, sudo=False)
+        wrapper = wrapper_script(self.directory, words, sudo=False, outputs=outputs)
         Path(self.directory.wrapper).write_text(wrapper)
-        return self.run(start_wrapper(self.directory))
+        return self.run(f"umask {mask}; {start_wrapper(self.directory)}")
 
     def wait(self, state: str) -> bytes:
         """The log, as soon as the state is this one."""
@@ -230,15 +232,31 @@ def test_virt_v2v_speaks_no_other_language_than_c(conversion: Conversion) -> Non
     assert conversion.wait("ended 0") == b"C,unset\n"
 
 
-def test_virt_v2v_can_make_files_that_others_may_read_and_the_wrappers_own_are_private(
-    conversion: Conversion,
+@pytest.mark.parametrize(("mask", "mode"), [("022", 0o644), ("027", 0o640), ("077", 0o600), ("002", 0o664)])
+def test_what_virt_v2v_makes_has_the_accounts_umask_and_the_wrappers_own_files_are_private(
+    conversion: Conversion, mask: str, mode: int
 ) -> None:
-    conversion.start("umask; touch made")
+    conversion.start("touch made", mask=mask)
     conversion.wait("ended 0")
     directory = conversion.directory
-    assert stat.S_IMODE(Path(directory.file("made")).stat().st_mode) == 0o644
+    assert stat.S_IMODE(Path(directory.file("made")).stat().st_mode) == mode
     for path in (directory.log, directory.status, directory.pid, directory.file("environment")):
         assert stat.S_IMODE(Path(path).stat().st_mode) == 0o600
+
+
+def test_what_virt_v2v_made_is_told_from_what_was_there(conversion: Conversion, tmp_path: Path) -> None:
+    old, kept, new = (tmp_path / name for name in ("the old one", "kept", "a new one"))
+    old.write_text("old")
+    kept.write_text("kept")
+    conversion.start(
+        f"rm {quote(str(old))}; echo 1 >{quote(str(old))}; echo 2 >{quote(str(new))}",
+        outputs=[str(old), str(kept), str(new), str(tmp_path / "never made")],
+    )
+    conversion.wait("ended 0")
+    said = conversion.run(remote_commands.read_outputs(conversion.directory)).stdout.decode()
+    made = [line.split(" ", 3)[3] for line in made_files(said)]
+    # A file system may give the new file the inode of the one that was removed: then nothing is proved.
+    assert set(made) - {str(old)} == {str(new)}
 
 
 def test_virt_v2v_leads_no_terminal_and_reads_nothing(conversion: Conversion) -> None:
@@ -277,9 +295,9 @@ def test_the_state_is_running_while_it_runs_and_gone_when_all_of_it_was_killed(c
     assert conversion.wait("gone") == b"begun\n"
 
 
-def test_a_conversion_that_never_was_is_gone_with_an_empty_log(directory: RemoteDirectory, shell: str) -> None:
+def test_a_conversion_that_never_was_is_unstarted_with_an_empty_log(directory: RemoteDirectory, shell: str) -> None:
     done = run(read_progress(directory, 0, LIMIT), shell=shell)
-    assert (done.stdout, done.stderr) == (b"gone\nnone \n", b"")
+    assert (done.stdout, done.stderr) == (b"unstarted\nnone \n", b"")
 
 
 def test_a_directory_that_has_disappeared_is_missing(tmp_path: Path, shell: str) -> None:
@@ -310,7 +328,7 @@ def test_the_relays_status_comes_with_whether_it_lives(directory: RemoteDirector
     for pid, word in ((str(os.getpid()), b"alive"), ("999999999", b"dead"), ("", b"none")):
         Path(directory.relay_pid).write_text(pid)
         done = run(read_progress(directory, 0, LIMIT), shell=shell)
-        assert done.stdout == b"gone\n" + word + b' {"disks": []}\n'
+        assert done.stdout == b"unstarted\n" + word + b' {"disks": []}\n'
 
 
 def test_the_relay_is_told_that_virt_v2v_has_ended(conversion: Conversion) -> None:

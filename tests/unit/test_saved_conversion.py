@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from p2v_tui.config import SETTINGS, Settings
 from p2v_tui.kinds import KeySource, Secret
 from p2v_tui.session import workspace
+from p2v_tui.session.machine_record import RecordedDisk
 from p2v_tui.session.remote_directory import RemoteDirectory
 from p2v_tui.session.saved_conversion import SavedConversion, find_saved, read
 from p2v_tui.session.workspace import Workspace
@@ -24,7 +25,7 @@ SAVED = SavedConversion(
     settings=Settings(server="conv.example.com", port=2022, username="conv", disks=("sda", "sdb"), guestname="db1"),
     image=None,
     directory=RemoteDirectory("/tmp/virt-p2v-20260309-abcdefgh"),
-    disks=(("sda", 512 << 20, "S3R1AL"), ("sdb", 1 << 40, None)),
+    disks=(RecordedDisk("sda", 512 << 20, "S3R1AL", "device 1"), RecordedDisk("sdb", 1 << 40, None, "")),
     relayed=True,
     started=datetime.datetime(2026, 3, 9, 2, 13, 7),
 )

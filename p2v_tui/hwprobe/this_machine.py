@@ -1,0 +1,67 @@
+"""Which machine this is, so that it is known again after a restart: from the firmware's tables and the network."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from p2v_tui.hwprobe.places import Places, entries, read_text
+
+# What a firmware says whose maker has filled nothing in; the last three are on many boards.
+_NO_UUIDS = re.compile(
+    "(0{8}-0{4}-0{4}-0{4}-0{12}|f{8}-f{4}-f{4}-f{4}-f{12}|03000200-0400-0500-0006-000700080009|"
+    "12345678-1234-5678-90ab-cddeefaabbcc|fefefefe-fefe-fefe-fefe-fefefefefefe)"
+)
+_NO_SERIALS = re.compile(
+    r"|[0. x-]*|[\W_]*|none|n/?a|not (specified|applicable|available|present)|default string|empty|unknown|invalid|"
+    r"system serial number|to be filled by o\.?e\.?m\.?|o\.?e\.?m\.?|(chassis )?serial number|0?123456789(0|abcdef)?"
+)
+# ARPHRD_ETHER.
+_ETHERNET = "1"
+
+
+@dataclass(frozen=True)
+class MachineIdentity:
+    """uuid, serial: SMBIOS's of the system, in lower case; None for none worth the name. macs: lower case."""
+
+    uuid: str | None
+    serial: str | None
+    macs: frozenset[str]
+
+    def same_machine(self, other: MachineIdentity) -> bool:
+        """Whether all that both know agrees, and that is something. Of the network one common address is enough."""
+        agreements = [
+            mine == theirs
+            for mine, theirs in ((self.uuid, other.uuid), (self.serial, other.serial))
+            if mine is not None and theirs is not None
+        ]
+        if self.macs and other.macs:
+            agreements.append(bool(self.macs & other.macs))
+        return bool(agreements) and all(agreements)
+
+
+def identify(places: Places | None = None) -> MachineIdentity:
+    """This machine. The firmware's serial numbers are for root only."""
+    places = places or Places()
+    tables = places.sys / "class/dmi/id"
+    return MachineIdentity(
+        uuid=_worth((read_text(tables / "product_uuid") or "").lower(), _NO_UUIDS),
+        serial=_worth((read_text(tables / "product_serial") or "").lower(), _NO_SERIALS),
+        macs=frozenset(_macs(places)),
+    )
+
+
+def _worth(text: str, nothing: re.Pattern[str]) -> str | None:
+    return text if text and not nothing.fullmatch(text) else None
+
+
+def _macs(places: Places) -> set[str]:
+    """Of the interfaces with hardware behind them, as udev or not; the permanent one where a bond gave another."""
+    found = set()
+    for entry in entries(places.sys / "class/net"):
+        if not (entry / "device").exists() or read_text(entry / "type") not in {_ETHERNET, None}:
+            continue
+        address = read_text(entry / "bonding_slave/perm_hwaddr") or read_text(entry / "address") or ""
+        if re.fullmatch("([0-9a-f]{2}:){5}[0-9a-f]{2}", address.lower()) and set(address) != {"0", ":"}:
+            found.add(address.lower())
+    return found

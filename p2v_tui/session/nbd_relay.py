@@ -1455,6 +1455,8 @@ class DiskRelay:
         self._stalled = 0.0
         self._seconds = seconds
         self._started = False
+        # Nobody has come for it, and virt-v2v was never started.
+        self.abandoned = False
         self._many_clients = many_clients
         self._log = log
         self._changed = changed
@@ -1621,6 +1623,7 @@ class DiskRelay:
             worked_at = self._worked_at
         seconds = self._patience
         if now - worked_at > seconds and not self.ended:
+            self.abandoned = seconds < self._seconds
             raise Unrecoverable(f"no working tunnel for {seconds:g} s", LACKS_TUNNEL)
 
     @property
@@ -1794,7 +1797,7 @@ def relay(disks: int, seconds: float, many_clients: bool) -> int:
         else:
             one.give_up("the relay was told to end")
     write_status(status, written)
-    if not told and not Path(WRAPPER_PID).exists() and all(one.state == GIVEN_UP for one in relays):
+    if not told and all(one.abandoned for one in relays):
         # Nobody comes back to a conversion that never began: nothing of it may stay.
         log("virt-v2v was never started: the directory is removed")
         shutil.rmtree(str(Path.cwd()), ignore_errors=True)

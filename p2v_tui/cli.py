@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +11,8 @@ from pathlib import Path
 import setproctitle
 
 from p2v_tui import __version__, cmdline
-from p2v_tui.config import SETTINGS, Settings
+from p2v_tui.config import Settings
 from p2v_tui.errors import P2VError, SettingsError
-from p2v_tui.kinds import HIDDEN, without_password
 
 EXIT_CODES = """exit codes:
   0  the conversion succeeded (or --dry-run found nothing wrong)
@@ -30,6 +30,8 @@ EXIT_CODES = """exit codes:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the program and returns its exit code. Wrong options end it with 2, as argparse does."""
     options = _parser().parse_args(arguments)
+    # It repeats the arguments, and whatever is started here would inherit it.
+    os.environ.pop("SUDO_COMMAND", None)
     try:
         return _run(options)
     except P2VError as error:
@@ -52,7 +54,8 @@ def _run(options: argparse.Namespace) -> int:
             _run_fail_command(command, colours=options.colours)
         raise
     if not from_proc:
-        _hide_secrets(options.cmdline, parsed.settings)
+        # Out of what ps and /proc show of this process.
+        setproctitle.setproctitle(f"p2v-tui --cmdline={cmdline.hide_secrets(text)}")
     for warning in parsed.warnings:
         print(f"p2v-tui: warning: {warning}", file=sys.stderr)
     if options.dry_run and parsed.settings.server is None:
@@ -97,17 +100,6 @@ def _run_fail_command(command: str, *, colours: bool) -> None:
     from p2v_tui.console import Console  # noqa: PLC0415
 
     unattended.run_fail_command(command, Console(sys.stdout, colours=colours))
-
-
-def _hide_secrets(text: str, settings: Settings) -> None:
-    """Takes the secrets of --cmdline out of what ps and /proc show of this process."""
-    given = ((setting, getattr(settings, setting.attribute)) for setting in SETTINGS if setting.kind.secret)
-    hidden = {word: HIDDEN for setting, value in given if value is not None for word in setting.words(value)}
-    if settings.identity_url is not None:
-        hidden[settings.identity_url] = without_password(settings.identity_url)
-    for secret, shown in hidden.items():
-        text = text.replace(secret, shown)
-    setproctitle.setproctitle(f"p2v-tui --cmdline={text}")
 
 
 def _test_disk(path: Path | None, settings: Settings) -> Path | None:

@@ -8,14 +8,21 @@ There is no escape character, so a value with a double quote in it cannot be wri
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from p2v_tui.config import BY_KEY, SETTINGS, Setting, Settings
 from p2v_tui.errors import SettingsError
+from p2v_tui.secrecy import HIDDEN, without_secrets
 
 PREFIX = "p2v."
+# A word of ours in any text: the whole of it in quotes, or its value in quotes or not. An open quote takes the rest
+# of the line, as it does when the word is read.
+_OUR_WORD = re.compile(
+    r""""(?P<quoted>p2v\.[^\s"=]+)=(?P<rest>[^"\n]*)|(?P<key>p2v\.[^\s"=]+)=(?P<value>"[^"\n]*|\S*)"""
+)
 
 
 @dataclass(frozen=True)
@@ -112,8 +119,30 @@ def _unknown(key: str) -> str:
     return f"{shown} is not a setting of p2v-tui and is ignored; did you mean {nearest[0]}?"
 
 
+def hide_secrets(text: str) -> str:
+    """Any text as it may be stored and sent, with the kernel command lines and the URLs in it: a log, a title."""
+    return without_secrets(_OUR_WORD.sub(_hide_word, text))
+
+
+def _hide_word(match: re.Match[str]) -> str:
+    if match["quoted"]:
+        return f'"{match["quoted"]}={_hide_value(match["quoted"], match["rest"])}'
+    quote = '"' if match["value"].startswith('"') else ""
+    return f"{match['key']}={quote}{_hide_value(match['key'], match['value'].removeprefix(quote))}"
+
+
+def _hide_value(key: str, value: str) -> str:
+    setting = BY_KEY.get(key)
+    # A key that nobody knows may be that of a secret, misspelt.
+    if not value or setting is None or not setting.kind.kept:
+        return value and HIDDEN
+    return setting.hide(value)
+
+
 def format_settings(settings: Settings, *, secrets: bool = False) -> str:
     """The `p2v.*` words that mean these settings: what is at its default is left out, secrets unless asked for.
+
+    Without them those inside a value, such as the password in a URL, are hidden in their places.
 
     Raises SettingsError for a value that holds a double quote: the kernel's syntax cannot carry one.
     """
@@ -121,7 +150,8 @@ def format_settings(settings: Settings, *, secrets: bool = False) -> str:
     for setting in SETTINGS:
         value = getattr(settings, setting.attribute)
         if value != setting.default and (secrets or not setting.kind.secret):
-            words += [_format_word(setting, text) for text in setting.words(value)]
+            texts = setting.words(value)
+            words += [_format_word(setting, text if secrets else setting.hide(text)) for text in texts]
     return " ".join(words)
 
 

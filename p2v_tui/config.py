@@ -11,9 +11,10 @@ except where the declaration says that a setting is new.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import unquote
 
 from p2v_tui.errors import SettingsError
 from p2v_tui.kinds import (
@@ -22,12 +23,12 @@ from p2v_tui.kinds import (
     COMMAND,
     FINGERPRINTS,
     GUEST_NAME,
-    HIDDEN,
     IDENTITY_URL,
     KEYS,
     MEMORY,
     NETWORK_MAP,
     NO_VALUE,
+    OPTIONS,
     OUTPUT_MODE,
     ROOT,
     SECRET,
@@ -43,8 +44,8 @@ from p2v_tui.kinds import (
     matching,
     number,
     text,
-    without_password,
 )
+from p2v_tui.secrecy import HIDDEN, is_secret_name, secrets_in
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,8 @@ class Setting:
         try:
             return self.kind.parse(text)
         except ValueError as error:
-            shown = HIDDEN if self.kind.secret else without_password(text)
             raise SettingsError(
-                f"p2v.{self.short_name}={shown!r} cannot be used: {error}.",
+                f"p2v.{self.short_name}={self.hide(text)!r} cannot be used: {error}.",
                 f"Valid is {self.kind.valid}.",
                 setting=self.name,
             ) from error
@@ -110,7 +110,11 @@ class Setting:
             return NO_VALUE
         if self.kind.dump is not None:
             return self.kind.dump(value)
-        return HIDDEN if self.kind.secret else self.kind.format(value)
+        return self.hide(self.kind.format(value))
+
+    def hide(self, text: str) -> str:
+        """A text for it, be it valid or not, as it may be shown."""
+        return HIDDEN if self.kind.secret else self.kind.hide(text)
 
 
 @dataclass(frozen=True)
@@ -296,10 +300,11 @@ class Settings:
     output_misc: tuple[str, ...] = _setting(
         "output.misc",
         "oo",
-        kind=list_of("OPTION=VALUE,...", "OPTION=VALUE items by commas"),
+        kind=OPTIONS,
         default=(),
         default_words="none",
-        help="Further options of the output mode, each one a virt-v2v -oo.",
+        help="Further options of the output mode, each one a virt-v2v -oo. Those of OpenStack that hold a "
+        "secret, such as os-password, are passed on in the environment.",
     )
     output_password: Secret | None = _setting(
         "output.password",
@@ -444,12 +449,37 @@ BY_KEY: Final[dict[str, Setting]] = {
 
 
 def as_texts(settings: Settings) -> dict[str, str]:
-    """Each setting that is not at its default, by its full name and without secrets; `from_texts` reads it."""
+    """Each setting that is not at its default, by its full name and without secrets; `from_texts` reads it.
+
+    What may hold a secret that cannot be told from the rest is left out.
+    """
     return {
-        setting.name: setting.format(value)
-        for setting in SETTINGS
-        if (value := getattr(settings, setting.attribute)) != setting.default and not setting.kind.secret
+        setting.name: setting.hide(setting.format(value))
+        for setting, value in _given(settings)
+        if setting.kind.kept and not setting.kind.secret
     }
+
+
+def secrets_of(settings: Settings) -> tuple[Secret, ...]:
+    """Whatever the settings hold that must show in nothing that is written, sent or shown."""
+    options = [option.partition("=") for option in settings.output_misc]
+    others = _given(dataclasses.replace(settings, output_misc=()))
+    texts = [setting.kind.format(value) for setting, value in others if not setting.kind.secret]
+    texts += [value for name, _, value in options if not is_secret_name(name)]
+    found = [secret for text in texts for secret in secrets_in(text)]
+    found += [value for name, _, value in options if is_secret_name(name)]
+    # In a URL it is encoded; the programs that get the URL may show it decoded.
+    secrets = [Secret(text) for secret in found for text in {secret, unquote(secret)} if text]
+    passwords = [secret for secret in (settings.password, settings.output_password) if secret is not None]
+    keys = [secret for key in settings.keys for secret in (key.url, key.passphrase) if secret is not None]
+    return tuple(dict.fromkeys([*passwords, *keys, *secrets]))
+
+
+def _given(settings: Settings) -> Iterator[tuple[Setting, Any]]:
+    for setting in SETTINGS:
+        value = getattr(settings, setting.attribute)
+        if value is not None and value != setting.default:
+            yield setting, value
 
 
 def from_texts(texts: Mapping[str, str]) -> Settings:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final, TextIO
 
 from p2v_tui.errors import P2VError
+from p2v_tui.secrecy import without_secrets
 from p2v_tui.session.checks import Check, Verdict
 from p2v_tui.session.event_text import check_lines, outage_lines
 from p2v_tui.session.events import (
@@ -75,7 +76,9 @@ class Console:
                 self._say(f"Log files are on the conversion server in {path}", _MAGENTA)
             case RemoteOutput(text, kind):
                 if kind is not OutputKind.DEBUG or self._verbose:
-                    self._line(_closed(text) if self._colours else plain(text))
+                    # virt-v2v repeats its arguments.
+                    said = without_secrets(text)
+                    self._line(_closed(said) if self._colours else plain(said))
             case PhaseStarted():
                 # virt-v2v's own line says it.
                 self._last_progress = self._clock()

@@ -12,13 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
+from p2v_tui.secrecy import HIDDEN, is_secret_name, option_without_secret, without_secrets
+
 T = TypeVar("T")
 
 MIN_MEMORY: Final = 64 * 1024 * 1024
 MAX_MEMORY: Final = 1 << 50
 MAX_GUEST_NAME: Final = 200
 NO_VALUE: Final = "(none)"
-HIDDEN: Final = "***"
 
 
 class Secret:
@@ -112,6 +113,8 @@ class Kind(Generic[T]):
     dump: Callable[[T], str] | None = None
     secret: bool = False
     words: Callable[[T], list[str]] | None = None
+    hide: Callable[[str], str] = without_secrets
+    kept: bool = True
 
 
 def _printable(text: str) -> str:
@@ -216,6 +219,50 @@ def _list(text: str) -> tuple[str, ...]:
     return items
 
 
+_OPTION: Final = re.compile(r"((?:\\[\\,]|[^,])*)(,?)")
+
+
+def _raw_options(text: str) -> list[str]:
+    """The items, as written: a comma that belongs to one has a backslash before it, and so has a backslash."""
+    items, start, comma = [], 0, ","
+    while comma:
+        match = _OPTION.match(text, start)
+        assert match  # It matches nothing, too.
+        items.append(match[1])
+        start, comma = match.end(), match[2]
+    return items
+
+
+def _options(text: str) -> tuple[str, ...]:
+    if not text:
+        return ()
+    options = tuple(re.sub(r"\\([\\,])", r"\1", item) for item in _raw_options(_printable(text)))
+    for number, option in enumerate(options, 1):
+        if not option:
+            raise ValueError("an item of the list is empty")
+        # Not by its text: it may be the end of a password with a comma in it.
+        if not re.match(r"[A-Za-z0-9][A-Za-z0-9_.-]*(=|$)", option):
+            raise ValueError(f"item {number} of the list is not an option such as NAME=VALUE")
+    return options
+
+
+def _format_options(options: tuple[str, ...]) -> str:
+    return ",".join(re.sub(r"([\\,])", r"\\\1", option) for option in options)
+
+
+def _shown_options(text: str) -> list[str]:
+    shown: list[str] = []
+    in_secret = False
+    for option in _raw_options(text):
+        name, equals, _ = option.partition("=")
+        # What has no name belongs to a secret with a comma that nobody marked.
+        if in_secret and not equals:
+            continue
+        in_secret = bool(equals) and is_secret_name(name)
+        shown.append(option_without_secret(option))
+    return shown
+
+
 def _network_map(text: str) -> NetworkMap:
     pairs: dict[str, str] = {}
     default: str | None = None
@@ -270,11 +317,6 @@ def _key_source(text: str) -> tuple[KeySource, ...]:
 def _key_words(sources: tuple[KeySource, ...]) -> list[str]:
     # A passphrase that was typed has no place on a kernel command line.
     return [f"{source.volume}:{source.url.reveal()}" for source in sources if source.url]
-
-
-def without_password(url: str) -> str:
-    """The URL as it may be shown: a password in `scheme://user:password@host` is hidden."""
-    return re.sub(r"^([A-Za-z][A-Za-z0-9+.-]*://[^/?#@:]*):[^/?#]*@", rf"\1:{HIDDEN}@", url)
 
 
 def choice(*choices: str) -> Kind[str]:
@@ -334,7 +376,7 @@ ACCEPTED_WARNINGS: Final = Kind(
     bare=AcceptedWarnings(every=True),
 )
 SECRET: Final = Kind("TEXT", "any text without control characters", _secret, Secret.reveal, secret=True)
-COMMAND: Final = Kind('"COMMAND ARG ..."', "a shell command, or nothing", _command, str)
+COMMAND: Final = Kind('"COMMAND ARG ..."', "a shell command, or nothing", _command, str, kept=False)
 MEMORY: Final = Kind(
     "n(M|G)",
     "a size of at least 64M with its unit, such as 1024M or 16G (a plain number is bytes)",
@@ -359,7 +401,6 @@ IDENTITY_URL: Final = Kind(
     "a URL such as https://host/id, file:///path/to/id",
     matching(_URL, "it is not a URL"),
     str,
-    dump=without_password,
 )
 KEYS: Final = Kind(
     "VOLUME:URL",
@@ -395,6 +436,15 @@ ROOT: Final = Kind(
 )
 FINGERPRINTS: Final = Kind(
     "SHA256:...,...", "fingerprints as ssh prints them: SHA256: and 43 characters", _fingerprints, ",".join
+)
+OPTIONS: Final = Kind(
+    "OPTION=VALUE,...",
+    "OPTION=VALUE items by commas; a comma inside a value is written `\\,` and a backslash `\\\\`",
+    _options,
+    _format_options,
+    dump=lambda options: " ".join(_shown_options(_format_options(options))),
+    words=lambda options: [_format_options(options)] if options else [],
+    hide=lambda text: ",".join(_shown_options(text)),
 )
 NETWORK_MAP: Final = Kind(
     "interface:target,...",

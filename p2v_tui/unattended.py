@@ -21,6 +21,7 @@ from p2v_tui.console import Console
 from p2v_tui.errors import Cancelled, CommandFailed, Detached, P2VError
 from p2v_tui.hwprobe import Machine
 from p2v_tui.kinds import Secret
+from p2v_tui.secrecy import without_secrets
 from p2v_tui.session import (
     Cancellation,
     ConversionServer,
@@ -261,9 +262,10 @@ class _Job:
 
 def _run_command(stage: str, command: str, console: Console) -> None:
     """Raises CommandFailed when the command does: a p2v.pre that did not do its work must not be passed over."""
-    console.show(Status(f"Running {stage}: {command}"))
+    console.show(Status(f"Running {stage}: {without_secrets(command)}"))
     done = subprocess.run(["/bin/sh", "-c", command], check=False)
     if done.returncode != 0:
         raise CommandFailed(
-            f"The command of {stage} failed with exit code {done.returncode}: {command}", "Try it in the shell."
+            f"The command of {stage} failed with exit code {done.returncode}: {without_secrets(command)}",
+            "Try it in the shell.",
         )

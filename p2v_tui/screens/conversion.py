@@ -28,7 +28,6 @@ from p2v_tui.errors import Cancelled, P2VError, SettingsError, as_failure
 from p2v_tui.front.jobs import Job, Outcome
 from p2v_tui.hwprobe import Disk, Machine
 from p2v_tui.hwprobe.changes import DeviceWatch
-from p2v_tui.kinds import HIDDEN
 from p2v_tui.screens.base import BaseScreen
 from p2v_tui.screens.device_lists import DeviceList, DiskList, InterfaceList, InterfaceRow, MediaList
 from p2v_tui.screens.device_words import changes_in_words, shown
@@ -40,6 +39,7 @@ from p2v_tui.screens.port_blinking import BLINK_SECONDS, blink_port
 from p2v_tui.screens.state import State
 from p2v_tui.screens.target_fields import TargetFields
 from p2v_tui.screens.widgets import Action, Heading, Help, Line, Toggle
+from p2v_tui.secrecy import HIDDEN
 from p2v_tui.session import Plan, fill_in, make_plan, with_keys
 from p2v_tui.session.events import Event, Status
 from p2v_tui.session.plan import disk_image

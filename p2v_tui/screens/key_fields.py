@@ -9,10 +9,11 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 
 from p2v_tui.hwprobe import Disk
-from p2v_tui.kinds import KeySource, Secret, without_password
+from p2v_tui.kinds import KeySource, Secret
 from p2v_tui.screens.device_words import shown
 from p2v_tui.screens.form import LABEL_WIDTH, Note, Reading
 from p2v_tui.screens.widgets import FormField, Heading, Help
+from p2v_tui.secrecy import without_secrets
 from p2v_tui.session.volume_keys import BITLOCKER, EncryptedVolume, find_encrypted
 
 
@@ -41,7 +42,7 @@ class KeyRow(Vertical):
     def compose(self) -> ComposeResult:
         yield self.field
         url = self._given.url if self._given else None
-        yield Note(f"Left empty: from {shown(without_password(url.reveal()))}" if url else "")
+        yield Note(f"Left empty: from {shown(without_secrets(url.reveal()))}" if url else "")
 
     @property
     def key(self) -> KeySource | None:

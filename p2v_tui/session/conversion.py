@@ -263,6 +263,7 @@ def _wrapper(directory: RemoteDirectory, plan: Plan, virt_v2v: VirtV2V, *, sudo:
         ["virt-v2v", *debug, *colours, "-i", "libvirtxml", *keys, *output, directory.physical_xml],
         sudo=sudo,
         outputs=[f"{storage.rstrip('/')}/{name}" for name in files] if storage else [],
+        variables=tuple(plan.output.environment),
     )
 
 
@@ -270,6 +271,8 @@ def _secret_files(directory: RemoteDirectory, plan: Plan) -> dict[str, bytes]:
     """What only virt-v2v may read, by its path on the server. It is removed when virt-v2v ends."""
     password = plan.output.password
     files = {directory.output_password: password.reveal().encode()} if password else {}
+    if variables := plan.output.environment:
+        files[directory.environment] = remote_commands.environment_file(variables)
     return files | key_files(plan.keys, directory)
 
 

@@ -15,7 +15,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from p2v_tui.errors import P2VError
-from p2v_tui.kinds import without_password
+from p2v_tui.secrecy import without_secrets
 from p2v_tui.session.cancellation import Cancellation
 from p2v_tui.session.events import Report, Warned
 from p2v_tui.session.quantities import duration_text
@@ -81,7 +81,7 @@ def fetch(url: str, wanted: Wanted, cancellation: Cancellation | None = None) ->
     content = _read_file(url, wanted) if scheme == "file" else _read_web(url, wanted, cancellation or Cancellation())
     if len(content) > wanted.limit:
         raise FetchFailed(
-            f"The {wanted.name} at {without_password(url)} has more than {wanted.limit} bytes.",
+            f"The {wanted.name} at {without_secrets(url)} has more than {wanted.limit} bytes.",
             f"Give the URL of {wanted.content}.",
         )
     return content
@@ -89,7 +89,7 @@ def fetch(url: str, wanted: Wanted, cancellation: Cancellation | None = None) ->
 
 def _wrong_url(url: str, wanted: Wanted) -> FetchFailed:
     return FetchFailed(
-        f"The URL of the {wanted.name}, {without_password(url)}, is not valid.",
+        f"The URL of the {wanted.name}, {without_secrets(url)}, is not valid.",
         f"Correct {wanted.setting}: https://HOST/FILE or file:///PATH.",
     )
 
@@ -98,7 +98,7 @@ def _read_file(url: str, wanted: Wanted) -> bytes:
     parts = urlsplit(url)
     if parts.netloc not in {"", "localhost"}:
         raise FetchFailed(
-            f"The URL of the {wanted.name}, {without_password(url)}, names the host {parts.netloc!r}.",
+            f"The URL of the {wanted.name}, {without_secrets(url)}, names the host {parts.netloc!r}.",
             "A file on this machine has three slashes: file:///path/to/file.",
         )
     path = Path(unquote(parts.path))
@@ -134,11 +134,11 @@ def _read_web(url: str, wanted: Wanted, cancellation: Cancellation) -> bytes:
             raise _wrong_url(url, wanted) from error
         also = ", the network and the web server" if error.passing else " and that this machine may fetch it"
         raise FetchFailed(
-            f"The {wanted.name} was not fetched from {without_password(url)}: {error}.",
+            f"The {wanted.name} was not fetched from {without_secrets(url)}: {error}.",
             f"Check {wanted.setting}{also}.",
             passing=error.passing,
         ) from error
     except FileNotFoundError as error:
         raise FetchFailed(
-            f"curl is not installed here, so {without_password(url)} cannot be fetched.", "Use http, https or file."
+            f"curl is not installed here, so {without_secrets(url)} cannot be fetched.", "Use http, https or file."
         ) from error

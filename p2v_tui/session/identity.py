@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from p2v_tui.errors import ConnectionFailed, P2VError
-from p2v_tui.kinds import without_password
+from p2v_tui.secrecy import without_secrets
 from p2v_tui.session.fetch import TIMEOUT, FetchFailed, Persistence, Wanted, fetch, fetch_persistently
 from p2v_tui.session.openssh_tools import run_tool
 
@@ -59,10 +59,10 @@ def _check_key(url: str, path: Path) -> None:
     said = done.stderr.strip().splitlines() or ["ssh-keygen gives no reason"]
     if "passphrase" in done.stderr:
         raise _error(
-            f"The SSH identity {without_password(url)} has a passphrase.",
+            f"The SSH identity {without_secrets(url)} has a passphrase.",
             "Nobody is there to type it for every connection. Make a key without one: ssh-keygen -t ed25519 -N ''",
         )
     raise _error(
-        f"What {without_password(url)} gives is not an SSH private key: {said[-1]}.",
+        f"What {without_secrets(url)} gives is not an SSH private key: {said[-1]}.",
         "Give the URL of the private key (not of the .pub file).",
     )

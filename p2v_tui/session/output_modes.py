@@ -15,6 +15,7 @@ from typing import Final
 from p2v_tui.config import Settings
 from p2v_tui.errors import SettingsError
 from p2v_tui.kinds import Secret
+from p2v_tui.secrecy import is_secret_name, without_secrets
 from p2v_tui.session import output_options
 from p2v_tui.session.output_options import MiscOption, find_option
 from p2v_tui.session.virt_v2v import VirtV2V
@@ -223,8 +224,23 @@ class Output:
                 setting="output.misc",
             )
         for option in self.misc:
-            arguments += ["-oo", option]
+            if not self._goes_by_environment(option):
+                arguments += ["-oo", option]
         return [*arguments, "--root", self.root]
+
+    @property
+    def environment(self) -> dict[str, Secret]:
+        """The -oo options that are secrets, as variables for virt-v2v: everybody there sees its arguments.
+
+        `-oo os-password=X` and OS_PASSWORD=X are the same (virt-v2v-output-openstack(1)).
+        """
+        secrets = (option.partition("=") for option in self.misc if self._goes_by_environment(option))
+        return {name.upper().replace("-", "_"): Secret(value) for name, _, value in secrets}
+
+    def _goes_by_environment(self, option: str) -> bool:
+        name, equals, _ = option.partition("=")
+        is_openstacks = "openstack" in self.mode.names and name.startswith("os-")
+        return bool(equals) and is_openstacks and is_secret_name(name)
 
     @property
     def pool(self) -> str:
@@ -233,7 +249,9 @@ class Output:
 
     def made(self, guest: str) -> str:
         """What a successful conversion made and where, in words."""
-        return self.mode.makes.format(name=guest, storage=self.pool, connection=self.connection)
+        return self.mode.makes.format(
+            name=guest, storage=self.pool, connection=without_secrets(self.connection or "")
+        )
 
 
 def choose_output(settings: Settings) -> Output:

@@ -10,10 +10,14 @@ import base64
 import shlex
 from collections.abc import Mapping, Sequence
 
+from p2v_tui.kinds import Secret
+from p2v_tui.secrecy import HIDDEN, SECRET_WORDS
 from p2v_tui.session.remote_directory import PARENT, RemoteDirectory
 
 SUDO = ("sudo", "-n")
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
+# For sed: the account's own variables are stored, for later questions, but not what is secret among them.
+_HIDE_VARIABLES = ";".join(rf"s/^\([^=]*{word.upper()}[^=]*\)=.*/\1={HIDDEN}/" for word in SECRET_WORDS)
 _END_OF_FILE = "P2V-END-OF-FILE"
 # How long virt-v2v may take to clean up after SIGTERM before it is killed: it deletes what it made on the target.
 STOP_SECONDS = 20
@@ -28,8 +32,19 @@ def quote(*words: str) -> str:
     return " ".join(shlex.quote(word) for word in words)
 
 
-def as_root(sudo: bool, *words: str) -> str:
-    return quote(*(SUDO if sudo else ()), *words)
+def as_root(sudo: bool, *words: str, keeping: Sequence[str] = ()) -> str:
+    """keeping: the variables that sudo is to pass on, which its SETENV allows."""
+    kept = [f"--preserve-env={','.join(keeping)}"] if keeping else []
+    return quote(*((*SUDO, *kept) if sudo else ()), *words)
+
+
+def environment_file(variables: Mapping[str, Secret]) -> bytes:
+    """A script that gives these variables to whatever is started after it."""
+    return b"".join(b"export %s=%s\n" % (name.encode(), _quoted(secret)) for name, secret in variables.items())
+
+
+def _quoted(secret: Secret) -> bytes:
+    return b"'%s'" % secret.encode().replace(b"'", b"'\\''")
 
 
 def _announce(token: str, program: str) -> str:
@@ -105,12 +120,18 @@ def list_files(paths: Sequence[str]) -> str:
 
 
 def wrapper_script(
-    directory: RemoteDirectory, virt_v2v: Sequence[str], *, sudo: bool, outputs: Sequence[str] = ()
+    directory: RemoteDirectory,
+    virt_v2v: Sequence[str],
+    *,
+    sudo: bool,
+    outputs: Sequence[str] = (),
+    variables: Sequence[str] = (),
 ) -> str:
     """The script that runs virt-v2v apart from the control connection: output to the log, exit code to `status`.
 
     outputs: the files that virt-v2v will make, so that it is known afterwards which are its own. The script's first
-    argument is the umask that virt-v2v gets: the account's own.
+    argument is the umask that virt-v2v gets: the account's own. variables: those that virt-v2v gets from
+    `directory.environment`, by name.
 
     TERM has a handler that does nothing, so that the script outlives virt-v2v and writes its status; a child does
     not inherit a handler. HUP is ignored by all. The reserve is room for the status where virt-v2v has filled the
@@ -124,12 +145,13 @@ trap '' HUP
 trap : TERM INT
 {set_locale()}
 echo $$ >pid.new && mv pid.new pid
-printenv >environment
+printenv | sed '{_HIDE_VARIABLES}' >environment
 head -c 65536 /dev/zero >reserve
 {as_root(sudo, "virt-v2v", "--version")} </dev/null >v2v-version 2>&1
 {list_files(outputs)} >{quote(directory.output_before)}
 umask "$1"
-{as_root(sudo, *virt_v2v)} </dev/null >>{quote(directory.log)} 2>&1
+{f". {quote(directory.environment)}" if variables else ":"}
+{as_root(sudo, *virt_v2v, keeping=variables)} </dev/null >>{quote(directory.log)} 2>&1
 code=$?
 umask 077
 rm -f reserve

@@ -104,6 +104,11 @@ class RemoteDirectory:
         """The file for virt-v2v's -op. It is removed when virt-v2v ends."""
         return f"{self.secrets}/output-password"
 
+    @property
+    def environment(self) -> str:
+        """The file with the variables that virt-v2v alone gets. It is removed when virt-v2v ends."""
+        return f"{self.secrets}/environment"
+
     def key_file(self, number: int) -> str:
         """The file for a virt-v2v --key (from 0). It is removed when virt-v2v ends."""
         return f"{self.secrets}/key-{number}"

@@ -15,10 +15,11 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final
 
-from p2v_tui.config import Settings
+from p2v_tui.config import Settings, secrets_of
 from p2v_tui.errors import ConnectionFailed, SettingsError
 from p2v_tui.hwprobe.machine import Disk
-from p2v_tui.kinds import AcceptedWarnings, Secret, without_password
+from p2v_tui.kinds import AcceptedWarnings, Secret
+from p2v_tui.secrecy import without_secrets
 from p2v_tui.session import host_keys, remote_commands, virt_v2v
 from p2v_tui.session.cancellation import Cancellation
 from p2v_tui.session.checks import Verdict, of_verdict
@@ -103,8 +104,7 @@ class ConversionServer:
     @property
     def secrets(self) -> tuple[Secret, ...]:
         """What must not show in anything that is written or sent."""
-        given = (self._settings.password, self._settings.output_password, *self._passwords.secrets)
-        return tuple(secret for secret in given if secret is not None)
+        return (*secrets_of(self._settings), *self._passwords.secrets)
 
     @property
     def persistence(self) -> Persistence:
@@ -263,7 +263,7 @@ class ConversionServer:
         if self._login is None:
             settings = self._settings
             if settings.identity_url is not None and not self.workspace.identity.exists():
-                self._report(Status(f"Getting the SSH identity from {without_password(settings.identity_url)}"))
+                self._report(Status(f"Getting the SSH identity from {without_secrets(settings.identity_url)}"))
                 fetch_identity(settings.identity_url, self.workspace.identity, self.persistence)
             if settings.hostkey and not self.workspace.known_hosts.exists():
                 host_keys.write_pinned(self._host, settings.port, settings.hostkey, self.workspace.known_hosts)

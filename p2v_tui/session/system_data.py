@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-import re
 import subprocess
 from collections.abc import Collection, Iterable
 from typing import Final
 
-from p2v_tui.config import BY_KEY
+from p2v_tui.cmdline import hide_secrets
 from p2v_tui.hwprobe.answers import Answer
-from p2v_tui.kinds import HIDDEN, Secret
+from p2v_tui.kinds import Secret
+from p2v_tui.secrecy import HIDDEN
 
 PROGRAMS: Final = {
     "dmesg": ("dmesg",),
@@ -23,9 +23,6 @@ PROGRAMS: Final = {
 TIMEOUT: Final = 20
 _LIMIT: Final = ("timeout", "--signal=KILL", str(TIMEOUT))
 _KILLED: Final = -9
-_SECRET_KEYS: Final = "|".join(re.escape(key) for key, setting in BY_KEY.items() if setting.kind.secret)
-_ON_COMMAND_LINE: Final = re.compile(rf'((?:{_SECRET_KEYS})=)(?:"[^"]*"|\S+)'.encode())
-_IN_URL: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*://[^/?#@:\s]*:)[^/?#\s]*@")
 MAX_SIZE: Final = 1024 * 1024
 
 
@@ -40,16 +37,14 @@ def collect_system_data(secrets: Collection[Secret]) -> dict[str, bytes]:
 
 
 def scrub(text: bytes, secrets: Iterable[Secret]) -> bytes:
-    """The text without these secrets, and without what a kernel command line in it gives for a secret setting.
+    """The text without these secrets, and without what looks like one, as in a kernel command line.
 
     The second for those that are not this run's: the machine may have been booted with others.
     """
-    text = _ON_COMMAND_LINE.sub(rb"\1" + HIDDEN.encode(), text)
-    text = _IN_URL.sub(rb"\1" + HIDDEN.encode() + b"@", text)
+    shown = hide_secrets(text.decode(errors="surrogateescape"))
     for secret in secrets:
-        if secret.reveal():
-            text = text.replace(secret.encode(), HIDDEN.encode())
-    return text
+        shown = shown.replace(secret.reveal(), HIDDEN) if secret.reveal() else shown
+    return shown.encode(errors="surrogateescape")
 
 
 def _output(command: tuple[str, ...]) -> bytes:

@@ -19,7 +19,8 @@ from typing import Final
 from p2v_tui.errors import SettingsError
 from p2v_tui.hwprobe.machine import Disk
 from p2v_tui.hwprobe.places import TOOL_SECONDS, complete
-from p2v_tui.kinds import KeySource, Secret, without_password
+from p2v_tui.kinds import KeySource, Secret
+from p2v_tui.secrecy import without_secrets
 from p2v_tui.session.events import Report, Status
 from p2v_tui.session.fetch import FetchFailed, Persistence, Wanted, fetch, fetch_persistently
 from p2v_tui.session.output_modes import disk_letters
@@ -213,7 +214,7 @@ def _get_key(key: AssignedKey, report: Report, persistence: Persistence | None) 
         passphrase = key.source.passphrase
     else:
         url = key.source.url.reveal() if key.source.url else ""
-        report(Status(f"Getting the key of {key} from {without_password(url)}"))
+        report(Status(f"Getting the key of {key} from {without_secrets(url)}"))
         wanted = Wanted(f"key of {key}", "a file with the passphrase", "p2v.key", MAX_SIZE, is_it=_is_line)
         try:
             content = fetch_persistently(url, wanted, persistence) if persistence else fetch(url, wanted)

@@ -63,7 +63,9 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "output_connection": _OPTIONAL_TEXT,
     "output_format": st.sampled_from([None, "raw", "qcow2"]),
     "output_storage": _OPTIONAL_TEXT,
-    "output_misc": _LIST,
+    "output_misc": st.lists(
+        st.from_regex(r"[a-z0-9][a-z0-9_.-]{0,10}(=[a-z,\\ =:/@]{0,10})?", fullmatch=True), max_size=4
+    ).map(tuple),
     "output_password": _SECRET,
     "keys": KEY_SOURCES,
     "root": st.sampled_from(["first", "single", "/dev/sda2", "/dev/vg0/root"]),

@@ -16,15 +16,14 @@ from p2v_tui import cmdline, hwprobe
 from p2v_tui.config import BY_KEY, SETTINGS, Settings, dump
 from p2v_tui.errors import SettingsError
 from p2v_tui.kinds import (
-    HIDDEN,
     MAX_GUEST_NAME,
     MAX_MEMORY,
     MIN_MEMORY,
     KeySource,
     NetworkMap,
     Secret,
-    without_password,
 )
+from p2v_tui.secrecy import HIDDEN, without_secrets
 from p2v_tui.session import fill_in
 from tests.unit.setting_values import VALUES, all_settings
 
@@ -389,7 +388,7 @@ def test_the_dump_pads_the_names_to_twenty_columns_and_shows_every_kind_of_value
     ],
 )
 def test_a_password_in_the_identitys_url_is_hidden_and_nothing_else_of_it(url: str, shown: str) -> None:
-    assert without_password(url) == shown
+    assert without_secrets(url) == shown
     assert f"auth.identity.url    {shown}" in dump(Settings(identity_url=url), "1", "2").splitlines()
 
 

@@ -168,7 +168,7 @@ class Bench:
         settings = [
             f"p2v.server={self.server.host} p2v.port={port or self.server.port} p2v.username=root",
             f"p2v.identity={self._key.url} p2v.name=bench p2v.disks={','.join(map(str, disks))}",
-            f"p2v.o=local p2v.os={self.scratch} p2v.post=",
+            "p2v.o=null p2v.post=",
             contender.settings,
         ]
         self._stand_in.forget()

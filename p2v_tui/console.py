@@ -10,7 +10,7 @@ from typing import Final, TextIO
 from p2v_tui.errors import P2VError
 from p2v_tui.secrecy import without_secrets
 from p2v_tui.session.checks import Check, Verdict
-from p2v_tui.session.event_text import check_lines, outage_lines
+from p2v_tui.session.event_text import check_lines, loss_lines, outage_lines
 from p2v_tui.session.events import (
     Checked,
     ConnectionLost,
@@ -85,9 +85,7 @@ class Console:
             case Progress(disks):
                 self._progress(disks)
             case Converted():
-                self._say(f"Conversion finished successfully in {duration_text(event.seconds)}.", _GREEN)
-                self._say(f"Made: {event.where}", _GREEN)
-                self._say("Do not start the physical machine again while the guest runs.", _GREEN)
+                self._converted(event)
 
     def text(self, text: str) -> None:
         """Prints lines as they are, such as a file's content."""
@@ -98,6 +96,13 @@ class Console:
         self._say(f"{error.title}: {error.message}", _RED)
         if error.advice:
             self._say(error.advice, _RED)
+
+    def _converted(self, outcome: Converted) -> None:
+        self._say(f"Conversion finished successfully in {duration_text(outcome.seconds)}.", _GREEN)
+        self._say(f"Made: {outcome.where}", _GREEN)
+        for line in loss_lines(outcome):
+            self._say(line, _YELLOW)
+        self._say("Do not start the physical machine again while the guest runs.", _GREEN)
 
     def _outage(self, event: ConnectionLost | ConnectionRestored) -> None:
         for line in outage_lines(event):

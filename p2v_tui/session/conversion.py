@@ -51,13 +51,15 @@ from p2v_tui.session.machine_checks import judge_machine
 from p2v_tui.session.machine_record import MachineRecord, RecordedDisk, record_disk, record_of
 from p2v_tui.session.nbd_server import command as nbd_command
 from p2v_tui.session.nbd_server import find_program
+from p2v_tui.session.outcome import Evidence, check_success, failed, losses
+from p2v_tui.session.output_proof import ask, look_at_output
 from p2v_tui.session.plan import Plan, with_keys
 from p2v_tui.session.preflight import AcceptWarnings, settle
 from p2v_tui.session.progress import ProgressTracker
 from p2v_tui.session.quantities import duration_text
 from p2v_tui.session.read_only import set_read_only
 from p2v_tui.session.reconnect import is_final, open_again
-from p2v_tui.session.relay_status import RelayStatus
+from p2v_tui.session.relay_status import DiskRelay, RelayStatus
 from p2v_tui.session.remote_directory import PARENT, RemoteDirectory
 from p2v_tui.session.remote_shell import cannot_store
 from p2v_tui.session.saved_conversion import SavedConversion
@@ -78,6 +80,8 @@ LOG_CHUNK: Final = 256 * 1024
 # A reading of the log that takes longer, in seconds, is given up and the control connection opened again: to ask
 # twice costs nothing, and a new connection shows whether the server can be reached.
 READ_TIMEOUT: Final = 30.0
+# How often the relay is looked at until it has ended, when virt-v2v has.
+FINAL_TRIES: Final = 10
 CONTROL: Final = "the control connection"
 # Ports for a physical.xml that is only shown: the real ones are chosen by the server.
 SAMPLE_PORT: Final = 10809
@@ -517,6 +521,18 @@ class _Run:
             relay, _, log = rest.partition(b"\n")
             return _Reading(state.decode(errors="replace"), self._relay(relay.decode(errors="replace")), log)
 
+    def _final_relays(self) -> tuple[DiskRelay, ...]:
+        """What the relay says of the disks when it is over, where it can: virt-v2v's wrapper ends it as the last."""
+        assert self._data
+        command = remote_commands.read_progress(self._directory, 0, 0)
+        for _ in range(FINAL_TRIES):
+            if self._data.status is None or not self._data.status.alive:
+                break
+            answer = ask(self._server, command)
+            self._data.status = self._relay(answer.partition("\n")[2].partition("\n")[0]) or self._data.status
+            time.sleep(INTERVAL / FINAL_TRIES)
+        return self._data.status.disks if self._data.status else ()
+
     def _relay(self, line: str) -> RelayStatus | None:
         word, _, status = line.partition(" ")
         return None if word == "none" else relay_status.parse(status, len(self._plan.disks), alive=word == "alive")
@@ -646,23 +662,21 @@ class _Run:
             # As the shell says it that runs it.
             if exit_code > 128:
                 raise self._killed(f"by signal {exit_code - 128}")
-            if reason := self._log.reason.text:
-                raise ConversionFailed(f"virt-v2v failed: {reason}.", advice)
-            raise ConversionFailed(
-                f"virt-v2v failed: it gave no reason (exit code {exit_code}).",
-                f"Look with `df {PARENT}` there whether its log found no room. {advice}",
-            )
-        # virt-v2v ends with 0 although the domain does not exist (output/output_libvirt.ml).
-        if undefined := [
-            warning for warning in self._log.warnings.first if "could not define libvirt domain" in warning
-        ]:
-            raise ConversionFailed(
-                f"The disks were copied, but libvirt has no such guest: {undefined[0]}.",
-                f"Define it by hand with `virsh define` from the XML that the log shows. {advice}",
-            )
+            raise failed(exit_code, self._log.reason, advice, PARENT)
+        check_success(
+            Evidence(
+                disks=[disk.name for disk in self._plan.disks],
+                copies=self._log.copies,
+                warnings=self._log.warnings,
+                relays=self._final_relays(),
+                lies=look_at_output(self._server, self._plan),
+            ),
+            advice,
+        )
         name = self._plan.guest.name
         seconds = (datetime.datetime.now() - self._started).total_seconds()
-        return Converted(name, self._plan.output.made(name), self._directory.path, seconds)
+        made, left_out = self._plan.output.made(name), losses(self._log.warnings)
+        return Converted(name, made, self._directory.path, seconds, left_out, self._log.warnings.count)
 
 
 def _code_in(state: str) -> int | None:

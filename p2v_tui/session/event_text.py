@@ -1,11 +1,11 @@
-"""Events as lines of text: what every front end says of a check and of a lost connection."""
+"""Events as lines of text: what every front end says of a check, a lost connection and a loss."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from p2v_tui.session.checks import Check, Verdict
-from p2v_tui.session.events import ConnectionLost, ConnectionRestored
+from p2v_tui.session.events import ConnectionLost, ConnectionRestored, Converted
 from p2v_tui.session.quantities import duration_text
 
 _WORDS: Final = {
@@ -29,3 +29,15 @@ def outage_lines(event: ConnectionLost | ConnectionRestored) -> tuple[str, ...]:
         f"Lost {event.connection}: {event.reason}",
         f"Opening it again, for up to {duration_text(event.seconds)}. Nothing is lost so far.",
     )
+
+
+def loss_lines(outcome: Converted) -> tuple[str, ...]:
+    """What a successful conversion left out, by virt-v2v's warnings."""
+    lines = [f"The guest lacks something; virt-v2v warned: {warning}" for warning in outcome.left_out]
+    others = outcome.warnings - len(lines)
+    if others > 0:
+        lines.append(
+            f"virt-v2v gave {others} {'more ' if lines else ''}warning{'' if others == 1 else 's'}: see its log in "
+            f"{outcome.log_directory} on the conversion server."
+        )
+    return tuple(lines)

@@ -167,12 +167,17 @@ class Progress:
 
 @dataclass(frozen=True)
 class Converted:
-    """The outcome of a successful conversion. where: what was made and where, in words. seconds: in all."""
+    """The outcome of a successful conversion. where: what was made and where, in words. seconds: in all.
+
+    left_out: virt-v2v's warnings of what the guest lacks. warnings: how many it gave in all.
+    """
 
     guest: str
     where: str
     log_directory: str
     seconds: float
+    left_out: tuple[str, ...] = ()
+    warnings: int = 0
 
 
 Event: TypeAlias = (

@@ -73,7 +73,9 @@ class Reason:
     @property
     def text(self) -> str:
         """On one line, without a full stop at its end; empty where nothing is known."""
-        parts = [part for part in (self.error.rstrip(".:"), "; ".join(self.lines)) if part]
+        lines = "; ".join(self.lines)
+        # Without an error the line may be virt-v2v's own.
+        parts = [part for part in (self.error.rstrip(".:"), lines.removeprefix("virt-v2v: ")) if part]
         return ": ".join(parts)[:_MAX_TEXT].rstrip(". ")
 
 

@@ -119,13 +119,16 @@ def survey_server(shell: RemoteShell, plan: Plan | None, *, sudo: bool) -> Serve
         if plan.output.mode.takes_directory:
             storage = plan.output.storage
         elif plan.output.mode.is_libvirt:
-            libvirt = _libvirt(plan, sudo=sudo)
+            libvirt = asked_libvirt(plan, sudo=sudo)
     command = survey(sudo=sudo, storage=storage, files=files, libvirt=libvirt)
     return parse_facts(shell.run(command, timeout=SURVEY_TIMEOUT).text, sudo=sudo, files=files)
 
 
-def _libvirt(plan: Plan, *, sudo: bool) -> Libvirt | None:
-    """None where the libvirt is not the server's own, or a session that is not the login user's."""
+def asked_libvirt(plan: Plan, *, sudo: bool) -> Libvirt | None:
+    """What is to be asked of libvirt there.
+
+    None where it is not the server's own, or a session that is not the login user's.
+    """
     connection = plan.output.connection
     if connection and not re.match(r"[a-z+]+:///", connection):
         return None

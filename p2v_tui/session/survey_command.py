@@ -15,6 +15,9 @@ from p2v_tui.session.remote_directory import PARENT
 # Of each part that asks something that may be dead, on the server.
 PART_SECONDS = 5
 
+# Sets $limit, which runs a command for so long. Without timeout(1) on the server there are no limits.
+LIMIT = f"limit='timeout -s KILL {PART_SECONDS}'; $limit true 2>/dev/null || limit="
+
 # Where virt-v2v 2.2 looks for the firmware of a UEFI guest (common/mlv2v/uefi.ml): code and variables.
 _UEFI = (
     ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
@@ -49,7 +52,7 @@ def survey(
             _PROGRAMS,
             _MACHINE,
             _windows_and_uefi(),
-            _ask_libvirt(libvirt) if libvirt else "",
+            _survey_libvirt(libvirt) if libvirt else "",
             f"files={shlex.quote(' '.join(files))}",
             f"logs={shlex.quote(PARENT)}",
             _PLACES,
@@ -70,7 +73,7 @@ if [ $sudo = yes ]; then
   unset VIRT_V2V_TMPDIR LIBGUESTFS_CACHEDIR TMPDIR VIRTIO_WIN VIRT_TOOLS_DATA_DIR
   PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 fi
-limit='timeout -s KILL {PART_SECONDS}'; $limit true 2>/dev/null || limit="""
+{LIMIT}"""
 
 
 # Each plugin is loaded, which costs some milliseconds: a file of the right name may be of the wrong version. The
@@ -132,15 +135,22 @@ there ntfs /usr/bin/ntfs-3g /bin/ntfs-3g /usr/sbin/mount.ntfs-3g /sbin/mount.ntf
   /usr/lib*/guestfs/supermin.d/*winsupport* /usr/lib/*/guestfs/supermin.d/*winsupport*"""
 
 
-def _ask_libvirt(libvirt: Libvirt) -> str:
-    """Read-only, which libvirt allows to every user; where it does not answer nothing is said.
-
-    virt-v2v's default connection is the system's for root and the session's for others.
+def ask_libvirt(connection: str | None) -> str:
+    """Defines ask_libvirt, a read-only virsh, which libvirt allows to every user. Wants $limit, and $root from
+    `yes` or `no`: virt-v2v's default connection is the system's for root and the session's for others.
     """
-    connection = shlex.quote(libvirt.connection) if libvirt.connection else ""
-    return f"""uri={connection}
+    return f"""uri={shlex.quote(connection or "")}
 [ -n "$uri" ] || [ $root = no ] || uri=qemu:///system
-ask_libvirt() {{ $limit virsh -r ${{uri:+-c "$uri"}} "$@" 2>&1; }}
+ask_libvirt() {{ $limit virsh -r ${{uri:+-c "$uri"}} "$@" 2>&1; }}"""
+
+
+# libvirt writes the path as XML.
+_DECODE = r"""sed "s/&lt;/</g; s/&gt;/>/g; s/&quot;/\"/g; s/&apos;/'/g; s/&amp;/\&/g" """.strip()
+
+
+def _survey_libvirt(libvirt: Libvirt) -> str:
+    """Where it does not answer nothing is said."""
+    return f"""{ask_libvirt(libvirt.connection)}
 try virsh virsh --version
 if command -v virsh >/dev/null; then
   if domains=$(ask_libvirt list --all --name); then
@@ -148,7 +158,7 @@ if command -v virsh >/dev/null; then
     echo domain $taken
     if pool=$(ask_libvirt pool-dumpxml {shlex.quote(libvirt.pool)}); then
       pool_type=$(printf '%s\\n' "$pool" | sed -n "s/^<pool type='\\([a-z-]*\\)'.*/\\1/p" | head -n 1)
-      storage=$(printf '%s\\n' "$pool" | sed -n 's:^ *<path>\\(.*\\)</path>.*:\\1:p' | head -n 1)
+      storage=$(printf '%s\\n' "$pool" | sed -n 's:^ *<path>\\(.*\\)</path>.*:\\1:p' | head -n 1 | {_DECODE})
       echo pool "${{pool_type:-other}}" "$storage"
     else
       case $pool in *'failed to get pool'*) echo pool missing ;; esac

@@ -190,7 +190,7 @@ def test_the_place_of_the_log_is_full_too(tmp_path: Path, key: Identity) -> None
         lab.process("stand_in_virt_v2v.py").terminate()
         outcome = run.end()
         assert outcome.code == FAILED, outcome.output
-        assert "virt-v2v failed: it gave no reason" in outcome.output
+        assert "virt-v2v failed (exit code 1): Exiting on signal SIGTERM" in outcome.output
         assert lab.at_rest
 
 

@@ -45,12 +45,17 @@ class Pause:
 class Behaviour:
     """rate: bytes a second of each disk's copy; None for as fast as it goes.
 
-    writes: the copies go into files in -os, named as virt-v2v names them, and else nowhere.
+    writes: the copies go into files in -os, named as virt-v2v names them, with a description beside them, and else
+    nowhere. warnings: what it says besides. most_disks: it ignores the others, with a warning, and succeeds. loses:
+    files in -os that are gone when it ends.
     """
 
     pauses: tuple[Pause, ...] = ()
     rate: int | None = None
     writes: bool = False
+    warnings: tuple[str, ...] = ()
+    most_disks: int | None = None
+    loses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -67,9 +67,18 @@ class StandIn:
     def run(self) -> None:
         """Raises Failure."""
         self.note("start")
+        if "?" in self._arguments:
+            print("  -oo compressed      Compress the output file (used only with -of qcow2)")
+            return
         description = Path(self._arguments[-1])
         self._phase(f"Setting up the source: -i libvirtxml {description}")
         name, ports = read_description(description)
+        if (most := self._setting("most_disks")) is not None:
+            for _ in ports[most:]:
+                self.warn("<disk type='network'> with <source protocol='nbd'> was ignored")
+            ports = ports[:most]
+        for warning in self._setting("warnings"):
+            self.warn(warning)
         with tempfile.TemporaryDirectory(prefix="v2v.") as sockets:
             try:
                 self._copy(name, ports, Path(sockets))
@@ -86,6 +95,10 @@ class StandIn:
     def fail(self, error: Failure) -> None:
         red, normal = self._colour("1;31")
         print(f"{red}virt-v2v: error: {error}\n\n{_ON_REQUEST}\n\n  virt-v2v -v -x [...]{normal}", file=sys.stderr)
+
+    def warn(self, text: str) -> None:
+        blue, normal = self._colour("1;34")
+        print(f"{blue}virt-v2v: warning: {text}{normal}", file=sys.stderr)
 
     def _copy(self, name: str, ports: Sequence[int], sockets: Path) -> None:
         # The destination is set up late, and wrong options are told early (Output_module.parse_options).
@@ -121,6 +134,10 @@ class StandIn:
             if subprocess.run(copy, stdin=subprocess.DEVNULL, check=False).returncode != 0:
                 raise Failure("nbdcopy command failed, see earlier error messages")
         self._phase("Creating output metadata")
+        if storage is not None:
+            (storage / f"{name}.xml").write_text(f"<domain type='kvm'><name>{name}</name></domain>\n")
+            for lost in self._setting("loses"):
+                (storage / lost).unlink()
         self._phase("Finishing off")
 
     def _phase(self, text: str) -> None:

@@ -1,0 +1,68 @@
+"""Success is proved: a virt-v2v that ends with 0 and has not converted everything is a failure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.disturbed import FAILED, SUCCESS, WRONG_SETTINGS, Lab, laboratory
+from tests.e2e.program import run_p2v
+from tests.lab.conversion_server import Identity
+from tests.lab.stand_in import Behaviour
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, key: Identity) -> Iterator[Lab]:
+    with laboratory(tmp_path_factory.mktemp("success"), key, disks=2) as made:
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "words"),
+    [
+        (
+            Behaviour(writes=True, most_disks=1),
+            ("it copied 1 of 2 disks", "it never read", "disk1.img;", "was ignored"),
+        ),
+        (Behaviour(writes=True, loses=("guest-sdb",)), ("/guest-sdb is missing", "/guest-sda")),
+        (Behaviour(writes=True, loses=("guest.xml",)), ("/guest.xml is missing",)),
+        (Behaviour(), ("/guest-sda is missing", "/guest-sdb is missing")),
+    ],
+    ids=["one-disk-of-two", "a-disk-lost", "the-description-lost", "nothing-written"],
+)
+def test_exit_code_0_without_a_complete_guest_is_a_failure(
+    lab: Lab, tmp_path: Path, behaviour: Behaviour, words: tuple[str, ...]
+) -> None:
+    for old in lab.out.iterdir():
+        old.unlink()
+    lab.stand_in.behave(behaviour)
+    outcome = run_p2v(f'p2v.post="touch {tmp_path}/post" p2v.fail="touch {tmp_path}/fail" {lab.settings}')
+    assert outcome.code == FAILED, outcome.output
+    assert "the guest is not complete" in outcome.output
+    assert [word for word in words if word not in outcome.output] == [], outcome.output[-1500:]
+    assert "successfully" not in outcome.output
+    assert [file.name for file in tmp_path.iterdir()] == ["fail"]
+    assert lab.at_rest
+
+
+def test_what_virt_v2v_left_out_is_told_at_the_end(lab: Lab) -> None:
+    for old in lab.out.iterdir():
+        old.unlink()
+    lost = "this guest has a direct network interface which will be ignored"
+    lab.stand_in.behave(Behaviour(writes=True, warnings=("it is late", lost)))
+    outcome = run_p2v(lab.settings)
+    assert outcome.code == SUCCESS, outcome.output
+    assert lab.copied
+    end = outcome.output[outcome.output.index("Conversion finished successfully") :]
+    assert f"The guest lacks something; virt-v2v warned: {lost}" in end
+    assert "virt-v2v gave 1 more warning" in end
+
+
+def test_asking_for_the_list_of_options_starts_nothing(lab: Lab) -> None:
+    lab.stand_in.forget()
+    outcome = run_p2v(f"p2v.oo=? {lab.settings}")
+    assert outcome.code == WRONG_SETTINGS, outcome.output
+    assert "nothing would be converted" in outcome.output
+    assert lab.stand_in.events() == []

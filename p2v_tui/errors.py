@@ -116,7 +116,7 @@ class InternalError(P2VError):
         self.trace = trace
 
 
-def as_failure(error: Exception) -> P2VError:
+def as_failure(error: BaseException) -> P2VError:
     """Whatever was raised, as a failure that the operator can be told; a P2VError is one already."""
     if isinstance(error, P2VError):
         return error
@@ -132,7 +132,7 @@ def as_failure(error: Exception) -> P2VError:
     )
 
 
-def _frames(error: Exception) -> list[traceback.FrameSummary]:
+def _frames(error: BaseException) -> list[traceback.FrameSummary]:
     """From where it was raised up to where it was caught."""
     return list(reversed(traceback.extract_tb(error.__traceback__)))
 

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import getpass
 import os
-import signal
 import subprocess
 import sys
-import traceback
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TextIO
@@ -18,7 +14,9 @@ from typing import Final, TextIO
 from p2v_tui import __version__, config, hwprobe
 from p2v_tui.config import Settings
 from p2v_tui.console import Console
-from p2v_tui.errors import Cancelled, CommandFailed, Detached, P2VError
+from p2v_tui.errors import CommandFailed, Detached, InternalError, P2VError
+from p2v_tui.front import typed_secret
+from p2v_tui.front.signals import Supervised
 from p2v_tui.hwprobe import Machine
 from p2v_tui.kinds import Secret
 from p2v_tui.secrecy import without_secrets
@@ -44,6 +42,9 @@ from p2v_tui.session.terminal_text import plain
 from p2v_tui.session.workspace import Workspace
 
 DEFAULT_POST: Final = "poweroff"
+# How long what is before the conversion has to end in order when it is cancelled, in seconds: a tool may hang.
+GRACE: Final = 5.0
+COMMAND_LOOK_INTERVAL: Final = 0.1
 
 
 @dataclass(frozen=True)
@@ -72,19 +73,11 @@ def run(settings: Settings, options: Options, out: TextIO = sys.stdout) -> int:
     if options.verbose:
         settings = dataclasses.replace(settings, debug=True)
     job = _Job(settings, options, console)
-    try:
-        with job.signals():
-            if options.dry_run:
-                job.dry_run()
-            else:
-                job.convert()
-    except P2VError as error:
-        failure = error
-    except Exception as bug:
-        traceback.print_exc()
-        failure = P2VError(f"An error that p2v-tui does not know: {type(bug).__name__}: {bug}", "Please report it.")
-    else:
+    failure = job.run()
+    if failure is None:
         return 0
+    if isinstance(failure, InternalError):
+        print(*failure.trace, sep="\n", file=sys.stderr)
     console.error(failure)
     if settings.fail and not isinstance(failure, Detached) and not options.dry_run:
         run_fail_command(settings.fail, console)
@@ -109,38 +102,27 @@ class _Job:
         self._settings = settings
         self._options = options
         self._console = console
-        self._cancellation = Cancellation()
-        # While virt-v2v runs, the session stops it in order; before and after, a signal may break in anywhere.
-        self._interruptible = True
+        self._job = Supervised("session", lambda _: self._work(), grace=GRACE)
+        self._cancellation = self._job.cancellation
 
-    @contextlib.contextmanager
-    def signals(self) -> Iterator[None]:
-        """While it lasts ^C cancels; TERM and HUP end this program, but not a conversion that runs on the server.
+    def run(self) -> P2VError | None:
+        """Does what the options say; what came in the way, None where nothing did.
 
-        A second ^C ends the waiting for a server that cannot be reached, and disturbs no other tidying up.
+        ^C cancels; TERM and HUP end this program, but not a conversion that runs on the server. A second ^C ends the
+        waiting for a server that cannot be reached, and disturbs no other tidying up.
         """
+        return self._job.run_to_end().error
 
-        def end(number: int, _frame: object) -> None:
-            first = not self._cancellation.requested
-            if number == signal.SIGINT:
-                self._cancellation.cancel()
-            else:
-                self._cancellation.detach()
-            if first and self._interruptible:
-                raise Cancelled
+    def _work(self) -> None:
+        if self._options.dry_run:
+            self.dry_run()
+        else:
+            self.convert()
 
-        # What the caller ignores stays ignored: nohup means it.
-        caught = [
-            number
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-            if signal.getsignal(number) is not signal.SIG_IGN
-        ]
-        previous = {number: signal.signal(number, end) for number in caught}
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+    def _must_end_in_order(self) -> None:
+        """From here on to the end of the tidying up the session is waited for, whatever signal comes."""
+        self._cancellation.check()
+        self._job.grace = None
 
     def convert(self) -> None:
         machine = hwprobe.probe()
@@ -177,40 +159,34 @@ class _Job:
         saved = saved.with_secrets_of(self._settings)
         try:
             with self._server(machine, saved.settings, workspace) as server:
-                self._interruptible = False
+                self._must_end_in_order()
                 resumed = saved.plan(machine, set_read_only=self._options.iso)
                 resume(server, resumed, saved, self._console.show, self._cancellation)
         except NeverStarted as error:
             self._console.show(Status(error.message))
-            self._interruptible = True
+            self._job.grace = GRACE
             return False
         return True
 
     def _convert_anew(self, machine: Machine, plan: Plan) -> None:
         if self._settings.pre:
-            _run_command("p2v.pre", self._settings.pre, self._console)
+            _run_command("p2v.pre", self._settings.pre, self._console, self._cancellation)
         with self._server(machine, self._settings) as server:
-            try:
-                virt_v2v = None
-                if self._settings.skip_test_connection:
-                    server.prepare()
-                else:
-                    # The rehearsal would only be in the way of the real thing, which follows at once.
-                    virt_v2v = server.test_connection(rehearse=False)
-                    plan.output.mode_on(virt_v2v)
-            finally:
-                # From here on to the end of the tidying up nothing may break in.
-                self._interruptible = False
+            virt_v2v = None
+            if self._settings.skip_test_connection:
+                server.prepare()
+            else:
+                # The rehearsal would only be in the way of the real thing, which follows at once.
+                virt_v2v = server.test_connection(rehearse=False)
+                plan.output.mode_on(virt_v2v)
+            self._must_end_in_order()
             convert(server, plan, self._console.show, self._cancellation, virt_v2v)
 
     def dry_run(self) -> None:
         machine = hwprobe.probe()
         plan = self._plan(machine)
         with self._server(machine, self._settings) as server:
-            try:
-                found = server.test_connection()
-            finally:
-                self._interruptible = False
+            found = server.test_connection()
             plan = with_keys(plan, self._console.show, server.persistence)
             for check in plan.checks:
                 self._console.show(Checked(check))
@@ -245,12 +221,7 @@ class _Job:
         )
 
     def _ask_password(self, question: str) -> Secret | None:
-        before, self._interruptible = self._interruptible, True
-        try:
-            text = getpass.getpass(f"{plain(question)} ")
-        except EOFError:
-            text = ""
-        self._interruptible = before
+        text = typed_secret.ask(plain(question), self._cancellation)
         return Secret(text) if text else None
 
     def _post_command(self) -> str | None:
@@ -260,12 +231,21 @@ class _Job:
         return DEFAULT_POST if self._options.from_proc_cmdline and os.geteuid() == 0 else None
 
 
-def _run_command(stage: str, command: str, console: Console) -> None:
-    """Raises CommandFailed when the command does: a p2v.pre that did not do its work must not be passed over."""
+def _run_command(stage: str, command: str, console: Console, cancellation: Cancellation | None = None) -> None:
+    """Raises CommandFailed when the command does: a p2v.pre that did not do its work must not be passed over.
+
+    cancellation: what ends the command, and is raised then.
+    """
     console.show(Status(f"Running {stage}: {without_secrets(command)}"))
-    done = subprocess.run(["/bin/sh", "-c", command], check=False)
-    if done.returncode != 0:
+    with subprocess.Popen(["/bin/sh", "-c", command]) as child:
+        try:
+            while cancellation and child.poll() is None:
+                cancellation.wait(COMMAND_LOOK_INTERVAL)
+        except P2VError:
+            child.kill()
+            raise
+    if child.returncode != 0:
         raise CommandFailed(
-            f"The command of {stage} failed with exit code {done.returncode}: {without_secrets(command)}",
+            f"The command of {stage} failed with exit code {child.returncode}: {without_secrets(command)}",
             "Try it in the shell.",
         )

@@ -37,9 +37,10 @@ class Outcome(Generic[Result]):
 
 
 class Job(Generic[Result]):
-    """Starts at once. ended: called once with the outcome, from another thread. put_away: takes what came too late.
+    """Works from `start` on. ended: called once with the outcome, from another thread.
 
-    grace: None for work that has to be waited for, however long it tidies up.
+    put_away: takes the result that came too late. grace: None while the work has to be waited for, however long it
+    tidies up; it may change on the way.
     """
 
     def __init__(
@@ -60,7 +61,10 @@ class Job(Generic[Result]):
         self._over = self._told = False
         # A daemon: work that hangs must not hold up the end of the program.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> Job[Result]:
         self._thread.start()
+        return self
 
     @property
     def over(self) -> bool:
@@ -82,6 +86,12 @@ class Job(Generic[Result]):
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
+    def as_cancelled(self, outcome: Outcome[Result]) -> Outcome[Result]:
+        """An error after a cancellation is that cancellation's doing: ^C also ends the tools that the work runs."""
+        if outcome.error is not None and self.cancellation.requested and self.grace is not None:
+            return Outcome(None, Cancelled())
+        return outcome
+
     def _leave_later(self) -> None:
         if self.grace is None or self._over:
             return
@@ -97,8 +107,9 @@ class Job(Generic[Result]):
     def _run(self) -> None:
         try:
             outcome = Outcome(self._work(self.cancellation), None)
-        except Exception as error:
-            outcome = Outcome(None, as_failure(error))
+        except BaseException as error:
+            # Nothing may keep the one who waits from hearing of the end.
+            outcome = self.as_cancelled(Outcome(None, as_failure(error)))
         if not self._end(outcome) and outcome.result is not None:
             self._put_away(outcome.result)
 
@@ -128,7 +139,7 @@ class Jobs:
         put_away: Callable[[Result], object] = lambda _: None,
     ) -> Job[Result]:
         """See `Job`."""
-        job = Job(name, work, ended, put_away=put_away)
+        job = Job(name, work, ended, put_away=put_away).start()
         self._jobs = [*(each for each in self._jobs if not each.wait(0)), job]
         return job
 

@@ -1,4 +1,8 @@
-"""Stopping a session from another thread, or from a signal handler."""
+"""Stopping a session from another thread.
+
+Not from a signal handler: it runs in the middle of whatever the main thread does, and that may hold the very lock
+that `threading.Event` takes here. front/signals.py takes signals.
+"""
 
 from __future__ import annotations
 

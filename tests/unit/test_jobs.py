@@ -31,7 +31,7 @@ def raising(error: BaseException) -> str:
 
 def outcome_of(error: Exception) -> P2VError:
     outcomes: Outcomes = queue.SimpleQueue()
-    Job("test", lambda _: raising(error), outcomes.put)
+    Job("test", lambda _: raising(error), outcomes.put).start()
     failure = outcomes.get().error
     assert failure is not None
     return failure
@@ -39,7 +39,7 @@ def outcome_of(error: Exception) -> P2VError:
 
 def test_what_the_work_returns_arrives() -> None:
     outcomes: Outcomes = queue.SimpleQueue()
-    Job("test", lambda _: "done", outcomes.put)
+    Job("test", lambda _: "done", outcomes.put).start()
     assert outcomes.get().get() == "done"
 
 
@@ -90,7 +90,7 @@ def test_work_that_heeds_the_cancellation_ends_by_itself(released: threading.Eve
             cancellation.check()
         return "released"
 
-    job = Job("test", work, outcomes.put, grace=None)
+    job = Job("test", work, outcomes.put, grace=None).start()
     job.cancel()
     assert isinstance(outcomes.get().error, Cancelled)
 
@@ -105,7 +105,7 @@ def test_work_that_hangs_is_left_when_it_is_cancelled_and_what_it_brings_is_put_
         released.wait()
         return "too late"
 
-    job = Job("test", work, outcomes.put, put_away=late.put)
+    job = Job("test", work, outcomes.put, put_away=late.put).start()
     job.cancel()
     # The tool hangs still.
     assert isinstance(outcomes.get().error, Cancelled)
@@ -123,7 +123,7 @@ def test_a_job_that_must_be_waited_for_is_not_left() -> None:
         begun.wait()
         return "tidied"
 
-    job = Job("test", work, outcomes.put, grace=0.0)
+    job = Job("test", work, outcomes.put, grace=0.0).start()
     job.grace = None
     job.cancel()
     begun.set()

@@ -18,6 +18,7 @@ from p2v_tui.session.events import (
     Converted,
     DiskProgress,
     Event,
+    Happened,
     HostKeyLearnt,
     LogDirectory,
     OutputKind,
@@ -59,7 +60,7 @@ class Console:
 
     def show(self, event: Event) -> None:
         match event:
-            case Status(text) | StepStarted(_, text):
+            case Status(text) | Happened(text) | StepStarted(_, text):
                 self._say(text, _MAGENTA)
             case Warned(text):
                 self._say(f"warning: {text}", _YELLOW)

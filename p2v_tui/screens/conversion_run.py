@@ -30,6 +30,7 @@ from p2v_tui.session.events import (
     Converted,
     DiskProgress,
     Event,
+    Happened,
     HostKeyLearnt,
     LogDirectory,
     OutputKind,
@@ -340,7 +341,7 @@ def _lines_of(event: Event) -> Iterator[tuple[str, OutputKind | None]]:
     match event:
         case RemoteOutput(text, kind):
             yield text, kind
-        case Status(text) | StepStarted(_, text):
+        case Status(text) | Happened(text) | StepStarted(_, text):
             yield text, None
         case Warned(text):
             yield f"warning: {text}", None

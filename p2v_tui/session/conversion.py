@@ -31,6 +31,7 @@ from p2v_tui.hwprobe.answers import Answer
 from p2v_tui.hwprobe.health import Health, examine_health
 from p2v_tui.session import relay_status, remote_commands
 from p2v_tui.session.cancellation import Cancellation
+from p2v_tui.session.compression import WORTHWHILE
 from p2v_tui.session.conversion_log import ConversionLog, CopyPercent
 from p2v_tui.session.data_connection import tunnel_options
 from p2v_tui.session.data_path import DataPath
@@ -502,7 +503,7 @@ class _Run:
                 return self._exit_code(reading.state)
             self._data.check()
             if reading.state == "running":
-                self._data.follow(reading.relay, copying=self._copying)
+                self._data.follow(reading.relay, copying=self._tracker.long_copies(WORTHWHILE))
             if len(reading.log) < LOG_CHUNK:
                 self._cancellation.wait(INTERVAL)
 
@@ -656,7 +657,10 @@ class _Run:
         """Raises ConversionFailed unless virt-v2v succeeded in everything."""
         assert self._data
         advice = self._where_the_log_is
-        if exit_code != 0:
+        if exit_code == 0:
+            # virt-v2v does not see it where zeroes were read instead.
+            self._data.check_sources()
+        else:
             # Without its disks virt-v2v fails too, and says less well why.
             self._data.explain_failure()
             # As the shell says it that runs it.

@@ -21,12 +21,14 @@ from p2v_tui.errors import Cancelled, ConnectionFailed, ConversionFailed, P2VErr
 from p2v_tui.hwprobe.machine import Disk
 from p2v_tui.session import remote_commands, ssh_errors
 from p2v_tui.session.cancellation import Cancellation
-from p2v_tui.session.events import ConnectionLost, ConnectionRestored, Event, Status
+from p2v_tui.session.disk_source import DiskSource
+from p2v_tui.session.events import ConnectionLost, ConnectionRestored, Event, Happened, Status
 from p2v_tui.session.login import Login
 from p2v_tui.session.nbd_server import NbdServer
 from p2v_tui.session.openssh import close_connection, matched_text, open_connection
 from p2v_tui.session.reconnect import open_again
 from p2v_tui.session.remote_directory import RemoteDirectory
+from p2v_tui.session.tunnel_policy import Observation, TunnelPolicy
 from p2v_tui.session.workspace import Workspace
 
 # How often the tunnel and the NBD server are looked at, in seconds.
@@ -105,6 +107,9 @@ class DataConnection:
     """The NBD server and the tunnel of one disk. `start`, `wait_until_open`, and at the end `close`.
 
     number: the disk's, from 0. program: the NBD server's. generation: of the first tunnel.
+
+    Server, tunnels and what is thought of them belong to its thread. Others give it what the relay says (`observe`),
+    and read what it publishes.
     """
 
     def __init__(
@@ -131,7 +136,15 @@ class DataConnection:
         self._error: P2VError | None = None
         self._server: NbdServer | None = None
         self._tunnel: Tunnel | None = None
-        self._wanted: bool | None = None
+        # The one before it, while the relay moves over, and until when.
+        self._leaving: Tunnel | None = None
+        self._leaves_at = 0.0
+        self._source = DiskSource(disk.name, disk.device)
+        self._policy = TunnelPolicy(disk.name, upkeep.tell)
+        self._bytes_served = 0
+        # What was said last and not looked at yet, and whether virt-v2v waits for data by the last that was.
+        self._observation: Observation | None = None
+        self._data_wanted = True
         # The NBD server dies with the thread that started it: this one, which lives as long as it is needed.
         self._thread = threading.Thread(target=self._work, name=f"data connection {number}", daemon=True)
 
@@ -152,26 +165,25 @@ class DataConnection:
         return self._tunnel.port if self._tunnel else None
 
     @property
-    def compressed(self) -> bool:
-        return self._tunnel is not None and self._tunnel.compressed
-
-    @property
     def bytes_served(self) -> int:
-        return self._server.bytes_served if self._server else 0
+        return self._bytes_served
+
+    def check_source(self) -> None:
+        """Raises ConversionFailed when the disk is not what it was at the beginning."""
+        self._source.check()
 
     def check(self) -> None:
         """Raises ConversionFailed once the connection has been given up, with the reason."""
+        if isinstance(self._error, ConversionFailed):
+            raise self._error
         if self._error is not None:
             raise ConversionFailed(
                 f"{self.name[0].upper()}{self.name[1:]} was lost: {self._error.message}", self._error.advice
             )
 
-    def replace(self, *, compressed: bool) -> None:
-        """Opens another tunnel beside the present one and closes that when the relay has had time to move over.
-
-        Where none can be opened the present one stays: it is no loss.
-        """
-        self._wanted = compressed
+    def observe(self, observation: Observation) -> None:
+        """What the relay says. Another tunnel is opened when that calls for one, and the present one left for it."""
+        self._observation = observation
 
     def cancel(self) -> None:
         """Asks for the end; `close` waits for it."""
@@ -200,8 +212,9 @@ class DataConnection:
             self._error = as_failure(error)
         finally:
             self._opened.set()
-            if self._tunnel is not None:
-                self._tunnel.close()
+            for tunnel in (self._leaving, self._tunnel):
+                if tunnel is not None:
+                    tunnel.close()
             if self._server is not None:
                 self._server.close()
 
@@ -209,18 +222,40 @@ class DataConnection:
         while True:
             self._look_after(server, LOOK_INTERVAL)
             if not tunnel.alive:
-                tunnel = self._tunnel = self._open_again(server, tunnel)
-            elif self._wanted is not None and self._upkeep.directory is not None:
-                tunnel = self._tunnel = self._replace(server, tunnel, compressed=self._wanted)
-                self._wanted = None
+                tunnel = self._tunnel = self._fall_back(tunnel) or self._open_again(server, tunnel)
+            elif self._leaving is not None:
+                # What the relay says waits until there is only one.
+                seen = self._observation
+                moved = seen is not None and seen.relay.generation == self._policy.newest
+                if moved or time.monotonic() >= self._leaves_at or not self._leaving.alive:
+                    self._leaving.close()
+                    self._leaving = None
+            elif self._observation is not None:
+                seen = self._observation
+                self._data_wanted = seen.relay.silent > 0
+                compressed = self._policy.observe(seen)
+                if compressed is not None and self._upkeep.directory is not None:
+                    tunnel = self._replace(tunnel, compressed=compressed)
+                if self._observation is seen:
+                    self._observation = None
 
     def _look_after(self, server: NbdServer, seconds: float) -> None:
-        """Lets the time pass, with the NBD server kept running. Raises Cancelled when we are closed."""
+        """Lets the time pass, with the NBD server kept running. Raises Cancelled when we are closed.
+
+        Raises ConversionFailed once the disk is not what it was.
+        """
         deadline = time.monotonic() + seconds
         while True:
+            self._source.check()
             words = server.last_words if not server.running else ""
-            if server.start_again():
-                self._upkeep.tell(Status(f"The NBD server of {self.disk.name} ended ({words}); it was started again"))
+            try:
+                if server.start_again(wanted=self._data_wanted):
+                    ended = f"The NBD server of {self.disk.name} ended ({words}); it was started again"
+                    self._upkeep.tell(Happened(ended))
+            except P2VError:
+                self._source.check()
+                raise
+            self._bytes_served = server.bytes_served
             left = deadline - time.monotonic()
             self._closing.wait(max(0.0, min(left, LOOK_INTERVAL)))
             if left <= 0:
@@ -242,21 +277,28 @@ class DataConnection:
         self._upkeep.tell(ConnectionRestored(self.name, time.monotonic() - since))
         return tunnel
 
-    def _replace(self, server: NbdServer, old: Tunnel, *, compressed: bool) -> Tunnel:
+    def _replace(self, old: Tunnel, *, compressed: bool) -> Tunnel:
+        """Another tunnel beside the present one, which stays until the relay has had time to move over.
+
+        Where none can be opened the present one is all there is, and that is no loss.
+        """
         try:
-            new = self._open_tunnel(compressed=compressed)
+            self._tunnel = self._open_tunnel(compressed=compressed)
         except (ConnectionFailed, PreflightRefused):
             return old
-        deadline = time.monotonic() + OVERLAP
-        try:
-            while new.alive and time.monotonic() < deadline:
-                self._look_after(server, LOOK_INTERVAL)
-        except BaseException:
-            new.close()
-            raise
-        kept, closed = (new, old) if new.alive else (old, new)
-        closed.close()
-        return kept
+        self._leaving, self._leaves_at = old, time.monotonic() + OVERLAP
+        return self._tunnel
+
+    def _fall_back(self, lost: Tunnel) -> Tunnel | None:
+        """The tunnel that was being left, when the one in its place is lost so soon; None where there is none."""
+        old, self._leaving = self._leaving, None
+        if old is None:
+            return None
+        if not old.alive:
+            old.close()
+            return None
+        lost.close()
+        return old
 
     def _open_tunnel(self, *, compressed: bool) -> Tunnel:
         directory = self._upkeep.directory
@@ -268,8 +310,10 @@ class DataConnection:
         while not self._upkeep.logins.acquire(timeout=LOOK_INTERVAL):
             self._closing.check()
         try:
-            return Tunnel(
+            tunnel = Tunnel(
                 self._login, self._workspace.nbd_socket(self._number), end, self._closing, compressed=compressed
             )
+            self._policy.opened(self._next_generation - 1, compressed=compressed)
+            return tunnel
         finally:
             self._upkeep.logins.release()

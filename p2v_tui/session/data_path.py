@@ -15,14 +15,14 @@ from typing import Final, Protocol
 
 from p2v_tui.errors import ConversionFailed, PreflightRefused
 from p2v_tui.hwprobe.machine import Disk
-from p2v_tui.session import relay_status, remote_commands
+from p2v_tui.session import read_errors, relay_status, remote_commands
 from p2v_tui.session.cancellation import Cancellation
-from p2v_tui.session.compression import CompressionChoice
 from p2v_tui.session.data_connection import LOOK_INTERVAL, DataConnection
-from p2v_tui.session.events import Event, Status, Warned
-from p2v_tui.session.relay_status import RelayStatus
+from p2v_tui.session.events import Event, Warned
+from p2v_tui.session.relay_status import Cause, RelayStatus
 from p2v_tui.session.remote_directory import RemoteDirectory
 from p2v_tui.session.remote_shell import RemoteShell
+from p2v_tui.session.tunnel_policy import Observation
 
 # Sent to the server and run there; never imported here.
 RELAY_PROGRAM: Final = Path(__file__).with_name("nbd_relay.py")
@@ -30,9 +30,6 @@ RELAY_PROGRAM: Final = Path(__file__).with_name("nbd_relay.py")
 REACH_TIMEOUT: Final = 30
 # A try that begins within our patience may last so much longer, in seconds: the relay must not give up before us.
 GRACE: Final = 10
-# Requests that stay unanswered so long, in seconds, are taken for a stalled tunnel. Another one is then opened beside
-# it, so that being wrong costs a login; and not before so long has passed again.
-STALL: Final = 20.0
 
 
 class MakeConnection(Protocol):
@@ -52,7 +49,7 @@ class MakeConnection(Protocol):
 class DataPath:
     """`open` or `take_over`, then `wait_until_ready`; `close` at the end.
 
-    many_clients: virt-v2v opens more than one connection to a disk.
+    many_clients: virt-v2v opens more than one connection to a disk. clock: seconds, monotonic.
     """
 
     def __init__(
@@ -63,6 +60,7 @@ class DataPath:
         *,
         patience: int,
         many_clients: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.relayed = True
         self.status: RelayStatus | None = None
@@ -73,8 +71,9 @@ class DataPath:
         self._many_clients = many_clients
         self._connections: list[DataConnection] = []
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self._replaced = [0.0] * len(self._disks)
-        self._choices = [CompressionChoice() for _ in self._disks]
+        self._clock = clock
+        # The disks whose first failed read was told.
+        self._unreadable: set[str] = set()
 
     def open(self, shell: RemoteShell) -> None:
         """Starts all data connections, and the relay while they log in. Raises ConnectionFailed, PreflightRefused."""
@@ -174,28 +173,33 @@ class DataPath:
         for connection in self._connections:
             connection.check()
 
-    def follow(self, status: RelayStatus | None, *, copying: bool) -> None:
-        """Looks at what the relay says: a stalled tunnel is replaced, on a slow line compression is tried.
+    def check_sources(self) -> None:
+        """Raises ConversionFailed where a disk has gone, was exchanged, or has another size than at the beginning.
 
-        copying: virt-v2v copies the disks, so that the line is what it waits for. Raises ConversionFailed when the
-        relay is gone or has given a disk up.
+        What was read of it then is not what the disk holds, though nothing has failed.
+        """
+        for connection in self._connections:
+            connection.check_source()
+
+    def follow(self, status: RelayStatus | None, *, copying: Sequence[bool]) -> None:
+        """Passes on what the relay says: a stalled tunnel is replaced, on a slow line compression is tried.
+
+        copying: of each disk, whether virt-v2v copies it and will for some time, so that the line is what it waits
+        for. Raises ConversionFailed when the relay is gone or has given a disk up.
         """
         if not self.relayed or status is None:
             return
         self.status = status
         self.check_relay()
-        now = time.monotonic()
-        for number, (connection, relay) in enumerate(zip(self._connections, status.disks, strict=True)):
-            if relay.silent > STALL and now - self._replaced[number] > STALL:
-                self._replaced[number] = now
-                self._events.put(
-                    Status(f"{connection.disk.name}: no data for {relay.silent:.0f} s; trying another connection")
-                )
-                connection.replace(compressed=connection.compressed)
-            wish = self._choices[number].sample(now, relay.relayed, relay.generation, copying=copying)
-            if wish is not None and wish != connection.compressed:
-                self._events.put(Status(f"{connection.disk.name}: {_COMPRESSION[wish]}"))
-                connection.replace(compressed=wish)
+        now = self._clock()
+        for connection, relay, copied in zip(self._connections, status.disks, copying, strict=True):
+            connection.observe(Observation(now, relay, copied))
+            disk = connection.disk
+            if relay.failure is not None and disk.name not in self._unreadable:
+                self._unreadable.add(disk.name)
+                # virt-v2v decides whether it can do without.
+                failed = read_errors.failed_read(disk, relay.failure)
+                self._events.put(Warned(f"{failed.message} {failed.advice}"))
 
     def explain_failure(self) -> None:
         """Raises ConversionFailed where virt-v2v failed because it lost a disk."""
@@ -203,7 +207,15 @@ class DataPath:
             # virt-v2v may end before a connection's thread has looked whether its tunnel is there.
             time.sleep(2 * LOOK_INTERVAL)
         self.check()
+        self.check_sources()
+        self._check_reads()
         self.check_relay()
+
+    def _check_reads(self) -> None:
+        """Raises ConversionFailed where a disk could not be read in some place."""
+        for disk, relay in zip(self._disks, self.status.disks if self.status else (), strict=False):
+            if relay.failure is not None:
+                raise read_errors.failed_read(disk, relay.failure)
 
     def check_relay(self) -> None:
         """Raises ConversionFailed where the relay was lost, or gave up; `status` is the last that was heard of it."""
@@ -211,6 +223,15 @@ class DataPath:
             return
         for disk, relay in zip(self._disks, self.status.disks, strict=True):
             if relay.state == "given up":
+                self.check_sources()
+                self._check_reads()
+                if relay.cause is Cause.DISK:
+                    raise ConversionFailed(
+                        f"The disk {disk.name} cannot be opened any more, or is another one than at the beginning: "
+                        f"{disk.device} does not answer as it did.",
+                        "Look with `lsblk` and into the kernel's log (dmesg) whether it was detached, exchanged, or "
+                        "came back under another name, and convert again.",
+                    )
                 raise ConversionFailed(
                     f"The relay on the conversion server gave {disk.name} up: {relay.reason or 'no reason'}.",
                     "Check the network between the two machines and convert again.",
@@ -226,9 +247,3 @@ class DataPath:
             connection.cancel()
         for connection in self._connections:
             connection.close()
-
-
-_COMPRESSION: Final = {
-    True: "the line is slow; trying whether compression makes it faster",
-    False: "compression makes it no faster; going on without",
-}

@@ -22,6 +22,13 @@ class Status:
 
 
 @dataclass(frozen=True)
+class Happened:
+    """Something worth a line that the session did or met on its way: not what it does now, and no warning."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Warned:
     """Something that the operator should know and that does not stop the conversion."""
 
@@ -182,6 +189,7 @@ class Converted:
 
 Event: TypeAlias = (
     Status
+    | Happened
     | Warned
     | StepStarted
     | StepDone

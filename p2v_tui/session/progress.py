@@ -35,6 +35,7 @@ class ProgressTracker:
     def __init__(self, disks: Sequence[Disk]) -> None:
         self._disks = tuple(disks)
         self._states = [_DiskState() for _ in disks]
+        self._last = Progress(tuple(DiskProgress(disk.name, disk.size, 0, 0.0) for disk in disks))
 
     def percent(self, disk: int, percent: int, now: float) -> None:
         """nbdcopy's word for the disk of that number. A number that is out of range is not believed."""
@@ -66,7 +67,12 @@ class ProgressTracker:
                     copied=state.copied,
                 )
             )
-        return Progress(tuple(entries))
+        self._last = Progress(tuple(entries))
+        return self._last
+
+    def long_copies(self, seconds: float) -> list[bool]:
+        """Of each disk, whether it is being copied and will be for so long, by the last sample."""
+        return [_lasts(disk, seconds) for disk in self._last.disks]
 
 
 def _seconds_left(state: _DiskState, now: float) -> float | None:
@@ -74,6 +80,15 @@ def _seconds_left(state: _DiskState, now: float) -> float | None:
     if state.copy_started is None or not state.percent or now <= state.copy_started:
         return None
     return (now - state.copy_started) * (100 - state.percent) / state.percent
+
+
+def _lasts(disk: DiskProgress, seconds: float) -> bool:
+    if disk.percent is None or disk.percent >= 100 or disk.copied is None:
+        return False
+    if disk.seconds_left is not None:
+        return disk.seconds_left > seconds
+    # Before the first percent: as if all that is left were read, which is the most.
+    return disk.size - disk.copied > seconds * disk.rate
 
 
 def _copied(state: _DiskState, size: int) -> int | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from p2v_tui.session.compression import FAST, TRIAL_INTERVAL, WINDOW, CompressionChoice
+from p2v_tui.session.compression import FAST, MOVE_TIMEOUT, TRIAL_INTERVAL, WINDOW, CompressionChoice, Trial
 
 MB = 1_000_000
 
@@ -24,6 +24,12 @@ class Copy:
         self.generation = 1
         self.compressed = False
         self.wishes: list[bool] = []
+        # Whether a wish is carried out at all.
+        self.follows = True
+
+    @property
+    def trial(self) -> Trial | None:
+        return self._choice.trial
 
     def run(self, seconds: float, *, copying: bool = True) -> None:
         for _ in range(int(seconds * 2)):
@@ -33,10 +39,12 @@ class Copy:
                 self.compressed = self._pending[1]
                 self.generation += 1
                 self._pending = None
-            wish = self._choice.sample(self.now, int(self.relayed), self.generation, copying=copying)
+            wish = self._choice.sample(
+                self.now, int(self.relayed), self.generation, compressed=self.compressed, copying=copying
+            )
             if wish is not None:
                 self.wishes.append(wish)
-                self._pending = (self.now + self._delay, wish)
+                self._pending = (self.now + self._delay, wish) if self.follows else None
 
 
 def test_a_slow_line_is_compressed_when_that_is_faster() -> None:
@@ -87,3 +95,54 @@ def test_the_rate_of_a_trial_is_that_of_the_new_tunnel_alone() -> None:
     copy = Copy(lambda compressed: 24 * MB if compressed else 12 * MB, delay=5 * WINDOW)
     copy.run(120)
     assert copy.wishes == [True]
+
+
+def test_what_a_trial_found_is_told_with_both_rates() -> None:
+    copy = Copy(lambda compressed: 24 * MB if compressed else 12 * MB)
+    copy.run(60)
+    assert copy.trial is not None
+    assert copy.trial.compressed
+    assert copy.trial.without == pytest.approx(12 * MB)
+    assert copy.trial.with_it == pytest.approx(24 * MB)
+
+
+def test_a_wish_that_nobody_follows_does_not_lock_it_up() -> None:
+    copy = Copy(lambda compressed: 24 * MB if compressed else 12 * MB)
+    copy.follows = False
+    copy.run(MOVE_TIMEOUT + 10 * WINDOW)
+    assert (copy.wishes, copy.trial) == ([True], None)
+    copy.follows = True
+    copy.run(TRIAL_INTERVAL + 10 * WINDOW)
+    assert copy.wishes == [True, True]
+    assert copy.compressed
+
+
+def test_a_way_back_that_nobody_follows_is_asked_for_again() -> None:
+    copy = Copy(lambda compressed: 10 * MB if compressed else 20 * MB, delay=1.0)
+    copy.run(WINDOW + 2)
+    assert copy.compressed
+    copy.follows = False
+    copy.run(WINDOW + 2)
+    assert copy.wishes == [True, False]
+    copy.follows = True
+    copy.run(2 * MOVE_TIMEOUT)
+    assert copy.wishes == [True, False, False]
+    assert not copy.compressed
+
+
+def test_a_tunnel_that_is_lost_in_a_trial_and_comes_back_the_same_goes_on_with_it() -> None:
+    copy = Copy(lambda compressed: 24 * MB if compressed else 12 * MB, delay=1.0)
+    copy.run(WINDOW + 3)
+    assert copy.compressed
+    copy.generation += 1
+    copy.run(60)
+    assert copy.trial is not None
+    assert copy.trial.compressed
+
+
+def test_a_trial_that_outlasts_the_copy_says_nothing() -> None:
+    copy = Copy(lambda compressed: 24 * MB if compressed else 12 * MB)
+    copy.run(WINDOW + 1)
+    assert copy.wishes == [True]
+    copy.run(60, copying=False)
+    assert (copy.wishes, copy.trial) == ([True], None)

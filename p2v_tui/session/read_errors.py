@@ -1,0 +1,33 @@
+"""A read that failed, in words: which disk, where, and what to do about it."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Final
+
+from p2v_tui.errors import ConversionFailed
+from p2v_tui.hwprobe.machine import Disk
+from p2v_tui.session.relay_status import FailedRead
+
+# The unit of the kernel's log and of ddrescue, whatever the disk's own sectors are. In bytes.
+SECTOR: Final = 512
+
+
+def failed_read(disk: Disk, read: FailedRead) -> ConversionFailed:
+    """The failure that it is for the conversion, once virt-v2v has ended because of it."""
+    first, last = read.offset // SECTOR, max(read.offset, read.offset + read.length - 1) // SECTOR
+    where = f"sector {first}" if first == last else f"sectors {first} to {last} (of {SECTOR} bytes)"
+    place = f"at byte {read.offset}, {where}"
+    words = os.strerror(read.error)
+    if read.error == errno.ENOMEM:
+        return ConversionFailed(
+            f"The NBD server of {disk.name} had no memory left to read the disk {place}.",
+            "Close other programs on this machine, and look whether something else on the conversion server reads "
+            "its disks (its relay.log). Then convert again.",
+        )
+    return ConversionFailed(
+        f"The disk {disk.name} cannot be read {place}: {words}.",
+        f"Look at the disk with `dmesg` and `smartctl -a {disk.device}`. Copy what can be read to another disk, with "
+        f"`ddrescue -d {disk.device} /mnt/disk.img /mnt/disk.map`, and convert the image: p2v.disks=/mnt/disk.img",
+    )

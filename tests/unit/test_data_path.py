@@ -1,0 +1,293 @@
+"""Data path, data connections and the choice of compression together; only ssh, NBD server and relay are made up."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from p2v_tui.errors import ConnectionFailed, ConversionFailed
+from p2v_tui.hwprobe.machine import Disk
+from p2v_tui.session import compression, data_connection
+from p2v_tui.session.compression import MOVE_TIMEOUT, WINDOW
+from p2v_tui.session.data_connection import DataConnection, Upkeep
+from p2v_tui.session.data_path import DataPath
+from p2v_tui.session.events import Event, Happened, Warned
+from p2v_tui.session.relay_status import Cause, DiskRelay, FailedRead, RelayStatus
+from p2v_tui.session.remote_directory import RemoteDirectory
+from p2v_tui.session.workspace import Workspace
+from tests.unit.nbd_relay_lab import wait_until
+
+MB = 1_000_000
+SIZE = 1 << 20
+# A quarter of an hour in life.
+TRIAL_INTERVAL = 100.0
+
+
+class MadeUpTunnel:
+    """What ssh would be. there: all that are open, by their generation."""
+
+    there: dict[int, MadeUpTunnel]
+    opened: int
+    broken: bool
+
+    def __init__(self, *arguments: object, compressed: bool = False) -> None:
+        if type(self).broken:
+            raise ConnectionFailed("The line is busy.", "")
+        end = str(arguments[2])
+        self.compressed = compressed
+        self.generation = int(end.split(".")[-2])
+        self.port = None
+        self.alive = True
+        self.last_words = "Connection reset"
+        type(self).opened += 1
+        type(self).there[self.generation] = self
+
+    def close(self) -> None:
+        self.alive = False
+        type(self).there.pop(self.generation, None)
+
+
+class MadeUpServer:
+    running = True
+    last_words = ""
+    bytes_served = 0
+
+    def __init__(self, *arguments: object) -> None:
+        pass
+
+    def start_again(self, *, wanted: bool) -> bool:
+        del wanted
+        return False
+
+    def close(self) -> None:
+        pass
+
+
+class Copy:
+    """A copy of one disk over a line. rate: bytes a second, by whether it is compressed."""
+
+    def __init__(self, image: Path, rate: Callable[[bool], float], make: Any) -> None:
+        self.now = 1000.0
+        self.relayed = 0.0
+        self.rate = rate
+        self.said: list[str] = []
+        self.warnings: list[str] = []
+        self.relay: dict[str, Any] = {}
+        self.connection: DataConnection = make.connection
+        self.path = DataPath(
+            [Disk("sda", image, SIZE)],
+            RemoteDirectory("/nowhere/virt-p2v-1"),
+            make,
+            patience=10,
+            clock=lambda: self.now,
+        )
+        self.path._start([1])
+        self.connection = self.path._connections[0]
+        wait_until(lambda: MadeUpTunnel.there, "the first tunnel")
+
+    @property
+    def compressed(self) -> bool:
+        return MadeUpTunnel.there[max(MadeUpTunnel.there)].compressed
+
+    def run(self, seconds: float, *, copying: bool = True) -> None:
+        for _ in range(int(seconds)):
+            self.now += 1
+            self.relayed += self.rate(self.compressed)
+            relay = DiskRelay(
+                40001, "relaying", SIZE, relayed=int(self.relayed), generation=max(MadeUpTunnel.there), **self.relay
+            )
+            self.path.follow(RelayStatus(alive=True, disks=(relay,)), copying=[copying])
+            wait_until(lambda: self.connection._observation is None, "a look")
+            for event in self.path.events():
+                self._heard(event)
+
+    def _heard(self, event: Event) -> None:
+        if isinstance(event, Happened):
+            self.said.append(event.text)
+        if isinstance(event, Warned):
+            self.warnings.append(event.text)
+
+
+class Maker:
+    """Makes the data connections as ConversionServer does."""
+
+    connection: Any = None
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def __call__(
+        self,
+        disk: Disk,
+        number: int,
+        *,
+        directory: RemoteDirectory | None,
+        tell: Callable[[Event], None],
+        generation: int,
+    ) -> DataConnection:
+        upkeep = Upkeep(directory, 10, threading.Semaphore(4), tell)
+        login: Any = None
+        return DataConnection(
+            disk,
+            number,
+            program="nbdkit",
+            login=login,
+            workspace=self._workspace,
+            upkeep=upkeep,
+            generation=generation,
+        )
+
+
+MakeCopy = Callable[[Callable[[bool], float]], Copy]
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    path = tmp_path / "disk.img"
+    path.write_bytes(bytes(SIZE))
+    return path
+
+
+@pytest.fixture
+def make_copy(image: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeCopy]:
+    MadeUpTunnel.there, MadeUpTunnel.opened, MadeUpTunnel.broken = {}, 0, False
+    monkeypatch.setattr(data_connection, "Tunnel", MadeUpTunnel)
+    monkeypatch.setattr(data_connection, "NbdServer", MadeUpServer)
+    monkeypatch.setattr(data_connection, "LOOK_INTERVAL", 0.001)
+    monkeypatch.setattr(compression, "TRIAL_INTERVAL", TRIAL_INTERVAL)
+    with Workspace() as workspace:
+        made: list[Copy] = []
+
+        def make(rate: Callable[[bool], float]) -> Copy:
+            made.append(Copy(image, rate, Maker(workspace)))
+            return made[-1]
+
+        yield make
+        for copy in made:
+            copy.path.close()
+    assert MadeUpTunnel.there == {}
+
+
+def test_compression_that_is_slower_goes_off_again_and_that_is_said_once(make_copy: MakeCopy) -> None:
+    copy = make_copy(lambda compressed: 10 * MB if compressed else 20 * MB)
+    copy.run(60)
+    assert not copy.compressed
+    assert len(copy.said) == 1
+    assert "no faster" in copy.said[0]
+    assert MadeUpTunnel.opened == 3
+    assert len(MadeUpTunnel.there) == 1
+
+
+def test_compression_that_is_faster_stays_on_and_that_is_said_once(make_copy: MakeCopy) -> None:
+    copy = make_copy(lambda compressed: 20 * MB if compressed else 10 * MB)
+    copy.run(60)
+    assert copy.compressed
+    assert len(copy.said) == 1
+    assert "it stays on" in copy.said[0]
+    assert MadeUpTunnel.opened == 2
+
+
+def test_the_choice_is_made_anew_after_a_while_again_and_again(make_copy: MakeCopy) -> None:
+    copy = make_copy(lambda compressed: 10 * MB if compressed else 20 * MB)
+    copy.run(60)
+    for trial in range(2, 4):
+        copy.run(TRIAL_INTERVAL)
+        assert MadeUpTunnel.opened == 1 + 2 * trial
+        assert not copy.compressed
+    assert len(copy.said) == 1
+    # What follows on the disk can be compressed.
+    copy.rate = lambda compressed: 30 * MB if compressed else 20 * MB
+    copy.run(TRIAL_INTERVAL)
+    assert copy.compressed
+    assert len(copy.said) == 2
+
+
+def test_a_tunnel_that_cannot_be_opened_for_a_trial_does_not_lock_the_choice_up(make_copy: MakeCopy) -> None:
+    copy = make_copy(lambda compressed: 20 * MB if compressed else 10 * MB)
+    MadeUpTunnel.broken = True
+    copy.run(60)
+    assert (copy.compressed, copy.said, MadeUpTunnel.opened) == (False, [], 1)
+    MadeUpTunnel.broken = False
+    copy.run(TRIAL_INTERVAL + 60)
+    assert copy.compressed
+
+
+def test_a_tunnel_that_is_lost_in_a_trial_leaves_the_one_before_it(make_copy: MakeCopy) -> None:
+    copy = make_copy(lambda compressed: 20 * MB if compressed else 10 * MB)
+    while not copy.compressed:
+        copy.run(1)
+    MadeUpTunnel.there[2].alive = False
+    wait_until(lambda: list(MadeUpTunnel.there) == [1] or max(MadeUpTunnel.there) == 3, "another tunnel in use")
+    copy.run(TRIAL_INTERVAL + MOVE_TIMEOUT + 60)
+    assert copy.compressed
+    assert len(MadeUpTunnel.there) == 1
+
+
+def test_nothing_is_tried_or_said_where_nothing_is_copied_any_more(make_copy: MakeCopy) -> None:
+    copy = make_copy(lambda _: 1 * MB)
+    copy.run(WINDOW - 1)
+    copy.run(60, copying=False)
+    assert (copy.said, MadeUpTunnel.opened) == ([], 1)
+
+
+def test_a_slow_disk_costs_no_tunnel(make_copy: MakeCopy) -> None:
+    copy = make_copy(lambda _: 0)
+    copy.relay = {"silent": 35.0, "stalled": 3.0}
+    copy.run(60)
+    assert MadeUpTunnel.opened == 1
+    assert len(copy.said) == 1
+    assert "sda has not answered for 35 s" in copy.said[0]
+
+
+def test_a_read_that_fails_is_a_warning_at_once_and_the_reason_of_the_failure(make_copy: MakeCopy) -> None:
+    copy = make_copy(lambda _: 0)
+    copy.relay = {"failures": 1, "failure": FailedRead(1 << 19, 4096, 5)}
+    copy.run(5)
+    assert len(copy.warnings) == 1
+    with pytest.raises(ConversionFailed) as raised:
+        copy.path.explain_failure()
+    for text in (copy.warnings[0], f"{raised.value.message} {raised.value.advice}"):
+        assert "The disk sda cannot be read at byte 524288, sectors 1024 to 1031" in text
+        assert "Input/output error" in text
+        assert "ddrescue" in text
+        assert "p2v.disks=" in text
+
+
+@pytest.mark.parametrize("change", ["shrink", "grow", "remove", "replace"])
+def test_a_disk_that_is_not_what_it_was_is_named(change: str, make_copy: MakeCopy, image: Path) -> None:
+    copy = make_copy(lambda _: 0)
+    copy.path.check_sources()
+    if change in ("shrink", "grow"):
+        with image.open("r+b") as file:
+            file.truncate(SIZE - 512 if change == "shrink" else SIZE + 512)
+    elif change == "remove":
+        image.unlink()
+    else:
+        other = image.with_suffix(".new")
+        other.write_bytes(bytes(SIZE))
+        other.rename(image)
+    with pytest.raises(ConversionFailed) as raised:
+        copy.path.check_sources()
+    words = {"shrink": "shrank", "grow": "grew", "remove": "is gone", "replace": "exchanged"}[change]
+    assert "The disk sda" in raised.value.message
+    assert words in raised.value.message
+    assert "convert again" in raised.value.advice
+    # Its own thread has seen it too.
+    wait_until(lambda: copy.connection._error is not None, "the end of the connection")
+    with pytest.raises(ConversionFailed, match=words):
+        copy.path.check()
+
+
+def test_another_disk_behind_the_tunnel_is_not_the_networks_fault(make_copy: MakeCopy) -> None:
+    copy = make_copy(lambda _: 0)
+    relay = DiskRelay(40001, "given up", SIZE, "another disk answers through the tunnel", cause=Cause.DISK)
+    copy.path.status = RelayStatus(alive=False, disks=(relay,))
+    with pytest.raises(ConversionFailed) as raised:
+        copy.path.explain_failure()
+    assert "The disk sda cannot be opened any more, or is another one" in raised.value.message
+    assert "network" not in raised.value.message + raised.value.advice
+    assert "lsblk" in raised.value.advice

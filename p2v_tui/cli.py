@@ -15,7 +15,7 @@ from p2v_tui.config import Settings
 from p2v_tui.errors import P2VError, SettingsError
 
 EXIT_CODES = """exit codes:
-  0  the conversion succeeded (or --dry-run found nothing wrong)
+  0  the conversion succeeded (or a dry run found that it can start)
   1  an error of p2v-tui itself
   2  wrong settings: an option, a p2v.* setting, a disk that is not there
   3  no connection to the conversion server, or it does not let us in
@@ -58,9 +58,9 @@ def _run(options: argparse.Namespace) -> int:
         setproctitle.setproctitle(f"p2v-tui --cmdline={cmdline.hide_secrets(text)}")
     for warning in parsed.warnings:
         print(f"p2v-tui: warning: {warning}", file=sys.stderr)
-    if options.dry_run and parsed.settings.server is None:
-        raise SettingsError("--dry-run needs a conversion server.", "Give p2v.server=HOST.", setting="remote.server")
     dump = parsed.settings.dump_config_and_exit
+    if (options.dry_run or parsed.settings.dry_run) and parsed.settings.server is None and not options.interactive:
+        raise SettingsError("A dry run needs a conversion server.", "Give p2v.server=HOST.", setting="remote.server")
     interactive = options.interactive or parsed.settings.interactive or parsed.settings.server is None
     if interactive and not dump:
         # Each front end is imported when it is chosen: unattended mode must not carry the weight of the screens, and
@@ -147,7 +147,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="connect and check, show physical.xml and the remote commands, change nothing on either side",
+        help="make every check, say whether the conversion can start, show physical.xml and the commands; change "
+        "nothing on either side",
     )
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="full debugging of virt-v2v, in its log and on the console"

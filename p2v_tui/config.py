@@ -395,6 +395,15 @@ class Settings:
         dumped=False,
         help="Print the settings with the machine's defaults filled in, secrets hidden, and exit.",
     )
+    dry_run: bool = _setting(
+        "dry_run",
+        kind=BOOLEAN,
+        default=False,
+        peer=False,
+        dumped=False,
+        help="Make every check and say whether the conversion can start, as --dry-run does. Nothing is changed, no "
+        "command runs afterwards, and the machine stays on.",
+    )
     interactive: bool = _setting(
         "interactive",
         kind=BOOLEAN,

@@ -92,6 +92,10 @@ class Console:
         """Prints lines as they are, such as a file's content."""
         self._line(text)
 
+    def verdict(self, text: str, *, good: bool) -> None:
+        """What a dry run comes to."""
+        self._say(text, _GREEN if good else _RED)
+
     def error(self, error: P2VError) -> None:
         """Says what failed and what to do about it."""
         self._say(f"{error.title}: {error.message}", _RED)

@@ -14,7 +14,7 @@ from typing import Final, TextIO
 from p2v_tui import __version__, config, hwprobe
 from p2v_tui.config import Settings
 from p2v_tui.console import Console
-from p2v_tui.errors import CommandFailed, Detached, InternalError, P2VError
+from p2v_tui.errors import Cancelled, CommandFailed, Detached, InternalError, P2VError, PreflightRefused
 from p2v_tui.front import typed_secret
 from p2v_tui.front.signals import Supervised
 from p2v_tui.hwprobe import Machine
@@ -33,9 +33,9 @@ from p2v_tui.session import (
     make_plan,
     resume,
     why_not_gone_on_with,
-    with_keys,
 )
-from p2v_tui.session.events import Checked, Status, Warned
+from p2v_tui.session.dry_run import in_words, rehearse, verdict
+from p2v_tui.session.events import Status, Warned
 from p2v_tui.session.preflight import settle
 from p2v_tui.session.quantities import size_text
 from p2v_tui.session.terminal_text import plain
@@ -72,6 +72,7 @@ def run(settings: Settings, options: Options, out: TextIO = sys.stdout) -> int:
     console = Console(out, colours=options.colours, verbose=options.verbose)
     if options.verbose:
         settings = dataclasses.replace(settings, debug=True)
+    options = dataclasses.replace(options, dry_run=options.dry_run or settings.dry_run)
     job = _Job(settings, options, console)
     failure = job.run()
     if failure is None:
@@ -183,15 +184,28 @@ class _Job:
             convert(server, plan, self._console.show, self._cancellation, virt_v2v)
 
     def dry_run(self) -> None:
+        """Raises what the real run would before virt-v2v starts; the verdict is shown first, in one line."""
         machine = hwprobe.probe()
-        plan = self._plan(machine)
-        with self._server(machine, self._settings) as server:
-            found = server.test_connection()
-            plan = with_keys(plan, self._console.show, server.persistence)
-            for check in plan.checks:
-                self._console.show(Checked(check))
-            settle(plan.checks, plan.settings.accept_warnings)
-            self._console.text(describe(server, plan, found))
+        plan: Plan | None = None
+        try:
+            plan = self._plan(machine)
+            with self._server(machine, self._settings) as server:
+                plan, found, checks = rehearse(server, plan, self._console.show, self._cancellation)
+                details = describe(server, plan, found)
+        except Cancelled:
+            raise
+        except P2VError:
+            self._console.verdict(f"Refused: {in_words(plan) if plan else 'these settings'}", good=False)
+            raise
+        accepted = plan.settings.accept_warnings
+        try:
+            settle(checks, accepted)
+        except PreflightRefused:
+            self._console.verdict(verdict(plan, checks, accepted), good=False)
+            self._console.text(details)
+            raise
+        self._console.verdict(verdict(plan, checks, accepted), good=True)
+        self._console.text(details)
         self._console.show(Status("This was a dry run: nothing was changed here or on the conversion server."))
 
     def _plan(self, machine: Machine) -> Plan:

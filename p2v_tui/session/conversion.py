@@ -48,14 +48,13 @@ from p2v_tui.session.events import (
     Status,
     Warned,
 )
-from p2v_tui.session.machine_checks import judge_machine
 from p2v_tui.session.machine_record import MachineRecord, RecordedDisk, record_disk, record_of
 from p2v_tui.session.nbd_server import command as nbd_command
 from p2v_tui.session.nbd_server import find_program
 from p2v_tui.session.outcome import Evidence, check_success, failed, losses
 from p2v_tui.session.output_proof import ask, look_at_output
 from p2v_tui.session.plan import Plan, with_keys
-from p2v_tui.session.preflight import AcceptWarnings, settle
+from p2v_tui.session.preflight import AcceptWarnings, judge, settle
 from p2v_tui.session.progress import ProgressTracker
 from p2v_tui.session.quantities import duration_text
 from p2v_tui.session.read_only import set_read_only
@@ -65,7 +64,6 @@ from p2v_tui.session.remote_directory import PARENT, RemoteDirectory
 from p2v_tui.session.remote_shell import cannot_store
 from p2v_tui.session.saved_conversion import SavedConversion
 from p2v_tui.session.server import ConversionServer
-from p2v_tui.session.server_checks import judge_server
 from p2v_tui.session.server_facts import Place, survey_server
 from p2v_tui.session.sleep_inhibitor import no_sleep
 from p2v_tui.session.stopping import stop
@@ -351,11 +349,7 @@ class _Run:
         facts = survey_server(self._server.shell(), self._plan, sudo=self._server.sudo)
         storage = facts.space.get(Place.STORAGE)
         self._storage = storage.path if storage else None
-        checks = (
-            *self._plan.checks,
-            *judge_server(facts, virt_v2v, self._plan, time.time(), health.windows),
-            *judge_machine(self._plan.disks, health, [key.id for key in self._plan.keys]),
-        )
+        checks = judge(facts, virt_v2v, self._plan, health, time.time())
         for check in checks:
             self._report(Checked(check))
         settle(checks, self._plan.settings.accept_warnings, accept_warnings)

@@ -247,6 +247,14 @@ class Output:
         """The pool of libvirt's that virt-v2v takes, where the mode is that."""
         return self.storage or "default"
 
+    @property
+    def place(self) -> str:
+        """Where the guest goes, in a word or two."""
+        if self.mode.takes_directory and self.storage:
+            return self.storage
+        where = f"pool {self.pool}" if self.mode.is_libvirt else self.storage or self.connection or ""
+        return f"{self.mode.names[0]} {without_secrets(where)}".rstrip()
+
     def made(self, guest: str) -> str:
         """What a successful conversion made and where, in words."""
         return self.mode.makes.format(

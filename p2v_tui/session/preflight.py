@@ -7,9 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from p2v_tui.errors import PreflightRefused, SettingsError
+from p2v_tui.hwprobe.health import Health
 from p2v_tui.kinds import AcceptedWarnings
 from p2v_tui.session import machine_checks, plan_checks, server_checks
 from p2v_tui.session.checks import Check, Subject, Verdict, of_verdict
+from p2v_tui.session.plan import Plan
+from p2v_tui.session.server_facts import ServerFacts
+from p2v_tui.session.virt_v2v import VirtV2V
 
 # Called with the warnings; whether the operator wants to start all the same.
 AcceptWarnings = Callable[[Sequence[Check]], bool]
@@ -20,6 +24,15 @@ SUBJECTS: Final[Mapping[str, tuple[Subject, ...]]] = {
     "On the machine to convert": machine_checks.SUBJECTS,
     "On the choice of what is converted": plan_checks.SUBJECTS,
 }
+
+
+def judge(facts: ServerFacts, virt_v2v: VirtV2V, plan: Plan, health: Health, now: float) -> tuple[Check, ...]:
+    """What all checks say of the plan, the server and the disks. now: seconds since the epoch, as here."""
+    return (
+        *plan.checks,
+        *server_checks.judge_server(facts, virt_v2v, plan, now, health.windows),
+        *machine_checks.judge_machine(plan.disks, health, [key.id for key in plan.keys]),
+    )
 
 
 def settle(checks: Sequence[Check], accepted: AcceptedWarnings, ask: AcceptWarnings = lambda _: False) -> None:

@@ -57,11 +57,7 @@ class TunnelPolicy:
         self._watch_disk(relay)
         if relay.stalled > STALL and seen.at - self._replaced_at > STALL:
             self._replaced_at = seen.at
-            self._tell(
-                Happened(
-                    f"{self._name}: no answer for {relay.stalled:.0f} s; trying another connection"
-                )
-            )
+            self._tell(Happened(f"{self._name}: no answer for {relay.stalled:.0f} s; trying another connection"))
             return self.newest in self._compressed
         wish = self._choice.sample(
             seen.at,

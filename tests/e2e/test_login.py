@@ -87,19 +87,6 @@ def test_no_answer_to_the_question_for_the_password_is_a_clear_failure(
     assert "none was given" in outcome.output
 
 
-def test_a_dry_run_shows_the_plan_and_changes_nothing(
-    key_server: ConversionServer, key: Identity, small_disk: Path
-) -> None:
-    before = set(Path("/tmp").glob("virt-p2v-*"))
-    outcome = run_p2v(
-        f"{with_key(key_server, key)} p2v.name=dry p2v.os=/nonexistent p2v.disks={small_disk}", "--dry-run"
-    )
-    assert outcome.code == 0, outcome.output
-    for words in ("<name>dry</name>", 'protocol="nbd"', "mkdir -m 0700", "-o local -os /nonexistent --root first"):
-        assert words in outcome.output
-    assert set(Path("/tmp").glob("virt-p2v-*")) == before
-
-
 def test_the_pinned_host_key_lets_us_in(key_server: ConversionServer, key: Identity, small_disk: Path) -> None:
     others = "SHA256:" + "B" * 43
     pinned = f"p2v.remote.hostkey={others},{key_server.fingerprint}"

@@ -82,6 +82,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     ),
     "debug": _BOOLEAN,
     "dump_config_and_exit": _BOOLEAN,
+    "dry_run": _BOOLEAN,
     "interactive": _BOOLEAN,
     "ssh_key": _OPTIONAL_TEXT,
     "shell": _BOOLEAN,

@@ -26,7 +26,10 @@ def content_of(device: BlockDevice) -> Content | None:
 def content_in(properties: Mapping[str, str]) -> Content | None:
     """What blkid recognised, from what it said in udev's words."""
     kind = properties.get("ID_FS_TYPE")
-    return Content(kind, properties.get("ID_FS_UUID") or None, _label_in(properties)) if kind else None
+    if not kind:
+        return None
+    uuid, member = (properties.get(key) or None for key in ("ID_FS_UUID", "ID_FS_UUID_SUB"))
+    return Content(kind, uuid, _label_in(properties), member)
 
 
 def label_of(device: BlockDevice) -> str | None:

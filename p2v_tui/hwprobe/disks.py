@@ -12,6 +12,7 @@ from pathlib import Path
 
 from p2v_tui.hwprobe.blockdev import BlockDevice, BlockDevices
 from p2v_tui.hwprobe.contents import content_of, partition_number, partition_table_of, partitions_of
+from p2v_tui.hwprobe.copies import other_paths
 from p2v_tui.hwprobe.exclusion import (
     CEPH,
     FIRMWARE_FLASH,
@@ -27,6 +28,7 @@ from p2v_tui.hwprobe.exclusion import (
     container,
     hardware_partition,
     member_of,
+    other_path,
     path_of,
     unassembled,
     virtual,
@@ -85,7 +87,18 @@ def find_disks(devices: BlockDevices, in_use: Mapping[str, Exclusion], places: P
             excluded.append(_left_out(device, exclusion, devices, places))
         else:
             disks[device.name] = _disk(device, devices, places)
-    return FoundDisks(disks, tuple(excluded), names)
+    once, others = _each_once(disks)
+    return FoundDisks(once, (*excluded, *others), names)
+
+
+def _each_once(disks: Mapping[str, Disk]) -> tuple[dict[str, Disk], list[ExcludedDisk]]:
+    """The disks without other paths to them, and those."""
+    again = {other.name: first.name for other, first in other_paths(disks.values())}
+    once = {name: disk for name, disk in disks.items() if disk.name not in again}
+    paths = [(disk, other_path(again[disk.name])) for disk in disks.values() if disk.name in again]
+    return once, [
+        ExcludedDisk(disk.name, disk.size, path.reason, disk.model, disk, path.risk or "") for disk, path in paths
+    ]
 
 
 def _left_out(device: BlockDevice, exclusion: Exclusion, devices: BlockDevices, places: Places) -> ExcludedDisk:

@@ -10,16 +10,19 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from p2v_tui.hwprobe.blockdev import BlockDevice, BlockDevices
 from p2v_tui.hwprobe.contents import label_of
 from p2v_tui.hwprobe.disks import FoundDisks
+from p2v_tui.hwprobe.group_parts import LVM_MEMBER, Membership, Thing, disks_below, gather, with_superblocks
 from p2v_tui.hwprobe.machine import DiskGroup
+from p2v_tui.hwprobe.md import MEMBER, bare
 from p2v_tui.hwprobe.places import Places
 from p2v_tui.hwprobe.signatures import is_stale
+from p2v_tui.hwprobe.spanning import device_count
 
 VOLUME_GROUP = "LVM volume group"
 MD_ARRAY = "md array"
@@ -29,53 +32,73 @@ ZFS = "ZFS pool"
 # In the place of a volume group's name, which is read after "The LVM volume group".
 UNKNOWN_VOLUME_GROUP = "(unknown: lvm2 is missing or fails)"
 
-_LVM_MEMBER = "LVM2_member"
-
-
-@dataclass(frozen=True)
-class _Membership:
-    """One device is a part of something. identity: what the parts of one thing have in common. name: may be empty."""
-
-    kind: str
-    identity: str
-    name: str
-    device: BlockDevice
+# In these nobody sees what there is while they are not open.
+_OPAQUE = frozenset({MEMBER, "crypto_LUKS", "BitLocker", "bcache"})
 
 
 def find_groups(devices: BlockDevices, found: FoundDisks, places: Places) -> tuple[DiskGroup, ...]:
-    """The things that two or more disks hold together, at least one of which is offered."""
-    offered = {disk.name for disk in found.disks.values()}
-    names: dict[tuple[str, str], str] = {}
-    held: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-    for part in _memberships(devices, places):
-        key = (part.kind, part.identity)
-        # The first name wins: LVM and the superblocks know it better than the running system.
-        names[key] = names.get(key) or part.name
-        held[key] |= disks_below(part.device, devices, found.names)
-    groups = [
-        DiskGroup(kind, names[kind, identity] or identity, frozenset(on)) for (kind, identity), on in held.items()
-    ]
-    shared = (group for group in groups if len(group.disks) > 1 and group.disks & offered)
+    """The things that two or more disks hold together, one of which is offered, and those that lack a part."""
+    offered = frozenset(disk.name for disk in found.disks.values())
+    valid = [device for device in devices.by_name.values() if not is_stale(device, devices)]
+    holding = [device for device in valid if device.properties.get("ID_FS_TYPE") == LVM_MEMBER]
+    rows = _ask_pvs(holding, places) if holding else []
+    things = gather(_memberships(devices, valid, rows, places), devices, found.names)
+    hidden = _hidden(valid, devices, found.names)
+    lacking = _lacking(rows or [])
+    groups = (_whole(thing, lacking.get(thing.identity, 0), hidden, places) for thing in things)
+    shared = (group for group in groups if (len(group.disks) > 1 or group.unseen) and group.holds_any(offered))
     return tuple(sorted(shared, key=lambda it: (it.kind, it.name)))
 
 
-def disks_below(device: BlockDevice, devices: BlockDevices, owners: Mapping[str, str]) -> set[str]:
-    """The names of the disks that carry a device: through partitions, arrays, LUKS and logical volumes."""
-    # A path of a multipath disk, or a member of a firmware RAID set, stands for that disk.
-    above = [holder.name for holder in devices.holders_of(device.name)]
-    for name in (device.name, *above):
-        if name in owners:
-            return {owners[name]}
-    below = (device.parent,) if device.partition and device.parent else device.slaves
-    found = (disks_below(devices.by_name[name], devices, owners) for name in below if name in devices.by_name)
-    return set().union(*found)
+def _whole(thing: Thing, lacking: int, hidden: frozenset[str], places: Places) -> DiskGroup:
+    """The group with what its metadata says of members that were not seen.
+
+    lacking: the physical volumes that pvs misses. hidden: the disks on which they may be, unseen.
+    """
+    group = thing.group
+    match thing.kind:
+        case kind if kind == VOLUME_GROUP and lacking:
+            return replace(
+                group,
+                disks=group.disks | hidden,
+                unseen=lacking,
+                members=thing.seen + lacking,
+                unsure=group.unsure or bool(hidden),
+            )
+        case kind if kind == MD_ARRAY:
+            return with_superblocks(thing, places)
+        case kind if kind == BTRFS and (count := device_count(thing.devices[0])):
+            return replace(group, members=count, unseen=max(count - thing.seen, 0))
+    return group
 
 
-def _memberships(devices: BlockDevices, places: Places) -> Iterator[_Membership]:
-    valid = [device for device in devices.by_name.values() if not is_stale(device, devices)]
-    holding = [device for device in valid if device.properties.get("ID_FS_TYPE") == _LVM_MEMBER]
-    rows = _ask_pvs(holding, places) if holding else []
-    yield from _physical_volumes(rows or [], devices, places)
+def _hidden(valid: Iterable[BlockDevice], devices: BlockDevices, owners: Mapping[str, str]) -> frozenset[str]:
+    """The disks with arrays and encrypted volumes that are not open, in which nobody sees what there is."""
+    closed = (
+        device
+        for device in valid
+        if device.properties.get("ID_FS_TYPE") in _OPAQUE and not devices.holders_of(device.name)
+    )
+    return frozenset(name for device in closed for name in disks_below(device, devices, owners))
+
+
+def _lacking(rows: Iterable[Mapping[str, str]]) -> dict[str, int]:
+    """How many physical volumes each volume group lacks, by its UUID: pvs has a row for each, and a count."""
+    rowed: defaultdict[str, int] = defaultdict(int)
+    counted: defaultdict[str, int] = defaultdict(int)
+    for row in rows:
+        uuid, missing = row.get("vg_uuid", "").replace("-", ""), row.get("vg_missing_pv_count", "")
+        rowed[uuid] += not row.get("pv_name", "").startswith("/")
+        counted[uuid] = max(counted[uuid], int(missing) if missing.isdecimal() else 0)
+    return {uuid: max(rowed[uuid], counted[uuid]) for uuid in rowed if uuid}
+
+
+def _memberships(
+    devices: BlockDevices, valid: Sequence[BlockDevice], rows: list[dict[str, str]] | None, places: Places
+) -> Iterator[Membership]:
+    """valid: the devices on which what is recognised still holds. rows: of the report by pvs, None without it."""
+    holding = [device for device in valid if device.properties.get("ID_FS_TYPE") == LVM_MEMBER]
+    yield from _physical_volumes(rows or [], holding, devices, places)
     for device in valid:
         yield from _recognised(device)
     active = [part for device in devices.by_name.values() for part in _active(device, devices)]
@@ -84,7 +107,7 @@ def _memberships(devices: BlockDevices, places: Places) -> Iterator[_Membership]
         yield from _unknown(holding, active)
 
 
-def _recognised(device: BlockDevice) -> Iterator[_Membership]:
+def _recognised(device: BlockDevice) -> Iterator[Membership]:
     """What blkid's name of the content says. One identity on several disks is one thing spanning them."""
     uuid = device.properties.get("ID_FS_UUID")
     if not uuid:
@@ -93,14 +116,14 @@ def _recognised(device: BlockDevice) -> Iterator[_Membership]:
     match device.properties.get("ID_FS_TYPE"):
         case "linux_raid_member":
             # mdadm writes `homehost:name`; metadata of version 0.90 has no name at all.
-            yield _Membership(MD_ARRAY, _bare(uuid), label.rpartition(":")[2], device)
+            yield Membership(MD_ARRAY, bare(uuid), label.rpartition(":")[2], device)
         case "btrfs":
-            yield _Membership(BTRFS, uuid, label, device)
+            yield Membership(BTRFS, uuid, label, device)
         case "zfs_member":
-            yield _Membership(ZFS, uuid, label, device)
+            yield Membership(ZFS, uuid, label, device)
 
 
-def _active(device: BlockDevice, devices: BlockDevices) -> Iterator[_Membership]:
+def _active(device: BlockDevice, devices: BlockDevices) -> Iterator[Membership]:
     """What an active logical volume or a running array shows, where the members themselves say nothing."""
     uuid = device.dm_uuid or ""
     below = [devices.by_name[name] for name in device.slaves if name in devices.by_name]
@@ -108,22 +131,17 @@ def _active(device: BlockDevice, devices: BlockDevices) -> Iterator[_Membership]
         group = device.properties.get("DM_VG_NAME") or _group_in(device.dm_name or "")
         # 32 characters of the group's UUID, then 32 of the volume's.
         for member in below:
-            yield _Membership(VOLUME_GROUP, uuid.removeprefix("LVM-")[:32], group, member)
+            yield Membership(VOLUME_GROUP, uuid.removeprefix("LVM-")[:32], group, member)
     version = device.attribute("md/metadata_version")
     if version and not version.startswith("external:"):
-        identity = _bare(device.properties.get("MD_UUID") or device.attribute("md/uuid") or device.name)
+        identity = bare(device.properties.get("MD_UUID") or device.attribute("md/uuid") or device.name)
         for member in below:
             known = member.properties.get("ID_FS_UUID") if _is_raid_member(member) else None
-            yield _Membership(MD_ARRAY, _bare(known) if known else identity, device.name, member)
+            yield Membership(MD_ARRAY, bare(known) if known else identity, device.name, member)
 
 
 def _is_raid_member(device: BlockDevice) -> bool:
-    return device.properties.get("ID_FS_TYPE") == "linux_raid_member"
-
-
-def _bare(uuid: str) -> str:
-    """A UUID without its separators: mdadm writes colons where blkid writes hyphens."""
-    return re.sub(r"[:-]", "", uuid).lower()
+    return device.properties.get("ID_FS_TYPE") == MEMBER
 
 
 def _group_in(dm_name: str) -> str:
@@ -133,17 +151,26 @@ def _group_in(dm_name: str) -> str:
 
 
 def _physical_volumes(
-    rows: Iterable[Mapping[str, str]], devices: BlockDevices, places: Places
-) -> Iterator[_Membership]:
+    rows: Iterable[Mapping[str, str]], holding: Iterable[BlockDevice], devices: BlockDevices, places: Places
+) -> Iterator[Membership]:
     """The physical volumes with their groups. rows: of the report by pvs."""
     for row in rows:
         device = devices.at(row.get("pv_name", ""), places)
         name, uuid = row.get("vg_name"), row.get("vg_uuid")
         if device and name and uuid:
-            yield _Membership(VOLUME_GROUP, uuid.replace("-", ""), name, device)
+            yield Membership(VOLUME_GROUP, uuid.replace("-", ""), name, device)
+            # Of a physical volume that is there twice, pvs reports one and does not use the other.
+            for other in holding:
+                if other.name != device.name and _same_volume(other, device):
+                    yield Membership(VOLUME_GROUP, uuid.replace("-", ""), name, other)
 
 
-def _unknown(holding: Iterable[BlockDevice], active: Iterable[_Membership]) -> Iterator[_Membership]:
+def _same_volume(one: BlockDevice, other: BlockDevice) -> bool:
+    uuid = one.properties.get("ID_FS_UUID")
+    return bool(uuid) and uuid == other.properties.get("ID_FS_UUID")
+
+
+def _unknown(holding: Iterable[BlockDevice], active: Iterable[Membership]) -> Iterator[Membership]:
     """The physical volumes as one group where pvs did not say which groups there are, and not all are active.
 
     A physical volume of unknown group may be a part of any group, an active one too: an active volume shows the disks
@@ -153,7 +180,7 @@ def _unknown(holding: Iterable[BlockDevice], active: Iterable[_Membership]) -> I
     known = {part.device.name for part in active if part.kind == VOLUME_GROUP}
     if any(device.name not in known for device in holding):
         for device in holding:
-            yield _Membership(VOLUME_GROUP, "", UNKNOWN_VOLUME_GROUP, device)
+            yield Membership(VOLUME_GROUP, "", UNKNOWN_VOLUME_GROUP, device, unsure=True)
 
 
 def _ask_pvs(holding: Iterable[BlockDevice], places: Places) -> list[dict[str, str]] | None:
@@ -169,7 +196,7 @@ def _pvs(holding: Iterable[BlockDevice]) -> list[str]:
     allowed = ", ".join(json.dumps(f"a|^{re.escape(node)}$|") for node in nodes)
     # The live system's own settings must not matter: a devices file or hints of an earlier look, a filter.
     settings = f'devices {{ use_devicesfile=0 hints="none" filter=[{allowed}, "r|.*|"] global_filter=["a|.*|"] }}'
-    columns = "pv_name,vg_name,vg_uuid"
+    columns = "pv_name,vg_name,vg_uuid,vg_missing_pv_count"
     return ["pvs", "--readonly", "--reportformat", "json", "-o", columns, "--config", settings]
 
 

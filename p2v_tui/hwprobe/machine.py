@@ -34,12 +34,13 @@ class Content:
     """Something recognised on a disk or a partition: a file system, a volume group's member, an encrypted volume.
 
     type: blkid's name of it (`ext4`, `ntfs`, `swap`, `LVM2_member`, `linux_raid_member`, `crypto_LUKS`,
-    `BitLocker`).
+    `BitLocker`). member: of something that spans several devices (md, btrfs, ZFS), this one's own UUID.
     """
 
     type: str
     uuid: str | None = None
     label: str | None = None
+    member: str | None = None
 
     @property
     def encrypted(self) -> bool:
@@ -121,15 +122,33 @@ class ExcludedDisk:
 
 @dataclass(frozen=True)
 class DiskGroup:
-    """Disks that hold one thing together, so that all of them must be converted or none.
+    """Disks that hold one thing together, so that it misses those that are not converted.
 
     kind: `LVM volume group`, `md array`, `btrfs file system`, ... disks: their names. Those that are not offered (an
     `ExcludedDisk.name`: in use, removable) are among them, as the guest misses their part like any other.
+    copies: disks of which any one does, because they hold the same member. unseen: how many members are on no disk of
+    this machine; members: how many there are in all, None where nobody says. level: md's word (`raid1`, `linear`).
+    behind: disks with an older state than the others, which were thrown out of the array. unsure: what is on these
+    disks does not say which belong together, so that all of their kind are taken together.
     """
 
     kind: str
     name: str
     disks: frozenset[str]
+    copies: tuple[frozenset[str], ...] = ()
+    unseen: int = 0
+    members: int | None = None
+    level: str | None = None
+    behind: frozenset[str] = frozenset()
+    unsure: bool = False
+
+    def holds_any(self, chosen: frozenset[str]) -> bool:
+        return bool(chosen & self.disks.union(*self.copies))
+
+    def missing(self, chosen: frozenset[str]) -> frozenset[str]:
+        """The disks that are not among these, nor a copy of them."""
+        covered = frozenset(name for same in self.copies if same & chosen for name in same)
+        return self.disks - chosen - covered
 
 
 class MediumKind(enum.Enum):
@@ -250,5 +269,7 @@ class Machine:
         """The groups of which `selected` (disk names) holds a part, each with the names that are missing."""
         chosen = frozenset(selected)
         return tuple(
-            (group, group.disks - chosen) for group in self.groups if group.disks & chosen and group.disks - chosen
+            (group, missing)
+            for group in self.groups
+            if group.holds_any(chosen) and (missing := group.missing(chosen))
         )

@@ -10,17 +10,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from p2v_tui.hwprobe.machine import Disk, Machine, Transport
+from p2v_tui.session import group_checks
 from p2v_tui.session.checks import Check, Subject, Verdict
 from p2v_tui.session.disk_choice import only_external
 from p2v_tui.session.remote_commands import quote
-
-GROUPS = Subject(
-    "disks that belong together",
-    "groups",
-    "Volume groups, arrays and file systems that lie on several disks: whether all of their disks are converted.",
-    {Verdict.WARNING: "One is not: the guest lacks a part of what they hold together."},
-    "Convert all of their disks or none, in `p2v.disks` or by the check boxes.",
-)
 
 CHOICE = Subject(
     "choice of disks",
@@ -47,7 +40,7 @@ OLD_METADATA = Subject(
     "Nothing, if the disk is used by its partitions. `wipefs` (without `-a`) shows what is there.",
 )
 
-SUBJECTS: Final = (CHOICE, OVERRULED, GROUPS, OLD_METADATA)
+SUBJECTS: Final = (CHOICE, OVERRULED, *group_checks.SUBJECTS, OLD_METADATA)
 
 
 def judge_disks(disks: Sequence[Disk], machine: Machine, *, named: bool) -> tuple[Check, ...]:
@@ -58,7 +51,7 @@ def judge_disks(disks: Sequence[Disk], machine: Machine, *, named: bool) -> tupl
     return (
         *(() if named else _chosen(disks, machine)),
         *_overruled(disks, machine),
-        *_groups(disks, machine),
+        *group_checks.judge_groups(disks, machine),
         *_old_metadata(disks),
     )
 
@@ -92,15 +85,6 @@ def _overruled(disks: Sequence[Disk], machine: Machine) -> Iterator[Check]:
                 f"{excluded.name} was named, and would have been left out. {excluded.risk}",
                 f"Accept this if it is the right disk; or take {excluded.name} out.",
             )
-
-
-def _groups(disks: Sequence[Disk], machine: Machine) -> Iterator[Check]:
-    for group, missing in machine.incomplete_groups(disk.name for disk in disks):
-        left_out = [f"{each.name} is left out: {each.reason}." for each in machine.excluded if each.name in missing]
-        yield GROUPS.warning(
-            f"The {group.kind} {group.name} also needs {', '.join(sorted(missing))}.",
-            " ".join([f"Convert all of its disks ({', '.join(sorted(group.disks))}) or none of them.", *left_out]),
-        )
 
 
 def _old_metadata(disks: Sequence[Disk]) -> Iterator[Check]:

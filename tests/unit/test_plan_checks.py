@@ -10,7 +10,7 @@ import pytest
 from p2v_tui.config import Settings
 from p2v_tui.errors import SettingsError
 from p2v_tui.hwprobe.machine import Content, Disk, DiskGroup, ExcludedDisk, Machine, Transport
-from p2v_tui.session import plan_checks
+from p2v_tui.session import group_checks, plan_checks
 from p2v_tui.session.checks import Check, Subject, Verdict
 from p2v_tui.session.disk_choice import default_disks
 from p2v_tui.session.plan import make_plan
@@ -42,13 +42,69 @@ class Case:
     disks: tuple[str, ...] | None = None
 
 
-P = plan_checks
+def with_group(**facts: object) -> Machine:
+    """The server with an array on sda and sdb."""
+    group = DiskGroup("md array", "0", frozenset({"sda", "sdb"}), **facts)  # type: ignore[arg-type]
+    return dataclasses.replace(SERVER, groups=(group,))
+
+
+def holding(disk: Disk, content: Content) -> Disk:
+    return dataclasses.replace(disk, partitions=(), content=content)
+
+
+COPIED = dataclasses.replace(
+    SERVER, disks=(holding(SDA, Content("LVM2_member", "pv-1")), holding(SDB, Content("LVM2_member", "pv-1")))
+)
+
+P, G = plan_checks, group_checks
 CASES = [
     Case(P.CHOICE, NOTED, ("sdu is not converted", "USB", "a guess", "p2v.disks=sda,sdu"), WITH_BACKUP),
     Case(P.CHOICE, NOTED, ("FireWire",), dataclasses.replace(WITH_BACKUP, disks=(SDA, FIREWIRE))),
     Case(P.CHOICE, WARNING, ("only disks", "sdu", "a guess", "p2v.disks=sdu", "driver"), ONLY_BACKUP),
     Case(P.OVERRULED, WARNING, ("mmcblk0 was named", "may not belong"), WITH_CARD, ("sda", "mmcblk0")),
-    Case(P.GROUPS, WARNING, ("vg0", "mpatha, sdb"), STRIPED, ("sda", "cciss/c0d0")),
+    Case(
+        G.GROUPS,
+        WARNING,
+        ("LVM volume group vg0", "needs mpatha, sdb", "mpatha, sda, sdb", "the others will"),
+        STRIPED,
+        ("sda", "cciss/c0d0"),
+    ),
+    Case(G.GROUPS, WARNING, ("md array 0", "sdb", "a mirror"), with_group(), ("sda",)),
+    Case(G.GROUPS, WARNING, ("raid1", "all of its data", "degraded"), with_group(level="raid1", members=2), ("sda",)),
+    Case(G.GROUPS, WARNING, ("cannot start", "raid0"), with_group(level="raid0", members=2), ("sda",)),
+    Case(G.GROUPS, WARNING, ("lacks 2 of its 4 members", "raid10"), with_group(level="raid10", members=4, unseen=2)),
+    Case(G.GROUPS, WARNING, ("lacks 1 of its 3", "degraded"), with_group(level="raid5", members=3, unseen=1)),
+    Case(
+        G.GROUPS,
+        WARNING,
+        ("1 of its 3 members besides", "cannot start"),
+        with_group(level="raid5", members=3, unseen=1),
+        ("sdb",),
+    ),
+    Case(G.GROUPS, WARNING, ("may also need sdb",), with_group(unsure=True), ("sda",)),
+    Case(
+        G.GROUPS,
+        WARNING,
+        ("sdb", "older state", "old data", "Convert sda"),
+        with_group(level="raid1", members=2, behind=frozenset({"sdb"}), copies=(frozenset({"sda", "sdb"}),)),
+        ("sdb",),
+    ),
+    Case(
+        G.GROUPS,
+        NOTED,
+        ("sdb", "older state", "degraded"),
+        with_group(level="raid1", members=2, behind=frozenset({"sdb"})),
+    ),
+    Case(
+        G.GROUPS,
+        NOTED,
+        ("volume group data", "1 of its 2 physical volumes", "array or an encrypted volume"),
+        dataclasses.replace(
+            SERVER,
+            groups=(DiskGroup("LVM volume group", "data", frozenset({"sda"}), unseen=1, members=2, unsure=True),),
+        ),
+    ),
+    Case(G.COPIES, WARNING, ("sda, sdb", "LVM2_member pv-1", "LVM refuses", "p2v.disks=sda"), COPIED),
     Case(
         P.OLD_METADATA,
         NOTED,
@@ -78,7 +134,8 @@ def test_every_verdict_that_is_declared_can_come_and_no_other() -> None:
 
 
 def test_all_subjects_are_declared_in_the_list_that_the_docs_are_made_from() -> None:
-    made = {value.name for value in vars(plan_checks).values() if isinstance(value, Subject)}
+    modules = (plan_checks, group_checks)
+    made = {value.name for module in modules for value in vars(module).values() if isinstance(value, Subject)}
     assert sorted(made) == sorted(subject.name for subject in SUBJECTS)
 
 
@@ -129,3 +186,22 @@ def test_what_surely_fails_is_refused_though_it_is_named() -> None:
 def test_old_metadata_of_a_disk_that_is_not_converted_is_nobodys_business() -> None:
     old = Disk("sdo", MULTIPATH.device, 1, content=Content("ext4"), old_signature="zfs_member")
     assert checks(dataclasses.replace(SERVER, disks=(SDA, old)), "sda") == ()
+
+
+def test_a_copy_stands_for_the_member_that_it_is_a_copy_of() -> None:
+    group = DiskGroup(
+        "LVM volume group", "vg0", frozenset({"sda", "cciss/c0d0"}), copies=(frozenset({"sda", "sdb"}),)
+    )
+    machine = dataclasses.replace(SERVER, groups=(group,))
+    assert checks(machine, "sda", "cciss/c0d0") == checks(machine, "sdb", "cciss/c0d0") == ()
+    (lacking,) = checks(machine, "sdb")
+    assert "also needs cciss/c0d0." in lacking.text
+
+
+def test_one_of_two_copies_needs_no_word() -> None:
+    assert checks(COPIED, "sdb") == ()
+
+
+def test_the_members_of_a_mirror_that_show_its_content_are_no_copies() -> None:
+    mirror = (DiskGroup("md array", "0", frozenset({"sda", "sdb"}), level="raid1", members=2),)
+    assert checks(dataclasses.replace(COPIED, groups=mirror)) == ()

@@ -83,6 +83,7 @@ def test_sector_sizes_are_read_and_do_not_change_the_unit_of_the_size(recorded: 
         ("bmc-virtual-drives", {"sda"}),
         ("stale-isw-single", {"sda"}),
         ("stale-ddf-jbod", {"sda"}),
+        ("two-paths-no-multipath", {"sda"}),
     ],
 )
 def test_exactly_the_fixed_disks_are_offered(recorded: ProbeRecorded, machine: str, offered: set[str]) -> None:
@@ -238,6 +239,7 @@ def test_members_of_a_software_raid_stay_disks_and_the_array_is_not_offered(reco
         ("mixed", "sdb", "removable medium"),
         ("mixed", "sdg", "mounted on /mnt/my disk"),
         ("mixed", "sdh", "swaps to /dev/sdh1"),
+        ("two-paths-no-multipath", "sdb", "another path to sda"),
     ],
 )
 def test_what_is_left_out_says_why(recorded: ProbeRecorded, machine: str, name: str, part_of_reason: str) -> None:
@@ -248,6 +250,7 @@ def test_what_is_left_out_says_why(recorded: ProbeRecorded, machine: str, name: 
     ("machine", "had"),
     [
         ("sd-card-in-reader", {"mmcblk0"}),
+        ("two-paths-no-multipath", {"sdb"}),
         # Its logical volume is mounted.
         ("lvm-in-use", {"sdd"}),
         ("imsm-workstation", {"sdd", "sde", "sdf"}),

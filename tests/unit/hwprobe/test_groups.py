@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+import json
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,8 +14,12 @@ from p2v_tui.hwprobe import DiskGroup, Places
 from p2v_tui.hwprobe.blockdev import BlockDevice, BlockDevices
 from p2v_tui.hwprobe.disks import find_disks
 from p2v_tui.hwprobe.exclusion import Exclusion
-from p2v_tui.hwprobe.groups import UNKNOWN_VOLUME_GROUP, disks_below, find_groups
+from p2v_tui.hwprobe.group_parts import disks_below
+from p2v_tui.hwprobe.groups import UNKNOWN_VOLUME_GROUP, find_groups
+from p2v_tui.hwprobe.md import Superblock, read_superblock
+from p2v_tui.hwprobe.spanning import device_count
 from tests.unit.hwprobe.conftest import ProbeRecorded
+from tests.unit.volumes import md_member
 
 
 def found(recorded: ProbeRecorded, machine: str) -> dict[tuple[str, str], frozenset[str]]:
@@ -129,14 +136,14 @@ def active_volume(*on: str) -> BlockDevice:
 @pytest.mark.parametrize("pvs", [None, "no JSON", '{"report": 1}'], ids=["missing", "no-json", "another-form"])
 def test_without_pvs_the_disks_with_lvm_belong_together(pvs: str | None) -> None:
     all_devices = [made_up("sda"), made_up("sda1", LVM, parent="sda"), made_up("sdb", LVM), made_up("sdc")]
-    together = DiskGroup("LVM volume group", UNKNOWN_VOLUME_GROUP, frozenset({"sda", "sdb"}))
+    together = DiskGroup("LVM volume group", UNKNOWN_VOLUME_GROUP, frozenset({"sda", "sdb"}), unsure=True)
     assert groups_of(all_devices, pvs=pvs) == (together,)
 
 
 def test_without_pvs_a_disk_may_belong_to_a_group_that_is_active_on_another() -> None:
     all_devices = [made_up("sda", LVM), made_up("sdb", LVM), active_volume("sda")]
     (group,) = groups_of(all_devices, {"sda": "mounted", "dm-0": "mounted"})
-    assert group == DiskGroup("LVM volume group", UNKNOWN_VOLUME_GROUP, frozenset({"sda", "sdb"}))
+    assert group == DiskGroup("LVM volume group", UNKNOWN_VOLUME_GROUP, frozenset({"sda", "sdb"}), unsure=True)
 
 
 def test_without_pvs_groups_that_are_all_active_are_known() -> None:
@@ -172,3 +179,112 @@ def test_a_whole_group_or_none_of_it_is_complete(recorded: ProbeRecorded) -> Non
     assert machine.incomplete_groups(["sda", "sdb"]) == ()
     assert machine.incomplete_groups(["sdc"]) == ()
     assert machine.incomplete_groups([]) == ()
+
+
+def superblocks(said: Mapping[str, str]) -> Callable[[Sequence[str]], str | None]:
+    """What mdadm says by the node; LVM is not there."""
+    return lambda command: said.get(command[-1]) if command[0] == "mdadm" else None
+
+
+def member(uuid_sub: str) -> dict[str, str]:
+    return {
+        "ID_FS_TYPE": "linux_raid_member",
+        "ID_FS_UUID": "a",
+        "ID_FS_UUID_SUB": uuid_sub,
+        "ID_FS_LABEL_ENC": "h:0",
+    }
+
+
+def array(run: Callable[[Sequence[str]], str | None], *members: BlockDevice) -> DiskGroup:
+    devices = BlockDevices({device.name: device for device in members})
+    places = Places(proc=Path("/nonexistent"), run=run)
+    (group,) = find_groups(devices, find_disks(devices, {}, places), places)
+    return group
+
+
+def test_an_array_that_does_not_run_says_how_many_members_it_lacks(recorded: ProbeRecorded) -> None:
+    (group,) = recorded("raid10-one-disk-missing").machine.groups
+    assert (group.level, group.members, group.unseen, group.disks) == ("raid10", 4, 2, frozenset({"sda", "sdb"}))
+    (mirror,) = recorded("raid1-one-leg").machine.groups
+    assert (mirror.level, mirror.members, mirror.unseen) == ("raid1", 2, 0)
+
+
+def test_an_array_of_which_one_member_is_seen_is_a_group_too() -> None:
+    group = array(superblocks({"/dev/sda": "MD_LEVEL=raid1\nMD_DEVICES=2\n"}), made_up("sda", member("1")))
+    assert (group.name, group.disks, group.unseen) == ("0", frozenset({"sda"}), 1)
+
+
+def test_a_copy_of_a_member_is_no_member() -> None:
+    said = dict.fromkeys(("/dev/sda", "/dev/sdb", "/dev/sdc"), "MD_LEVEL=raid0\nMD_DEVICES=2\n")
+    disks = [made_up("sda", member("1")), made_up("sdb", member("2")), made_up("sdc", member("1"))]
+    group = array(superblocks(said), *disks)
+    assert (group.disks, group.copies, group.unseen) == (frozenset({"sda", "sdb"}), (frozenset({"sda", "sdc"}),), 0)
+
+
+def test_a_member_that_the_array_went_on_without_is_behind() -> None:
+    said = {"/dev/sda": "MD_DEVICES=3\nMD_EVENTS=500\n", "/dev/sdb": "MD_EVENTS=17\n", "/dev/sdc": "MD_EVENTS=499\n"}
+    group = array(superblocks(said), *(made_up(name, member(name)) for name in ("sda", "sdb", "sdc")))
+    assert group.behind == {"sdb"}
+
+
+def test_mdadm_reads_the_superblocks_that_are_on_the_disks(tmp_path: Path) -> None:
+    image = tmp_path / "member"
+    image.write_bytes(md_member(level=1, devices=2, events=17))
+    disk = dataclasses.replace(made_up("sda"), node=image)
+    assert read_superblock(disk, Places()) == Superblock("raid1", 2, 17)
+
+
+def test_without_mdadm_nothing_is_known_of_the_other_members() -> None:
+    group = array(lambda _command: None, made_up("sda", member("1")), made_up("sdb", member("2")))
+    assert (group.members, group.unseen, group.level, group.behind) == (None, 0, None, frozenset())
+
+
+def test_a_physical_volume_that_pvs_misses_is_missed(recorded: ProbeRecorded) -> None:
+    (group,) = recorded("vg-missing-pv").machine.groups
+    assert (group.name, group.disks, group.members, group.unseen) == ("data", frozenset({"sda"}), 2, 1)
+
+
+def pv_rows(*rows: Mapping[str, str]) -> str:
+    return json.dumps({"report": [{"pv": list(rows)}]})
+
+
+def test_the_count_of_missing_physical_volumes_is_believed_as_well_as_the_rows() -> None:
+    row = {"pv_name": "/dev/sda", "vg_name": "data", "vg_uuid": "g-1", "vg_missing_pv_count": "2"}
+    (group,) = groups_of([made_up("sda", LVM)], pvs=pv_rows(row))
+    assert (group.members, group.unseen, group.unsure) == (3, 2, False)
+
+
+def test_a_missing_physical_volume_may_be_in_an_array_that_does_not_run() -> None:
+    rows = [{"pv_name": name, "vg_name": "data", "vg_uuid": "g-1"} for name in ("/dev/sda", "[unknown]")]
+    all_devices = [made_up("sda", LVM), made_up("sdb", member("1")), made_up("sdc", member("2"))]
+    groups = groups_of(all_devices, pvs=pv_rows(*rows))
+    (data,) = (group for group in groups if group.name == "data")
+    assert (data.disks, data.unseen, data.unsure) == (frozenset({"sda", "sdb", "sdc"}), 1, True)
+
+
+def test_a_copied_physical_volume_makes_no_group_and_stands_for_the_other() -> None:
+    first, second = ({**LVM, "ID_FS_UUID": uuid} for uuid in ("pv-1", "pv-2"))
+    all_devices = [made_up("sda", first), made_up("sdb", second), made_up("sdc", first)]
+    rows = [{"pv_name": name, "vg_name": "vg0", "vg_uuid": "g"} for name in ("/dev/sda", "/dev/sdb")]
+    (group,) = groups_of(all_devices, pvs=pv_rows(*rows))
+    assert (group.disks, group.copies) == (frozenset({"sda", "sdb"}), (frozenset({"sda", "sdc"}),))
+    assert groups_of([all_devices[0], all_devices[2]], pvs=pv_rows(rows[0])) == ()
+
+
+def test_a_copied_btrfs_is_no_file_system_over_both_disks() -> None:
+    btrfs = {"ID_FS_TYPE": "btrfs", "ID_FS_UUID": "u", "ID_FS_UUID_SUB": "1"}
+    assert groups_of([made_up("sda", btrfs), made_up("sdb", btrfs)]) == ()
+
+
+def test_a_btrfs_says_itself_how_many_devices_it_has(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("one", "two")]
+    for path in paths:
+        with path.open("wb") as file:
+            file.truncate(128 << 20)
+    subprocess.run(["mkfs.btrfs", "-q", "-d", "raid0", *paths], check=True)
+    assert device_count(dataclasses.replace(made_up("sda"), node=paths[1])) == 2
+    assert device_count(dataclasses.replace(made_up("sda"), node=tmp_path)) is None
+
+
+def test_old_metadata_makes_no_group(recorded: ProbeRecorded) -> None:
+    assert recorded("stale-zfs-labels").machine.groups == ()

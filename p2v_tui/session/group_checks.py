@@ -1,0 +1,142 @@
+"""Judges whether what lies on several disks is converted whole, and whether two of them are copies of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from p2v_tui.hwprobe.copies import find_copies
+from p2v_tui.hwprobe.groups import BTRFS, MD_ARRAY, VOLUME_GROUP, ZFS
+from p2v_tui.hwprobe.machine import Disk, DiskGroup, Machine
+from p2v_tui.session.checks import Check, Subject, Verdict
+
+GROUPS = Subject(
+    "disks that belong together",
+    "groups",
+    "Volume groups, arrays and file systems that lie on several disks: whether all of their disks are converted, and "
+    "whether the machine has all of them.",
+    {
+        Verdict.NOTED: "A part may be where nobody can look, in an array or an encrypted volume that is not open; or "
+        "a member of an array is behind the others.",
+        Verdict.WARNING: "A part is not converted or was not found: the guest lacks what it holds. Or all that is "
+        "converted of an array is a member with an older state.",
+    },
+    "Convert all of their disks or none, in `p2v.disks` or by the check boxes. A disk that was not found: load its "
+    "driver, log in to the SAN, look at dmesg.",
+)
+COPIES = Subject(
+    "copies of a disk",
+    "copies",
+    "Whether two of the disks have the same file system, physical volume or member of an array (the same UUID).",
+    {
+        Verdict.WARNING: "They have: one is a copy of the other. In the guest LVM refuses both, and which of two "
+        "file systems is mounted is left to chance."
+    },
+    "Convert one of them: name it in `p2v.disks`, or uncheck the other.",
+)
+
+SUBJECTS: Final = (GROUPS, COPIES)
+
+# How many members each level of md can do without.
+_SPARE: Final = {"raid4": 1, "raid5": 1, "raid6": 2, "raid10": 1}
+_WITHOUT: Final = {
+    VOLUME_GROUP: "Logical volumes with a part there will not work in the guest, the others will.",
+    BTRFS: "The guest can mount it at best with -o degraded.",
+    ZFS: "The guest can import it only if the other disks hold all of its data.",
+}
+
+
+def judge_groups(disks: Sequence[Disk], machine: Machine) -> Iterator[Check]:
+    """disks: those to convert."""
+    chosen = frozenset(disk.name for disk in disks)
+    for group in machine.groups:
+        if group.holds_any(chosen):
+            yield from _group(group, chosen, machine)
+    yield from _copies(disks, machine)
+
+
+def _group(group: DiskGroup, chosen: frozenset[str], machine: Machine) -> Iterator[Check]:
+    missing = group.missing(chosen)
+    what = f"The {group.kind} {group.name}"
+    if missing:
+        left_out = [f"{each.name} is left out: {each.reason}." for each in machine.excluded if each.name in missing]
+        may = "may also need" if group.unsure else "also needs"
+        yield GROUPS.warning(
+            f"{what} {may} {', '.join(sorted(missing))}.{_also_unseen(group)} {_without(group, len(missing))}",
+            " ".join([f"Convert all of its disks ({', '.join(sorted(group.disks))}) or none of them.", *left_out]),
+        )
+    elif group.unseen and group.unsure:
+        yield GROUPS.noted(
+            f"{what} has {_parts(group)} where nobody can look: it may be in an array or an encrypted volume that is "
+            "not open here.",
+            f"All disks with such are converted ({', '.join(sorted(group.disks))}). If the system uses others, name "
+            "them too.",
+        )
+    elif group.unseen:
+        yield GROUPS.warning(
+            f"{what} lacks {_parts(group)}: no disk of this machine has it. {_without(group, 0)}",
+            "If a disk is missing here, load its driver or log in to its SAN, look at dmesg, and look again.",
+        )
+    yield from _behind(group, chosen)
+
+
+def _also_unseen(group: DiskGroup) -> str:
+    return f" It lacks {_parts(group)} besides, which no disk of this machine has." if group.unseen else ""
+
+
+def _parts(group: DiskGroup) -> str:
+    """What was not seen: `1 of its 2 physical volumes`."""
+    word = {VOLUME_GROUP: "physical volumes", MD_ARRAY: "members"}.get(group.kind, "devices")
+    return f"{group.unseen} of its {group.members} {word}" if group.members else f"{group.unseen} of its {word}"
+
+
+def _without(group: DiskGroup, missing: int) -> str:
+    """What the guest has of it. missing: how many of its disks are not converted."""
+    if group.kind == MD_ARRAY:
+        return _array_without(group, missing + group.unseen)
+    return _WITHOUT.get(group.kind, "The guest lacks what is there.")
+
+
+def _array_without(group: DiskGroup, lost: int) -> str:
+    level = group.level or ""
+    if level == "raid1" or lost <= _SPARE.get(level, 0):
+        return f"What is left of it ({level}) holds all of its data, and will be degraded in the guest."
+    if level == "raid10":
+        return "Whether what is left of it (raid10) holds all of its data is not known."
+    if not level:
+        return "Unless it is a mirror, the guest cannot start it."
+    return f"The guest cannot start what is left of it ({level}): all that it holds is missing there."
+
+
+def _behind(group: DiskGroup, chosen: frozenset[str]) -> Iterator[Check]:
+    """Members that the array has gone on without."""
+    old = ", ".join(sorted(group.behind & chosen))
+    if not old:
+        return
+    current = ", ".join(sorted(group.disks - group.behind))
+    if not (group.disks - group.behind) & chosen:
+        yield GROUPS.warning(
+            f"{old} holds an older state of the {group.kind} {group.name} than {current}: the array went on without "
+            "it, and the guest would have the old data.",
+            f"Convert {current} instead.",
+        )
+    else:
+        yield GROUPS.noted(
+            f"{old} holds an older state of the {group.kind} {group.name} than {current}: the array will be degraded "
+            "in the guest as well.",
+            f"Leave {old} out if nothing else is on it; or look after the array in the guest: mdadm --detail.",
+        )
+
+
+def _copies(disks: Sequence[Disk], machine: Machine) -> Iterator[Check]:
+    for copies in find_copies(disks):
+        names = {disk.name for disk in copies.disks}
+        # The members of a mirror with its metadata at the end show what is in it, each of them.
+        if any(group.kind == MD_ARRAY and names <= group.disks for group in machine.groups):
+            continue
+        listed = ", ".join(disk.name for disk in copies.disks)
+        yield COPIES.warning(
+            f"{listed} hold the same {copies.what}: one is a copy of the other, or another path to it. In the guest "
+            "LVM refuses both, and which of two file systems is mounted is left to chance.",
+            f"Convert one of them: p2v.disks={copies.disks[0].name}, or uncheck the others.",
+        )

@@ -249,14 +249,16 @@ class Settings:
     removable: tuple[str, ...] | None = _setting(
         "removable",
         kind=list_of("sr0,...", "names of CD, DVD and floppy drives by commas"),
-        default_words="all of them",
-        help="The removable drives that the guest gets, empty.",
+        default_words="all but those of a management controller, as far as a guest has room",
+        help="The removable drives that the guest gets, empty: at most four CD or DVD drives and two floppy drives. "
+        "One that this machine lacks is said and left out.",
     )
     interfaces: tuple[str, ...] | None = _setting(
         "interfaces",
         kind=list_of("em1,...", "names of network interfaces by commas"),
         default_words="all physical ones",
-        help="The network interfaces that the guest gets.",
+        help="The network interfaces that the guest gets. Those that this machine lacks are said and left out: one "
+        "line serves several kinds of machines. To have none of those named is a warning.",
     )
     network_map: NetworkMap | None = _setting(
         "network_map",
@@ -264,7 +266,7 @@ class Settings:
         kind=NETWORK_MAP,
         default_words="the network `default` for all",
         help="The target network of each interface: p2v.network=em1:rhevm,em2:management,other connects em1 to "
-        "rhevm, em2 to management and all others to other.",
+        "rhevm, em2 to management and all others to other. An interface that this machine lacks is only said.",
     )
     output_type: str = _setting(
         "output.type", "o", kind=OUTPUT_MODE, default="local", help="The output mode, virt-v2v's -o."

@@ -159,11 +159,15 @@ class MediumKind(enum.Enum):
 
 @dataclass(frozen=True)
 class RemovableMedium:
-    """A drive with removable media. Its content is never copied. OTHER (a USB stick) has no place in a guest."""
+    """A drive with removable media. Its content is never copied. OTHER (a USB stick) has no place in a guest.
+
+    management: a management controller (BMC) pretends to be this drive.
+    """
 
     name: str
     kind: MediumKind
     model: str | None = None
+    management: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from p2v_tui.hwprobe.blockdev import BlockDevice, BlockDevices
 from p2v_tui.hwprobe.exclusion import RUNS_FROM_HERE, Exclusion
 from p2v_tui.hwprobe.identity import model_of
 from p2v_tui.hwprobe.machine import MediumKind, RemovableMedium
+from p2v_tui.hwprobe.management import is_of_management
 
 # SCSI peripheral device types: of CD and DVD drives, and of magneto-optical ones.
 _SCSI_CDROM = "5"
@@ -71,4 +72,4 @@ def _media(whole: Iterable[BlockDevice], in_use: Mapping[str, Exclusion]) -> Ite
         # A CD drive stays one when we run from its disc: the guest gets an empty drive.
         started_from_it = kind is MediumKind.OTHER and in_use.get(device.name) == RUNS_FROM_HERE
         if kind and not started_from_it:
-            yield RemovableMedium(device.name, kind, model_of(device))
+            yield RemovableMedium(device.name, kind, model_of(device), is_of_management(device))

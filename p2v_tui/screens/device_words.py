@@ -68,9 +68,12 @@ def disk_line(disk: Disk) -> str:
 
 
 def disk_details(disk: Disk, machine: Machine) -> str:
-    """The serial number and what is on the disk."""
+    """The serial number and what is on the disk; of the boot disk, that it is a guess where it is one."""
     serial = f"serial {shown(disk.serial)}: " if disk.serial else ""
-    return serial + contents_in_words(disk, machine)
+    guess = ""
+    if machine.boot_disk and machine.boot_disk.guessed and len(machine.disks) > 1 and disk == machine.disks[0]:
+        guess = f"; the boot disk by a guess: {machine.boot_disk.evidence}"
+    return serial + contents_in_words(disk, machine) + guess
 
 
 def transport_in_words(transport: Transport | None) -> str:
@@ -127,7 +130,8 @@ def convertible(media: Iterable[RemovableMedium]) -> list[RemovableMedium]:
 
 def medium_line(medium: RemovableMedium) -> str:
     kind = {MediumKind.CDROM: "CD or DVD drive", MediumKind.FLOPPY: "floppy drive"}.get(medium.kind, "")
-    return "  ".join(word for word in (shown(medium.name), kind, shown(medium.model)) if word)
+    controller = "(of the management controller)" if medium.management else ""
+    return "  ".join(word for word in (shown(medium.name), kind, shown(medium.model), controller) if word)
 
 
 def interface_line(interface: NetworkInterface) -> str:

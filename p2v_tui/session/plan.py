@@ -21,17 +21,16 @@ from p2v_tui.hwprobe.machine import (
     Disk,
     Firmware,
     Machine,
-    MediumKind,
-    NetworkInterface,
-    RemovableMedium,
 )
 from p2v_tui.kinds import MAX_GUEST_NAME, NetworkMap, Secret
 from p2v_tui.session.checks import Check
 from p2v_tui.session.disk_choice import default_disks
 from p2v_tui.session.events import Report
 from p2v_tui.session.fetch import Persistence
+from p2v_tui.session.guess_checks import judge_guesses
 from p2v_tui.session.output_modes import Output, choose_output, find_mode
 from p2v_tui.session.plan_checks import judge_disks
+from p2v_tui.session.plan_devices import choose_drives, choose_interfaces, default_drives
 from p2v_tui.session.volume_keys import AssignedKey, VolumeKey, assign_keys, get_keys
 from p2v_tui.xmlgen import Guest, GuestDisk, GuestInterface, Topology
 
@@ -93,7 +92,8 @@ def fill_in(settings: Settings, machine: Machine, image: Path | None = None) -> 
     """
     cpu, clock = machine.cpu, machine.clock
     all_disks = (str(image),) if image else tuple(disk.name for disk in default_disks(machine))
-    all_removable = () if image else tuple(medium.name for medium in _convertible(machine.removable))
+    count = len(all_disks if settings.disks is None else settings.disks)
+    all_removable = () if image else tuple(medium.name for medium in default_drives(machine, count))
     defaults = {
         "guestname": _default_name(machine.hostname),
         "vcpus": cpu.online,
@@ -121,20 +121,18 @@ def make_plan(
     chosen = fill_in(settings, machine, image)
     disks = _choose_disks(chosen.disks or (), machine)
     network_map = chosen.network_map or NetworkMap()
-    _check_network_map(network_map, machine)
-    interfaces = [_find_interface(name, machine) for name in chosen.interfaces or ()]
-    _check_named_once([interface.name for interface in interfaces], "interfaces")
-    removable = tuple(_find_removable(name, machine) for name in chosen.removable or ())
-    _check_named_once([medium.name for medium in removable], "removable")
+    interfaces = choose_interfaces(chosen.interfaces or (), network_map, machine)
+    no_drives = image is not None and settings.removable is None
+    drives = choose_drives(() if no_drives else settings.removable, machine, len(disks))
     guest = Guest(
         name=chosen.guestname or _default_name(machine.hostname),
         memory=chosen.memory or machine.memory,
         topology=_topology(chosen, machine),
         disks=(),
-        removable=removable,
+        removable=drives.chosen,
         interfaces=tuple(
             GuestInterface(interface.name, interface.mac, network_map.target(interface.name))
-            for interface in interfaces
+            for interface in interfaces.chosen
         ),
         cpu_vendor=chosen.cpu_vendor,
         cpu_model=chosen.cpu_model,
@@ -152,7 +150,12 @@ def make_plan(
         image,
         set_read_only,
         wanted_keys,
-        checks=judge_disks(disks, machine, named=bool(image or settings.disks)),
+        checks=(
+            *judge_disks(disks, machine, named=bool(image or settings.disks)),
+            *judge_guesses(disks, machine),
+            *interfaces.checks,
+            *drives.checks,
+        ),
     )
 
 
@@ -248,53 +251,3 @@ def _check_readable(disk: Disk) -> None:
         raise SettingsError(
             f"The disk {disk.name} cannot be read: {error.strerror}.", advice, setting="disks"
         ) from error
-
-
-def _convertible(removable: Sequence[RemovableMedium]) -> list[RemovableMedium]:
-    return [medium for medium in removable if medium.kind is not MediumKind.OTHER]
-
-
-def _find_removable(name: str, machine: Machine) -> RemovableMedium:
-    known = _convertible(machine.removable)
-    for medium in known:
-        if medium.name == name.removeprefix("/dev/"):
-            return medium
-    names = ", ".join(medium.name for medium in known)
-    raise SettingsError(
-        f"There is no CD, DVD or floppy drive {name} on this machine.",
-        f"There are: {names}." if names else "It has none; leave p2v.removable out.",
-        setting="removable",
-    )
-
-
-def _check_named_once(names: Sequence[str], setting: str) -> None:
-    for position, name in enumerate(names):
-        if name in names[:position]:
-            raise SettingsError(
-                f"{name} is named twice in p2v.{setting}.", f"Name each one in p2v.{setting} once.", setting=setting
-            )
-
-
-def _find_interface(name: str, machine: Machine) -> NetworkInterface:
-    for interface in machine.interfaces:
-        if interface.name == name:
-            return interface
-    raise SettingsError(
-        f"There is no network interface {name} on this machine.", _interfaces(machine), setting="interfaces"
-    )
-
-
-def _check_network_map(network_map: NetworkMap, machine: Machine) -> None:
-    known = {interface.name for interface in machine.interfaces}
-    for name, _ in network_map.pairs:
-        if name not in known:
-            raise SettingsError(
-                f"p2v.network connects {name}, which is no network interface of this machine.",
-                _interfaces(machine),
-                setting="network_map",
-            )
-
-
-def _interfaces(machine: Machine) -> str:
-    names = ", ".join(interface.name for interface in machine.interfaces)
-    return f"There are: {names}." if names else "It has no physical network interface."

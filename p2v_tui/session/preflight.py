@@ -9,7 +9,7 @@ from typing import Final
 from p2v_tui.errors import PreflightRefused, SettingsError
 from p2v_tui.hwprobe.health import Health
 from p2v_tui.kinds import AcceptedWarnings
-from p2v_tui.session import machine_checks, plan_checks, server_checks
+from p2v_tui.session import guess_checks, machine_checks, plan_checks, plan_devices, server_checks
 from p2v_tui.session.checks import Check, Subject, Verdict, of_verdict
 from p2v_tui.session.plan import Plan
 from p2v_tui.session.server_facts import ServerFacts
@@ -22,7 +22,11 @@ AcceptWarnings = Callable[[Sequence[Check]], bool]
 SUBJECTS: Final[Mapping[str, tuple[Subject, ...]]] = {
     "On the conversion server": server_checks.SUBJECTS,
     "On the machine to convert": machine_checks.SUBJECTS,
-    "On the choice of what is converted": plan_checks.SUBJECTS,
+    "On the choice of what is converted": (
+        *plan_checks.SUBJECTS,
+        *guess_checks.SUBJECTS,
+        *plan_devices.SUBJECTS,
+    ),
 }
 
 

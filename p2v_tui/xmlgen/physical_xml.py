@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 from p2v_tui.hwprobe.machine import Disk, Firmware, MediumKind, RemovableMedium, Transport
+from p2v_tui.xmlgen.drives import drive_names
 from p2v_tui.xmlgen.guest import Guest, GuestDisk, GuestInterface
 
 # Without a bus virt-v2v guesses IDE, which makes it rename the disks in old guests' configuration files.
@@ -46,8 +47,8 @@ def physical_xml(guest: Guest, generator: str) -> str:
     devices = SubElement(domain, "devices")
     for number, guest_disk in enumerate(guest.disks):
         _add_disk(devices, guest_disk, number)
-    for medium in guest.removable:
-        _add_removable(devices, medium)
+    for medium, name in zip(guest.removable, drive_names(guest.removable), strict=True):
+        _add_removable(devices, medium, name)
     for interface in guest.interfaces:
         _add_interface(devices, interface)
     ElementTree.indent(domain)
@@ -85,18 +86,11 @@ def _target_name(disk: Disk, number: int) -> str:
     return f"disk{number}" if disk.name.startswith("/") else disk.name
 
 
-def _add_removable(devices: Element, medium: RemovableMedium) -> None:
+def _add_removable(devices: Element, medium: RemovableMedium, name: str) -> None:
     device = "floppy" if medium.kind is MediumKind.FLOPPY else "cdrom"
     element = SubElement(devices, "disk", type="file", device=device)
     SubElement(element, "driver", name="qemu", type="raw")
-    SubElement(element, "target", dev=_guest_drive_name(medium))
-
-
-def _guest_drive_name(medium: RemovableMedium) -> str:
-    """The name that virt-v2v can take a slot from: it knows `sr0` as Linux has it, but a floppy only as `fda`."""
-    if medium.kind is MediumKind.FLOPPY and (number := medium.name.removeprefix("fd")).isdigit():
-        return "fd" + chr(ord("a") + int(number))
-    return medium.name
+    SubElement(element, "target", dev=name)
 
 
 def _add_interface(devices: Element, interface: GuestInterface) -> None:

@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 
 from p2v_tui.config import BY_KEY, Settings
 from p2v_tui.errors import SettingsError
-from p2v_tui.hwprobe.machine import Content, Disk, Firmware, Machine, Partition
+from p2v_tui.hwprobe.machine import (
+    BootDisk,
+    BootSource,
+    Content,
+    Disk,
+    Firmware,
+    Machine,
+    MediumKind,
+    Partition,
+    RemovableMedium,
+)
 from p2v_tui.kinds import KeySource, NetworkMap, Secret
 from p2v_tui.session import volume_keys
 from p2v_tui.session.checks import Verdict, of_verdict
@@ -188,11 +198,19 @@ def test_the_interfaces_are_those_named() -> None:
     assert plan(interfaces=()).guest.interfaces == ()
 
 
-def test_an_interface_that_does_not_exist_is_refused_with_those_that_do() -> None:
-    error = refusal(interfaces=("eth9",))
-    assert "eth9" in error.message
-    assert "em1, em2" in error.advice
-    assert error.setting == "interfaces"
+def test_an_interface_that_does_not_exist_is_said_and_left_out() -> None:
+    made = plan(interfaces=("eth9", "em2"))
+    assert [interface.name for interface in made.guest.interfaces] == ["em2"]
+    (check,) = of_verdict(made.checks, Verdict.NOTED)
+    assert "no network interface eth9" in check.text
+    assert "em1, em2" in check.advice
+
+
+def test_a_machine_with_none_of_the_interfaces_named_is_a_warning() -> None:
+    made = plan(interfaces=("eth8", "eth9"))
+    assert made.guest.interfaces == ()
+    (check,) = of_verdict(made.checks, Verdict.WARNING)
+    assert "eth8 or eth9" in check.text and check.key == "interfaces"
 
 
 def test_each_interface_is_connected_as_the_map_says() -> None:
@@ -204,11 +222,25 @@ def test_each_interface_is_connected_as_the_map_says() -> None:
     assert [interface.network for interface in plan().guest.interfaces] == ["default", "default"]
 
 
-def test_a_map_of_an_interface_that_does_not_exist_is_refused() -> None:
-    error = refusal(network_map=NetworkMap((("eth9", "net"),)))
-    assert "eth9" in error.message
-    assert "em1, em2" in error.advice
-    assert error.setting == "network_map"
+@pytest.mark.parametrize(
+    ("network_map", "verdict"),
+    [
+        (NetworkMap((("eth9", "net"), ("em1", "net"))), Verdict.NOTED),
+        (NetworkMap((("eth9", "net"),), "other"), Verdict.NOTED),
+        (NetworkMap((("eth9", "net"), ("eth8", "net"))), Verdict.WARNING),
+    ],
+)
+def test_a_map_of_an_interface_that_does_not_exist_is_said(network_map: NetworkMap, verdict: Verdict) -> None:
+    (check,) = [check for check in plan(network_map=network_map).checks if check.key == "interfaces"]
+    assert check.verdict is verdict
+    assert "eth9" in check.text
+    assert "em1, em2" in check.advice
+
+
+@pytest.mark.parametrize("text", [":lan", "em1:", ":", "em1:lan,:lan"])
+def test_a_map_without_an_interface_or_a_network_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="lacks the interface or the network"):
+        BY_KEY["p2v.network"].parse(text)
 
 
 def test_a_map_may_name_an_interface_that_the_guest_does_not_get() -> None:
@@ -222,11 +254,60 @@ def test_a_drive_is_found_by_its_name_and_by_its_path(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["sdy", "sr9"])
-def test_a_usb_stick_and_a_drive_that_is_not_there_are_refused(name: str) -> None:
-    error = refusal(removable=(name,))
-    assert name in error.message
-    assert "sr0, fd0" in error.advice
-    assert error.setting == "removable"
+def test_a_usb_stick_and_a_drive_that_is_not_there_are_said_and_left_out(name: str) -> None:
+    made = plan(removable=(name, "fd0"))
+    assert [medium.name for medium in made.guest.removable] == ["fd0"]
+    (check,) = of_verdict(made.checks, Verdict.NOTED)
+    assert name in check.text
+    assert "sr0, fd0" in check.advice
+
+
+def with_drives(*media: RemovableMedium) -> Machine:
+    return dataclasses.replace(SERVER, disks=(SDA, SDB), removable=media)
+
+
+CDS = tuple(RemovableMedium(f"sr{number}", MediumKind.CDROM) for number in range(6))
+FLOPPIES = tuple(RemovableMedium(name, MediumKind.FLOPPY) for name in ("fd0", "sdx", "sdy"))
+
+
+def test_the_drives_by_default_leave_the_guests_disks_their_room_on_ide() -> None:
+    made = plan(with_drives(*CDS, *FLOPPIES))
+    assert [medium.name for medium in made.guest.removable] == ["sr0", "sr1", "fd0", "sdx"]
+    (check,) = of_verdict(made.checks, Verdict.NOTED)
+    assert "sr2, sr3, sr4, sr5, sdy" in check.text
+    assert fill_in(Settings(), with_drives(*CDS)).removable == ("sr0", "sr1")
+
+
+def test_four_cd_drives_that_are_named_are_given_and_no_more() -> None:
+    made = plan(with_drives(*CDS), removable=("sr5", "sr4", "sr3", "sr2", "sr1"))
+    assert [medium.name for medium in made.guest.removable] == ["sr5", "sr4", "sr3", "sr2"]
+    (check,) = of_verdict(made.checks, Verdict.NOTED)
+    assert "Left out: sr1." in check.text
+
+
+@pytest.mark.parametrize(
+    ("disks", "source", "verdict"),
+    [
+        (None, BootSource.GUESS, Verdict.NOTED),
+        (None, BootSource.BIOS, Verdict.PASSED),
+        (("sdb", "sda"), BootSource.BIOS, Verdict.NOTED),
+        (("sdb", "sda"), BootSource.GUESS, None),
+        (("sda",), BootSource.GUESS, None),
+        (("sdb",), BootSource.BIOS, None),
+    ],
+)
+def test_a_boot_disk_that_was_guessed_is_called_a_guess(
+    disks: tuple[str, ...] | None, source: BootSource, verdict: Verdict | None
+) -> None:
+    machine = dataclasses.replace(SERVER, disks=(SDA, SDB), boot_disk=BootDisk(source, "it has an active partition"))
+    checks = [check for check in plan(machine, disks=disks).checks if check.key == "boot-disk"]
+    assert [check.verdict for check in checks] == ([verdict] if verdict else [])
+    assert all("it has an active partition" in check.text for check in checks)
+
+
+def test_what_could_not_be_looked_at_is_said() -> None:
+    machine = dataclasses.replace(SERVER, notes=("The network interface em3 is left out: it went away.",))
+    assert "em3" in of_verdict(plan(machine).checks, Verdict.NOTED)[0].text
 
 
 @pytest.mark.parametrize(("setting", "name"), [("removable", "sr0"), ("interfaces", "em1")])

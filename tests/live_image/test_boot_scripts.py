@@ -265,3 +265,78 @@ def test_a_disk_that_comes_late_is_waited_for(runner: Runner) -> None:
     runner.program("udevadm", f"echo look >> {looks}\n{comes}")
     runner.run(0)
     assert looks.read_text().count("look") == 8
+
+
+GENERATOR_OF_CONNECTIONS = """#!/bin/sh
+# Stands in for NetworkManager's nm-initrd-generator 1.42: what it writes and says of these words.
+connections=$2
+shift 5
+mkdir -p "$connections"
+for word in "$@"; do
+    case $word in
+        ip=em1:dhcp) printf '[connection]\\nautoconnect-retries=1\\n' > "$connections/em1.nmconnection" ;;
+        ip=*:*) echo "<warn>  [1.2] cmdline-reader: Invalid IP address '${word#ip=}'." >&2 ;;
+        ip=?*) printf '[connection]\\n' > "$connections/default_connection.nmconnection" ;;
+    esac
+done
+[ "$*" != crash ] || exit 1
+"""
+
+
+class NetworkWords:
+    """What p2v-network makes of a kernel command line. said: on the consoles. automatic: DHCP on all the others."""
+
+    def __init__(self, directory: Path, cmdline: str) -> None:
+        generator = directory / "generator"
+        generator.write_text(GENERATOR_OF_CONNECTIONS)
+        generator.chmod(0o755)
+        (directory / "cmdline").write_text(f"{cmdline}\n")
+        places = {"P2V_PROC": directory, "P2V_RUN": directory / "run", "RUNTIME_DIRECTORY": directory / "said"}
+        environment = {name: str(place) for name, place in {**places, "P2V_GENERATOR": generator}.items()}
+        run_command([SCRIPTS / "network"], timeout=60, environment=environment)
+        notice = directory / "said/network"
+        self.said = notice.read_text() if notice.exists() else ""
+        made = directory / "run/NetworkManager"
+        self.automatic = not (made / "conf.d/p2v-command-line.conf").exists()
+        self.connections = {path.stem: path.read_text() for path in made.glob("system-connections/*")}
+
+
+def test_words_for_the_network_that_are_understood_are_not_spoken_of(tmp_path: Path) -> None:
+    words = NetworkWords(tmp_path, "quiet ip=em1:dhcp p2v.server=h")
+    assert words.said == ""
+    assert not words.automatic
+    assert "autoconnect-retries=0" in words.connections["em1"]
+
+
+@pytest.mark.parametrize("word", ["ip=eth0:192.0.2.7", "ip=junk:x", "ip=", "nameserver=192.0.2.53", "crash"])
+def test_words_of_which_nothing_is_left_leave_dhcp_on_every_interface_and_are_said(tmp_path: Path, word: str) -> None:
+    words = NetworkWords(tmp_path, word)
+    assert words.automatic
+    assert "The network on the kernel command line: Nothing of it makes a connection" in words.said
+    assert all(line.endswith(".") for line in words.said.splitlines())
+
+
+def test_a_word_that_is_passed_over_beside_a_good_one_is_said(tmp_path: Path) -> None:
+    words = NetworkWords(tmp_path, "ip=em1:dhcp ip=junk:x")
+    assert not words.automatic
+    assert words.said == "The network on the kernel command line: Invalid IP address 'junk:x'.\n"
+
+
+@pytest.mark.parametrize(
+    ("word", "said"), [("ip=192.168.1.999", True), ("ip=dhpc", True), ("ip=dhcp", False), ("ip=none", False)]
+)
+def test_a_way_to_get_an_address_that_nobody_knows_is_said(tmp_path: Path, word: str, said: bool) -> None:
+    words = NetworkWords(tmp_path, f"quiet {word}")
+    assert (f"{word} is no way to get an address." in words.said) is said
+
+
+def test_a_conversion_without_questions_says_what_was_wrong_with_the_network(runner: Runner) -> None:
+    (runner.directory / "network").write_text("The network on the kernel command line: it is wrong.\n")
+    assert runner.run(0).startswith("The network on the kernel command line: it is wrong.\n")
+
+
+def test_the_network_and_the_bioss_disks_are_there_before_anything_looks_at_the_machine() -> None:
+    for unit in ("p2v-console@.service", "p2v-unattended.service"):
+        text = (ROOT / "etc/systemd/system" / unit).read_text()
+        assert "\nWants=modprobe@edd.service\n" in text
+        assert "\nAfter=modprobe@edd.service p2v-network.service\n" in text

@@ -57,6 +57,11 @@ def test_the_initramfs_can_neither_assemble_an_array_nor_mount_a_fixed_disk() ->
     assert kernel_modules.chosen(risky, patterns) == set()
 
 
+def test_the_image_can_ask_a_bios_for_its_disks() -> None:
+    patterns = kernel_modules.sections((HERE / "modules.txt").read_text())["image"]
+    assert kernel_modules.chosen(["drivers/firmware/edd.ko"], patterns) == {"drivers/firmware/edd.ko"}
+
+
 def test_comments_and_sections_of_the_list_are_told_apart() -> None:
     text = "# for all\n[image]\nfs/*  # all of them\n\n[initramfs]\n!fs/nfs/*\n"
     assert kernel_modules.sections(text) == {"image": ("fs/*",), "initramfs": ("!fs/nfs/*",)}

@@ -1,16 +1,18 @@
-"""Judges the place where the guest goes: is there room, is the name free, may virt-v2v write there."""
+"""Judges the place where the guest goes: is there room, is the name free.
+
+Whether virt-v2v may write there is judged in `directory_checks.py`.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
 from p2v_tui.session.checks import Check, Subject, Verdict
 from p2v_tui.session.plan import Plan
-from p2v_tui.session.quantities import size_text
+from p2v_tui.session.quantities import duration_text, size_text
 from p2v_tui.session.remote_commands import quote
-from p2v_tui.session.server_facts import NO_POOL, Directory, Place, ServerFacts, Space
+from p2v_tui.session.server_facts import NO_POOL, ExistingFile, Place, ServerFacts, Space
 
 _MIB: Final = 1 << 20
 # virt-v2v does not start with less (v2v/v2v.ml, check_host_free_space).
@@ -22,8 +24,6 @@ _DEBUG_LOGS: Final = 100 * _MIB
 _INODES: Final = 100
 # Of the disks' sizes: a sparse copy of disks that hold less than that is rare.
 _LEAST_FILL: Final = 0.1
-# What Kubernetes calls an object (RFC 1123, as virt-v2v 2.3 and later demand it).
-_KUBERNETES_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 
 OVERLAY = Subject(
     "space for the overlay",
@@ -43,14 +43,6 @@ LOGS = Subject(
     },
     "Free some space there.",
 )
-STORAGE = Subject(
-    "output directory",
-    "output",
-    "Whether -os is a directory, and virt-v2v's user may write there, in the modes that take a directory; for "
-    "libvirt, the pool's directory.",
-    {Verdict.REFUSED: "It is missing, no directory, read-only, out of reach, or not given from / on."},
-    "`mkdir -p`, `chown`, or another directory in `p2v.os`.",
-)
 COPY = Subject(
     "space for the copy",
     "space",
@@ -66,9 +58,9 @@ COPY = Subject(
 EXISTING = Subject(
     "guest of that name",
     "existing",
-    "Whether the guest's disks or its description are in the directory or the pool already.",
-    {Verdict.WARNING: "Some are: virt-v2v overwrites them without a question."},
-    "Another name in `p2v.name`; or remove what an earlier try left there.",
+    "Whether the guest's disks or its description are in the directory or the pool already, how large and how old.",
+    {Verdict.WARNING: "Some are: virt-v2v overwrites them without a question, and they may be a guest that runs."},
+    "Another name in `p2v.name`. Accept it only where you know that nobody needs them.",
 )
 DOMAIN = Subject(
     "libvirt domain",
@@ -88,15 +80,7 @@ POOL = Subject(
     {Verdict.REFUSED: "It is missing or of another type: virt-v2v would fail after the conversion."},
     "`virsh pool-list --all` shows the pools; make one with `virsh pool-define-as`.",
 )
-KUBERNETES = Subject(
-    "Kubernetes name",
-    "kubernetes",
-    "Whether Kubernetes can have an object of the guest's name (RFC 1123), for `p2v.o=kubevirt`.",
-    {Verdict.REFUSED: "It cannot: capital letters, `_`, `+`."},
-    "A name of small letters, digits, `-` and `.` in `p2v.name`.",
-)
-
-SUBJECTS: Final = (OVERLAY, LOGS, STORAGE, COPY, EXISTING, DOMAIN, POOL, KUBERNETES)
+SUBJECTS: Final = (OVERLAY, LOGS, COPY, EXISTING, DOMAIN, POOL)
 
 
 def judge_output(facts: ServerFacts, plan: Plan | None) -> Iterator[Check]:
@@ -105,14 +89,11 @@ def judge_output(facts: ServerFacts, plan: Plan | None) -> Iterator[Check]:
     yield from _logs(facts, debug=plan is not None and plan.debug)
     if plan is None:
         return
-    yield from _storage(facts, plan)
     yield from _copy(facts, plan)
     yield from _existing(facts, plan)
     if plan.output.mode.is_libvirt:
         yield from _domain(facts, plan)
         yield from _pool(facts, plan)
-    if "kubevirt" in plan.output.mode.names:
-        yield from _kubernetes_name(plan)
 
 
 def _no_inodes(subject: Subject, space: Space) -> Check | None:
@@ -166,48 +147,6 @@ def _logs(facts: ServerFacts, *, debug: bool) -> Iterator[Check]:
         yield LOGS.passed(f"{text}.")
 
 
-def _storage(facts: ServerFacts, plan: Plan) -> Iterator[Check]:
-    mode, path = plan.output.mode, plan.output.storage or ""
-    if mode.takes_directory and not path.startswith("/"):
-        yield STORAGE.refused(
-            f"The output directory {path} (p2v.os) does not start with a slash: virt-v2v would look for it below its "
-            "own directory in /tmp.",
-            "Give the whole path, as in p2v.os=/srv/guests.",
-        )
-        return
-    if mode.is_libvirt:
-        path = f"the directory of the pool {plan.output.pool}"
-    named = f"{path} (p2v.os)"
-    make, own = quote("mkdir", "-p", path), f"chown USER {quote(path)}"
-    match facts.storage:
-        case Directory.THERE:
-            yield STORAGE.passed(f"{path} is there.")
-        case Directory.MISSING:
-            yield STORAGE.refused(
-                f"There is no {named} on the conversion server.",
-                f"Make it there: {make}. Its owner must be the user who runs virt-v2v."
-                if mode.takes_directory
-                else "Make it there, or build the pool: virsh pool-build.",
-            )
-        case Directory.NO_DIRECTORY:
-            yield STORAGE.refused(
-                f"{named} is no directory on the conversion server.",
-                "Name a directory there; virt-v2v chooses the names of the files.",
-            )
-        case Directory.READ_ONLY:
-            yield STORAGE.refused(
-                f"virt-v2v's user may not write to {named} on the conversion server.",
-                f"Run there as root: {own}. Or run virt-v2v by sudo: p2v.sudo."
-                if mode.takes_directory and not facts.as_root
-                else "Look whether its file system is mounted read-only.",
-            )
-        case Directory.UNREACHABLE:
-            yield STORAGE.refused(
-                f"virt-v2v's user may not look into a directory above {named} on the conversion server.",
-                "Name another directory, give that user access (chmod), or run virt-v2v by sudo: p2v.sudo.",
-            )
-
-
 def _copy(facts: ServerFacts, plan: Plan) -> Iterator[Check]:
     # Glance gets an upload of what was copied beside the overlay first (virt-v2v(1), "Disk space").
     space = facts.space.get(Place.OVERLAY if "glance" in plan.output.mode.names else Place.STORAGE)
@@ -254,12 +193,22 @@ def _existing(facts: ServerFacts, plan: Plan) -> Iterator[Check]:
     if not facts.existing:
         yield EXISTING.passed(f"{space.path} has none of the files of {plan.guest.name}.")
         return
-    paths = [f"{space.path.rstrip('/')}/{name}" for name in facts.existing]
+    there = [f"{file.name} ({size_text(file.size)}, {_age(file, facts)})" for file in facts.existing]
     yield EXISTING.warning(
-        f"{space.path} on the conversion server has {', '.join(facts.existing)} already: virt-v2v will overwrite "
-        f"{'them' if len(paths) > 1 else 'it'}.",
-        f"Remove what an earlier try left there ({quote('rm', *paths)}), or give the guest another name (p2v.name).",
+        f"{space.path} on the conversion server has {', '.join(there)} already: virt-v2v will overwrite "
+        f"{'them' if len(there) > 1 else 'it'}.",
+        "That may be a guest that is in use. Give this one another name, as in "
+        f"p2v.name={plan.guest.name}-2; accept it only if nobody needs what is there.",
     )
+
+
+def _age(file: ExistingFile, facts: ServerFacts) -> str:
+    if facts.clock is None:
+        return "of unknown age"
+    days = (facts.clock - file.modified) // 86400
+    if days >= 2:
+        return f"changed {days} days ago"
+    return f"changed {duration_text(max(facts.clock - file.modified, 0))} ago"
 
 
 def _domain(facts: ServerFacts, plan: Plan) -> Iterator[Check]:
@@ -290,15 +239,13 @@ def _domain(facts: ServerFacts, plan: Plan) -> Iterator[Check]:
 
 def _pool(facts: ServerFacts, plan: Plan) -> Iterator[Check]:
     pool = plan.output.pool
-    path = "/var/lib/libvirt/images" if pool == "default" else f"/var/lib/libvirt/{pool}"
     if facts.pool == "dir":
         yield POOL.passed(f"The pool {pool} is there.")
     elif facts.pool == NO_POOL:
         yield POOL.refused(
-            f"libvirt on the conversion server has no pool {pool} (p2v.os).",
-            f"Make it there: {quote('virsh', 'pool-define-as', pool, 'dir', '--target', path)} && "
-            f"{quote('virsh', 'pool-build', pool)} && {quote('virsh', 'pool-start', pool)}. Those that it has are "
-            "shown by virsh pool-list --all.",
+            f"libvirt on the conversion server has no pool {pool}"
+            f"{': p2v.os is the name of a pool, not a path' if '/' in pool else ''} (p2v.os).",
+            f"{_make_pool(pool)} Those that it has are shown by virsh pool-list --all.",
         )
     elif facts.pool:
         yield POOL.refused(
@@ -308,16 +255,18 @@ def _pool(facts: ServerFacts, plan: Plan) -> Iterator[Check]:
         )
 
 
-def _kubernetes_name(plan: Plan) -> Iterator[Check]:
-    name = plan.guest.name
-    if len(name) <= 253 and _KUBERNETES_NAME.fullmatch(name):
-        yield KUBERNETES.passed(f"Kubernetes takes the name {name}.")
-    else:
-        yield KUBERNETES.refused(
-            f"Kubernetes takes no object of the name {name}: it allows small letters, digits, - and . between them.",
-            f"Give the guest another name: with p2v.name={_as_kubernetes_name(name)} it works.",
+def _make_pool(pool: str) -> str:
+    """How to make it. pool: its name, or a path that was given in place of a name."""
+    name = pool.rstrip("/").rpartition("/")[2] or "images"
+    target = pool if pool.startswith("/") else f"/var/lib/libvirt/{name}"
+    if pool == "default":
+        target = "/var/lib/libvirt/images"
+    made = " && ".join(
+        quote("virsh", *words)
+        for words in (
+            ("pool-define-as", name, "dir", "--target", target),
+            ("pool-build", name),
+            ("pool-start", name),
         )
-
-
-def _as_kubernetes_name(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "guest"
+    )
+    return f"Make it there: {made}." if name == pool else f"Make one there, {made}, and give p2v.os={name}."

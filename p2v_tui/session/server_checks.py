@@ -1,6 +1,7 @@
 """Judges what the conversion server says of itself: can this conversion work there, and what stands in its way.
 
-What the place for the guest says is judged in `output_checks.py`, what this very guest needs in `guest_checks.py`.
+What the place for the guest says is judged in `output_checks.py`, the directories in `directory_checks.py`, what the
+output mode takes in `output_mode_checks.py`, and what this very guest needs in `guest_checks.py`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from p2v_tui.session import guest_checks, output_checks
+from p2v_tui.session import directory_checks, guest_checks, output_checks, output_mode_checks
 from p2v_tui.session.checks import Check, Subject, Verdict
 from p2v_tui.session.login import KEEPALIVE_COUNT, KEEPALIVE_INTERVAL
 from p2v_tui.session.plan import Plan
@@ -24,6 +25,7 @@ _MEMORY: Final = 2560 << 20
 _LEAST_MEMORY: Final = 1 << 30
 # From here on virt-v2v reads the disks by nbdkit and copies them by nbdcopy; before, qemu did both.
 _MODULAR: Final = (2, 0, 0)
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
 _CLOCK_NOTED: Final = 5 * 60
 _CLOCK_WARNING: Final = 24 * 3600
 _PATIENCE: Final = KEEPALIVE_INTERVAL * KEEPALIVE_COUNT
@@ -67,6 +69,13 @@ KERNEL = Subject(
     {Verdict.WARNING: "There is none that can be read. Ubuntu lets only root read its kernels."},
     "`chmod 0644 /boot/vmlinuz-*`, or run virt-v2v by sudo (`p2v.sudo`), or install a kernel.",
 )
+LOCALHOST = Subject(
+    "localhost",
+    "localhost",
+    "Whether the name `localhost` is 127.0.0.1 or ::1 there: virt-v2v reads the disks from it.",
+    {Verdict.REFUSED: "It is unknown, or another address: virt-v2v would reach no disk."},
+    "`127.0.0.1 localhost` in /etc/hosts there.",
+)
 IDLE = Subject(
     "idle time-outs",
     "idle",
@@ -94,7 +103,10 @@ SUBJECTS: Final = (
     MEMORY,
     KVM,
     KERNEL,
+    LOCALHOST,
+    *directory_checks.SUBJECTS,
     *output_checks.SUBJECTS,
+    *output_mode_checks.SUBJECTS,
     *guest_checks.SUBJECTS,
     IDLE,
     CLOCK,
@@ -116,7 +128,10 @@ def judge_server(
         *_memory(facts),
         *_kvm(facts),
         *_kernel(facts),
+        *_localhost(facts),
+        *directory_checks.judge_directories(facts, plan),
         *output_checks.judge_output(facts, plan),
+        *(output_mode_checks.judge_output_mode(plan, release) if plan else ()),
         *guest_checks.judge_guest_needs(facts, release, plan, windows),
         *_idle(facts),
         *_clock(facts, now),
@@ -234,6 +249,19 @@ def _kernel(facts: ServerFacts) -> Iterator[Check]:
                 "small virtual machine.",
                 "Install one there: apt install linux-image-amd64, or dnf install kernel-core.",
             )
+
+
+def _localhost(facts: ServerFacts) -> Iterator[Check]:
+    if facts.localhost is None:
+        return
+    if not _LOOPBACK.isdisjoint(facts.localhost):
+        yield LOCALHOST.passed(f"localhost is {' and '.join(facts.localhost)}.")
+        return
+    is_what = f"is {', '.join(facts.localhost)}" if facts.localhost else "is not known"
+    yield LOCALHOST.refused(
+        f"The name localhost {is_what} on the conversion server, where virt-v2v looks for the disks at it.",
+        "Put this line into /etc/hosts there: 127.0.0.1 localhost.",
+    )
 
 
 def _idle(facts: ServerFacts) -> Iterator[Check]:

@@ -28,11 +28,12 @@ E = TypeVar("E", bound=enum.Enum)
 
 
 class Place(enum.Enum):
-    """The directories whose space matters. The value is the survey's word."""
+    """The directories that matter. The value is the survey's word. TEMPORARY: TMPDIR, where it is set."""
 
     STORAGE = "storage"
     OVERLAY = "overlay"
     LOGS = "logs"
+    TEMPORARY = "temporary"
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,27 @@ class Space:
 
 
 class Directory(enum.Enum):
-    """What -os is on the server. UNREACHABLE: below a directory that virt-v2v's user may not search."""
+    """What a directory is on the server, for virt-v2v's user.
+
+    READ_ONLY: it may not write there; READ_ONLY_FILE_SYSTEM: nobody may. UNREACHABLE: below a directory that it may
+    not search.
+    """
 
     THERE = "there"
     READ_ONLY = "read-only"
+    READ_ONLY_FILE_SYSTEM = "read-only-file-system"
     MISSING = "missing"
     NO_DIRECTORY = "no-directory"
     UNREACHABLE = "unreachable"
+
+
+@dataclass(frozen=True)
+class ExistingFile:
+    """One of the guest's files that is there already. size: bytes. modified: seconds since the epoch."""
+
+    name: str
+    size: int
+    modified: int
 
 
 class Access(enum.Enum):
@@ -74,19 +89,21 @@ NO_POOL: Final = "missing"
 class ServerFacts:
     """None, or nothing in a mapping: not known, which speaks neither for nor against anything.
 
-    by_sudo: virt-v2v runs as another user than the one who was asked. as_root: it runs as root.
+    by_sudo: virt-v2v runs as another user than the one who was asked. as_root: it runs as root. user: who was asked.
     clock: seconds since the epoch. memory, swap: bytes that are free for use.
     programs: by name, whether it is there and runs (`nbdkit-nbd`: nbdkit with that plugin; `python`: one that is new
     enough for the relay). kvm: /dev/kvm. kernel: one that libguestfs can boot its appliance with.
     uefi: a firmware for UEFI guests where virt-v2v 2.2 looks for it. virtio_win: the drivers for Windows.
     windows_service: rhsrvany.exe or pvvxsvc.exe. ntfs: the appliance can mount NTFS, as far as one can see.
-    storage: what -os is, where it is a directory. existing: the guest's files that are there already.
+    localhost: the addresses that this name has there. places: what the directories are, and their paths.
+    existing: the guest's files that are in its output directory already.
     domain: whether libvirt has a domain of the guest's name. pool: the type of the pool, or NO_POOL.
     tmout: the shell's TMOUT in seconds. client_alive: sshd's ClientAliveInterval in seconds and ClientAliveCountMax.
     """
 
     by_sudo: bool = False
     as_root: bool = False
+    user: str | None = None
     clock: int | None = None
     memory: int | None = None
     swap: int | None = None
@@ -97,13 +114,19 @@ class ServerFacts:
     virtio_win: bool | None = None
     windows_service: bool | None = None
     ntfs: bool | None = None
-    storage: Directory | None = None
+    localhost: tuple[str, ...] | None = None
+    places: Mapping[Place, tuple[Directory, str]] = field(default_factory=dict)
     space: Mapping[Place, Space] = field(default_factory=dict)
-    existing: tuple[str, ...] = ()
+    existing: tuple[ExistingFile, ...] = ()
     domain: bool | None = None
     pool: str | None = None
     tmout: int | None = None
     client_alive: tuple[int, int] | None = None
+
+    @property
+    def storage(self) -> Directory | None:
+        """What the output directory is, where there is one."""
+        return self.places.get(Place.STORAGE, (None, ""))[0]
 
 
 def survey_server(shell: RemoteShell, plan: Plan | None, *, sudo: bool) -> ServerFacts:
@@ -157,9 +180,11 @@ def parse_facts(text: str, *, sudo: bool, files: Collection[str] = ()) -> Server
         virtio_win=_flag(first.get("virtio-win")),
         windows_service=_flag(first.get("windows-service")),
         ntfs=_flag(first.get("ntfs")),
-        storage=_member(Directory, first.get("storage")),
+        user=_user(first.get("user")),
+        localhost=_addresses(first.get("localhost")),
+        places=_places(said["directory"]),
         space=_spaces(said["space"]),
-        existing=tuple(name for name in files if name in said["existing"]),
+        existing=_existing(said["existing"], files),
         domain=_flag(first.get("domain")),
         pool=_pool(first.get("pool")),
         tmout=_number(first.get("tmout")),
@@ -206,6 +231,37 @@ def _spaces(lines: Sequence[str]) -> dict[Place, Space]:
         source = words[6] if "/" in words[6] else str(device)
         found.setdefault(place, Space(words[7], source, blocks * block_size, inodes if all_inodes else None))
     return found
+
+
+def _user(value: str | None) -> str | None:
+    return value if value and re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.@\\-]{0,63}", value) else None
+
+
+def _addresses(value: str | None) -> tuple[str, ...] | None:
+    """None where the name could not be asked for."""
+    return None if value is None else tuple(word for word in value.split() if re.fullmatch("[0-9a-fA-F.:]+", word))
+
+
+def _places(lines: Sequence[str]) -> dict[Place, tuple[Directory, str]]:
+    found: dict[Place, tuple[Directory, str]] = {}
+    for line in lines:
+        word, _, rest = line.partition(" ")
+        kind, _, path = rest.partition(" ")
+        place, what = _member(Place, word), _member(Directory, kind)
+        if place is not None and what is not None:
+            found.setdefault(place, (what, path))
+    return found
+
+
+def _existing(lines: Sequence[str], files: Collection[str]) -> tuple[ExistingFile, ...]:
+    """In the order of the files."""
+    found: dict[str, ExistingFile] = {}
+    for line in lines:
+        size, _, rest = line.partition(" ")
+        modified, _, name = rest.partition(" ")
+        if name in files:
+            found[name] = ExistingFile(name, _number(size) or 0, _number(modified) or 0)
+    return tuple(found[name] for name in files if name in found)
 
 
 def _pool(value: str | None) -> str | None:

@@ -53,7 +53,7 @@ def survey(
             _MACHINE,
             _windows_and_uefi(),
             _survey_libvirt(libvirt) if libvirt else "",
-            f"files={shlex.quote(' '.join(files))}",
+            f"files={shlex.quote(_lines(files))}",
             f"logs={shlex.quote(PARENT)}",
             _PLACES,
             _TIME_OUTS,
@@ -62,12 +62,17 @@ def survey(
     )
 
 
+def _lines(words: Sequence[str]) -> str:
+    return "\n".join(words)
+
+
 def _basics(*, sudo: bool) -> str:
     """Programs are looked for where virt-v2v will look. Without timeout(1) on the server there are no limits."""
     return f"""sudo={"yes" if sudo else "no"}
 echo clock "$(date +%s)"
 root=$sudo; [ "$(id -u)" != 0 ] || root=yes
 echo root $root
+echo user "$(id -un)"
 if [ $sudo = yes ]; then
   # It gives virt-v2v an environment of its own.
   unset VIRT_V2V_TMPDIR LIBGUESTFS_CACHEDIR TMPDIR VIRTIO_WIN VIRT_TOOLS_DATA_DIR
@@ -95,7 +100,11 @@ python=no
 for program in python3 /usr/libexec/platform-python; do
   [ $python = yes ] || ! $limit $program -I -c "$new_enough" 2>/dev/null || python=yes
 done
-echo program python $python"""
+echo program python $python
+# virt-v2v connects to `localhost`; the relay listens on 127.0.0.1 and ::1.
+if command -v getent >/dev/null; then
+  echo localhost $($limit getent ahosts localhost | sed "s/[[:space:]].*//" | sort -u)
+fi"""
 
 # MemAvailable and SwapFree are in KiB. supermin takes a kernel from any of these places, unless it is told another.
 _MACHINE = r"""sed -n 's/^MemAvailable: *\([0-9]*\) kB$/memory \1/p
@@ -171,30 +180,38 @@ fi"""
 # A btrfs has another device number for each subvolume, so two places are told to share their space by df's source.
 _PLACES = r"""look='
 word=$1; directory=$2; root=$3; files=$4
-if [ "$word" = storage ]; then
-  kind=missing; [ ! -e "$directory" ] || kind=no-directory
-  [ ! -d "$directory" ] || kind=read-only
-  [ ! -d "$directory" ] || [ ! -w "$directory" ] || [ ! -x "$directory" ] || kind=there
-  if [ "$kind" = missing ]; then
-    above=$directory
-    while [ ! -d "$above" ] && [ "$above" != "${above%/*}" ]; do above=${above%/*}; done
-    [ -x "${above:-/}" ] || kind=unreachable
-  fi
-  # What the login user may do does not say what root may.
-  if [ "$root" = yes ] && [ "$(id -u)" != 0 ]; then
-    case $kind in read-only) kind=there ;; unreachable) kind= ;; esac
-  fi
-  [ -z "$kind" ] || echo storage $kind
-  for file in $files; do [ ! -e "$directory/$file" ] || echo existing "$file"; done
+kind=missing; [ ! -e "$directory" ] || kind=no-directory
+[ ! -d "$directory" ] || kind=read-only
+[ ! -d "$directory" ] || [ ! -w "$directory" ] || [ ! -x "$directory" ] || kind=there
+if [ "$kind" = missing ]; then
+  above=$directory
+  while [ ! -d "$above" ] && [ "$above" != "${above%/*}" ]; do above=${above%/*}; done
+  [ -x "${above:-/}" ] || kind=unreachable
 fi
+# What the login user may do does not say what root may.
+if [ "$root" = yes ] && [ "$(id -u)" != 0 ]; then
+  case $kind in read-only) kind=there ;; unreachable) kind= ;; esac
+fi
+if [ "$kind" = there ] || [ "$kind" = read-only ]; then
+  point=$(df -P "$directory" | sed -n "\$s/.*% //p")
+  while read -r _ mounted _ options _; do
+    [ "$mounted" != "$point" ] || flags=$options
+  done </proc/mounts
+  case $flags in ro | ro,*) kind=read-only-file-system ;; esac
+fi
+[ -z "$kind" ] || echo directory "$word" "$kind" "$directory"
+[ -z "$files" ] || printf "%s\n" "$files" | while IFS= read -r file; do
+  [ ! -e "$directory/$file" ] || echo existing $(stat -L -c "%s %Y" "$directory/$file") "$file"
+done
 set -- $(stat -L -f -c "%a %S %c %d" "$directory"; stat -L -c %d "$directory")
 [ $# -eq 5 ] || exit
 source=$(df -P "$directory" | sed -n "\$s/ .*//p")
 echo space $word $* "${source:--}" "$directory"
 '
-look_at() { $limit sh -c "$look" sh "$1" "$2" $root "$files" 2>/dev/null; }
-[ -z "$storage" ] || look_at storage "$storage"
+look_at() { $limit sh -c "$look" sh "$1" "$2" $root "$3" 2>/dev/null; }
+[ -z "$storage" ] || look_at storage "$storage" "$files"
 look_at overlay "${VIRT_V2V_TMPDIR:-${LIBGUESTFS_CACHEDIR:-${TMPDIR:-/var/tmp}}}"
+[ -z "$TMPDIR" ] || look_at temporary "$TMPDIR"
 look_at logs "$logs"
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,11 +12,12 @@ import pytest
 
 from p2v_tui.config import Settings
 from p2v_tui.hwprobe.machine import Content, Machine, Partition
-from p2v_tui.session import guest_checks, output_checks, server_checks
+from p2v_tui.kinds import Secret
+from p2v_tui.session import directory_checks, guest_checks, output_checks, output_mode_checks, server_checks
 from p2v_tui.session.checks import Check, Subject, Verdict, of_verdict
 from p2v_tui.session.plan import Plan, make_plan
 from p2v_tui.session.server_checks import SUBJECTS, judge_server
-from p2v_tui.session.server_facts import NO_POOL, Access, Directory, Place, ServerFacts, Space
+from p2v_tui.session.server_facts import NO_POOL, Access, Directory, ExistingFile, Place, ServerFacts, Space
 from p2v_tui.session.virt_v2v import VirtV2V
 from tests.unit.machines import GIB, SDA, SERVER
 
@@ -50,7 +52,13 @@ HEALTHY = ServerFacts(
     virtio_win=True,
     windows_service=True,
     ntfs=True,
-    storage=Directory.THERE,
+    user="conv",
+    localhost=("127.0.0.1", "::1"),
+    places={
+        Place.STORAGE: (Directory.THERE, "/srv/guests"),
+        Place.OVERLAY: (Directory.THERE, "/var/tmp"),
+        Place.TEMPORARY: (Directory.THERE, "/var/tmp"),
+    },
     space={
         Place.STORAGE: space("/srv/guests", 2000 * GIB),
         Place.OVERLAY: space("/var/tmp", 40 * GIB),
@@ -93,7 +101,21 @@ def plan_for(machine: Machine = MACHINE, /, **settings: Any) -> Plan:
     return make_plan(Settings(**settings), machine)
 
 
+def at(path: str, what: Directory, place: Place = Place.STORAGE, **facts: Any) -> dict[str, Any]:
+    """What differs from HEALTHY where that directory is so."""
+    return {"places": {**HEALTHY.places, place: (what, path)}, **facts}
+
+
+RHV = {"output_type": "rhv", "output_storage": "host:/esd"}
+UPLOAD = {
+    "output_type": "rhv-upload",
+    "output_storage": "d",
+    "output_connection": "https://e/api",
+    "output_password": Secret("x"),
+}
+UUID = "rhv-disk-uuid=00000000-0000-0000-0000-000000000001"
 S, O, G = server_checks, output_checks, guest_checks  # noqa: E741
+D, M = directory_checks, output_mode_checks
 CASES = [
     Case(S.PROGRAMS, REFUSED, {"programs": without("nbdcopy")}, ("nbdcopy", "apt install libnbd-bin")),
     Case(
@@ -118,13 +140,30 @@ CASES = [
     Case(O.LOGS, WARNING, {"space": spaces(logs=space("/tmp", 50 * MIB))}, ("100.0 MiB",), {"debug": True}),
     Case(O.LOGS, REFUSED, {"space": spaces(logs=space("/tmp", 65536))}, ("64.0 KiB",)),
     Case(O.LOGS, REFUSED, {"space": spaces(logs=space("/tmp", GIB, inodes=0))}, ("0 free inodes", "df -i /tmp")),
-    Case(O.STORAGE, REFUSED, {"storage": Directory.MISSING}, ("mkdir -p /a/b",), {"output_storage": "/a/b"}),
-    Case(O.STORAGE, REFUSED, {"storage": Directory.MISSING}, ("pool default",), LIBVIRT),
-    Case(O.STORAGE, REFUSED, {"storage": Directory.NO_DIRECTORY}, ("is no directory",)),
-    Case(O.STORAGE, REFUSED, {"storage": Directory.READ_ONLY}, ("chown USER /var/tmp",)),
-    Case(O.STORAGE, REFUSED, {"storage": Directory.READ_ONLY, "as_root": True}, ("mounted read-only",)),
-    Case(O.STORAGE, REFUSED, {"storage": Directory.UNREACHABLE}, ("p2v.sudo",)),
-    Case(O.STORAGE, REFUSED, {"storage": None}, ("p2v.os=/srv/guests",), {"output_storage": "guests"}),
+    Case(S.LOCALHOST, REFUSED, {"localhost": ()}, ("not known", "127.0.0.1 localhost")),
+    Case(S.LOCALHOST, REFUSED, {"localhost": ("10.1.2.3", "127.0.1.1")}, ("is 10.1.2.3, 127.0.1.1",)),
+    Case(D.STORAGE, REFUSED, at("/a/b", Directory.MISSING), ("/a/b (p2v.os)", "install -d -o conv /a/b.")),
+    Case(D.STORAGE, REFUSED, at("/a/b", Directory.MISSING, as_root=True), ("mkdir -p /a/b.",)),
+    Case(D.STORAGE, REFUSED, at("/etc/guests", Directory.MISSING), ("p2v.os=/srv/guests",)),
+    Case(
+        D.STORAGE, REFUSED, at("/x", Directory.MISSING), ("the directory of the pool default", "pool-build"), LIBVIRT
+    ),
+    Case(D.STORAGE, REFUSED, at("/a", Directory.NO_DIRECTORY), ("/a (p2v.os) is not a directory",)),
+    Case(D.STORAGE, REFUSED, at("/a/b", Directory.READ_ONLY), ("The user conv", "install -d -o conv /a/b/p2v;")),
+    Case(D.STORAGE, REFUSED, at("/a/b", Directory.READ_ONLY), ("name another pool",), LIBVIRT),
+    *(
+        Case(D.STORAGE, REFUSED, at(path, Directory.READ_ONLY), ("install -d -o conv /srv/guests;", "p2v.sudo"))
+        for path in ("/", "/etc", "/usr/share", "/srv", "/var/tmp")
+    ),
+    Case(D.STORAGE, REFUSED, at("/nfs", Directory.READ_ONLY, as_root=True), ("root may not write", "another")),
+    Case(D.STORAGE, REFUSED, at("/cd", Directory.READ_ONLY_FILE_SYSTEM), ("read-only", "findmnt --target /cd")),
+    Case(D.STORAGE, REFUSED, at("/root/x", Directory.UNREACHABLE), ("p2v.sudo",)),
+    *(
+        Case(D.TEMPORARY, REFUSED, at("/scratch", what, place), ("/scratch", "TMPDIR"))
+        for place in (Place.TEMPORARY, Place.OVERLAY)
+        for what in Directory
+        if what is not Directory.THERE
+    ),
     Case(O.COPY, WARNING, {"space": spaces(storage=space("/srv", 200 * GIB))}, ("200.0 GiB", "500.0 GiB", "40 %")),
     Case(O.COPY, REFUSED, {"space": spaces(storage=space("/srv", 49 * GIB))}, ("49.0 GiB", "500.0 GiB")),
     Case(
@@ -157,20 +196,40 @@ CASES = [
         {"output_type": "glance"},
     ),
     Case(
-        O.EXISTING, WARNING, {"existing": ("db1-sda", "db1.xml")}, ("db1.xml", "rm /srv/guests/db1-sda", "p2v.name")
+        O.EXISTING,
+        WARNING,
+        {
+            "existing": (
+                ExistingFile("db1-sda", 20 * GIB, int(NOW) - 9 * 86400),
+                ExistingFile("db1.xml", 90, int(NOW)),
+            )
+        },
+        ("db1-sda (20.0 GiB, changed 9 days ago)", "db1.xml (90 bytes, changed 20 s ago)", "p2v.name=db1-2"),
     ),
     Case(O.DOMAIN, REFUSED, {"domain": True}, ("virsh undefine db1", "p2v.name"), LIBVIRT),
     Case(O.DOMAIN, WARNING, {"domain": None}, ("does not answer",), LIBVIRT),
     Case(O.DOMAIN, NOTED, {"domain": None, "by_sudo": True}, ("virsh list --all",), LIBVIRT),
     Case(O.POOL, REFUSED, {"pool": NO_POOL}, ("no pool default", "virsh pool-define-as default dir"), LIBVIRT),
-    Case(O.POOL, REFUSED, {"pool": "logical"}, ("vg0", "type logical"), {**LIBVIRT, "output_storage": "vg0"}),
     Case(
-        O.KUBERNETES,
+        O.POOL,
         REFUSED,
-        {},
-        ("DB_1.", "p2v.name=db-1"),
-        {"output_type": "kubevirt", "guestname": "DB_1."},
+        {"pool": NO_POOL},
+        ("not a path", "pool-define-as images dir --target /var/tmp/images &&", "p2v.os=images"),
+        {**LIBVIRT, "output_storage": "/var/tmp/images"},
     ),
+    Case(
+        O.POOL, REFUSED, {"pool": NO_POOL}, ("dir --target /var/lib/libvirt/vm",), {**LIBVIRT, "output_storage": "vm"}
+    ),
+    Case(O.POOL, REFUSED, {"pool": "logical"}, ("vg0", "type logical"), {**LIBVIRT, "output_storage": "vg0"}),
+    Case(M.NAME, REFUSED, {}, ("DB_1.", "p2v.name=db-1"), {"output_type": "kubevirt", "guestname": "DB_1."}),
+    Case(M.NAME, REFUSED, {}, ("my guest", "p2v.name=my-guest"), {**RHV, "guestname": "my guest"}),
+    Case(M.NAME, REFUSED, {}, ("files", "p2v.name=a-b"), {"guestname": "a/b"}),
+    Case(M.NAME, REFUSED, {}, ("files", "p2v.name=a-b"), {**LIBVIRT, "guestname": "a/b"}),
+    Case(M.NAME, REFUSED, {}, ("255 bytes",), {"guestname": "\u00fc" * 126}),
+    Case(M.OPTIONS, REFUSED, {}, ("no option speed", "It has: compressed"), {"output_misc": ("speed=9",)}),
+    Case(M.OPTIONS, REFUSED, {}, ("no option compressed", "none"), {"output_misc": ("compressed",)}, "2.0.5"),
+    Case(M.OPTIONS, REFUSED, {}, ("1 times, not 2",), {**UPLOAD, "output_misc": (UUID, UUID)}),
+    Case(M.OPTIONS, REFUSED, {}, ("only sparse",), {**UPLOAD, "output_allocation": "preallocated"}, "1.44.2"),
     Case(G.UEFI, REFUSED, {"uefi": False}, ("apt install ovmf",), {"target_firmware": "uefi"}),
     Case(G.UEFI, REFUSED, {"uefi": False}, ("OVMF",), machine=UEFI_MACHINE),
     Case(G.UEFI, REFUSED, {"uefi": False}, ("OVMF",), LIBVIRT, "2.5.1rhel=9", machine=UEFI_MACHINE),
@@ -231,7 +290,7 @@ def test_an_ordinary_server_passes_everything(settings: dict[str, Any]) -> None:
 
 
 def test_before_anything_is_chosen_only_the_server_itself_is_judged() -> None:
-    facts = dataclasses.replace(HEALTHY, storage=None, domain=None, pool=None, uefi=False, ntfs=False)
+    facts = dataclasses.replace(HEALTHY, domain=None, pool=None, uefi=False, ntfs=False)
     names = [check.name for check in judge_server(facts, VirtV2V("2.2.0", frozenset(), ()), None, NOW)]
     assert names == [
         "programs",
@@ -239,6 +298,8 @@ def test_before_anything_is_chosen_only_the_server_itself_is_judged() -> None:
         "memory",
         "KVM",
         "kernel for libguestfs",
+        "localhost",
+        "temporary directory",
         "space for the overlay",
         "space in /tmp",
         "idle time-outs",
@@ -268,6 +329,30 @@ def test_a_guest_that_boots_by_bios_needs_no_firmware_for_uefi() -> None:
         assert "UEFI firmware" not in {check.name for check in checks}
 
 
+@pytest.mark.parametrize("path", ["/", "/etc", "/var/lib/libvirt", "/usr/local", "/home", "/data"])
+@pytest.mark.parametrize("what", [what for what in Directory if what is not Directory.THERE])
+@pytest.mark.parametrize("as_root", [False, True])
+def test_no_advice_takes_a_directory_from_its_owner_or_removes_a_file(
+    path: str, what: Directory, as_root: bool
+) -> None:
+    old = (ExistingFile("db1-sda", GIB, int(NOW)),)
+    facts = dataclasses.replace(HEALTHY, **at(path, what, as_root=as_root), existing=old)
+    for settings in ({}, LIBVIRT):
+        plan = plan_for(MACHINE, **settings)
+        for check in judge_server(facts, VirtV2V("2.2.0", frozenset(), ()), plan, NOW):
+            assert "chown" not in check.advice
+            assert "chmod" not in check.advice
+            assert not re.search(r"\brm\b", check.advice)
+
+
+@pytest.mark.parametrize("name", ["my guest", "Gr\u00fc\u00dfe", "db1", "a.b-c_d"])
+@pytest.mark.parametrize("mode", ["local", "libvirt", "qemu", "json", "glance", "null"])
+def test_a_name_that_the_output_takes_is_taken(name: str, mode: str) -> None:
+    plan = plan_for(MACHINE, guestname=name, output_type=mode)
+    checks = judge_server(HEALTHY, VirtV2V("2.2.0", frozenset(), ()), plan, NOW)
+    assert [check.verdict for check in checks if check.name == "guest name"] == [Verdict.PASSED]
+
+
 def test_a_path_from_the_server_is_one_word_of_the_advice() -> None:
     facts = dataclasses.replace(HEALTHY, space=spaces(overlay=Space("/a; reboot", "x", 1)))
     checks = judge_server(facts, VirtV2V("2.2.0", frozenset(), ()), None, NOW)
@@ -275,6 +360,6 @@ def test_a_path_from_the_server_is_one_word_of_the_advice() -> None:
 
 
 def test_all_subjects_are_declared_in_the_list_that_the_docs_are_made_from() -> None:
-    modules = (server_checks, output_checks, guest_checks)
+    modules = (server_checks, directory_checks, output_checks, output_mode_checks, guest_checks)
     made = {value.name for module in modules for value in vars(module).values() if isinstance(value, Subject)}
     assert sorted(made) == sorted(subject.name for subject in SUBJECTS)

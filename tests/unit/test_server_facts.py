@@ -21,6 +21,7 @@ from p2v_tui.session.server_facts import (
     NO_POOL,
     Access,
     Directory,
+    ExistingFile,
     Place,
     ServerFacts,
     Space,
@@ -96,7 +97,7 @@ def test_the_programs_of_virt_v2v_are_run_and_a_missing_part_is_told(tmp_path: P
 
 @pytest.mark.parametrize(("sudo", "found"), [(False, False), (True, True)])
 def test_programs_are_looked_for_where_virt_v2v_finds_them(sudo: bool, found: bool, tmp_path: Path) -> None:
-    for name in ("dash", "id", "date", "timeout", "sed", "stat", "df", "tr"):
+    for name in ("dash", "id", "date", "timeout", "sed", "stat", "df", "tr", "getent", "sort"):
         (tmp_path / name).symlink_to(program(name))
     said, _ = answer(survey(sudo=sudo), PATH=str(tmp_path))
     assert parse_facts(said, sudo=sudo).programs["nbdcopy"] is found
@@ -166,7 +167,67 @@ def test_the_guests_files_that_are_there_are_told_and_no_others(tmp_path: Path) 
     for name in ("db1-sda", "db1.xml", "db1-sdc", "other"):
         (tmp_path / name).touch()
     facts = facts_of(survey(sudo=False, storage=str(tmp_path), files=FILES), FILES)
-    assert facts.existing == ("db1-sda", "db1.xml")
+    assert [file.name for file in facts.existing] == ["db1-sda", "db1.xml"]
+
+
+def test_a_file_that_is_there_is_told_with_its_size_and_age_whatever_it_is_called(tmp_path: Path) -> None:
+    files = ("my guest-sda", "Gr\u00fc\u00dfe-sda", "$(reboot)-sda", "*-sda", "gone-sda")
+    for number, name in enumerate(files[:-1]):
+        (tmp_path / name).write_text("x" * number)
+        os.utime(tmp_path / name, (1_000_000, 1_000_000))
+    facts = facts_of(survey(sudo=False, storage=str(tmp_path), files=files), files)
+    assert facts.existing == tuple(ExistingFile(name, size, 1_000_000) for size, name in enumerate(files[:-1]))
+
+
+def test_a_pools_path_is_read_as_libvirt_means_it(tmp_path: Path) -> None:
+    directory = tmp_path / 'R&D <"new"> it\'s'
+    directory.mkdir()
+    path = str(directory).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    for quoted in (path, path.replace('"', "&quot;").replace("'", "&apos;")):
+        virsh = tmp_path / "virsh"
+        xml = f"<pool type='dir'>\n  <target>\n    <path>{quoted}</path>\n  </target>\n</pool>"
+        virsh.write_text(f"#!/bin/sh\ncase \"$*\" in *pool-dumpxml*) cat <<'E'\n{xml}\nE\nesac\n")
+        virsh.chmod(0o755)
+        said, _ = answer(f"PATH={tmp_path}:$PATH\n{survey(sudo=False, libvirt=Libvirt(None, 'p', 'd'))}")
+        facts = parse_facts(said, sudo=False)
+        assert facts.pool == "dir"
+        assert facts.places[Place.STORAGE] == (Directory.THERE, str(directory))
+
+
+def test_a_temporary_directory_that_does_not_exist_is_told(tmp_path: Path) -> None:
+    missing = str(tmp_path / "missing")
+    for sudo in (False, True):
+        said, complaints = answer(survey(sudo=sudo), TMPDIR=missing)
+        places = parse_facts(said, sudo=sudo).places
+        assert not complaints
+        assert places.get(Place.TEMPORARY) == (None if sudo else (Directory.MISSING, missing))
+        assert places[Place.OVERLAY][0] is (Directory.THERE if sudo else Directory.MISSING)
+
+
+def test_localhost_and_the_user_are_asked_for(tmp_path: Path) -> None:
+    facts = facts_of(survey(sudo=False))
+    assert facts.user == pwd.getpwuid(os.geteuid()).pw_name
+    assert facts.localhost
+    assert {"127.0.0.1", "::1"} & set(facts.localhost)
+    getent = tmp_path / "getent"
+    for said, addresses in (("", ()), ("10.1.2.3 STREAM localhost\n10.1.2.3 DGRAM\n", ("10.1.2.3",))):
+        getent.write_text(f"#!/bin/sh\nprintf '{said}'\n")
+        getent.chmod(0o755)
+        text, _ = answer(f"PATH={tmp_path}:$PATH\n{survey(sudo=False)}")
+        assert parse_facts(text, sudo=False).localhost == addresses
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
+@pytest.mark.parametrize("sudo", [False, True])
+def test_a_file_system_that_nobody_may_write_to_is_told_apart(tmp_path: Path, sudo: bool) -> None:
+    point = tmp_path / "mounted"
+    point.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(point)], check=True)
+    try:
+        facts = facts_of(survey(sudo=sudo, storage=str(point)), sudo=sudo)
+    finally:
+        subprocess.run(["umount", str(point)], check=True)
+    assert facts.storage is Directory.READ_ONLY_FILE_SYSTEM
 
 
 @pytest.mark.parametrize(("name", "taken"), [("test", True), ("tes", False), ("db1", False)])
@@ -227,9 +288,13 @@ windows-service no
 ntfs yes
 domain no
 pool logical /dev/vg
-storage there
-existing db1-sda
-existing /etc/passwd
+user conv
+localhost 127.0.0.1 ::1
+directory storage there /srv/my guests
+directory overlay read-only /var/tmp
+directory nowhere there /x
+existing 4096 1795000000 db1-sda
+existing 9 9 /etc/passwd
 space storage 10 4096 0 0 37 /dev/vg/a /srv/my guests
 space overlay 20 1024 100 90 40 tmpfs /var/tmp
 space logs x 1024 100 90 40 tmpfs /tmp
@@ -254,12 +319,17 @@ def test_an_honest_answer_is_read_as_it_was_meant() -> None:
         virtio_win=True,
         windows_service=False,
         ntfs=True,
-        storage=Directory.THERE,
+        user="conv",
+        localhost=("127.0.0.1", "::1"),
+        places={
+            Place.STORAGE: (Directory.THERE, "/srv/my guests"),
+            Place.OVERLAY: (Directory.READ_ONLY, "/var/tmp"),
+        },
         space={
             Place.STORAGE: Space("/srv/my guests", "/dev/vg/a", 40960, None),
             Place.OVERLAY: Space("/var/tmp", "40", 20480, 90),
         },
-        existing=("db1-sda",),
+        existing=(ExistingFile("db1-sda", 4096, 1795000000),),
         domain=False,
         pool="logical",
         tmout=600,
@@ -315,7 +385,7 @@ _LINES = st.one_of(
 @given(st.lists(_LINES, max_size=60).map("\n".join), st.booleans())
 def test_whatever_the_server_says_the_answer_is_facts_that_can_be_shown(text: str, sudo: bool) -> None:
     facts = parse_facts(text, sudo=sudo, files=FILES)
-    assert set(facts.existing) <= set(FILES)
+    assert {file.name for file in facts.existing} <= set(FILES)
     for space in facts.space.values():
         assert space.path.isprintable() or " " in space.path or "\t" in space.path
         assert space.free >= 0

@@ -23,9 +23,11 @@ from p2v_tui.session import remote_commands, ssh_errors
 from p2v_tui.session.cancellation import Cancellation
 from p2v_tui.session.disk_source import DiskSource
 from p2v_tui.session.events import ConnectionLost, ConnectionRestored, Event, Happened, Status
+from p2v_tui.session.gate import Gate, Password
 from p2v_tui.session.login import Login
+from p2v_tui.session.login_dialogue import LOGIN_TIMEOUT
 from p2v_tui.session.nbd_server import NbdServer
-from p2v_tui.session.openssh import close_connection, matched_text, open_connection
+from p2v_tui.session.openssh import close_connection, matched_text, open_connection, send
 from p2v_tui.session.reconnect import open_again
 from p2v_tui.session.remote_directory import RemoteDirectory
 from p2v_tui.session.tunnel_policy import Observation, TunnelPolicy
@@ -59,24 +61,53 @@ class Upkeep:
 class Tunnel:
     """ssh, forwarding a place on the server to our socket. port: on the server's loopback, where it ends in a port.
 
-    end: the path of a Unix socket there; None for a port that the server chooses. Raises ConnectionFailed,
-    PreflightRefused (forwarding is forbidden) or Cancelled.
+    end: the path of a Unix socket there; None for a port that the server chooses. port_file: where the relay is told
+    of that port, and of the password that our gate wants. Raises ConnectionFailed, PreflightRefused (forwarding is
+    forbidden) or Cancelled.
     """
 
     def __init__(
-        self, login: Login, socket: Path, end: str | None, cancellation: Cancellation, *, compressed: bool = False
+        self,
+        login: Login,
+        socket: Path,
+        end: str | None,
+        cancellation: Cancellation,
+        *,
+        compressed: bool = False,
+        port_file: str | None = None,
+        password: Password | None = None,
     ) -> None:
         self.port: int | None = None
+        self.gate: Gate | None = None
         self.end = end
         self.compressed = compressed
-        options = tunnel_options(socket, end, compressed=compressed)
-        if end is None:
+        options = tunnel_options(socket, end, compressed=compressed, held=port_file is not None)
+        if port_file is not None and password is not None:
+            token = secrets.token_hex(12)
+            hold = remote_commands.hold_port_tunnel(token, port_file)
+            self._ssh = open_connection(login, options, hold, _ALLOCATED, cancellation)
+            self.port = int(matched_text(self._ssh))
+            try:
+                line = f"{self.port} {password.question} {password.answer}\n".encode()
+                send(self._ssh, line, cancellation.check)
+                self._wait_for(rb"\n" + token.encode() + rb"\r?\n", cancellation)
+            except BaseException:
+                close_connection(self._ssh)
+                raise
+        elif end is None:
             self._ssh = open_connection(login, options, None, _ALLOCATED, cancellation)
             self.port = int(matched_text(self._ssh))
         else:
             token = secrets.token_hex(12)
             ready = rb"\n" + token.encode() + rb"\r?\n"
             self._ssh = open_connection(login, options, remote_commands.hold_tunnel(token), ready, cancellation)
+
+    def _wait_for(self, ready: bytes, cancellation: Cancellation) -> None:
+        deadline = time.monotonic() + LOGIN_TIMEOUT
+        while (matched := self._ssh.expect([ready, pexpect.EOF, pexpect.TIMEOUT], timeout=LOOK_INTERVAL)) != 0:
+            cancellation.check()
+            if matched == 1 or time.monotonic() > deadline:
+                raise ConnectionFailed(f"{self.last_words}.", "Check the network between the two machines.")
 
     @property
     def alive(self) -> bool:
@@ -94,13 +125,15 @@ class Tunnel:
 
     def close(self) -> None:
         close_connection(self._ssh)
+        if self.gate is not None:
+            self.gate.close()
 
 
-def tunnel_options(socket: Path, end: str | None, *, compressed: bool = False) -> list[str]:
+def tunnel_options(socket: Path, end: str | None, *, compressed: bool = False, held: bool = False) -> list[str]:
     """ssh's options for the tunnel from `end` (a port that the server chooses where it is None) to our socket."""
     forwarding = ["-T", "-o", "ExitOnForwardFailure=yes", "-R", f"{end or 'localhost:0'}:{socket}"]
-    # With a port to be told about, ssh says when it is ready; else a command over there does.
-    return [*(["-N"] if end is None else []), *(["-C"] if compressed else []), *forwarding]
+    # With a port to be told about, ssh says when it is ready; else, or where it is held, a command over there does.
+    return [*(["-N"] if end is None and not held else []), *(["-C"] if compressed else []), *forwarding]
 
 
 class DataConnection:
@@ -145,6 +178,8 @@ class DataConnection:
         # What was said last and not looked at yet, and whether virt-v2v waits for data by the last that was.
         self._observation: Observation | None = None
         self._data_wanted = True
+        # Whether the server forwards no Unix sockets, but ports.
+        self._by_port = False
         # The NBD server dies with the thread that started it: this one, which lives as long as it is needed.
         self._thread = threading.Thread(target=self._work, name=f"data connection {number}", daemon=True)
 
@@ -303,17 +338,58 @@ class DataConnection:
     def _open_tunnel(self, *, compressed: bool) -> Tunnel:
         directory = self._upkeep.directory
         end = None
+        generation = self._next_generation
         if directory is not None:
-            end = directory.tunnel_socket(self._number, self._next_generation)
+            end = directory.tunnel_socket(self._number, generation)
             # Counted up whether it opens or not: of a login that failed half-way the socket may be there.
             self._next_generation += 1
         while not self._upkeep.logins.acquire(timeout=LOOK_INTERVAL):
             self._closing.check()
         try:
-            tunnel = Tunnel(
-                self._login, self._workspace.nbd_socket(self._number), end, self._closing, compressed=compressed
-            )
-            self._policy.opened(self._next_generation - 1, compressed=compressed)
+            tunnel = self._tunnel_of(generation, end, compressed=compressed)
+            self._policy.opened(generation, compressed=compressed)
             return tunnel
         finally:
             self._upkeep.logins.release()
+
+    def _tunnel_of(self, generation: int, end: str | None, *, compressed: bool) -> Tunnel:
+        if self._by_port:
+            return self._open_port_tunnel(generation, compressed=compressed)
+        try:
+            return Tunnel(self._login, self._socket, end, self._closing, compressed=compressed)
+        except PreflightRefused as refused:
+            if end is None:
+                raise
+            try:
+                tunnel = self._open_port_tunnel(generation, compressed=compressed)
+            except PreflightRefused:
+                raise refused from None
+            self._by_port = True
+            words = f"{self.disk.name}: the server forwards no Unix sockets; a port of its loopback is used"
+            self._upkeep.tell(Status(words))
+            return tunnel
+
+    @property
+    def _socket(self) -> Path:
+        return self._workspace.nbd_socket(self._number)
+
+    def _open_port_tunnel(self, generation: int, *, compressed: bool) -> Tunnel:
+        """For a server that forwards no Unix sockets (AllowStreamLocalForwarding no, OpenSSH before 6.7)."""
+        assert self._upkeep.directory
+        password = Password()
+        gate = Gate(self._workspace.gate_socket(self._number, generation), self._socket, password)
+        try:
+            tunnel = Tunnel(
+                self._login,
+                gate.path,
+                None,
+                self._closing,
+                compressed=compressed,
+                port_file=self._upkeep.directory.tunnel_port(self._number, generation),
+                password=password,
+            )
+        except BaseException:
+            gate.close()
+            raise
+        tunnel.gate = gate
+        return tunnel

@@ -110,7 +110,7 @@ class DataPath:
         """Opens new tunnels to the relay that is there. Raises ConnectionFailed."""
         listed = shell.run(remote_commands.tunnel_sockets(self._directory)).text
         generations = [1] * len(self._disks)
-        for disk, used in re.findall(r"^disk(\d{1,4})\.(\d{1,9})\.sock$", listed, re.MULTILINE):
+        for disk, used in re.findall(r"^disk(\d{1,4})\.(\d{1,9})\.(?:sock|port)$", listed, re.MULTILINE):
             if int(disk) < len(generations):
                 generations[int(disk)] = max(generations[int(disk)], int(used) + 1)
         self._start(generations)

@@ -725,6 +725,25 @@ class Poller:
                 entry[1](events)
 
 
+class TunnelPort(NamedTuple):
+    """Where a tunnel ends in a port: what to say there, and what has to be heard before anything is believed."""
+
+    number: int
+    question: bytes
+    answer: bytes
+
+
+def port_in(file: str) -> Optional[TunnelPort]:
+    """What p2v-tui has stored for us; None where the tunnel ends in a socket. Raises OSError."""
+    try:
+        words = Path(file).read_bytes().split()
+    except FileNotFoundError:
+        return None
+    if len(words) != 3 or not words[0].isdigit() or not 0 < int(words[0]) < 65536:
+        raise OSError(errno.EINVAL, file + " is damaged")
+    return TunnelPort(int(words[0]), words[1], words[2])
+
+
 class Tunnel:
     """A connection to the NBD server through the tunnel of one generation.
 
@@ -737,14 +756,25 @@ class Tunnel:
         self.outgoing = bytearray()
         self.heard_at = now
         self.useful = False
+        # What the other end has to say first, where the tunnel ends in a port, on which a stranger might listen.
+        self._proof = b""
+        place = f"disk{disk}.{generation}"
         try:
-            self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            port = port_in(place + ".port")
+            self.socket = socket.socket(socket.AF_INET if port else socket.AF_UNIX, socket.SOCK_STREAM)
         except OSError as error:
             raise TunnelLost(reason_of(error)) from None
         try:
             self.socket.setblocking(False)
-            # Relative, as a Unix socket's path may have only 107 bytes.
-            self.socket.connect(f"disk{disk}.{generation}.sock")
+            if port:
+                self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self.outgoing += port.question
+                self._proof = port.answer
+                with contextlib.suppress(BlockingIOError):
+                    self.socket.connect(("127.0.0.1", port.number))
+            else:
+                # Relative, as a Unix socket's path may have only 107 bytes.
+                self.socket.connect(place + ".sock")
         except OSError as error:
             self.socket.close()
             raise TunnelLost(reason_of(error)) from None
@@ -759,6 +789,12 @@ class Tunnel:
             raise TunnelLost(reason_of(error)) from None
         if not data:
             raise TunnelLost(CLOSED)
+        if self._proof:
+            said = data[: len(self._proof)]
+            if not self._proof.startswith(said):
+                raise TunnelLost("somebody else listens on its port")
+            self._proof = self._proof[len(said) :]
+            data = data[len(said) :]
         return data
 
     def shake_hands(self, now: float) -> Optional[Exchange]:
@@ -822,7 +858,7 @@ class Generations:
     """The tunnels that there are for a disk, and when each may be tried again."""
 
     def __init__(self, disk: int) -> None:
-        self._pattern = re.compile(rf"disk{disk}\.([1-9][0-9]{{0,8}})\.sock")
+        self._pattern = re.compile(rf"disk{disk}\.([1-9][0-9]{{0,8}})\.(?:sock|port)")
         self._there: List[int] = []
         self._retry: Dict[int, Tuple[float, float]] = {}
 

@@ -64,6 +64,16 @@ def hold_tunnel(token: str) -> str:
     return _announce(token, "cat >/dev/null")
 
 
+def hold_port_tunnel(token: str, port_file: str) -> str:
+    """The same for a tunnel that ends in a port: first it stores a line, which tells the relay of it.
+
+    The line comes on standard input, because only then it is known, and it is secret.
+    """
+    store = 'umask 077; read -r line && printf "%s\\n" "$line" >"$1.new" && mv "$1.new" "$1" || exit'
+    said = f'printf "\\n%s%s\\n" {token[:4]} {token[4:]}'
+    return f"exec /bin/sh -c '{store}; {said}; exec cat >/dev/null' sh {quote(port_file)}"
+
+
 def set_locale() -> str:
     """virt-v2v's messages are parsed: they must not be translated."""
     return "LC_ALL=C; export LC_ALL; unset LANGUAGE"

@@ -90,6 +90,10 @@ class RemoteDirectory:
         """Where a tunnel of that disk (from 0) ends; every new tunnel has a higher generation, from 1 on."""
         return self.file(f"disk{disk}.{generation}.sock")
 
+    def tunnel_port(self, disk: int, generation: int) -> str:
+        """The same where the tunnel ends in a port: the file that says which one, and the secrets for it."""
+        return self.file(f"disk{disk}.{generation}.port")
+
     @property
     def physical_xml(self) -> str:
         return self.file("physical.xml")

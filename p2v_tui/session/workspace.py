@@ -83,6 +83,10 @@ class Workspace:
     def nbd_socket(self, number: int) -> Path:
         return self.path / f"nbd{number}.sock"
 
+    def gate_socket(self, number: int, generation: int) -> Path:
+        """Where the tunnel of that generation comes in, when it ends in a port over there."""
+        return self.path / f"gate{number}.{generation}.sock"
+
     def nbd_log(self, number: int) -> Path:
         return self.path / f"nbd{number}.log"
 

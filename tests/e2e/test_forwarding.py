@@ -1,0 +1,76 @@
+"""Servers whose sshd forwards ports but no Unix sockets, and what other users of the server get to see of a disk."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.disturbed import COPYING, REFUSED, SUCCESS, Lab, laboratory, wait_until
+from tests.lab.conversion_server import Identity
+from tests.lab.processes import kill
+
+NO_SOCKETS = ("AllowStreamLocalForwarding no",)
+
+
+@pytest.fixture
+def lab(tmp_path: Path, key: Identity) -> Iterator[Lab]:
+    with laboratory(tmp_path, key, disks=2, sshd_options=NO_SOCKETS) as made:
+        yield made
+
+
+def hears(port: int) -> bytes:
+    """All that a stranger is told on that port, who speaks NBD."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as stranger:
+        stranger.sendall(b"\0\0\0\3IHAVEOPT\0\0\0\1\0\0\0\0" * 8)
+        said = b""
+        try:
+            while data := stranger.recv(4096):
+                said += data
+        except ConnectionResetError:
+            pass
+        return said
+
+
+def test_without_unix_sockets_the_disks_come_by_ports_and_lost_tunnels_are_opened_again(lab: Lab) -> None:
+    run = lab.start()
+    directory = run.wait_for_directory()
+    lab.stand_in.wait_for(COPYING)
+    assert "forwards no Unix sockets" in run.printed
+    kill(run.tunnels())
+    wait_until(lambda: len(list(directory.glob("disk*.port"))) == 4)
+    outcome = run.end()
+    assert outcome.code == SUCCESS, outcome.output
+    assert lab.copied
+
+
+def test_a_stranger_on_such_a_port_gets_no_byte_and_disturbs_nobody(lab: Lab) -> None:
+    run = lab.start()
+    directory = run.wait_for_directory()
+    lab.stand_in.wait_for(COPYING)
+    files = list(directory.glob("disk*.port"))
+    assert {file.stat().st_mode & 0o077 for file in files} == {0}
+    for file in files:
+        assert hears(int(file.read_text().split()[0])) == b""
+    outcome = run.end()
+    assert outcome.code == SUCCESS, outcome.output
+    assert lab.copied
+
+
+def test_going_on_works_there_too(lab: Lab) -> None:
+    run = lab.start()
+    lab.stand_in.wait_for(COPYING)
+    run.kill()
+    outcome = lab.start().end()
+    assert outcome.code == SUCCESS, outcome.output
+    assert lab.copied
+
+
+def test_no_forwarding_at_all_is_refused(tmp_path: Path, key: Identity) -> None:
+    with laboratory(tmp_path, key, sshd_options=("DisableForwarding yes",)) as lab:
+        outcome = lab.start().end()
+        assert outcome.code == REFUSED, outcome.output
+        assert "AllowTcpForwarding" in outcome.output
+        assert lab.at_rest

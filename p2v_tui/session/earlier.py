@@ -79,14 +79,16 @@ def end_earlier(shell: RemoteShell, mine: MachineRecord, report: Report, *, sudo
             shell.run(remote_commands.remove_directory(earlier.directory))
             report(Status(f"Removed {earlier.directory.path}: an earlier start ended before it began to convert"))
             continue
-        if not mine.same_job(earlier.record):
+        if not mine.in_the_way(earlier.record):
             continue
         state = _end(shell, earlier, report, sudo=sudo) if earlier.state != SUCCEEDED else SUCCEEDED
         if state != SUCCEEDED:
             _remove_output(shell, earlier, report)
-        elif mine.unchanged_since(earlier.record) and mine.guest == earlier.record.guest:
+        elif not mine.same_guest(earlier.record):
+            continue
+        elif mine.unchanged_since(earlier.record):
             return earlier
-        elif mine.guest == earlier.record.guest:
+        else:
             raise _has_succeeded(earlier)
     return None
 

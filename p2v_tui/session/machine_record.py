@@ -72,11 +72,18 @@ class MachineRecord:
     def same_machine(self, other: MachineRecord) -> bool:
         return bool(self.boot and self.boot == other.boot) or self.identity.same_machine(other.identity)
 
-    def same_job(self, earlier: MachineRecord) -> bool:
+    def in_the_way(self, earlier: MachineRecord) -> bool:
         """Whether the earlier one wanted one of these disks, or a guest of this name."""
+        return self.guest == earlier.guest or self._shares_disk(earlier)
+
+    def same_guest(self, earlier: MachineRecord) -> bool:
+        """Whether the earlier one made of one of these disks a guest of this name."""
+        return self.guest == earlier.guest and self._shares_disk(earlier)
+
+    def _shares_disk(self, earlier: MachineRecord) -> bool:
         names = {disk.name for disk in earlier.disks}
         serials = {disk.serial for disk in earlier.disks if disk.serial}
-        return self.guest == earlier.guest or any(disk.name in names or disk.serial in serials for disk in self.disks)
+        return any(disk.name in names or disk.serial in serials for disk in self.disks)
 
     def unchanged_since(self, earlier: MachineRecord) -> bool:
         return len(self.disks) == len(earlier.disks) and all(

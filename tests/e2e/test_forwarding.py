@@ -37,8 +37,8 @@ def hears(port: int) -> bytes:
 def test_without_unix_sockets_the_disks_come_by_ports_and_lost_tunnels_are_opened_again(lab: Lab) -> None:
     run = lab.start()
     directory = run.wait_for_directory()
+    run.expect("forwards no Unix sockets")
     lab.stand_in.wait_for(COPYING)
-    assert "forwards no Unix sockets" in run.printed
     kill(run.tunnels())
     wait_until(lambda: len(list(directory.glob("disk*.port"))) == 4)
     outcome = run.end()

@@ -72,16 +72,19 @@ def test_a_disk_without_a_mark_is_never_proved_unchanged() -> None:
 
 
 @pytest.mark.parametrize(
-    ("disks", "guest", "same"),
+    ("disks", "guest", "in_the_way", "same_guest"),
     [
-        ((("sda", None),), "another", True),
-        ((("sdz", "S3R1AL"),), "another", True),
-        ((("sdz", None),), "db1", True),
-        ((("sdz", None),), "another", False),
+        ((("sda", None),), "db1", True, True),
+        ((("sda", None),), "another", True, False),
+        ((("sdz", "S3R1AL"),), "another", True, False),
+        ((("sdz", None),), "db1", True, False),
+        ((("sdz", None),), "another", False, False),
     ],
 )
-def test_the_same_job_shares_a_disk_or_the_guests_name(
-    disks: tuple[tuple[str, str | None], ...], guest: str, *, same: bool
+def test_an_earlier_one_is_in_the_way_by_a_disk_or_by_the_guests_name(
+    disks: tuple[tuple[str, str | None], ...], guest: str, *, in_the_way: bool, same_guest: bool
 ) -> None:
     other = tuple(RecordedDisk(name, 1, serial, "") for name, serial in disks)
-    assert RECORD.same_job(dataclasses.replace(RECORD, disks=other, guest=guest)) is same
+    earlier = dataclasses.replace(RECORD, disks=other, guest=guest)
+    assert RECORD.in_the_way(earlier) is in_the_way
+    assert RECORD.same_guest(earlier) is same_guest

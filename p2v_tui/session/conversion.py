@@ -496,6 +496,7 @@ class _Run:
                     self._data.status = reading.relay
                 return self._exit_code(reading.state)
             self._data.check()
+            self._data.admit(functools.partial(ask, self._server))
             if reading.state == "running":
                 self._data.follow(reading.relay, copying=self._tracker.long_copies(WORTHWHILE))
             if len(reading.log) < LOG_CHUNK:

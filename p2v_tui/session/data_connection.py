@@ -8,6 +8,7 @@ tunnel ends in a port, and its loss is the conversion's.
 from __future__ import annotations
 
 import secrets
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from p2v_tui.session import remote_commands, ssh_errors
 from p2v_tui.session.cancellation import Cancellation
 from p2v_tui.session.disk_source import DiskSource
 from p2v_tui.session.events import ConnectionLost, ConnectionRestored, Event, Happened, Status
-from p2v_tui.session.gate import Gate, Password
+from p2v_tui.session.gate import Gate, Password, WaitingRoom
 from p2v_tui.session.login import Login
 from p2v_tui.session.login_dialogue import LOGIN_TIMEOUT
 from p2v_tui.session.nbd_server import NbdServer
@@ -178,6 +179,8 @@ class DataConnection:
         # What was said last and not looked at yet, and whether virt-v2v waits for data by the last that was.
         self._observation: Observation | None = None
         self._data_wanted = True
+        # Where virt-v2v and strangers wait, when they come to a port of the server without a relay there.
+        self._waiting_room = WaitingRoom()
         # Whether the server forwards no Unix sockets, but ports.
         self._by_port = False
         # The NBD server dies with the thread that started it: this one, which lives as long as it is needed.
@@ -198,6 +201,17 @@ class DataConnection:
     def port(self) -> int | None:
         """On the conversion server's loopback, chosen there; None with a relay, which has ports of its own."""
         return self._tunnel.port if self._tunnel else None
+
+    @property
+    def waiting(self) -> frozenset[socket.socket]:
+        """Who has come to that port and was not admitted yet."""
+        return self._waiting_room.waiting
+
+    def admit(self, clients: frozenset[socket.socket], *, last: bool) -> None:
+        """Serves the disk to them. last: to nobody else, ever."""
+        self._waiting_room.admit(clients)
+        if last and self._tunnel is not None and self._tunnel.gate is not None:
+            self._tunnel.gate.stop_listening()
 
     @property
     def bytes_served(self) -> int:
@@ -355,11 +369,11 @@ class DataConnection:
     def _tunnel_of(self, generation: int, end: str | None, *, compressed: bool) -> Tunnel:
         if self._by_port:
             return self._open_port_tunnel(generation, compressed=compressed)
+        if end is None:
+            return self._open_watched_tunnel(generation, compressed=compressed)
         try:
             return Tunnel(self._login, self._socket, end, self._closing, compressed=compressed)
         except PreflightRefused as refused:
-            if end is None:
-                raise
             try:
                 tunnel = self._open_port_tunnel(generation, compressed=compressed)
             except PreflightRefused:
@@ -372,6 +386,17 @@ class DataConnection:
     @property
     def _socket(self) -> Path:
         return self._workspace.nbd_socket(self._number)
+
+    def _open_watched_tunnel(self, generation: int, *, compressed: bool) -> Tunnel:
+        """For a server without Python: virt-v2v comes itself, to a port that any user there may connect to."""
+        gate = Gate(self._workspace.gate_socket(self._number, generation), self._socket, self._waiting_room)
+        try:
+            tunnel = Tunnel(self._login, gate.path, None, self._closing, compressed=compressed)
+        except BaseException:
+            gate.close()
+            raise
+        tunnel.gate = gate
+        return tunnel
 
     def _open_port_tunnel(self, generation: int, *, compressed: bool) -> Tunnel:
         """For a server that forwards no Unix sockets (AllowStreamLocalForwarding no, OpenSSH before 6.7)."""

@@ -72,6 +72,8 @@ class DataPath:
         self._connections: list[DataConnection] = []
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._clock = clock
+        # The disks to whose port a stranger has come, which was told.
+        self._strangers: set[str] = set()
         # The disks whose first failed read was told.
         self._unreadable: set[str] = set()
 
@@ -101,7 +103,8 @@ class DataPath:
         self._events.put(
             Warned(
                 "The conversion server has no python3, so nothing there can bridge the loss of a data connection: if "
-                "one is lost, so is the conversion."
+                "one is lost, so is the conversion. Each disk comes out at a port of the server's loopback that all "
+                "its local users can connect to: who is not the login user or root gets nothing, but can delay it."
             )
         )
         self._start([1] * len(self._disks))
@@ -200,6 +203,32 @@ class DataPath:
                 # virt-v2v decides whether it can do without.
                 failed = read_errors.failed_read(disk, relay.failure)
                 self._events.put(Warned(f"{failed.message} {failed.advice}"))
+
+    def admit(self, ask: Callable[[str], str]) -> None:
+        """Serves virt-v2v where no relay asks who comes: when the server says that none of those is a stranger.
+
+        ask: runs a command on the server and returns its output; empty where the server cannot be reached.
+        """
+        if self.relayed:
+            return
+        for connection in self._connections:
+            # Those who had come before the server was asked: another one may be a stranger.
+            waiting, port = connection.waiting, connection.port
+            if not waiting or port is None:
+                continue
+            users = ask(remote_commands.clients_of(port)).split()
+            strangers = sorted(set(users[1:]) - {users[0], "0"}) if users else []
+            if len(users) > 1 and not strangers:
+                connection.admit(waiting, last=not self._many_clients)
+            elif strangers and connection.disk.name not in self._strangers:
+                self._strangers.add(connection.disk.name)
+                self._events.put(
+                    Warned(
+                        f"Another user of the conversion server ({', '.join(strangers)}) has connected to the port "
+                        f"of {connection.disk.name}. The disk is served to nobody before he has gone: look "
+                        f"there with ss -tnp 'dport = :{port}'"
+                    )
+                )
 
     def explain_failure(self) -> None:
         """Raises ConversionFailed where virt-v2v failed because it lost a disk."""

@@ -221,6 +221,19 @@ def tunnel_sockets(directory: RemoteDirectory) -> str:
     return f"cd {quote(directory.path)} && ls"
 
 
+def clients_of(port: int) -> str:
+    """Who holds the other ends of the connections to a port of the loopback: a user's number for each, a line each.
+
+    First comes the account's own, then nothing more where the kernel's table cannot be read. An end that nobody owns
+    any more is root's, in whatever state it is.
+    """
+    return f"""id -u
+remote=$(printf %04X {port})
+cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | while read -r _ _ other _ _ _ _ user _; do
+  case $other in *:$remote) echo "$user" ;; esac
+done"""
+
+
 def mark_told(directory: RemoteDirectory) -> str:
     return f": >{quote(directory.told)}"
 

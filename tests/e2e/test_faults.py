@@ -20,7 +20,6 @@ from tests.e2e.disturbed import (
     NO_CONNECTION,
     PYTHON,
     RATE,
-    REFUSED,
     SUCCESS,
     Lab,
     end,
@@ -334,12 +333,4 @@ def test_a_lost_tunnel_without_python_is_a_clean_failure(tmp_path: Path, key: Id
         outcome = run.end()
         assert outcome.code == FAILED, outcome.output
         assert "The data connection of" in outcome.output
-        assert lab.at_rest
-
-
-def test_an_sshd_that_forwards_no_unix_sockets_is_refused(tmp_path: Path, key: Identity) -> None:
-    with laboratory(tmp_path, key, sshd_options=["AllowStreamLocalForwarding no"]) as lab:
-        outcome = lab.start().end()
-        assert outcome.code == REFUSED, outcome.output
-        assert "AllowStreamLocalForwarding yes" in outcome.output
         assert lab.at_rest

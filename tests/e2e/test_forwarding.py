@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
-from tests.e2e.disturbed import COPYING, REFUSED, SUCCESS, Lab, laboratory, wait_until
+from tests.e2e.disturbed import COPYING, PYTHON, REFUSED, SUCCESS, Lab, laboratory, wait_until
+from tests.lab.accounts import Account
 from tests.lab.conversion_server import Identity
 from tests.lab.processes import kill
 
@@ -66,6 +70,53 @@ def test_going_on_works_there_too(lab: Lab) -> None:
     outcome = lab.start().end()
     assert outcome.code == SUCCESS, outcome.output
     assert lab.copied
+
+
+def ports_that_listen(lab: Lab) -> set[int]:
+    """Where sshd listens for tunnels."""
+    found = {lab.server.port}
+    for process in lab.server.session_processes():
+        # It may end while it is looked at.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.name() == "sshd":
+                listening = [each for each in process.net_connections("tcp4") if each.status == psutil.CONN_LISTEN]
+                found |= {each.laddr.port for each in listening}
+    return found - {lab.server.port}
+
+
+# Connects, waits until it is told to end, and says what it has heard.
+STRANGER = """import socket, sys
+stranger = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+stranger.sendall(b"\\0" * 100)
+sys.stdin.readline()
+stranger.setblocking(False)
+try:
+    print(len(stranger.recv(4096)), "bytes")
+except BlockingIOError:
+    print("nothing")
+"""
+
+
+def test_without_python_a_stranger_gets_no_byte_either_and_virt_v2v_waits_until_he_has_gone(
+    tmp_path: Path, key: Identity
+) -> None:
+    with laboratory(tmp_path, key, hide=PYTHON) as lab, Account(login_shell="dash") as user, Account() as other:
+        run = lab.start(f"p2v.username={user.name}", "p2v.accept_warnings")
+        wait_until(lambda: ports_that_listen(lab))
+        (port,) = ports_that_listen(lab)
+        stranger = subprocess.Popen(
+            ["setpriv", f"--reuid={other.name}", "--clear-groups", "/usr/bin/python3", "-c", STRANGER, str(port)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        run.expect("Another user of the conversion server")
+        assert not lab.in_mid_copy
+        said, _ = stranger.communicate("\n")
+        assert said == "nothing\n"
+        outcome = run.end()
+        assert outcome.code == SUCCESS, outcome.output
+        assert lab.copied
 
 
 def test_no_forwarding_at_all_is_refused(tmp_path: Path, key: Identity) -> None:

@@ -34,6 +34,7 @@ from p2v_tui.hwprobe.exclusion import (
     virtual,
 )
 from p2v_tui.hwprobe.identity import model_of, serial_of, transport_of, wwn_of
+from p2v_tui.hwprobe.ldm import is_dynamic
 from p2v_tui.hwprobe.machine import Disk, ExcludedDisk, MediumKind
 from p2v_tui.hwprobe.places import Places, exists, read_number, read_text
 from p2v_tui.hwprobe.removable import medium_kind
@@ -238,6 +239,7 @@ def _disk(device: BlockDevice, devices: BlockDevices, places: Places) -> Disk:
         transport=(transports.pop() if len(transports) == 1 else None) if raid else transport_of(drive),
         partition_table=table,
         content=None if table else content_of(device),
+        dynamic=is_dynamic(device, devices),
         old_signature=device.properties.get("ID_FS_TYPE") if is_stale(device, devices) else None,
         partitions=partitions_of(device, devices),
         members=device.slaves,

@@ -22,12 +22,10 @@ from p2v_tui.hwprobe.machine import DiskGroup
 from p2v_tui.hwprobe.md import MEMBER, bare
 from p2v_tui.hwprobe.places import Places
 from p2v_tui.hwprobe.signatures import is_stale
-from p2v_tui.hwprobe.spanning import device_count
+from p2v_tui.hwprobe.spanning import BTRFS, btrfs_devices, find_spanning
 
 VOLUME_GROUP = "LVM volume group"
 MD_ARRAY = "md array"
-BTRFS = "btrfs file system"
-ZFS = "ZFS pool"
 
 # In the place of a volume group's name, which is read after "The LVM volume group".
 UNKNOWN_VOLUME_GROUP = "(unknown: lvm2 is missing or fails)"
@@ -67,7 +65,7 @@ def _whole(thing: Thing, lacking: int, hidden: frozenset[str], places: Places) -
             )
         case kind if kind == MD_ARRAY:
             return with_superblocks(thing, places)
-        case kind if kind == BTRFS and (count := device_count(thing.devices[0])):
+        case kind if kind == BTRFS and (count := btrfs_devices(thing.devices[0])):
             return replace(group, members=count, unseen=max(count - thing.seen, 0))
     return group
 
@@ -100,27 +98,19 @@ def _memberships(
     holding = [device for device in valid if device.properties.get("ID_FS_TYPE") == LVM_MEMBER]
     yield from _physical_volumes(rows or [], holding, devices, places)
     for device in valid:
-        yield from _recognised(device)
+        yield from _member_of_array(device)
+    yield from find_spanning(devices, valid, places)
     active = [part for device in devices.by_name.values() for part in _active(device, devices)]
     yield from active
     if rows is None:
         yield from _unknown(holding, active)
 
 
-def _recognised(device: BlockDevice) -> Iterator[Membership]:
-    """What blkid's name of the content says. One identity on several disks is one thing spanning them."""
+def _member_of_array(device: BlockDevice) -> Iterator[Membership]:
     uuid = device.properties.get("ID_FS_UUID")
-    if not uuid:
-        return
-    label = label_of(device) or ""
-    match device.properties.get("ID_FS_TYPE"):
-        case "linux_raid_member":
-            # mdadm writes `homehost:name`; metadata of version 0.90 has no name at all.
-            yield Membership(MD_ARRAY, bare(uuid), label.rpartition(":")[2], device)
-        case "btrfs":
-            yield Membership(BTRFS, uuid, label, device)
-        case "zfs_member":
-            yield Membership(ZFS, uuid, label, device)
+    if uuid and _is_raid_member(device):
+        # mdadm writes `homehost:name`; metadata of version 0.90 has no name at all.
+        yield Membership(MD_ARRAY, bare(uuid), (label_of(device) or "").rpartition(":")[2], device)
 
 
 def _active(device: BlockDevice, devices: BlockDevices) -> Iterator[Membership]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from p2v_tui.hwprobe.blockdev import SYSFS_UNIT, key_values
 from p2v_tui.hwprobe.contents import content_in
+from p2v_tui.hwprobe.ldm import LDM_TYPES
 from p2v_tui.hwprobe.machine import Disk, Partition
 from p2v_tui.hwprobe.places import Places
 
@@ -22,6 +23,7 @@ def read_image(path: Path, size: int, places: Places | None = None) -> Disk:
     places = places or Places()
     whole = _blkid(path, [], places)
     table = whole.get("ID_PART_TABLE_TYPE")
+    partitions = tuple(_partitions(path, size, places)) if table else ()
     return Disk(
         name=str(path),
         # Resolved, so that one image under two names is seen to be one.
@@ -29,8 +31,9 @@ def read_image(path: Path, size: int, places: Places | None = None) -> Disk:
         size=size,
         partition_table=table,
         content=None if table else content_in(whole),
-        partitions=tuple(_partitions(path, size, places)) if table else (),
+        partitions=partitions,
         partition_table_uuid=whole.get("ID_PART_TABLE_UUID"),
+        dynamic=any(part.type in LDM_TYPES for part in partitions),
     )
 
 

@@ -74,6 +74,7 @@ class Disk:
     for `dos`). content: what fills the whole disk where there is no partition table.
     members: kernel names of the devices under it (multipath paths, firmware RAID members).
     old_signature: blkid's name of something larger that the disk was once in, beside the partitions that hold now.
+    dynamic: one of Windows' dynamic disks, whose partitions are parts of volumes, maybe over several disks.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Disk:
     members: tuple[str, ...] = ()
     partition_table_uuid: str | None = None
     old_signature: str | None = None
+    dynamic: bool = False
 
     @property
     def external(self) -> bool:

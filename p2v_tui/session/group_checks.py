@@ -6,8 +6,20 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from p2v_tui.hwprobe.copies import find_copies
-from p2v_tui.hwprobe.groups import BTRFS, MD_ARRAY, VOLUME_GROUP, ZFS
+from p2v_tui.hwprobe.groups import MD_ARRAY, VOLUME_GROUP
 from p2v_tui.hwprobe.machine import Disk, DiskGroup, Machine
+from p2v_tui.hwprobe.spanning import (
+    BCACHE,
+    BCACHEFS,
+    BTRFS,
+    DYNAMIC_DISKS,
+    EXT_JOURNAL,
+    STORAGE_POOL,
+    STORAGE_SPACES_TYPE,
+    STRATIS,
+    XFS_LOG,
+    ZFS,
+)
 from p2v_tui.session.checks import Check, Subject, Verdict
 
 GROUPS = Subject(
@@ -35,7 +47,22 @@ COPIES = Subject(
     "Convert one of them: name it in `p2v.disks`, or uncheck the other.",
 )
 
-SUBJECTS: Final = (GROUPS, COPIES)
+UNREADABLE = Subject(
+    "what virt-v2v cannot read",
+    "unreadable",
+    "Whether the disks hold what virt-v2v cannot look into: ZFS, bcache, bcachefs, Stratis, Storage Spaces.",
+    {Verdict.NOTED: "Something is. It is copied as it is; but a system on it is not found, and not converted."},
+    "If the system is on it, move it by other means. If it holds data only, there is nothing to do.",
+)
+
+SUBJECTS: Final = (GROUPS, COPIES, UNREADABLE)
+
+_UNREADABLE: Final = {
+    "zfs_member": "ZFS",
+    "bcache": "bcache",
+    "bcachefs": "bcachefs",
+    "stratis": "Stratis",
+}
 
 # How many members each level of md can do without.
 _SPARE: Final = {"raid4": 1, "raid5": 1, "raid6": 2, "raid10": 1}
@@ -43,6 +70,13 @@ _WITHOUT: Final = {
     VOLUME_GROUP: "Logical volumes with a part there will not work in the guest, the others will.",
     BTRFS: "The guest can mount it at best with -o degraded.",
     ZFS: "The guest can import it only if the other disks hold all of its data.",
+    BCACHEFS: "The guest can mount it only if the other disks hold all of its data.",
+    BCACHE: "What the cache has not written back is missing on the disk behind it: its file system may be damaged.",
+    STRATIS: "The guest cannot start it.",
+    DYNAMIC_DISKS: "Windows cannot use volumes with a part there.",
+    STORAGE_POOL: "Windows can use it only if the other disks hold all of its data.",
+    EXT_JOURNAL: "The guest does not mount the file system without its journal.",
+    XFS_LOG: "The guest does not mount the file system without its log.",
 }
 
 
@@ -53,6 +87,7 @@ def judge_groups(disks: Sequence[Disk], machine: Machine) -> Iterator[Check]:
         if group.holds_any(chosen):
             yield from _group(group, chosen, machine)
     yield from _copies(disks, machine)
+    yield from _unreadable(disks)
 
 
 def _group(group: DiskGroup, chosen: frozenset[str], machine: Machine) -> Iterator[Check]:
@@ -140,3 +175,15 @@ def _copies(disks: Sequence[Disk], machine: Machine) -> Iterator[Check]:
             "LVM refuses both, and which of two file systems is mounted is left to chance.",
             f"Convert one of them: p2v.disks={copies.disks[0].name}, or uncheck the others.",
         )
+
+
+def _unreadable(disks: Sequence[Disk]) -> Iterator[Check]:
+    for disk in disks:
+        kinds = {_UNREADABLE[content.type] for content in disk.contents if content.type in _UNREADABLE}
+        if any(part.type == STORAGE_SPACES_TYPE for part in disk.partitions):
+            kinds.add("Storage Spaces")
+        if kinds:
+            yield UNREADABLE.noted(
+                f"{disk.name} has {' and '.join(sorted(kinds))} on it, which virt-v2v cannot look into.",
+                "If the system is on it, virt-v2v finds none and ends; data is copied as it is.",
+            )

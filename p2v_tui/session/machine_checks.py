@@ -53,7 +53,7 @@ WINDOWS = Subject(
     "windows-state",
     "How Windows left each NTFS file system: its volume flags, its log, the head of hiberfil.sys.",
     {
-        Verdict.NOTED: "It cannot be read.",
+        Verdict.NOTED: "It cannot be read, or is on a dynamic disk, where a volume may lie on several disks.",
         Verdict.WARNING: "Windows wants to check it, or was not shut down. One without a Windows on it sleeps.",
         Verdict.REFUSED: "Windows hibernates on it, or keeps a part of it in its memory, as with Fast Startup: "
         "virt-v2v mounts it read-only and ends.",
@@ -95,7 +95,7 @@ def judge_machine(disks: Sequence[Disk], health: Health, keys: Collection[str] =
     return (
         *_failing(health),
         *_sectors(disks),
-        *_windows(health),
+        *_windows(disks, health),
         *_suspended(disks),
         *_encrypted(disks, keys),
         *_arrays(health),
@@ -161,9 +161,17 @@ def _sectors(disks: Sequence[Disk]) -> Iterator[Check]:
         yield SECTORS.passed(f"All disks have logical sectors of {_SECTOR} bytes.")
 
 
-def _windows(health: Health) -> Iterator[Check]:
-    for volume in (volume for disk in health.disks for volume in disk.volumes):
+def _windows(disks: Sequence[Disk], health: Health) -> Iterator[Check]:
+    dynamic = {disk.name for disk in disks if disk.dynamic}
+    for disk, volume in ((each.name, volume) for each in health.disks for volume in each.volumes):
         match volume.state:
+            case NtfsState.CLEAN if disk in dynamic:
+                # What says so is at the volume's beginning, and the rest may be on another disk.
+                yield WINDOWS.noted(
+                    f"The NTFS on {volume.partition} is on a dynamic disk and may be a part of a volume over several "
+                    "disks: how Windows left it cannot be judged.",
+                    "Shut Windows down on the machine (shutdown /s /t 0), and convert all disks of its disk group.",
+                )
             case NtfsState.CLEAN:
                 yield WINDOWS.passed(f"The NTFS on {volume.partition} was left in order.")
             case NtfsState.DIRTY:

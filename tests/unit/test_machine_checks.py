@@ -69,6 +69,13 @@ CASES = [
     Case(M.WINDOWS, WARNING, ("sda2", "hibernates"), state(NtfsState.HIBERNATED, system=False)),
     Case(M.WINDOWS, WARNING, ("dirty", "chkdsk /f"), state(NtfsState.DIRTY, system=True)),
     Case(M.WINDOWS, NOTED, ("sda2", "cannot be looked into"), state(None, system=False)),
+    Case(
+        M.WINDOWS,
+        NOTED,
+        ("sda2", "dynamic disk", "cannot be judged"),
+        state(NtfsState.CLEAN, system=True),
+        dataclasses.replace(SDA, dynamic=True),
+    ),
     Case(M.LINUX, WARNING, ("sda2", "systemctl poweroff"), disk=with_content(SDA, Content("swsuspend"))),
     Case(M.ENCRYPTED, REFUSED, ("sda2", "LUKS", f"p2v.key={LUKS.uuid}:URL"), disk=with_content(SDA, LUKS)),
     Case(M.ENCRYPTED, REFUSED, ("BitLocker", "p2v.key=sda2:URL"), disk=with_content(SDA, BITLOCKER)),

@@ -9,7 +9,8 @@ import pytest
 
 from p2v_tui.config import Settings
 from p2v_tui.errors import SettingsError
-from p2v_tui.hwprobe.machine import Content, Disk, DiskGroup, ExcludedDisk, Machine, Transport
+from p2v_tui.hwprobe.machine import Content, Disk, DiskGroup, ExcludedDisk, Machine, Partition, Transport
+from p2v_tui.hwprobe.spanning import STORAGE_SPACES_TYPE
 from p2v_tui.session import group_checks, plan_checks
 from p2v_tui.session.checks import Check, Subject, Verdict
 from p2v_tui.session.disk_choice import default_disks
@@ -105,6 +106,21 @@ CASES = [
         ),
     ),
     Case(G.COPIES, WARNING, ("sda, sdb", "LVM2_member pv-1", "LVM refuses", "p2v.disks=sda"), COPIED),
+    Case(
+        G.UNREADABLE,
+        NOTED,
+        ("sda has ZFS on it", "copied as it is"),
+        dataclasses.replace(SERVER, disks=(holding(SDA, Content("zfs_member", "1", member="2")),)),
+    ),
+    Case(
+        G.UNREADABLE,
+        NOTED,
+        ("sda has Storage Spaces",),
+        dataclasses.replace(
+            SERVER,
+            disks=(dataclasses.replace(SDA, partitions=(Partition("sda1", 1, 1, STORAGE_SPACES_TYPE),)),),
+        ),
+    ),
     Case(
         P.OLD_METADATA,
         NOTED,

@@ -17,7 +17,7 @@ from p2v_tui.hwprobe.exclusion import Exclusion
 from p2v_tui.hwprobe.group_parts import disks_below
 from p2v_tui.hwprobe.groups import UNKNOWN_VOLUME_GROUP, find_groups
 from p2v_tui.hwprobe.md import Superblock, read_superblock
-from p2v_tui.hwprobe.spanning import device_count
+from p2v_tui.hwprobe.spanning import btrfs_devices
 from tests.unit.hwprobe.conftest import ProbeRecorded
 from tests.unit.volumes import md_member
 
@@ -282,8 +282,8 @@ def test_a_btrfs_says_itself_how_many_devices_it_has(tmp_path: Path) -> None:
         with path.open("wb") as file:
             file.truncate(128 << 20)
     subprocess.run(["mkfs.btrfs", "-q", "-d", "raid0", *paths], check=True)
-    assert device_count(dataclasses.replace(made_up("sda"), node=paths[1])) == 2
-    assert device_count(dataclasses.replace(made_up("sda"), node=tmp_path)) is None
+    assert btrfs_devices(dataclasses.replace(made_up("sda"), node=paths[1])) == 2
+    assert btrfs_devices(dataclasses.replace(made_up("sda"), node=tmp_path)) is None
 
 
 def test_old_metadata_makes_no_group(recorded: ProbeRecorded) -> None:

@@ -244,7 +244,8 @@ class Settings:
         "disks",
         kind=list_of("sda,sdb,...", "names of fixed disks, or absolute paths of disk images, by commas"),
         default_words="all that are built in",
-        help="The fixed disks to convert; the first one is the guest's boot disk.",
+        help="The fixed disks to convert; the first one is the guest's boot disk. Stable names of a disk are its "
+        "links /dev/disk/by-id/..., by-path/..., and serial:SERIAL and wwn:WWN.",
     )
     removable: tuple[str, ...] | None = _setting(
         "removable",

@@ -33,7 +33,7 @@ from p2v_tui.hwprobe.exclusion import (
     unassembled,
     virtual,
 )
-from p2v_tui.hwprobe.identity import model_of, serial_of, transport_of, wwn_of
+from p2v_tui.hwprobe.identity import links_of, model_of, serial_of, transport_of, wwn_of
 from p2v_tui.hwprobe.ldm import is_dynamic
 from p2v_tui.hwprobe.machine import Disk, ExcludedDisk, MediumKind
 from p2v_tui.hwprobe.places import Places, exists, read_number, read_text
@@ -244,6 +244,7 @@ def _disk(device: BlockDevice, devices: BlockDevices, places: Places) -> Disk:
         partitions=partitions_of(device, devices),
         members=device.slaves,
         partition_table_uuid=device.properties.get("ID_PART_TABLE_UUID"),
+        links=links_of(device, *(below if is_multipath(device) else ())),
     )
 
 

@@ -68,6 +68,12 @@ def wwn_of(device: BlockDevice) -> str | None:
     return wwid if wwid.startswith(("eui.", "uuid.")) else None
 
 
+def links_of(*devices: BlockDevice) -> tuple[str, ...]:
+    """The links that udev makes to these devices, each once, as paths: of a disk and of its paths."""
+    links = [link for device in devices for link in device.properties.get("DEVLINKS", "").split()]
+    return tuple(dict.fromkeys(links))
+
+
 def transport_of(device: BlockDevice) -> Transport | None:
     """How the disk is attached, or None where neither sysfs nor udev says."""
     subsystems = device.hangs_on

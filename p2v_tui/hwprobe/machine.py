@@ -73,6 +73,7 @@ class Disk:
     partition_table: `gpt`, `dos`, or None. partition_table_uuid: the table's own identifier (eight hexadecimal digits
     for `dos`). content: what fills the whole disk where there is no partition table.
     members: kernel names of the devices under it (multipath paths, firmware RAID members).
+    links: udev's names of it below /dev (/dev/disk/by-id/...), those of its paths among them.
     old_signature: blkid's name of something larger that the disk was once in, beside the partitions that hold now.
     dynamic: one of Windows' dynamic disks, whose partitions are parts of volumes, maybe over several disks.
     """
@@ -93,6 +94,7 @@ class Disk:
     partition_table_uuid: str | None = None
     old_signature: str | None = None
     dynamic: bool = False
+    links: tuple[str, ...] = ()
 
     @property
     def external(self) -> bool:

@@ -6,7 +6,6 @@ checked, what has gone goes.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -37,6 +36,7 @@ from p2v_tui.screens.device_words import (
 from p2v_tui.screens.form import Note, Reading, WrongField, setting_help
 from p2v_tui.screens.widgets import Action, FormField, Heading, Help, Toggle
 from p2v_tui.session.disk_choice import default_disks
+from p2v_tui.session.disk_names import find_named
 
 _NETWORK = BY_KEY["p2v.network_map"]
 
@@ -316,10 +316,13 @@ def _disk_row(disk: Disk, machine: Machine) -> Row:
 
 
 def _name_of(name: str, disks: Sequence[Disk]) -> str:
-    """The name of the disk that `p2v.disks` names, maybe by a path; the same where it names none of them."""
-    plain_name = name.removeprefix("/dev/").removeprefix("mapper/").replace("!", "/")
-    device = os.path.realpath(name) if name.startswith("/") else None
-    return next((disk.name for disk in disks if disk.name == plain_name or str(disk.device) == device), name)
+    """The name of the disk that `p2v.disks` means by one of its names; the same where it means none of them."""
+    try:
+        found = find_named(name, disks)
+    except SettingsError:
+        # The plan says so.
+        return name
+    return found.name if found else name
 
 
 def _unknown(name: str) -> str:

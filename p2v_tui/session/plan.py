@@ -25,6 +25,7 @@ from p2v_tui.hwprobe.machine import (
 from p2v_tui.kinds import MAX_GUEST_NAME, NetworkMap, Secret
 from p2v_tui.session.checks import Check
 from p2v_tui.session.disk_choice import default_disks
+from p2v_tui.session.disk_names import find_named, plain
 from p2v_tui.session.events import Report
 from p2v_tui.session.fetch import Persistence
 from p2v_tui.session.guess_checks import judge_guesses
@@ -200,13 +201,13 @@ def _choose_disks(names: Sequence[str], machine: Machine) -> tuple[Disk, ...]:
 
 
 def _find_disk(name: str, machine: Machine) -> Disk:
-    plain_name = name.removeprefix("/dev/").removeprefix("mapper/").replace("!", "/")
     if name.startswith("/") and (image := disk_image(Path(name))) is not None:
         return image
+    if (found := find_named(name, machine.nameable)) is not None:
+        return found
+    plain_name = plain(name)
     device = Path(os.path.realpath(name)) if name.startswith("/") else None
     for disk in machine.nameable:
-        if disk.name == plain_name or disk.device == device:
-            return disk
         for partition in disk.partitions:
             if plain_name == partition.name or (device and device.name == partition.name):
                 raise SettingsError(

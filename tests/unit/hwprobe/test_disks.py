@@ -10,6 +10,7 @@ from p2v_tui.hwprobe import Content, Disk, Machine, Transport
 from p2v_tui.hwprobe.blockdev import BlockDevice, BlockDevices
 from p2v_tui.hwprobe.contents import partitions_of
 from p2v_tui.hwprobe.disks import block_drivers
+from p2v_tui.session.disk_names import find_named
 from tests.unit.hwprobe.conftest import ProbeRecorded
 
 
@@ -341,3 +342,13 @@ def test_a_multipath_disk_without_kpartx_shows_the_partitions_of_a_path() -> Non
     path, part = device("sdb", None, ()), device("sdb1", "sdb", (), PARTN="1", ID_FS_TYPE="ext4")
     devices = BlockDevices({found.name: found for found in (mpatha, path, part)})
     assert [(found.number, found.content) for found in partitions_of(mpatha, devices)] == [(1, Content("ext4"))]
+
+
+def test_a_recorded_san_disk_has_its_own_links_and_those_of_its_paths(recorded: ProbeRecorded) -> None:
+    machine = recorded("multipath-san-host").machine
+    links = {link: disk.name for disk in machine.disks for link in disk.links}
+    assert links["/dev/disk/by-id/dm-uuid-mpath-3600507680c80821cf000000000000000"] == "mpatha"
+    assert links["/dev/disk/by-path/pci-0000:05:00.0-fc-0x500507680c10-lun-0"] == "mpatha"
+    for link, name in links.items():
+        found = find_named(link, machine.nameable)
+        assert found is not None and found.name == name

@@ -63,6 +63,10 @@ class ConnectionDropped(ConnectionFailed):
     """The server took the connection and closed it before the login: it is too busy, or it has shut us out."""
 
 
+class NothingInCommon(ConnectionFailed):
+    """ssh and sshd have no algorithm of some kind in common."""
+
+
 class PreflightRefused(P2VError):
     """Both ends can be reached, but something that the conversion needs is missing or forbidden."""
 

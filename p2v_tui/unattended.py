@@ -231,7 +231,8 @@ class _Job:
             cpu_has_aes="aes" in machine.cpu.flags,
             ask_password=self._ask_password if sys.stdin.isatty() else None,
             workspace=workspace,
-            patience=self._settings.reconnect,
+            # A dry run is a check that somebody waits for.
+            patience=0.0 if self._options.dry_run else self._settings.reconnect,
         )
 
     def _ask_password(self, question: str) -> Secret | None:

@@ -58,7 +58,7 @@ from p2v_tui.session.preflight import AcceptWarnings, judge, settle
 from p2v_tui.session.progress import ProgressTracker
 from p2v_tui.session.quantities import duration_text
 from p2v_tui.session.read_only import set_read_only
-from p2v_tui.session.reconnect import is_final, open_again
+from p2v_tui.session.reconnect import is_final, is_refused_login, open_again
 from p2v_tui.session.relay_status import DiskRelay, RelayStatus
 from p2v_tui.session.remote_directory import PARENT, RemoteDirectory
 from p2v_tui.session.remote_shell import cannot_store
@@ -544,6 +544,7 @@ class _Run:
                 patience=patience,
                 wait=self._let_pass,
                 on_failure=lambda failure: self._report(Status(f"Still without {CONTROL}: {failure.message}")),
+                let_in_before=True,
             )
         except (Cancelled, Detached, ConversionFailed):
             raise
@@ -621,7 +622,7 @@ class _Run:
             try:
                 self._stop_over(cancellable=cancellable)
             except ConnectionFailed as error:
-                if self._out_of_reach or is_final(error):
+                if self._out_of_reach or (is_final(error) and not is_refused_login(error)):
                     raise
                 self._report(ConnectionLost(CONTROL, error.message, self._plan.settings.reconnect))
                 open_again(
@@ -629,6 +630,7 @@ class _Run:
                     patience=self._plan.settings.reconnect,
                     wait=self._cancellation.again.wait,
                     on_failure=lambda failure: self._report(Status(f"Still to be stopped there: {failure.message}")),
+                    let_in_before=True,
                 )
         except P2VError as error:
             self._report(

@@ -252,7 +252,7 @@ class DataConnection:
                 self._workspace.nbd_log(self._number),
                 self._closing,
             )
-            self._tunnel = self._open_tunnel(compressed=False)
+            self._tunnel = self._try_to_open(self._server, compressed=False)
             self._opened.set()
             self._keep_up(self._server, self._tunnel)
         except Cancelled:
@@ -317,14 +317,19 @@ class DataConnection:
             raise ConnectionFailed(reason, "Check the network between the two machines and convert again.")
         since = time.monotonic()
         self._upkeep.tell(ConnectionLost(self.name, reason, self._upkeep.patience))
-        tunnel = open_again(
-            lambda: self._open_tunnel(compressed=lost.compressed),
+        tunnel = self._try_to_open(server, compressed=lost.compressed)
+        self._upkeep.tell(ConnectionRestored(self.name, time.monotonic() - since))
+        return tunnel
+
+    def _try_to_open(self, server: NbdServer, *, compressed: bool) -> Tunnel:
+        """Opens the tunnel, as often as it takes. The control connection was let in: a refusal may pass."""
+        return open_again(
+            lambda: self._open_tunnel(compressed=compressed),
             patience=self._upkeep.patience,
             wait=lambda seconds: self._look_after(server, seconds),
             on_failure=lambda error: self._upkeep.tell(Status(f"Still without {self.name}: {error.message}")),
+            let_in_before=True,
         )
-        self._upkeep.tell(ConnectionRestored(self.name, time.monotonic() - since))
-        return tunnel
 
     def _replace(self, old: Tunnel, *, compressed: bool) -> Tunnel:
         """Another tunnel beside the present one, which stays until the relay has had time to move over.

@@ -1,44 +1,56 @@
-"""Pinned host keys: the server's keys are fetched, and only those whose fingerprint is pinned become known."""
+"""Pinned host keys: which of the server's keys is the pinned one is found out with ssh itself.
+
+ssh asks about a key that is not known before it proves who we are. The first connection usually tells; ssh-keyscan
+would make five more that log in to nothing, of which sshd takes only a few at once (MaxStartups).
+"""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections.abc import Sequence
-from pathlib import Path
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
 
-from p2v_tui.errors import ConnectionFailed
-from p2v_tui.session.login import CONNECT_TIMEOUT
-from p2v_tui.session.openssh_tools import run_tool
+from p2v_tui.errors import ConnectionFailed, NothingInCommon
+from p2v_tui.session.login import Login
+
+# A server has one key of each kind and shows one. First in ssh's own order, which ed25519 leads, then kind by kind.
+_KINDS: Final = (
+    "",
+    "rsa-sha2-512,rsa-sha2-256",
+    "ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521",
+    "ssh-ed25519",
+)
+
+Opened = TypeVar("Opened")
 
 
-def fingerprint(key: str) -> str:
-    """`SHA256:...` as ssh-keygen -l prints it. key: the base64 text of a public key."""
-    digest = hashlib.sha256(base64.b64decode(key)).digest()
-    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
+def open_pinned(login: Login, pinned: Sequence[str], open_it: Callable[[Login], Opened]) -> Opened:
+    """What open_it returns for the login with the server's pinned key, which is then the only known one.
 
-
-def write_pinned(host: str, port: int, pinned: Sequence[str], known_hosts: Path) -> None:
-    """Writes the keys of the server whose fingerprint is in `pinned`, as known_hosts lines.
-
-    Raises ConnectionFailed when it has none of these. Whoever answers here gains nothing by lying: ssh later demands
-    the proof that the server holds the key.
+    Raises ConnectionFailed where the server has none of them, and what open_it raises.
     """
-    command = ["ssh-keyscan", "-T", str(CONNECT_TIMEOUT), "-p", str(port), host]
-    done = run_tool(command, 4 * CONNECT_TIMEOUT)
-    lines = [line for line in done.stdout.splitlines() if line and not line.startswith("#")]
-    if not lines:
-        # ssh-keyscan does not say why. ssh itself will, and it connects to no server whose key it does not know.
-        known_hosts.touch()
-        return
-    found = {fingerprint(line.split()[2]): line for line in lines if len(line.split()) >= 3}
-    matching = [line for print_, line in found.items() if print_ in pinned]
-    if not matching:
-        raise ConnectionFailed(
-            f"{host} port {port} is not the server that p2v.remote.hostkey pins. Its host keys are "
-            f"{', '.join(found)}; pinned is {', '.join(pinned)}.",
-            "Nothing was sent to it. Compare with what `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` prints on "
-            "the server itself.",
-            setting="remote.hostkey",
-        )
-    known_hosts.write_text("".join(f"{line}\n" for line in matching))
+    offered: list[str] = []
+
+    def accept(fingerprint: str) -> bool:
+        if fingerprint not in pinned:
+            offered.append(fingerprint)
+            return False
+        return login.accept_host_key(fingerprint)
+
+    for kind in _KINDS:
+        before = len(offered)
+        try:
+            return open_it(dataclasses.replace(login, accept_host_key=accept, host_key_algorithms=kind))
+        except NothingInCommon:
+            if not kind:
+                raise
+        except ConnectionFailed:
+            if len(offered) == before:
+                raise
+    raise ConnectionFailed(
+        f"{login.host} port {login.port} is not the server that p2v.remote.hostkey pins. Its host keys are "
+        f"{', '.join(dict.fromkeys(offered))}; pinned is {', '.join(pinned)}.",
+        "Nothing was sent to it. Compare with what `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` prints on "
+        "the server itself.",
+        setting="remote.hostkey",
+    )

@@ -51,6 +51,12 @@ def _error(message: str, advice: str) -> P2VError:
     return ConnectionFailed(message, advice, setting=SETTING)
 
 
+def key_type(path: Path) -> str:
+    """The key's type as ssh-keygen prints it (ED25519, RSA), or nothing where it does not tell."""
+    said = run_tool(["ssh-keygen", "-l", "-f", str(path)], TIMEOUT).stdout.split()
+    return said[-1].strip("()") if said else ""
+
+
 def _check_key(url: str, path: Path) -> None:
     # With an empty passphrase on its command line ssh-keygen never asks; the key's own passphrase is not there.
     done = run_tool(["ssh-keygen", "-y", "-P", "", "-f", str(path)], TIMEOUT)

@@ -53,7 +53,8 @@ class Login:
 
     known_hosts: the file with the accepted host keys; ssh adds the first one it is told to accept.
     accept_host_key: asked with the fingerprint while that file does not exist; then no other key is accepted.
-    key_type: the identity's, as ssh-keygen prints it (ED25519, RSA).
+    key_type: the identity's, as ssh-keygen prints it (ED25519, RSA). host_key_algorithms: those that the server may
+    show its key with; empty for ssh's own order.
     """
 
     host: str
@@ -65,6 +66,7 @@ class Login:
     accept_host_key: Callable[[str], bool]
     identity: Path | None = None
     key_type: str = ""
+    host_key_algorithms: str = ""
 
     def command(self, options: Sequence[str], remote_command: str | None) -> list[str]:
         """The ssh command line, without the program's name."""
@@ -83,6 +85,8 @@ class Login:
             # It says when sshd has let us in, and when a method was accepted and another is wanted besides.
             "LogLevel": "VERBOSE",
         }
+        if self.host_key_algorithms:
+            settings["HostKeyAlgorithms"] = self.host_key_algorithms
         if self.identity is not None:
             settings |= {
                 "PreferredAuthentications": "publickey",

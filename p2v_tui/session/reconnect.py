@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
@@ -11,8 +12,13 @@ from p2v_tui.errors import Cancelled, ConnectionFailed, Detached, P2VError
 # Seconds between two tries: soon after a short interruption, seldom enough not to trouble a server that comes up.
 FIRST_DELAY: Final = 1.0
 LONGEST_DELAY: Final = 30.0
-# What time does not heal, by the setting that the error names: another host key, a refused password or identity.
-_FINAL_SETTINGS: Final = frozenset({"remote.hostkey", "auth.password", "auth.identity.url", "auth.username"})
+# A login that worked before may be refused while a directory service is away: so long it is tried again, in seconds,
+# and no sooner than that, as some servers lock an account after a few refusals.
+REFUSAL_PATIENCE: Final = 300.0
+REFUSAL_DELAY: Final = 10.0
+# What time does not heal, by the setting that the error names: a refused login, another host key.
+_LOGIN_SETTINGS: Final = frozenset({"auth.password", "auth.identity.url", "auth.username"})
+_FINAL_SETTINGS: Final = _LOGIN_SETTINGS | {"remote.hostkey"}
 
 Opened = TypeVar("Opened")
 
@@ -33,31 +39,50 @@ def open_again(
     on_failure: Callable[[P2VError], None],
     clock: Callable[[], float] = time.monotonic,
     final: Callable[[P2VError], bool] | None = None,
+    let_in_before: bool = False,
+    chance: Callable[[], float] = random.random,
 ) -> Opened:
     """What open_it returns as soon as it succeeds.
 
+    Machines that were started together do not try again together: of each delay only the first half is certain.
+
     patience: seconds for all tries together. wait: called between two with the seconds to let pass. on_failure:
     called with the error of a try, unless it says the same as the one before: an outage may last for hours. final:
-    which errors another try would not change, in place of `is_final`. Raises such a one at once, and the last error
-    when the patience is at its end.
+    which errors another try would not change, in place of `is_final`. let_in_before: this login worked already, so
+    that it is final only when it has been refused for REFUSAL_PATIENCE. chance: from 0 to 1. Raises such a one at
+    once, and the last error when the patience is at its end.
     """
     deadline = clock() + patience
     told = ""
-    for delay in retry_delays():
+    refused_since: float | None = None
+    for usual_delay in retry_delays():
+        delay = usual_delay
         try:
             return open_it()
         except (Cancelled, Detached):
             raise
         except P2VError as error:
-            if (final or is_final)(error) or clock() + delay > deadline:
+            if let_in_before and is_refused_login(error):
+                delay = max(delay, REFUSAL_DELAY)
+                refused_since = clock() if refused_since is None else refused_since
+                over = clock() + delay > refused_since + REFUSAL_PATIENCE
+            else:
+                refused_since = None
+                over = (final or is_final)(error)
+            if over or clock() + delay > deadline:
                 raise
             if error.message != told:
                 told = error.message
                 on_failure(error)
-        wait(delay)
+        wait(delay * (0.5 + 0.5 * chance()))
     raise AssertionError("the delays have no end")
 
 
 def is_final(error: P2VError) -> bool:
     """Whether it would be the same the next time: the server refuses us, or is another one."""
     return not isinstance(error, ConnectionFailed) or error.setting in _FINAL_SETTINGS
+
+
+def is_refused_login(error: P2VError) -> bool:
+    """Whether the server that we know did not let us in, or gave us no shell."""
+    return isinstance(error, ConnectionFailed) and error.setting in _LOGIN_SETTINGS

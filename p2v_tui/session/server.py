@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Final
 
 from p2v_tui.config import Settings, secrets_of
-from p2v_tui.errors import ConnectionFailed, SettingsError
+from p2v_tui.errors import ConnectionDropped, ConnectionFailed, SettingsError
 from p2v_tui.hwprobe.machine import Disk
 from p2v_tui.kinds import AcceptedWarnings, Secret
 from p2v_tui.secrecy import without_secrets
@@ -38,12 +38,14 @@ from p2v_tui.session.events import (
     Warned,
 )
 from p2v_tui.session.fetch import Persistence
-from p2v_tui.session.identity import fetch_identity
+from p2v_tui.session.identity import fetch_identity, key_type
 from p2v_tui.session.login import Login, PasswordSource, cipher_preference
 from p2v_tui.session.machine_record import record_of
 from p2v_tui.session.nbd_server import find_program
 from p2v_tui.session.network import wait_for_network
 from p2v_tui.session.preflight import settle
+from p2v_tui.session.quantities import duration_text
+from p2v_tui.session.reconnect import is_final, open_again
 from p2v_tui.session.remote_directory import RemoteDirectory
 from p2v_tui.session.remote_shell import RemoteShell, cannot_store
 from p2v_tui.session.server_checks import judge_server
@@ -54,6 +56,8 @@ from p2v_tui.session.workspace import Workspace
 # Of the disk that a connection test is made with, in bytes, and for how many seconds its relay waits for it.
 SCRATCH_SIZE: Final = 1 << 20
 SCRATCH_PATIENCE: Final = 60
+# For how long, in seconds, a first connection that sshd drops is tried again by whoever has no patience else.
+DROP_PATIENCE: Final = 20.0
 # sshd drops logins at random from ten on that are not complete (sshd_config(5), MaxStartups).
 LOGINS_AT_ONCE: Final = 4
 
@@ -66,7 +70,8 @@ class ConversionServer:
 
     ask_password: called once, with ssh's question, where the server wants a password and none was given.
     accept_host_key: called with the fingerprint of a key that is not pinned; without it the first one is taken.
-    patience: for how many seconds what the network does not give at first (an identity) is asked for again.
+    patience: for how many seconds what the network does not give at first is asked for again: an identity, and the
+    first connection.
     workspace: of an earlier run whose conversion goes on; its host key and identity hold.
     """
 
@@ -99,6 +104,8 @@ class ConversionServer:
         self._login: Login | None = None
         self._shell: RemoteShell | None = None
         self._patience = patience
+        # A conversion that goes on has a login that worked, and its own way to wait for the server.
+        self._let_in = workspace is not None
         self._logins = threading.Semaphore(LOGINS_AT_ONCE)
 
     @property
@@ -112,7 +119,7 @@ class ConversionServer:
         return Persistence(self._patience, self._report, self._cancellation)
 
     def prepare(self) -> None:
-        """Gets what a login needs: the identity, the pinned host keys. Raises ConnectionFailed where it cannot."""
+        """Gets the identity, which a login needs. Raises ConnectionFailed where it cannot."""
         self._ready_login()
 
     def attend(self, report: Report, cancellation: Cancellation) -> None:
@@ -130,9 +137,35 @@ class ConversionServer:
         if self._shell is not None and not self._shell.usable:
             self.drop_shell()
         if self._shell is None:
-            self._shell = RemoteShell(self._ready_login(), cancellation)
+            self._shell = self._open_shell(cancellation)
+            self._let_in = True
         self._shell.attend(cancellation)
         return self._shell
+
+    def _open_shell(self, cancellation: Cancellation) -> RemoteShell:
+        """A new one. The first is tried again here; who loses it later knows better what to do meanwhile."""
+        login = self._ready_login()
+
+        def open_it() -> RemoteShell:
+            if self._settings.hostkey and not login.known_hosts.exists():
+                return host_keys.open_pinned(
+                    login, self._settings.hostkey, lambda pinned: RemoteShell(pinned, cancellation)
+                )
+            return RemoteShell(login, cancellation)
+
+        if self._let_in:
+            return open_it()
+        patience = max(self._patience, DROP_PATIENCE)
+        return open_again(
+            open_it,
+            patience=patience,
+            wait=cancellation.wait,
+            on_failure=lambda error: self._report(
+                Warned(f"{error.message} Trying again for up to {duration_text(patience)}. {error.advice}")
+            ),
+            # Whoever watches is told of an outage at once; that sshd drops one login of many, passes.
+            final=is_final if self._patience else lambda error: not isinstance(error, ConnectionDropped),
+        )
 
     @property
     def connected(self) -> bool:
@@ -154,8 +187,10 @@ class ConversionServer:
         directory: RemoteDirectory | None,
         tell: Callable[[Event], None],
         generation: int,
+        patience: float | None = None,
     ) -> DataConnection:
         """One that is not open yet. program: the NBD server's. directory: where a relay waits for it, if one does.
+        patience: in seconds, in place of the settings'.
 
         Raises as `prepare` does.
         """
@@ -165,7 +200,7 @@ class ConversionServer:
             program=program,
             login=self._ready_login(),
             workspace=self.workspace,
-            upkeep=Upkeep(directory, self._settings.reconnect, self._logins, tell),
+            upkeep=Upkeep(directory, self._settings.reconnect if patience is None else patience, self._logins, tell),
             generation=generation,
         )
 
@@ -217,7 +252,7 @@ class ConversionServer:
         data = DataPath(
             [disk],
             directory,
-            functools.partial(self.data_connection, find_program(self._settings.nbd)),
+            functools.partial(self.data_connection, find_program(self._settings.nbd), patience=DROP_PATIENCE),
             patience=SCRATCH_PATIENCE,
         )
         try:
@@ -265,8 +300,6 @@ class ConversionServer:
             if settings.identity_url is not None and not self.workspace.identity.exists():
                 self._report(Status(f"Getting the SSH identity from {without_secrets(settings.identity_url)}"))
                 fetch_identity(settings.identity_url, self.workspace.identity, self.persistence)
-            if settings.hostkey and not self.workspace.known_hosts.exists():
-                host_keys.write_pinned(self._host, settings.port, settings.hostkey, self.workspace.known_hosts)
             self._cancellation.check()
             self._login = Login(
                 host=self._host,
@@ -277,10 +310,14 @@ class ConversionServer:
                 passwords=self._passwords,
                 accept_host_key=self._decide_on_host_key,
                 identity=self.workspace.identity if settings.identity_url else None,
+                key_type=key_type(self.workspace.identity) if settings.identity_url else "",
             )
         return self._login
 
     def _decide_on_host_key(self, fingerprint: str) -> bool:
+        if self._settings.hostkey:
+            self._host_key_done(f"{fingerprint}, the pinned one")
+            return True
         accepted = self._accept_host_key is None or self._accept_host_key(fingerprint)
         if accepted:
             self._report(HostKeyLearnt(fingerprint))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from p2v_tui.errors import ConnectionDropped, ConnectionFailed, P2VError, PreflightRefused
+from p2v_tui.errors import ConnectionDropped, ConnectionFailed, NothingInCommon, P2VError, PreflightRefused
 from p2v_tui.session.terminal_text import plain
 
 # ssh's exit code for a failure of its own; every other one is the remote command's, or its login shell's.
@@ -249,7 +249,7 @@ def _identity_refused(attempt: _Attempt, methods: list[str]) -> P2VError:
 
 
 def _negotiation(attempt: _Attempt, match: re.Match[str]) -> P2VError:
-    return ConnectionFailed(
+    return NothingInCommon(
         f"{attempt.host} and this machine's ssh have nothing in common: {plain(match[0]).strip()}.",
         "The server's sshd is too old or too strict; update it or allow one of the algorithms named.",
     )

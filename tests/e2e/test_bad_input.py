@@ -18,6 +18,8 @@ from tests.lab.conversion_server import Authentication, ConversionServer, Identi
 from tests.lab.ports import closed_port, silent_port
 
 SETTINGS, CONNECTION, PREFLIGHT, COMMAND = 2, 3, 4, 7
+# Without it a server that cannot be reached is tried for an hour.
+AT_ONCE = "p2v.reconnect=0"
 
 
 def refused(outcome: Outcome, code: int, *words: str) -> None:
@@ -79,19 +81,19 @@ def test_an_unknown_setting_is_named_with_the_nearest_one() -> None:
 
 
 def test_a_server_name_that_does_not_resolve(small_disk: Path) -> None:
-    outcome = run_p2v(f"p2v.server=nosuch.invalid p2v.disks={small_disk} p2v.password=x")
+    outcome = run_p2v(f"p2v.server=nosuch.invalid p2v.disks={small_disk} p2v.password=x {AT_ONCE}")
     refused(outcome, CONNECTION, "'nosuch.invalid'", "cannot be resolved", "DNS")
 
 
 def test_a_server_that_refuses(small_disk: Path) -> None:
     with closed_port() as port:
-        outcome = run_p2v(f"p2v.server=127.0.0.1 p2v.port={port} p2v.disks={small_disk} p2v.password=x")
+        outcome = run_p2v(f"p2v.server=127.0.0.1 p2v.port={port} p2v.disks={small_disk} p2v.password=x {AT_ONCE}")
     refused(outcome, CONNECTION, f"refuses connections to port {port}", "sshd runs")
 
 
 def test_a_silent_server(small_disk: Path) -> None:
     with silent_port() as port:
-        outcome = run_p2v(f"p2v.server=127.0.0.1 p2v.port={port} p2v.disks={small_disk} p2v.password=x")
+        outcome = run_p2v(f"p2v.server=127.0.0.1 p2v.port={port} p2v.disks={small_disk} p2v.password=x {AT_ONCE}")
     refused(outcome, CONNECTION, f"127.0.0.1 port {port} does not answer", "firewall")
 
 

@@ -293,12 +293,13 @@ class ConversionServer:
             "AllowTcpForwarding yes",
             "AllowStreamLocalForwarding yes",
             "UseDNS no",
-            # A test opens many connections at once, and fails on purpose to log in.
-            "MaxStartups 100",
             "SetEnv " + " ".join(f'{name}="{value}"' for name, value in environment.items()),
             # scp needs it; the one built into sshd has no path that differs between distributions.
             "Subsystem sftp internal-sftp",
         ]
+        # A test opens many connections at once, and fails on purpose to log in. Here sshd takes the last value.
+        if not any(line.startswith("MaxStartups") for line in self._sshd_options):
+            lines.append("MaxStartups 100")
         if not root:
             lines.append(f"AllowUsers {pwd.getpwuid(os.geteuid()).pw_name}")
         if self._banner:

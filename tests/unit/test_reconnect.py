@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import pytest
 
 from p2v_tui.errors import Cancelled, ConnectionFailed, Detached, P2VError, PreflightRefused
-from p2v_tui.session.reconnect import LONGEST_DELAY, is_final, open_again, retry_delays
+from p2v_tui.session.reconnect import (
+    LONGEST_DELAY,
+    REFUSAL_PATIENCE,
+    is_final,
+    open_again,
+    retry_delays,
+)
 
 
 class Server:
@@ -29,9 +36,17 @@ class Server:
     def wait(self, seconds: float) -> None:
         self.now += seconds
 
-    def open_again(self, patience: float) -> str:
+    def open_again(
+        self, patience: float, *, let_in_before: bool = False, chance: Callable[[], float] = lambda: 1.0
+    ) -> str:
         return open_again(
-            self.open, patience=patience, wait=self.wait, on_failure=self.failures.append, clock=lambda: self.now
+            self.open,
+            patience=patience,
+            wait=self.wait,
+            on_failure=self.failures.append,
+            clock=lambda: self.now,
+            let_in_before=let_in_before,
+            chance=chance,
         )
 
 
@@ -96,3 +111,38 @@ def test_the_operator_is_no_failure_of_the_server(error: P2VError) -> None:
     with pytest.raises(type(error)):
         server.open_again(3600)
     assert server.failures == []
+
+
+def test_machines_that_were_started_together_do_not_try_again_together() -> None:
+    early, late = Server(DOWN, DOWN, DOWN, None), Server(DOWN, DOWN, DOWN, None)
+    early.open_again(3600, chance=lambda: 0.0)
+    late.open_again(3600)
+    assert early.tries == [0, 0.5, 1.5, 3.5]
+    assert late.tries == [0, 1, 3, 7]
+
+
+REFUSED = ConnectionFailed("password refused", setting="auth.password")
+
+
+def test_a_login_that_worked_before_is_tried_again_when_it_is_refused() -> None:
+    server = Server(DOWN, REFUSED, REFUSED, None)
+    assert server.open_again(3600, let_in_before=True) == "open"
+    assert server.failures == [DOWN, REFUSED]
+
+
+def test_a_login_that_worked_before_is_refused_for_minutes_before_that_is_final() -> None:
+    server = Server(*itertools.repeat(DOWN, 30), *itertools.repeat(REFUSED, 100))
+    with pytest.raises(ConnectionFailed) as raised:
+        server.open_again(24 * 3600, let_in_before=True)
+    assert raised.value is REFUSED
+    first = server.tries[30]
+    assert REFUSAL_PATIENCE - LONGEST_DELAY <= server.tries[-1] - first <= REFUSAL_PATIENCE
+    # Some servers lock an account after a few refusals.
+    assert len(server.tries) - 30 <= 12
+
+
+def test_another_host_key_is_final_whoever_was_let_in_before() -> None:
+    server = Server(ConnectionFailed("another host key", setting="remote.hostkey"))
+    with pytest.raises(ConnectionFailed):
+        server.open_again(3600, let_in_before=True)
+    assert server.tries == [0]

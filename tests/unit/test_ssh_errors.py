@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2v_tui.errors import ConnectionDropped, ConnectionFailed, P2VError, PreflightRefused
+from p2v_tui.errors import ConnectionDropped, ConnectionFailed, NothingInCommon, P2VError, PreflightRefused
 from p2v_tui.session.ssh_errors import explain, last_lines, no_answer, password_refused
 from p2v_tui.session.terminal_text import plain
 
@@ -87,7 +87,7 @@ RECORDED: list[tuple[bytes, type[P2VError], str | None, str]] = [
     ),
     (
         b"Unable to negotiate with 10.0.0.1 port 2222: no matching host key type found. Their offer: ssh-dss\r\n",
-        ConnectionFailed,
+        NothingInCommon,
         None,
         "Their offer: ssh-dss",
     ),

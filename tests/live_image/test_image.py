@@ -21,7 +21,7 @@ PROGRAMS = (
     *("bin/nbdkit", "bin/qemu-nbd", "bin/curl", "bin/ssh", "bin/tmux", "bin/nano", "bin/less", "bin/python3"),
     *("bin/nmcli", "bin/nmtui", "bin/ip", "bin/lsscsi", "bin/lspci", "bin/lsusb", "bin/lsblk", "bin/setpriv"),
     *("sbin/ethtool", "sbin/lvm", "sbin/mdadm", "sbin/multipath", "sbin/iscsiadm", "sbin/cryptsetup"),
-    *("sbin/smartctl", "sbin/nvme", "sbin/sshd", "bin/p2v-tui"),
+    *("sbin/dmraid", "sbin/smartctl", "sbin/nvme", "sbin/sshd", "bin/p2v-tui"),
 )
 
 
@@ -149,6 +149,11 @@ def test_the_program_starts_in_it(root: Path) -> None:
         "import pkgutil, p2v_tui; [__import__(m.name) for m in pkgutil.walk_packages(p2v_tui.__path__, 'p2v_tui.')]"
     )
     run_command(["chroot", root, "python3", "-W", "error", "-c", every], timeout=60)
+
+
+def test_no_rule_of_udev_activates_a_firmware_raid(root: Path) -> None:
+    rules = (root / "usr/lib/udev/rules.d").glob("*.rules")
+    assert not [path.name for path in rules if "dmraid-activate" in path.read_text(errors="replace")]
 
 
 def test_the_initramfs_has_no_module_that_assembles_or_mounts_a_fixed_disk(live_image: LiveImage) -> None:

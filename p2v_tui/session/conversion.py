@@ -43,7 +43,6 @@ from p2v_tui.session.events import (
     ConnectionRestored,
     Converted,
     LogDirectory,
-    PhaseStarted,
     Report,
     Status,
     Warned,
@@ -326,7 +325,6 @@ class _Run:
         self._storage: str | None = None
         self._log = ConversionLog(debug=plan.debug)
         self._tracker = ProgressTracker(plan.disks)
-        self._copying = False
         self._data: DataPath | None = None
 
     def prepare(self, virt_v2v: VirtV2V, record: MachineRecord) -> None:
@@ -572,8 +570,6 @@ class _Run:
             if isinstance(event, CopyPercent):
                 self._tracker.percent(event.disk, event.percent, time.monotonic())
                 continue
-            if isinstance(event, PhaseStarted):
-                self._copying = event.name.startswith("Copying disk")
             self._report(event)
 
     def _show_progress(self) -> None:

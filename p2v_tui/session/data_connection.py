@@ -31,7 +31,7 @@ from p2v_tui.session.nbd_server import NbdServer
 from p2v_tui.session.openssh import close_connection, matched_text, open_connection, send
 from p2v_tui.session.reconnect import open_again
 from p2v_tui.session.remote_directory import RemoteDirectory
-from p2v_tui.session.tunnel_policy import Observation, TunnelPolicy
+from p2v_tui.session.tunnel_policy import STALL, Observation, TunnelPolicy
 from p2v_tui.session.workspace import Workspace
 
 # How often the tunnel and the NBD server are looked at, in seconds.
@@ -179,6 +179,7 @@ class DataConnection:
         # What was said last and not looked at yet, and whether virt-v2v waits for data by the last that was.
         self._observation: Observation | None = None
         self._data_wanted = True
+        self._server_hangs = False
         # Where virt-v2v and strangers wait, when they come to a port of the server without a relay there.
         self._waiting_room = WaitingRoom()
         # Whether the server forwards no Unix sockets, but ports.
@@ -216,6 +217,16 @@ class DataConnection:
     @property
     def bytes_served(self) -> int:
         return self._bytes_served
+
+    @property
+    def server_hangs(self) -> bool:
+        """Whether our own NBD server did not answer either when the tunnel did not: it hangs on its disk."""
+        return self._server_hangs
+
+    @property
+    def read_error(self) -> str | None:
+        """What the NBD server said of a read that failed."""
+        return self._server.read_error if self._server else None
 
     def check_source(self) -> None:
         """Raises ConversionFailed when the disk is not what it was at the beginning."""
@@ -282,7 +293,8 @@ class DataConnection:
             elif self._observation is not None:
                 seen = self._observation
                 self._data_wanted = seen.relay.silent > 0
-                compressed = self._policy.observe(seen)
+                self._server_hangs = seen.relay.stalled > STALL and not server.answers()
+                compressed = self._policy.observe(seen, server_hangs=self._server_hangs)
                 if compressed is not None and self._upkeep.directory is not None:
                     tunnel = self._replace(tunnel, compressed=compressed)
                 if self._observation is seen:

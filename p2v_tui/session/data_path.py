@@ -245,12 +245,16 @@ class DataPath:
         for disk, relay in zip(self._disks, self.status.disks if self.status else (), strict=False):
             if relay.failure is not None:
                 raise read_errors.failed_read(disk, relay.failure)
+        if not self.relayed:
+            for connection in self._connections:
+                if connection.read_error is not None:
+                    raise read_errors.failed_somewhere(connection.disk, connection.read_error)
 
     def check_relay(self) -> None:
         """Raises ConversionFailed where the relay was lost, or gave up; `status` is the last that was heard of it."""
         if not self.relayed or self.status is None:
             return
-        for disk, relay in zip(self._disks, self.status.disks, strict=True):
+        for number, (disk, relay) in enumerate(zip(self._disks, self.status.disks, strict=True)):
             if relay.state == "given up":
                 self.check_sources()
                 self._check_reads()
@@ -260,6 +264,11 @@ class DataPath:
                         f"{disk.device} does not answer as it did.",
                         "Look with `lsblk` and into the kernel's log (dmesg) whether it was detached, exchanged, or "
                         "came back under another name, and convert again.",
+                    )
+                if self._connections[number].server_hangs:
+                    raise ConversionFailed(
+                        f"The disk {disk.name} did not answer for too long: its NBD server hangs.",
+                        f"Look at the disk with `dmesg` and `smartctl -a {disk.device}`, and convert again.",
                     )
                 raise ConversionFailed(
                     f"The relay on the conversion server gave {disk.name} up: {relay.reason or 'no reason'}.",

@@ -95,6 +95,7 @@ CMD_READ, CMD_WRITE, CMD_DISC, CMD_FLUSH, CMD_TRIM, CMD_CACHE, CMD_WRITE_ZEROES,
 REPLY = struct.Struct(">IIQ")
 REPLY_MAGIC = 0x67446698
 ESHUTDOWN = 108
+MAX_ERRNO = 4095
 
 # What either side may make us keep.
 MAX_OPTION_BYTES = 64 * 1024
@@ -418,7 +419,7 @@ class DiskReads:
     def failed(self, offset: int, length: int, error: int) -> None:
         self.failures += 1
         if self.failure is None:
-            self.failure = FailedRead(offset, length, error)
+            self.failure = FailedRead(offset, length, min(error, MAX_ERRNO))
 
 
 class Transmission:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import socket
 import struct
@@ -38,6 +39,9 @@ THREAD_STACK: Final = 512 << 10
 _GREETING_SIZE: Final = 18
 _GOODBYE: Final = struct.pack(">I8sII", 3, b"IHAVEOPT", 2, 0)
 _REPLY_SIZE: Final = 20
+
+
+_READ_ERROR: Final = re.compile(r"error: pread: (.+)")
 
 
 def find_program(wanted: str | None) -> str:
@@ -106,6 +110,8 @@ class NbdServer:
         self._count = 0
         self._idle_count = 0
         self._fruitless_starts = 0
+        # Since when it cannot be started, where it cannot.
+        self._failing_since: float | None = None
         self._started = 0.0
         self._listener = _listen(socket)
         self._process: subprocess.Popen[bytes] | None = None
@@ -133,6 +139,12 @@ class NbdServer:
         return lines[-1] if lines else "it said nothing"
 
     @property
+    def read_error(self) -> str | None:
+        """What nbdkit said of the last read that failed; qemu-nbd says nothing."""
+        found = _READ_ERROR.findall(self._log.read_text(errors="replace"))
+        return str(found[-1]) if found else None
+
+    @property
     def bytes_served(self) -> int:
         """Bytes read from the disk so far; what the kernel counts, so that counting costs nothing.
 
@@ -147,11 +159,32 @@ class NbdServer:
 
         wanted: whether somebody waits for data. A program that nobody asks for any is no fruitless one.
 
-        Raises ConversionFailed when it died MAX_FRUITLESS_STARTS times in a row without having served anything, and
-        PreflightRefused when it does not come up.
+        A disk that cannot be opened for a moment is tried again with the next call. Raises ConversionFailed when that
+        has lasted for FRUITLESS_SECONDS, or when the program died MAX_FRUITLESS_STARTS times in a row without having
+        served anything.
         """
         if self.running:
             return False
+        if self._failing_since is None:
+            self._count_life(wanted=wanted)
+        self._served_before += self._served
+        self._count = self._idle_count = 0
+        try:
+            self._start()
+        except PreflightRefused as error:
+            # Where it runs, it waits for the disk, and so do we.
+            if self.running:
+                return True
+            now = time.monotonic()
+            self._failing_since = self._failing_since or now
+            if now - self._failing_since >= FRUITLESS_SECONDS:
+                raise ConversionFailed(error.message, error.advice) from error
+            return False
+        self._failing_since = None
+        return True
+
+    def _count_life(self, *, wanted: bool) -> None:
+        """Of the program that has ended. Raises ConversionFailed when it was one fruitless life too many."""
         if self._served >= FRUITLESS_BYTES or time.monotonic() - self._started >= FRUITLESS_SECONDS:
             self._fruitless_starts = 0
         elif wanted:
@@ -161,10 +194,6 @@ class NbdServer:
                 f"The NBD server of {self._device} ends again and again: {self.last_words}.",
                 "Look for a disk error in the kernel's log (dmesg) and convert again.",
             )
-        self._served_before += self._served
-        self._count = self._idle_count = 0
-        self._start()
-        return True
 
     def close(self) -> None:
         self._end_process()
@@ -212,7 +241,7 @@ class NbdServer:
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT
         self._cancellation.check()
-        while not self._answers():
+        while not self.answers():
             if not self.running or time.monotonic() > deadline:
                 raise PreflightRefused(
                     f"{self._program} cannot serve {self._device}: {self.last_words}.",
@@ -222,7 +251,7 @@ class NbdServer:
         self._look_at_count()
         self._idle_count = self._count
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
         """Whether it speaks NBD by now: the socket accepts connections before the program has opened the disk."""
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
             client.settimeout(ANSWER_TIMEOUT)

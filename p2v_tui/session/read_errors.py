@@ -14,6 +14,11 @@ from p2v_tui.session.relay_status import FailedRead
 SECTOR: Final = 512
 
 
+def failed_somewhere(disk: Disk, words: str) -> ConversionFailed:
+    """A read that failed where nobody kept its place. words: the NBD server's."""
+    return ConversionFailed(f"The disk {disk.name} cannot be read everywhere: {words}.", _advice(disk))
+
+
 def failed_read(disk: Disk, read: FailedRead) -> ConversionFailed:
     """The failure that it is for the conversion, once virt-v2v has ended because of it."""
     first, last = read.offset // SECTOR, max(read.offset, read.offset + read.length - 1) // SECTOR
@@ -28,6 +33,12 @@ def failed_read(disk: Disk, read: FailedRead) -> ConversionFailed:
         )
     return ConversionFailed(
         f"The disk {disk.name} cannot be read {place}: {words}.",
+        _advice(disk),
+    )
+
+
+def _advice(disk: Disk) -> str:
+    return (
         f"Look at the disk with `dmesg` and `smartctl -a {disk.device}`. Copy what can be read to another disk, with "
-        f"`ddrescue -d {disk.device} /mnt/disk.img /mnt/disk.map`, and convert the image: p2v.disks=/mnt/disk.img",
+        f"`ddrescue -d {disk.device} /mnt/disk.img /mnt/disk.map`, and convert the image: p2v.disks=/mnt/disk.img"
     )

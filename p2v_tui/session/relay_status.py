@@ -10,6 +10,7 @@ from typing import Any
 from p2v_tui.session.terminal_text import plain
 
 MAX_REASON = 200
+MAX_ERRNO = 4095
 
 
 class Cause(enum.Enum):
@@ -104,7 +105,7 @@ def _disk(entry: Any) -> DiskRelay:
 
 def _failed_read(entry: Any) -> FailedRead:
     return FailedRead(
-        offset=_number(entry["offset"]), length=_number(entry["length"]), error=_number(entry["error"], 0xFFFFFFFF)
+        offset=_number(entry["offset"]), length=_number(entry["length"]), error=_number(entry["error"], MAX_ERRNO)
     )
 
 

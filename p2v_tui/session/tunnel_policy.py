@@ -51,11 +51,15 @@ class TunnelPolicy:
         if compressed:
             self._compressed.add(generation)
 
-    def observe(self, seen: Observation) -> bool | None:
-        """Whether to open another tunnel, and with compression or without; None for no."""
+    def observe(self, seen: Observation, *, server_hangs: bool = False) -> bool | None:
+        """Whether to open another tunnel, and with compression or without; None for no.
+
+        server_hangs: our own NBD server does not answer, so that no tunnel could.
+        """
         relay = seen.relay
-        self._watch_disk(relay)
-        if relay.stalled > STALL and seen.at - self._replaced_at > STALL:
+        stalled = relay.stalled > STALL and not server_hangs
+        self._watch_disk(relay, slow=not stalled)
+        if stalled and seen.at - self._replaced_at > STALL:
             self._replaced_at = seen.at
             self._tell(Happened(f"{self._name}: no answer for {relay.stalled:.0f} s; trying another connection"))
             return self.newest in self._compressed
@@ -73,8 +77,8 @@ class TunnelPolicy:
             self._tell(Happened(_outcome(self._name, trial)))
         return wish
 
-    def _watch_disk(self, relay: DiskRelay) -> None:
-        if relay.silent >= self._slow_at and relay.stalled <= STALL:
+    def _watch_disk(self, relay: DiskRelay, *, slow: bool) -> None:
+        if relay.silent >= self._slow_at and slow:
             self._slow_at = 2 * relay.silent
             self._tell(
                 Happened(

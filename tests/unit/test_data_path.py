@@ -55,6 +55,8 @@ class MadeUpServer:
     running = True
     last_words = ""
     bytes_served = 0
+    read_error: str | None = None
+    hangs = False
 
     def __init__(self, *arguments: object) -> None:
         pass
@@ -62,6 +64,9 @@ class MadeUpServer:
     def start_again(self, *, wanted: bool) -> bool:
         del wanted
         return False
+
+    def answers(self) -> bool:
+        return not self.hangs
 
     def close(self) -> None:
         pass
@@ -255,6 +260,35 @@ def test_a_read_that_fails_is_a_warning_at_once_and_the_reason_of_the_failure(ma
         assert "Input/output error" in text
         assert "ddrescue" in text
         assert "p2v.disks=" in text
+
+
+def test_an_nbd_server_that_hangs_costs_no_tunnel_and_is_not_the_networks_fault(
+    make_copy: MakeCopy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MadeUpServer, "hangs", True)
+    copy = make_copy(lambda _: 0)
+    copy.relay = {"silent": 40.0, "stalled": 40.0}
+    copy.run(60)
+    assert MadeUpTunnel.opened == 1
+    relay = DiskRelay(40001, "given up", SIZE, "no working tunnel for 20 s", cause=Cause.TUNNEL)
+    copy.path.status = RelayStatus(alive=False, disks=(relay,))
+    with pytest.raises(ConversionFailed) as raised:
+        copy.path.explain_failure()
+    assert "The disk sda did not answer for too long" in raised.value.message
+    assert "network" not in raised.value.message + raised.value.advice
+
+
+def test_without_a_relay_the_nbd_servers_words_name_the_disk(
+    make_copy: MakeCopy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = make_copy(lambda _: 0)
+    copy.path.relayed = False
+    copy.path.explain_failure()
+    monkeypatch.setattr(MadeUpServer, "read_error", "Input/output error")
+    with pytest.raises(ConversionFailed) as raised:
+        copy.path.explain_failure()
+    assert raised.value.message == "The disk sda cannot be read everywhere: Input/output error."
+    assert "ddrescue" in raised.value.advice
 
 
 @pytest.mark.parametrize("change", ["shrink", "grow", "remove", "replace"])

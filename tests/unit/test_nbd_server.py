@@ -29,6 +29,7 @@ from p2v_tui.session.nbd_server import (
     find_program,
 )
 from p2v_tui.session.workspace import Workspace
+from tests.lab.odd_disk import OddDisk
 from tests.unit.nbd_client import NbdClient
 from tests.unit.nbd_relay_lab import wait_until
 
@@ -275,6 +276,41 @@ def test_only_the_starts_in_a_row_count(program: str, image: Path, workspace: Wo
         with NbdClient(server.socket) as client:
             client.read(0, 4096)
     server.close()
+
+
+def test_a_disk_that_cannot_be_opened_for_a_moment_is_tried_again(
+    program: str, image: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve(program, image, workspace)
+    away = image.rename(image.with_suffix(".away"))
+    kill_all(image)
+    for _ in range(2 * MAX_FRUITLESS_STARTS):
+        assert not server.start_again()
+    away.rename(image)
+    assert server.start_again()
+    with NbdClient(server.socket) as client:
+        assert client.read(0, 4096) == image.read_bytes()[:4096]
+    image.rename(away)
+    kill_all(image)
+    assert not server.start_again()
+    monkeypatch.setattr("p2v_tui.session.nbd_server.FRUITLESS_SECONDS", 0.0)
+    with pytest.raises(ConversionFailed, match="No such file"):
+        server.start_again()
+    server.close()
+
+
+def test_what_nbdkit_says_of_a_failed_read_is_found(workspace: Workspace, tmp_path: Path) -> None:
+    with OddDisk(tmp_path / "odd", bytes(4 * MIB)) as disk:
+        server = serve("nbdkit", disk.path, workspace)
+        with NbdClient(server.socket) as client:
+            client.read(0, 4096)
+            assert server.read_error is None
+            disk.fail_at(MIB)
+            client.ask_to_read(MIB, 4096)
+            with pytest.raises(AssertionError):
+                client.reply(4096)
+        assert server.read_error == "Input/output error"
+        server.close()
 
 
 # ---- It ends with us, whenever that is

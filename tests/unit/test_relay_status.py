@@ -92,6 +92,7 @@ def test_it_is_lost_only_where_it_went_without_a_word(state: str, *, lost: bool)
         {"failure": {"offset": 0, "length": 1}},
         {"failure": {"offset": -1, "length": 1, "error": 5}},
         {"failure": 5},
+        {"failure": {"offset": 0, "length": 1, "error": 1 << 31}},
     ],
 )
 def test_a_number_that_is_none_makes_it_no_status(change: dict[str, Any]) -> None:

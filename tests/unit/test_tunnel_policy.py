@@ -54,6 +54,14 @@ def test_a_line_that_stalls_gets_another_tunnel_and_is_not_called_a_slow_disk() 
     assert all("sda: no answer for" in line for line in watched.said)
 
 
+def test_no_tunnel_is_to_blame_where_our_own_nbd_server_hangs() -> None:
+    watched = Watched()
+    for second in range(300):
+        relay = dataclasses.replace(READING, silent=float(second), stalled=float(second))
+        assert watched.policy.observe(Observation(float(second), relay), server_hangs=second > STALL) is None
+    assert "The disk sda has not answered for 30 s" in watched.said[0]
+
+
 def test_in_the_place_of_a_compressed_tunnel_that_stalls_comes_a_compressed_one() -> None:
     watched = Watched()
     watched.policy.opened(2, compressed=True)

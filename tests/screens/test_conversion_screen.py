@@ -1182,7 +1182,7 @@ async def test_the_kernel_arguments_repeat_the_choices() -> None:
         await it.type("guestname", "web")
         await it.type("memory", "4096")
         await it.choose_mode("libvirt")
-        await it.type("connection", "qemu+ssh://host/system?a b")
+        await it.type("connection", "qemu+unix:///system?a b")
         await it.type("misc", "a=b")
         await it.switch("em2")
         words = await kernel_arguments(it)

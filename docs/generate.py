@@ -23,9 +23,9 @@ SNAPSHOTS = DOCS.parent / "tests" / "snapshots"
 
 SETTINGS_HEAD = """# Settings
 
-Every setting is a word of the kernel command line, or of `--cmdline`. The names are virt-p2v's; those marked *new*
-are p2v-tui's own. Each has a full name; where there is a short one, both mean the same. The first one given holds;
-a setting marked *each adds one* may be given several times.
+Every setting is a word of the kernel command line, of the file of `--config`, or of `--cmdline`. The names are
+virt-p2v's; those marked *new* are p2v-tui's own. Each has a full name; where there is a short one, both mean the
+same. The first one given holds; a setting marked *each adds one* may be given several times.
 
 A value with spaces in it is put in double quotes: `p2v.post="systemctl poweroff"`, or the whole word is:
 `"p2v.post=systemctl poweroff"`. There is no way to write a double quote inside a value. A yes-or-no setting may

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import setproctitle
 
-from p2v_tui import __version__, cmdline
+from p2v_tui import __version__, cmdline, config_file
 from p2v_tui.config import Settings
 from p2v_tui.errors import P2VError, SettingsError
 
@@ -42,20 +42,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from_proc = options.cmdline is None
-    text = cmdline.read_proc_cmdline() if from_proc else options.cmdline
+    from_proc = options.cmdline is None and options.config is None
+    text = cmdline.read_proc_cmdline() if from_proc else options.cmdline or ""
+    if options.cmdline is not None:
+        # Out of what ps and /proc show of this process.
+        setproctitle.setproctitle(f"p2v-tui --cmdline={cmdline.hide_secrets(text)}")
+    words = cmdline.split_words(text)
     try:
-        parsed = cmdline.parse(text)
+        if options.config is not None:
+            # What both say, the command line decides: the first one holds.
+            words += config_file.read_words(options.config)
+        parsed = cmdline.parse_words(words)
         image = _test_disk(options.test_disk, parsed.settings)
         _check_accepted(parsed.settings)
     except SettingsError:
         # A fleet hears of every failure, also of this one.
-        if command := cmdline.find_value(text, "p2v.fail"):
+        if command := cmdline.find_value_in(words, "p2v.fail"):
             _run_fail_command(command, colours=options.colours)
         raise
-    if not from_proc:
-        # Out of what ps and /proc show of this process.
-        setproctitle.setproctitle(f"p2v-tui --cmdline={cmdline.hide_secrets(text)}")
     for warning in parsed.warnings:
         print(f"p2v-tui: warning: {warning}", file=sys.stderr)
     dump = parsed.settings.dump_config_and_exit
@@ -128,6 +132,12 @@ def _parser() -> argparse.ArgumentParser:
         "--cmdline",
         metavar="CMDLINE",
         help="take the p2v.* settings from this text and not from /proc/cmdline (docs/settings.md lists them)",
+    )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="take p2v.* settings from this file, or from standard input for -, and not from /proc/cmdline; only its "
+        "owner may be able to read it. The place for a password: --cmdline shows it to every user",
     )
     parser.add_argument("--iso", action="store_true", help="p2v-tui runs from its live image")
     parser.add_argument(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,14 +72,19 @@ def _next_word(text: str) -> tuple[Word, str]:
 
 
 def parse(text: str) -> CommandLine:
-    """The settings in a kernel command line; words that do not start with `p2v.` are somebody else's.
+    """The settings in a kernel command line; words that do not start with `p2v.` are somebody else's."""
+    return parse_words(split_words(text))
+
+
+def parse_words(words: Iterable[Word]) -> CommandLine:
+    """The settings that the words mean.
 
     Where a setting is given twice the first one holds, as in virt-p2v (get_cmdline_key() in kernel-cmdline.c), but
     for the settings that add up. Raises SettingsError for a value that the setting does not take.
     """
     values: dict[str, Any] = {}
     warnings: list[str] = []
-    for word in split_words(text):
+    for word in words:
         if not word.key.startswith(PREFIX):
             continue
         setting = BY_KEY.get(word.key)
@@ -101,7 +107,11 @@ def parse(text: str) -> CommandLine:
 
 def find_value(text: str, key: str) -> str | None:
     """The value of one word, whatever the others are; None where it is not there or has none."""
-    return next((word.value for word in split_words(text) if word.key == key and word.value), None)
+    return find_value_in(split_words(text), key)
+
+
+def find_value_in(words: Iterable[Word], key: str) -> str | None:
+    return next((word.value for word in words if word.key == key and word.value), None)
 
 
 def read_proc_cmdline(proc: Path = Path("/proc")) -> str:

@@ -235,7 +235,7 @@ done"""
 
 
 def mark_told(directory: RemoteDirectory) -> str:
-    return f": >{quote(directory.told)}"
+    return f"(umask 077; : >{quote(directory.told)})"
 
 
 def earlier_conversions() -> str:

@@ -7,10 +7,13 @@ would make five more that log in to nothing, of which sshd takes only a few at o
 from __future__ import annotations
 
 import dataclasses
+import errno
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final, TypeVar
 
-from p2v_tui.errors import ConnectionFailed, NothingInCommon
+from p2v_tui.errors import ConnectionFailed, NothingInCommon, as_failure
 from p2v_tui.session.login import Login
 
 # A server has one key of each kind and shows one. First in ssh's own order, which ed25519 leads, then kind by kind.
@@ -22,6 +25,19 @@ _KINDS: Final = (
 )
 
 Opened = TypeVar("Opened")
+
+
+def check_stored(known_hosts: Path) -> None:
+    """That the key which was accepted is there: ssh goes on where it cannot store it, and would take any other then.
+
+    Raises LocalFailure.
+    """
+    try:
+        stored = known_hosts.read_bytes()
+    except FileNotFoundError:
+        stored = b""
+    if not stored.endswith(b"\n"):
+        raise as_failure(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(known_hosts)))
 
 
 def open_pinned(login: Login, pinned: Sequence[str], open_it: Callable[[Login], Opened]) -> Opened:

@@ -131,13 +131,18 @@ class ConversionServer:
         """The control connection: the one that is open, else a new one.
 
         cancelled_by: in place of the session's, where something has to be done because of a cancellation. Raises
-        ConnectionFailed, PreflightRefused or Cancelled.
+        ConnectionFailed, PreflightRefused, Cancelled; LocalFailure where this machine has no room to write.
         """
         cancellation = cancelled_by or self._cancellation
         if self._shell is not None and not self._shell.usable:
             self.drop_shell()
         if self._shell is None:
             self._shell = self._open_shell(cancellation)
+            try:
+                host_keys.check_stored(self.workspace.known_hosts)
+            except BaseException:
+                self.drop_shell()
+                raise
             self._let_in = True
         self._shell.attend(cancellation)
         return self._shell

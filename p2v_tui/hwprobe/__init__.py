@@ -33,7 +33,7 @@ from p2v_tui.hwprobe.machine import (
     RemovableMedium,
     Transport,
 )
-from p2v_tui.hwprobe.memory import installed_memory
+from p2v_tui.hwprobe.memory import read_memory
 from p2v_tui.hwprobe.places import Places
 from p2v_tui.hwprobe.removable import removable_media
 
@@ -72,6 +72,7 @@ def probe(places: Places | None = None) -> Machine:
     left_out = [name for name in found.names if name not in found.disks]
     order = order_disks(found.disks, devices, left_out, running, places)
     interfaces = physical_interfaces(places)
+    memory = read_memory(places)
     return Machine(
         hostname=places.hostname().partition(".")[0],
         disks=order.disks,
@@ -80,10 +81,11 @@ def probe(places: Places | None = None) -> Machine:
         removable=removable_media(devices, in_use),
         interfaces=interfaces.interfaces,
         cpu=read_cpu(places),
-        memory=installed_memory(places),
+        memory=memory.size,
         clock=read_clock(places),
         booted_by=running,
         installed_firmware=installed_firmware(order.disks, running),
         boot_disk=order.boot,
+        memory_source=memory.source,
         notes=interfaces.notes,
     )

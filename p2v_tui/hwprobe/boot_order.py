@@ -50,11 +50,13 @@ def order_disks(
 ) -> BootOrder:
     """Find the boot disk among these, by their kernel names. others: of the machine's disks that are left out."""
     ordered = sorted(disks.values(), key=lambda disk: natural(disk.name))
-    able = [disk for disk in ordered if not is_seed(disk)] or ordered
+    systems = [disk for disk in ordered if not is_seed(disk)] or ordered
+    # Firmware that does not say anything else boots what is built in.
+    able = [disk for disk in systems if not disk.external] or systems
     if not able:
         return BootOrder((), None)
     if booted_by is Firmware.UEFI:
-        boot = _named_by_uefi(able, places) or _guessed(able, _uefi_ranks)
+        boot = _named_by_uefi(systems, places) or _guessed(able, _uefi_ranks)
     else:
         left_out = {name: devices.by_name[name].node for name in others if name in devices.by_name}
         sectors = read_boot_sectors([*left_out.values(), *(disk.device for disk in ordered)])
@@ -68,7 +70,7 @@ def order_disks(
         named = _named_by_bios(read_edd(places), candidates, startable, sectors)
         boot = named or _guessed(able, _bios_ranks(sectors))
     first = boot.disk
-    if len(able) == 1:
+    if len(systems) == 1:
         boot = _Boot(first, BootSource.ONLY_DISK, "there is no other")
     rest = [disk for disk in ordered if disk is not first]
     return BootOrder((first, *rest), BootDisk(boot.source, boot.evidence))

@@ -222,6 +222,22 @@ class Firmware(enum.Enum):
     UEFI = "uefi"
 
 
+class MemorySource(enum.Enum):
+    """Who said how much memory there is. IN_USE: nobody; the kernel told what it has for use, which is a bit less."""
+
+    BLOCKS = "memory blocks"
+    MODULES = "modules"
+    IN_USE = "in use"
+
+
+@dataclass(frozen=True)
+class Memory:
+    """size: bytes."""
+
+    size: int
+    source: MemorySource
+
+
 class BootSource(enum.Enum):
     """By what the boot disk was found. ONLY_BOOTABLE: no other disk has anything that a firmware could start."""
 
@@ -246,7 +262,7 @@ class BootDisk:
 
 @dataclass(frozen=True)
 class Machine:
-    """One look at the machine. memory: bytes as installed. disks: the boot disk first.
+    """One look at the machine. memory: bytes as installed, by memory_source. disks: the boot disk first.
 
     booted_by: the firmware mode of the system that runs now, which may not be that of the installed one.
     installed_firmware: how the installed system boots, only where disk and firmware agree on it.
@@ -266,6 +282,7 @@ class Machine:
     booted_by: Firmware
     installed_firmware: Firmware | None = None
     boot_disk: BootDisk | None = None
+    memory_source: MemorySource = MemorySource.BLOCKS
     notes: tuple[str, ...] = ()
 
     @property

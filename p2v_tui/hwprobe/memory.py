@@ -1,4 +1,4 @@
-"""How much memory is installed."""
+"""How much memory the machine has."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 
+from p2v_tui.hwprobe.machine import Memory, MemorySource
 from p2v_tui.hwprobe.places import Places, entries, read_bytes, read_number, read_text
 
 MIB = 1 << 20
@@ -19,16 +20,24 @@ _SYSTEM_MEMORY = 3
 _NO_SIZE = frozenset({0, 0xFFFF})
 _SIZE_IS_EXTENDED = 0x7FFF
 _SIZE_IN_KIB = 0x8000
+# Below and above the hole for devices a block may be there by half, and count as a whole.
+_PARTIAL_BLOCKS = 2
 
 
 def installed_memory(places: Places) -> int:
-    """The memory installed in the machine, in bytes.
+    """The memory of the machine in bytes, by the best source."""
+    return read_memory(places).size
+
+
+def read_memory(places: Places) -> Memory:
+    """The memory of the machine, and who said so.
 
     Three sources, the first plausible one wins:
 
-    1. The firmware's list of modules (SMBIOS): exact, what is printed on them.
-    2. The memory blocks that the kernel has online: what the firmware mapped as RAM, in units of a block, which
-       is 128 MiB to 2 GiB.
+    1. The memory blocks that the kernel has online: what the firmware mapped as RAM, in units of a block, which is
+       128 MiB to 2 GiB. Where they count a little more than the modules have, by their units, the modules are exact.
+    2. The firmware's list of modules (SMBIOS): what is printed on them. In one of forty servers that is 12 to 20 per
+       cent more than the machine has for use: modules are kept in reserve, mirrored or broken.
     3. MemTotal: what the kernel has left for use, some per cent less. Rounded up to whole MiB.
 
     Plausible is what is at least MemTotal and not much more. More by far means that the running system cannot use
@@ -39,10 +48,14 @@ def installed_memory(places: Places) -> int:
     """
     total = _total(places)
     spare = max(2 * GIB, total // 4)
-    for found in (_modules(places), _blocks(places)):
+    unit, blocks = _blocks(places)
+    modules = _modules(places)
+    if total <= modules <= blocks < modules + _PARTIAL_BLOCKS * unit:
+        return Memory(modules, MemorySource.MODULES)
+    for found, source in ((blocks, MemorySource.BLOCKS), (modules, MemorySource.MODULES)):
         if total <= found <= total + spare:
-            return found
-    return -(-total // MIB) * MIB
+            return Memory(found, source)
+    return Memory(-(-total // MIB) * MIB, MemorySource.IN_USE)
 
 
 def _total(places: Places) -> int:
@@ -76,9 +89,9 @@ def module_size(structure: bytes) -> int:
     return (size & ~_SIZE_IN_KIB) * 1024 if size & _SIZE_IN_KIB else size * MIB
 
 
-def _blocks(places: Places) -> int:
-    """The memory blocks that are online, in bytes; 0 where the kernel has none (no memory hotplug)."""
+def _blocks(places: Places) -> tuple[int, int]:
+    """The size of a memory block, and of all that are online, in bytes; 0 where the kernel has none (no hotplug)."""
     memory = places.sys / "devices/system/memory"
     unit = read_number(memory / "block_size_bytes", 16) or 0
     numbered = (entry for entry in entries(memory) if re.fullmatch(r"memory\d+", entry.name)) if unit else ()
-    return unit * sum(read_text(block / "state") == "online" for block in numbered)
+    return unit, unit * sum(read_text(block / "state") == "online" for block in numbered)

@@ -153,7 +153,7 @@ def make_plan(
         wanted_keys,
         checks=(
             *judge_disks(disks, machine, named=bool(image or settings.disks)),
-            *judge_guesses(disks, machine),
+            *judge_guesses(disks, machine, memory_given=settings.memory is not None),
             *interfaces.checks,
             *drives.checks,
         ),

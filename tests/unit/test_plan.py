@@ -20,6 +20,7 @@ from p2v_tui.hwprobe.machine import (
     Firmware,
     Machine,
     MediumKind,
+    MemorySource,
     Partition,
     RemovableMedium,
 )
@@ -293,7 +294,8 @@ def test_four_cd_drives_that_are_named_are_given_and_no_more() -> None:
         (("sdb", "sda"), BootSource.BIOS, Verdict.NOTED),
         (("sdb", "sda"), BootSource.GUESS, None),
         (("sda",), BootSource.GUESS, None),
-        (("sdb",), BootSource.BIOS, None),
+        (("sdb",), BootSource.BIOS, Verdict.NOTED),
+        (("sdb",), BootSource.GUESS, None),
     ],
 )
 def test_a_boot_disk_that_was_guessed_is_called_a_guess(
@@ -303,6 +305,18 @@ def test_a_boot_disk_that_was_guessed_is_called_a_guess(
     checks = [check for check in plan(machine, disks=disks).checks if check.key == "boot-disk"]
     assert [check.verdict for check in checks] == ([verdict] if verdict else [])
     assert all("it has an active partition" in check.text for check in checks)
+
+
+def test_a_disk_image_has_nothing_to_do_with_this_machines_boot_disk(image: Path) -> None:
+    machine = dataclasses.replace(SERVER, boot_disk=BootDisk(BootSource.BIOS, "it is drive 80 of the BIOS"))
+    assert not [check for check in plan(machine, image).checks if check.key == "boot-disk"]
+
+
+def test_memory_that_was_guessed_is_said_unless_it_is_given() -> None:
+    machine = dataclasses.replace(SERVER, memory_source=MemorySource.IN_USE)
+    (check,) = of_verdict(plan(machine).checks, Verdict.NOTED)
+    assert "23.0 GiB" in check.text and check.key == "memory"
+    assert of_verdict(plan(machine, memory=GIB).checks, Verdict.NOTED) == ()
 
 
 def test_what_could_not_be_looked_at_is_said() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from p2v_tui.hwprobe import BootSource, Content, Disk, Firmware, Partition, Places
+from p2v_tui.hwprobe import BootSource, Content, Disk, Firmware, Partition, Places, Transport
 from p2v_tui.hwprobe.blockdev import Ancestor, BlockDevice, BlockDevices
 from p2v_tui.hwprobe.boot_order import BootOrder, order_disks
 from p2v_tui.hwprobe.boot_sector import BootCode, boot_sector, read_boot_sector, read_boot_sectors
@@ -224,6 +224,15 @@ def test_the_first_of_many_alike_is_named_with_a_few_others(machine: Machine) ->
     order = machine.order()
     assert order.boot is not None
     assert order.boot.evidence == "a boot loader is in its first sector, as with vdb, vdc, vdd, 5 others"
+
+
+def test_a_usb_disk_is_first_where_the_bios_says_so_and_never_by_a_guess(machine: Machine) -> None:
+    machine.add("sda")
+    machine.add("sdb", mbr(GRUB, 0x2), "0x83")
+    machine.disks["sdb"] = replace(machine.disks["sdb"], transport=Transport.USB)
+    assert machine.first()[0] == "sda"
+    machine.bios(0x80, 0x2)
+    assert machine.first() == ("sdb", BootSource.BIOS)
 
 
 def test_no_disk_has_no_boot_disk(machine: Machine) -> None:

@@ -9,7 +9,8 @@ import pytest
 from p2v_tui.hwprobe import Clock, ClockBasis, Places
 from p2v_tui.hwprobe.clock import read_clock
 from p2v_tui.hwprobe.cpu import numbers_in, read_cpu
-from p2v_tui.hwprobe.memory import installed_memory, module_size
+from p2v_tui.hwprobe.machine import Memory, MemorySource
+from p2v_tui.hwprobe.memory import installed_memory, module_size, read_memory
 from tests.unit.hwprobe.conftest import ProbeRecorded
 
 GIB = 1 << 30
@@ -88,6 +89,45 @@ def test_the_kernels_lists_of_numbers_are_understood() -> None:
 )
 def test_memory_is_what_is_installed(recorded: ProbeRecorded, machine: str, installed: int) -> None:
     assert recorded(machine).machine.memory == installed
+
+
+def with_modules(tmp_path: Path, *gib: int) -> None:
+    """Modules of these sizes in one array of system memory."""
+    table = tmp_path / "firmware/dmi/entries"
+    for name, raw in {"16-0": b"\x10\x17\x00\x10\x03\x03", **_modules_of(gib)}.items():
+        (table / name).mkdir(parents=True)
+        (table / name / "raw").write_bytes(raw.ljust(0x20, b"\0"))
+
+
+def _modules_of(gib: tuple[int, ...]) -> dict[str, bytes]:
+    return {
+        f"17-{number}": b"\x11\x28\x00\x11\x00\x10".ljust(0x0C, b"\0") + (size * 1024).to_bytes(2, "little")
+        for number, size in enumerate(gib)
+    }
+
+
+@pytest.mark.parametrize(
+    ("modules", "blocks", "total", "memory"),
+    [
+        # HP BL460c Gen8: a rank in reserve. Dell R805, Intel S5520UR: the same, or mirrored in part.
+        ([16] * 16, 224 * 8, 220, Memory(224 * GIB, MemorySource.BLOCKS)),
+        ([8] * 16, 112 * 8, 110, Memory(112 * GIB, MemorySource.BLOCKS)),
+        ([8] * 12, 80 * 8, 78, Memory(80 * GIB, MemorySource.BLOCKS)),
+        ([8] * 4, 32 * 8, 31, Memory(32 * GIB, MemorySource.MODULES)),
+        # A block at the hole for devices is there by half.
+        ([8] * 4, 32 * 8 + 1, 31, Memory(32 * GIB, MemorySource.MODULES)),
+        # The list lacks a module.
+        ([8] * 3, 32 * 8, 31, Memory(32 * GIB, MemorySource.BLOCKS)),
+        ([8] * 4, 0, 31, Memory(32 * GIB, MemorySource.MODULES)),
+        ([], 0, 31, Memory(31 * GIB, MemorySource.IN_USE)),
+    ],
+)
+def test_what_the_firmware_mapped_goes_before_what_is_printed_on_modules(
+    tmp_path: Path, modules: list[int], blocks: int, total: int, memory: Memory
+) -> None:
+    with_modules(tmp_path, *modules)
+    memory_of(tmp_path, total << 20, blocks)
+    assert read_memory(Places(sys=tmp_path, proc=tmp_path)) == memory
 
 
 def memory_of(tmp_path: Path, total_kib: int, blocks: int) -> int:

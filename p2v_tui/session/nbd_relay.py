@@ -35,7 +35,7 @@ relayed: bytes of the disk that came through tunnels for clients, all reads toge
 distinct: bytes of the disk that were delivered to clients at least once, rounded up to whole blocks (DiskReads).
 reconnects: how often a client's tunnel was replaced by another.
 silent: seconds without any part of an answer, though the client waits for one; 0 when it waits for nothing.
-stalled: the same, but a handshake beside the requests counts as an answer: the tunnel lives, the disk is slow.
+stalled: the same, but a greeting on another connection counts as an answer: the tunnel lives, the disk is slow.
 failures: how many reads the NBD server has answered with an error.
 failure: the first of them: {"offset": bytes, "length": bytes, "error": NBD's error number}; null while there is none.
 
@@ -855,6 +855,29 @@ class Probe(Tunnel):
             self.send(REQUEST.pack(REQUEST_MAGIC, 0, CMD_DISC, 0, 0, 0))
 
 
+class Knock(Tunnel):
+    """Only asks whether an NBD server is there, and leaves: the disk is not touched, which may be what hangs.
+
+    nbdkit opens it for a client that wants it, and a disk in the middle of its error recovery cannot be opened.
+    Raises TunnelLost when it cannot be made.
+    """
+
+    def __init__(self, disk: int, generation: int, now: float) -> None:
+        super().__init__(disk, generation, (), now)
+        self.answered = False
+
+    def hear(self, now: float) -> bool:
+        """Go on. Returns whether it is over. Raises TunnelLost."""
+        exchange = self.shake_hands(now)
+        if exchange and exchange.option == OPT_GREETING:
+            self.answered = True
+            flags = FLAG_FIXED_NEWSTYLE | (exchange.answer[17] & FLAG_NO_ZEROES)
+            # A client that says goodbye leaves no complaint in the server's log.
+            self.ask(OPT_ABORT, struct.pack(">I", flags) + Option(OPT_ABORT, b"").packed, True)
+            return False
+        return exchange is not None
+
+
 class Generations:
     """The tunnels that there are for a disk, and when each may be tried again."""
 
@@ -999,8 +1022,8 @@ class ClientConnection:
         self._tunnel: Optional[Tunnel] = None
         self._candidate: Optional[Tunnel] = None
         # Beside a request that is not answered: whether the tunnel lives, and when that was asked and answered.
-        self._probe: Optional[Probe] = None
-        self._probed_at = now
+        self._knock: Optional[Knock] = None
+        self._knocked_at = now
         self._lives_at = now
         self._tunnels = 0
         # Whether replies and requests come and go, and nothing else is to be done.
@@ -1063,45 +1086,41 @@ class ClientConnection:
         self._go_on(self._nothing, 0)
 
     def _ask_whether_it_lives(self, now: float) -> None:
-        """By a handshake beside a request that is not answered: a disk may take as long as it likes, a tunnel not."""
-        tunnel, probe = self._tunnel, self._probe
+        """Knock beside a request that is not answered: a disk may take as long as it likes, a tunnel not."""
+        tunnel, knock = self._tunnel, self._knock
         silent = now - self._heard_at >= PROBE_SECONDS
-        gone = probe and (not tunnel or probe.generation != tunnel.generation or not silent)
-        if probe and (gone or now - probe.heard_at > HANDSHAKE_SECONDS):
-            self._drop_probe()
-        if tunnel and silent and not self._probe and now - self._probed_at >= PROBE_SECONDS:
-            self._probed_at = now
+        gone = knock and (not tunnel or knock.generation != tunnel.generation or not silent)
+        # Its goodbye may wait for an answer as long as it likes.
+        if knock and (gone or now - knock.heard_at > (PROBE_SECONDS if knock.answered else HANDSHAKE_SECONDS)):
+            self._drop_knock()
+        if tunnel and silent and not self._knock and now - self._knocked_at >= PROBE_SECONDS:
+            self._knocked_at = now
             # A tunnel that cannot be reached is what `stalled` shows.
             with contextlib.suppress(TunnelLost):
-                self._probe = Probe(self._disk.number, tunnel.generation, now)
-                self._poller.watch(self._probe.socket, self._probe.mask, self._on_probe)
+                self._knock = Knock(self._disk.number, tunnel.generation, now)
+                self._poller.watch(self._knock.socket, self._knock.mask, self._on_knock)
 
-    def _on_probe(self, events: int) -> None:
+    def _on_knock(self, events: int) -> None:
         del events
-        probe = self._probe
-        if probe is None:
+        knock = self._knock
+        if knock is None:
             return
         now = self._disk.now()
-        try:
-            exchange = probe.hear(now)
-        except TunnelLost:
-            self._drop_probe()
-            return
-        if exchange is None:
-            self._poller.watch(probe.socket, probe.mask, self._on_probe)
-            return
-        self._lives_at = self.worked_at = now
-        probe.say_goodbye()
-        self._drop_probe()
-        size = export_size(exchange)
-        if size is not None:
-            self._disk.check_size(size)
+        over = True
+        with contextlib.suppress(TunnelLost):
+            over = knock.hear(now)
+        if knock.answered and knock.heard_at == now:
+            self._lives_at = self.worked_at = now
+        if over:
+            self._drop_knock()
+        else:
+            self._poller.watch(knock.socket, knock.mask, self._on_knock)
 
-    def _drop_probe(self) -> None:
-        if self._probe:
-            self._poller.forget(self._probe.socket)
-            self._probe.close()
-            self._probe = None
+    def _drop_knock(self) -> None:
+        if self._knock:
+            self._poller.forget(self._knock.socket)
+            self._knock.close()
+            self._knock = None
 
     def _on_client(self, events: int) -> None:
         self._disk.serve(self, self._go_on, self._hear_client, events)
@@ -1457,7 +1476,7 @@ class ClientConnection:
         if self._candidate:
             self._poller.forget(self._candidate.socket)
             self._candidate.close()
-        self._drop_probe()
+        self._drop_knock()
         self._poller.forget(self._client)
         self._client.close()
         self._data.close()

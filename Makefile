@@ -59,6 +59,7 @@ test-image: setup ## build the live image and boot it in every way there is
 bench: setup ## measure consoles and the data path, against the limits, newt and virt-p2v
 	$(venv)/bin/python -m bench.console_bytes
 	$(venv)/bin/python -m bench.transport
+	$(venv)/bin/python -m bench.log_speed
 
 lint: setup ## format, lint, types and layers
 	$(venv)/bin/ruff format --check

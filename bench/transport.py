@@ -149,7 +149,7 @@ class Bench:
         self.patience = patience
         self.scratch = scratch
         self.runs = self.disturbed = 0
-        self._stand_in = stand_in
+        self.stand_in = stand_in
         self._key = key
 
     def wait_until_quiet(self) -> None:
@@ -171,7 +171,7 @@ class Bench:
             "p2v.o=null p2v.post=",
             contender.settings,
         ]
-        self._stand_in.forget()
+        self.stand_in.forget()
         self.wait_until_quiet()
         with tempfile.TemporaryDirectory(dir=self.scratch) as directory:
             before = self.server.cpu_seconds()
@@ -184,7 +184,7 @@ class Bench:
                 cost, output = program.finish(_RUN_SECONDS)
             finally:
                 program.end()
-        events = {event.name: event.at for event in self._stand_in.events()}
+        events = {event.name: event.at for event in self.stand_in.events()}
         if cost.code != 0 or cost.left or "end" not in events:
             left = f" It left behind: {', '.join(cost.left)}." if cost.left else ""
             raise LabFailure(f"{contender.name} ended with {cost.code}.{left}\n{last_lines(output)}")
@@ -211,20 +211,20 @@ class Bench:
     def send_through_ssh(self, image: Path) -> Run:
         """The limit: the image into `cat >/dev/null` there. The login is not part of its seconds."""
         with image.open("rb") as stdin:
-            return self._timed(self._ssh("date +%s.%N; cat >/dev/null; date +%s.%N"), stdin)
+            return self._timed(self.ssh("date +%s.%N; cat >/dev/null; date +%s.%N"), stdin)
 
     def read_through_ssh(self, image: Path) -> Run:
         """What a tunnel and nothing else would do: the copy by virt-v2v's readers, straight from `ssh -R`."""
         port = free_port()
         copy = 'date +%s.%N; nbdcopy --requests=64 --flush "$uri" null:; date +%s.%N'
         reader = f"nbdkit --unix - --threads 16 --filter cow nbd hostname=localhost port={port} shared=true"
-        ssh = self._ssh(f"{reader} --run {shlex.quote(copy)}", "-R", f"{port}:SOCKET")
+        ssh = self.ssh(f"{reader} --run {shlex.quote(copy)}", "-R", f"{port}:SOCKET")
         # The shell of nbdkit's --run knows where its socket is.
         serve = shlex.join(ssh).replace("SOCKET", '"$unixsocket"')
         server = ["nbdkit", "--readonly", "--threads", "8", "--unix", "-", "--run", serve, "file", f"file={image}"]
         return self._timed(server, subprocess.DEVNULL)
 
-    def _ssh(self, command: str, *options: str) -> list[str]:
+    def ssh(self, command: str, *options: str) -> list[str]:
         known_hosts = self.scratch / "known_hosts"
         known_hosts.write_text(self.server.known_hosts_line())
         ssh = ["ssh", "-F", "none", "-c", "aes128-gcm@openssh.com", "-o", f"UserKnownHostsFile={known_hosts}"]

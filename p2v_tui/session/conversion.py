@@ -47,6 +47,7 @@ from p2v_tui.session.events import (
     Status,
     Warned,
 )
+from p2v_tui.session.log_pace import LogPace
 from p2v_tui.session.machine_record import MachineRecord, RecordedDisk, record_disk, record_of
 from p2v_tui.session.nbd_server import command as nbd_command
 from p2v_tui.session.nbd_server import find_program
@@ -74,7 +75,6 @@ from p2v_tui.xmlgen import physical_xml
 GENERATOR: Final = f"p2v-tui {__version__}"
 # How often the log and the counters are read, in seconds.
 INTERVAL: Final = 1.0
-LOG_CHUNK: Final = 256 * 1024
 # A reading of the log that takes longer, in seconds, is given up and the control connection opened again: to ask
 # twice costs nothing, and a new connection shows whether the server can be reached.
 READ_TIMEOUT: Final = 30.0
@@ -280,15 +280,19 @@ def _secret_files(directory: RemoteDirectory, plan: Plan) -> dict[str, bytes]:
 
 @dataclass(frozen=True)
 class _Reading:
-    """One look at the server. state: `running`, `ended CODE`, `gone`, `rebooted` or `missing`."""
+    """One look at the server. state: `running`, `ended CODE`, `gone`, `rebooted` or `missing`.
+
+    whole: the log has no more than this, as it was then.
+    """
 
     state: str
     relay: RelayStatus | None
     log: bytes
+    whole: bool
 
     @property
     def ended(self) -> bool:
-        return self.state != "running" and len(self.log) < LOG_CHUNK
+        return self.state != "running" and self.whole
 
 
 class _Run:
@@ -324,6 +328,7 @@ class _Run:
         # The directory on the server that the guest's files go to, where it is known.
         self._storage: str | None = None
         self._log = ConversionLog(debug=plan.debug)
+        self._pace = LogPace()
         self._tracker = ProgressTracker(plan.disks)
         self._data: DataPath | None = None
 
@@ -497,23 +502,27 @@ class _Run:
             self._data.admit(functools.partial(ask, self._server))
             if reading.state == "running":
                 self._data.follow(reading.relay, copying=self._tracker.long_copies(WORTHWHILE))
-            if len(reading.log) < LOG_CHUNK:
+            if reading.whole:
                 self._cancellation.wait(INTERVAL)
 
     def _read(self, offset: int) -> _Reading:
         """One look at the server, however often the control connection has to be opened again for it."""
-        command = remote_commands.read_progress(self._directory, offset, LOG_CHUNK)
         while True:
+            limit, asked = self._pace.limit, time.monotonic()
+            command = remote_commands.read_progress(self._directory, offset, limit)
             try:
                 if not self._server.connected:
                     raise ConnectionFailed("ssh has ended.", "")
                 output = self._server.shell().run(command, timeout=READ_TIMEOUT).output
             except ConnectionFailed as error:
+                self._pace.less()
                 self._open_control_again(error)
                 continue
             state, _, rest = output.partition(b"\n")
             relay, _, log = rest.partition(b"\n")
-            return _Reading(state.decode(errors="replace"), self._relay(relay.decode(errors="replace")), log)
+            self._pace.came(len(log), time.monotonic() - asked)
+            status = self._relay(relay.decode(errors="replace"))
+            return _Reading(state.decode(errors="replace"), status, log, len(log) < limit)
 
     def _final_relays(self) -> tuple[DiskRelay, ...]:
         """What the relay says of the disks when it is over, where it can: virt-v2v's wrapper ends it as the last."""

@@ -154,9 +154,9 @@ class ConversionLog:
         text = plain(shown)
         if "%" in text and _PERCENT.search(text):
             return []
-        phase = _PHASE.match(text)
+        phase = _PHASE.match(text) if text.startswith("[") else None
         if phase is None:
-            return [RemoteOutput(harmless(shown), self._kind(text, shown))]
+            return [RemoteOutput(text if text == shown else harmless(shown), self._kind(text, shown))]
         self._warning_left = 0
         self._reason.phase()
         self._note_phase(phase[2])
@@ -177,7 +177,9 @@ class ConversionLog:
         if self._warning_goes_on(text, shown):
             self._warnings[-1] += f" {text}"
             return OutputKind.WARNING
-        if _WARNING.match(text) or (shown.startswith(_BLUE) and text.startswith("virt-v2v: ")):
+        if (": warning: " in text and _WARNING.match(text)) or (
+            shown.startswith(_BLUE) and text.startswith("virt-v2v: ")
+        ):
             self._note_warning(text, shown)
             return OutputKind.WARNING
         return OutputKind.ERROR if self._reason.line(text, shown) else self._other

@@ -47,6 +47,8 @@ _NOISE: Final = re.compile(
     r"|\s*virt-v2v -v -x |(?:Raised|Re-raised|Called) (?:at|from|by)\b|Try .{0,3}virt-v2v"
     r"|\s*$"
 )
+# The bulk of a log of -v -x, which is known without a search.
+_MOST_NOISE: Final = ("libguestfs: trace: ", "guestfsd: ", "commandrvf: ", "nbdkit: debug: ")
 _ADVICE: Final = re.compile(r"If reporting bugs|rm -rf |\[|\+ |command(?:rvf?)?: ")
 _EXCEPTION: Final = re.compile(r"Fatal error: |Uncaught exception|Stack overflow|Out of memory|fatal error: ")
 _TRACEBACK: Final = "Traceback (most recent call last):"
@@ -115,6 +117,9 @@ class ReasonFinder:
 
         text: without colours. shown: with them; virt-v2v's errors are red in every language.
         """
+        if self._debug and text.startswith(_MOST_NOISE) and not self._in_traceback:
+            self._in_error = False
+            return False
         if self._belongs_to_error(text, shown):
             return True
         if not self._error:
@@ -135,8 +140,9 @@ class ReasonFinder:
         return _COPIER.match(text) is not None or (not self._debug and _OTHER.match(text) is not None)
 
     def _belongs_to_error(self, text: str, shown: str) -> bool:
-        own = _OWN.match(text)
-        translated = own is None and shown.startswith(_RED) and text.startswith("virt-v2v: ")
+        is_own = text.startswith("virt-v2v: ")
+        own = _OWN.match(text) if is_own else None
+        translated = is_own and own is None and shown.startswith(_RED)
         if own or translated:
             # The first one is the reason; a later one is only shown.
             self._in_error = not self._error

@@ -14,13 +14,16 @@ _CONTROL = re.compile(
     r"|[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]",
     re.DOTALL,
 )
+# Nothing of that is printable to Python, and a log has a million lines: only what is not is searched.
 
 
 def harmless(line: str) -> str:
     """The line with its SGR colours and nothing else that could drive a terminal."""
+    if line.isprintable():
+        return line
     return _CONTROL.sub(lambda match: match[0] if SGR.fullmatch(match[0]) else "", line)
 
 
 def plain(line: str) -> str:
     """The line without colours and without anything that could drive a terminal."""
-    return _CONTROL.sub("", line)
+    return line if line.isprintable() else _CONTROL.sub("", line)

@@ -47,7 +47,7 @@ class Behaviour:
 
     writes: the copies go into files in -os, named as virt-v2v names them, with a description beside them, and else
     nowhere. warnings: what it says besides. most_disks: it ignores the others, with a warning, and succeeds. loses:
-    files in -os that are gone when it ends.
+    files in -os that are gone when it ends. noise: bytes of debugging output, written at once.
     """
 
     pauses: tuple[Pause, ...] = ()
@@ -56,6 +56,7 @@ class Behaviour:
     warnings: tuple[str, ...] = ()
     most_disks: int | None = None
     loses: tuple[str, ...] = ()
+    noise: int = 0
 
 
 @dataclass(frozen=True)

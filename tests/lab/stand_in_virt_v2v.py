@@ -34,6 +34,14 @@ CONVERSION_PHASES = (
     "Assigning disks to buses",
     "Checking if the guest needs BIOS or UEFI to boot",
 )
+# A piece of the debugging output of virt-v2v, libguestfs, its appliance's kernel and nbdkit.
+NOISE = (
+    b'libguestfs: trace: v2v: internal_feature_available "inotify"\n'
+    b"guestfsd: => internal_feature_available (0x1ca) took 0.00 secs\n"
+    b"commandrvf: stdout=n stderr=y flags=0x0\ncommandrvf: udevadm --debug settle\n"
+    b"[    1.234567] EXT4-fs (sda1): mounted filesystem with ordered data mode. Quota mode: none.\r\n"
+    b"nbdkit: nbd.1: debug: cow: pread count=32768 offset=1234567 flags=0x0\n"
+) * 256
 # As Unix sockets under the directory that virt-v2v makes for them.
 SOURCE, DESTINATION = "in{}", "out{}"
 _START_SECONDS = 30.0
@@ -144,12 +152,19 @@ class StandIn:
         green, normal = self._colour("0;32")
         print(f"[{time.monotonic() - self._started:6.1f}] {green}{text}{normal}", flush=True)
         self.note(text)
+        if text == CONVERSION_PHASES[2]:
+            self._make_noise(self._setting("noise"))
         for pause in self._setting("pauses"):
             if text.startswith(pause["phase"]):
                 time.sleep(pause["seconds"])
                 # The settings are read again, so that a pause can be taken back.
                 while pause["until"] and not Path(pause["until"]).exists() and pause in self._setting("pauses"):
                     time.sleep(_POLL_SECONDS)
+
+    def _make_noise(self, size: int) -> None:
+        """So many bytes as virt-v2v -v -x writes them, as fast as they can be written."""
+        while size > 0:
+            size -= os.write(sys.stderr.fileno(), NOISE[:size])
 
     def _serve(self, socket: Path, *plugin: str) -> None:
         """An nbdkit as virt-v2v starts it, ready when this returns. Raises Failure when it does not get ready."""

@@ -24,6 +24,7 @@ from p2v_tui.session.stopping import stop
 _LINE: Final = re.compile(r"(virt-p2v-[0-9]{8}-[a-z0-9]{8}) ([a-z0-9-]{1,20}) (alive|dead) ([A-Za-z0-9+/=]+|-) (.*)")
 UNSTARTED: Final = "unstarted"
 SUCCEEDED: Final = "ended-0"
+REBOOTED: Final = "rebooted"
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,15 @@ def _end(shell: RemoteShell, earlier: EarlierConversion, report: Report, *, sudo
                 "disks as they are now may not fit together: it is ended, and the machine is converted again."
             )
         )
-    stop(shell, earlier.directory, sudo=sudo, told=False)
+    # With the server everything of it has ended; the process ids in its files are others' by now.
+    if earlier.state != REBOOTED:
+        try:
+            stop(shell, earlier.directory, sudo=sudo, told=False)
+        except PreflightRefused as error:
+            raise PreflightRefused(
+                f"The {earlier.in_words} still runs on the conversion server and cannot be ended: {error.message}",
+                f"End it there as root: kill -KILL -- -$(cat {earlier.directory.pid}). Then start again.",
+            ) from error
     status = shell.run(f"cat {quote(earlier.directory.status)} 2>/dev/null").text.strip()
     if status == "0":
         return SUCCEEDED

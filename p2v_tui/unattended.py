@@ -210,9 +210,10 @@ class _Job:
 
     def _plan(self, machine: Machine) -> Plan:
         plan = make_plan(self._settings, machine, self._options.image, set_read_only=self._options.iso)
+        named = {disk.name for disk in plan.disks}
         for excluded in machine.excluded:
             # Every kernel has empty loop and ram devices: nobody misses them.
-            if excluded.size:
+            if excluded.size and excluded.name not in named:
                 self._console.show(Status(f"Not offered: {excluded.name}: {excluded.reason}"))
         how = "" if self._settings.disks or self._options.image else " (chosen by default)"
         for disk in plan.disks:

@@ -144,20 +144,18 @@ def _physical_volumes(
     rows: Iterable[Mapping[str, str]], holding: Iterable[BlockDevice], devices: BlockDevices, places: Places
 ) -> Iterator[Membership]:
     """The physical volumes with their groups. rows: of the report by pvs."""
+    by_uuid: defaultdict[str | None, list[BlockDevice]] = defaultdict(list)
+    for part in holding:
+        if known := part.properties.get("ID_FS_UUID"):
+            by_uuid[known].append(part)
     for row in rows:
         device = devices.at(row.get("pv_name", ""), places)
         name, uuid = row.get("vg_name"), row.get("vg_uuid")
         if device and name and uuid:
             yield Membership(VOLUME_GROUP, uuid.replace("-", ""), name, device)
             # Of a physical volume that is there twice, pvs reports one and does not use the other.
-            for other in holding:
-                if other.name != device.name and _same_volume(other, device):
-                    yield Membership(VOLUME_GROUP, uuid.replace("-", ""), name, other)
-
-
-def _same_volume(one: BlockDevice, other: BlockDevice) -> bool:
-    uuid = one.properties.get("ID_FS_UUID")
-    return bool(uuid) and uuid == other.properties.get("ID_FS_UUID")
+            for copy in by_uuid.get(device.properties.get("ID_FS_UUID"), ()):
+                yield Membership(VOLUME_GROUP, uuid.replace("-", ""), name, copy)
 
 
 def _unknown(holding: Iterable[BlockDevice], active: Iterable[Membership]) -> Iterator[Membership]:

@@ -20,6 +20,8 @@ _SCSI_CDROM = "5"
 _SCSI_OPTICAL = "7"
 # ATAPI drives are SCSI devices to libata, with their maker's name; its disks have this one.
 _ATA_DISK = "ATA"
+# Who made SCSI drives with removable disks (Zip, Jaz, SyQuest, Orb), and nothing else.
+_MAKERS = frozenset({"iomega", "syquest", "castlewd"})
 
 
 def medium_kind(device: BlockDevice) -> MediumKind | None:
@@ -52,7 +54,8 @@ def _takes_media(device: BlockDevice, ide_media: str | None, scsi_type: str | No
         return False
     if hangs_on & {"usb", "firewire", "ieee1394"}:
         return True
-    return _is_atapi(device)
+    maker = device.of_its("scsi", "vendor") or ""
+    return _is_atapi(device) or maker.lower() in _MAKERS
 
 
 def _is_atapi(device: BlockDevice) -> bool:

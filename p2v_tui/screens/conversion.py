@@ -29,7 +29,7 @@ from p2v_tui.front.jobs import Job, Outcome
 from p2v_tui.hwprobe import Disk, Machine
 from p2v_tui.hwprobe.changes import DeviceWatch
 from p2v_tui.screens.base import BaseScreen
-from p2v_tui.screens.device_lists import DeviceList, DiskList, InterfaceList, InterfaceRow, MediaList
+from p2v_tui.screens.device_lists import DeviceList, DiskList, InterfaceList, InterfaceRow, MediaList, disks_to_show
 from p2v_tui.screens.device_words import changes_in_words, shown
 from p2v_tui.screens.dialogs import Dialog, error_dialog
 from p2v_tui.screens.form import Form, Reading, WrongField
@@ -299,7 +299,7 @@ PageUp, PageDown     the page before, the next page"""
             return
         with self.app.batch_update():
             await self.query_one(DiskList).show(machine, self.state.image, first)
-            disks = images if self.state.image else (*machine.disks, *images)
+            disks = images if self.state.image else (*disks_to_show(machine), *images)
             await self.query_one(KeyFields).show(disks, self.state.settings.keys, self.query_one(DiskList).chosen)
             await self.query_one(MediaList).show(machine, first)
             await self.query_one(InterfaceList).show(machine, first)

@@ -35,7 +35,7 @@ from p2v_tui.screens.device_words import (
 )
 from p2v_tui.screens.form import Note, Reading, WrongField, setting_help
 from p2v_tui.screens.widgets import Action, FormField, Heading, Help, Toggle
-from p2v_tui.session.disk_choice import default_disks
+from p2v_tui.session.disk_choice import default_disks, only_external
 from p2v_tui.session.disk_names import find_named
 
 _NETWORK = BY_KEY["p2v.network_map"]
@@ -207,8 +207,9 @@ class DiskList(DeviceList):
         places = {name: place for place, name in enumerate(self._named or ())}
         ordered = sorted(disks, key=lambda disk: places.get(disk.name, len(places)))
         self._machine = machine
-        await self.show_rows([_disk_row(disk, machine) for disk in ordered], wanted)
-        left_out = left_out_lines(each for each in (() if image else machine.excluded) if each.disk not in disks)
+        await self.show_rows(_disk_rows(ordered, machine), wanted)
+        names = {disk.name for disk in disks}
+        left_out = left_out_lines(each for each in (() if image else machine.excluded) if each.name not in names)
         self._left_out.show("\n".join(["Left out:", *(f"  {line}" for line in left_out)]) if left_out else "")
         self._warn()
 
@@ -301,18 +302,26 @@ def _network(row: InterfaceRow) -> str:
 
 def disks_to_show(machine: Machine) -> tuple[Disk, ...]:
     """Those on offer, and the drives that were left out by a guess. What is only made of drives has no transport."""
-    return tuple(disk for disk in machine.nameable if disk in machine.disks or disk.transport)
+    left_out = (each.disk for each in machine.excluded if each.disk and each.disk.transport)
+    return (*machine.disks, *left_out)
 
 
-def _disk_row(disk: Disk, machine: Machine) -> Row:
-    """Why it is not checked by default stands before what is on it."""
-    reason = next((shown(each.reason) for each in machine.excluded if each.disk == disk), "")
-    by_default = disk in default_disks(machine)
-    if not reason and not by_default:
-        reason = f"on {transport_in_words(disk.transport)}, so it may not belong to this machine (a guess)"
-    details = disk_details(disk, machine)
-    said = f"Left out by default: {reason}. {details}" if reason else details
-    return Row(identity(disk), disk.name, disk_line(disk), said, by_default)
+def _disk_rows(disks: Iterable[Disk], machine: Machine) -> list[Row]:
+    """Why a disk is not checked by default stands before what is on it."""
+    by_default = {disk.name for disk in default_disks(machine)}
+    reasons = {each.name: each.reason for each in machine.excluded if each.disk}
+    guessed = only_external(machine)
+    rows = []
+    for disk in disks:
+        said = ""
+        if disk.name not in by_default:
+            bus = f"on {transport_in_words(disk.transport)}, so it may not belong to this machine (a guess)"
+            said = f"Left out by default: {shown(reasons.get(disk.name, bus))}. "
+        elif guessed:
+            said = "That it belongs to this machine is a guess: no other disk was found. "
+        details = said + disk_details(disk, machine)
+        rows.append(Row(identity(disk), disk.name, disk_line(disk), details, disk.name in by_default))
+    return rows
 
 
 def _name_of(name: str, disks: Sequence[Disk]) -> str:

@@ -65,8 +65,9 @@ def _chosen(disks: Sequence[Disk], machine: Machine) -> Iterator[Check]:
             f"Name them if they are: p2v.disks={names.replace(' ', '')}. If others are missing, their driver is: "
             "look at dmesg and lspci in the shell.",
         )
+    chosen = {disk.name for disk in disks}
     for disk in machine.disks:
-        if disk not in disks:
+        if disk.name not in chosen:
             yield CHOICE.noted(
                 f"{disk.name} is not converted: it hangs on {_bus(disk)} and may not belong to this machine, which "
                 "is a guess.",
@@ -79,8 +80,9 @@ def _bus(disk: Disk) -> str:
 
 
 def _overruled(disks: Sequence[Disk], machine: Machine) -> Iterator[Check]:
+    chosen = {disk.name: disk for disk in disks}
     for excluded in machine.excluded:
-        if excluded.disk in disks:
+        if excluded.disk and excluded.disk == chosen.get(excluded.name):
             yield OVERRULED.warning(
                 f"{excluded.name} was named, and would have been left out. {excluded.risk}",
                 f"Accept this if it is the right disk; or take {excluded.name} out.",

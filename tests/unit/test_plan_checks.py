@@ -9,7 +9,17 @@ import pytest
 
 from p2v_tui.config import Settings
 from p2v_tui.errors import SettingsError
-from p2v_tui.hwprobe.machine import Content, Disk, DiskGroup, ExcludedDisk, Machine, Partition, Transport
+from p2v_tui.hwprobe.machine import (
+    BootDisk,
+    BootSource,
+    Content,
+    Disk,
+    DiskGroup,
+    ExcludedDisk,
+    Machine,
+    Partition,
+    Transport,
+)
 from p2v_tui.hwprobe.spanning import STORAGE_SPACES_TYPE
 from p2v_tui.session import group_checks, plan_checks
 from p2v_tui.session.checks import Check, Subject, Verdict
@@ -175,6 +185,17 @@ def test_by_default_a_disk_on_usb_is_converted_with_the_built_in_disks_that_it_h
     assert names(dataclasses.replace(WITH_BACKUP, groups=(group,))) == ["sda", "sdu"]
     other = dataclasses.replace(group, disks=frozenset({"sdu", "sdv"}))
     assert names(dataclasses.replace(WITH_BACKUP, groups=(other,))) == ["sda"]
+
+
+@pytest.mark.parametrize(
+    ("source", "converted"),
+    [(BootSource.UEFI_ENTRY, ["sdu", "sda"]), (BootSource.BIOS, ["sdu", "sda"]), (BootSource.GUESS, ["sda"])],
+)
+def test_by_default_a_disk_on_usb_is_converted_when_the_firmware_boots_from_it(
+    source: BootSource, converted: list[str]
+) -> None:
+    machine = dataclasses.replace(WITH_BACKUP, disks=(BACKUP, SDA), boot_disk=BootDisk(source, "it says so"))
+    assert names(machine) == converted
 
 
 def test_a_disk_on_usb_that_is_named_is_no_guess() -> None:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from p2v_tui.hwprobe import MediumKind, NetworkInterface
+from pathlib import Path
+
+import pytest
+
+from p2v_tui.hwprobe import MediumKind, NetworkInterface, Places
+from p2v_tui.hwprobe.blockdev import Ancestor, BlockDevice, BlockDevices
+from p2v_tui.hwprobe.disks import find_disks
+from p2v_tui.hwprobe.removable import medium_kind
 from tests.unit.hwprobe.conftest import ProbeRecorded
 
 
@@ -46,6 +53,59 @@ def test_drives_are_recognised_without_udevd(recorded: ProbeRecorded) -> None:
 def test_a_drive_has_its_model(recorded: ProbeRecorded) -> None:
     (dvd,) = recorded("sata-lvm-server").machine.removable
     assert dvd.model == "TEAC DV-28S-W"
+
+
+def drive(root: Path, flag: str, *chain: str, **attributes: str) -> BlockDevice:
+    """A drive that hangs on these subsystems, the nearest first, the first of which has these attributes."""
+    above = []
+    for subsystem in chain:
+        place = root / "devices/ata1" / subsystem
+        place.mkdir(parents=True)
+        above.append(Ancestor(place, subsystem, None))
+    for name, value in attributes.items():
+        (above[0].sys_path / name).write_text(value)
+    sys_path = (root / "devices/ata1" if "ata" in attributes.get("on", "") else root / "devices") / "block"
+    sys_path.mkdir(parents=True)
+    (sys_path / "removable").write_text(flag)
+    return BlockDevice("x", Path("/dev/x"), sys_path, "8:0", 512, False, None, tuple(above), (), {})
+
+
+@pytest.mark.parametrize(
+    ("flag", "chain", "attributes", "takes_media"),
+    [
+        # The flag alone says nothing.
+        ("1", ("scsi", "pci"), {"type": "0", "vendor": "Adaptec"}, False),
+        ("1", ("scsi", "pci"), {"type": "0", "vendor": "ATA", "on": "ata"}, False),
+        ("1", ("scsi", "pci"), {"type": "0", "vendor": "SEAGATE"}, False),
+        ("1", ("virtio", "pci"), {}, False),
+        ("1", ("nvme", "pci"), {}, False),
+        # What it hangs on does.
+        ("1", ("scsi", "usb", "pci"), {"type": "0", "vendor": "SanDisk"}, True),
+        ("0", ("scsi", "usb", "pci"), {"type": "0", "vendor": "Seagate"}, False),
+        ("1", ("scsi", "firewire", "pci"), {"type": "0"}, True),
+        ("1", ("scsi", "pci"), {"type": "0", "vendor": "IOMEGA", "on": "ata"}, True),
+        ("1", ("scsi", "parport"), {"type": "0", "vendor": "IOMEGA"}, True),
+        ("0", ("scsi", "pci"), {"type": "7", "vendor": "FUJITSU"}, True),
+        ("0", ("mmc", "mmc_host", "pci"), {"type": "SD"}, True),
+        ("0", ("mmc", "mmc_host", "usb"), {"type": "SDcombo"}, True),
+        ("0", ("mmc", "mmc_host", "platform"), {"type": "MMC"}, False),
+        ("1", ("ide", "pci"), {"media": "floppy"}, True),
+        ("0", ("ide", "pci"), {"media": "optical"}, True),
+        ("1", ("ide", "pci"), {"media": "disk"}, False),
+    ],
+)
+def test_what_a_drive_hangs_on_says_whether_it_takes_media(
+    tmp_path: Path, flag: str, chain: tuple[str, ...], attributes: dict[str, str], takes_media: bool
+) -> None:
+    assert (medium_kind(drive(tmp_path, flag, *chain, **attributes)) is MediumKind.OTHER) == takes_media
+
+
+def test_a_flash_chip_of_the_firmware_is_no_disk(tmp_path: Path) -> None:
+    chip = drive(tmp_path, "0", "mtd", "spi", "pci")
+    found = find_disks(BlockDevices({"mtdblock0": chip}), {}, Places(proc=tmp_path))
+    assert not found.disks
+    (excluded,) = found.excluded
+    assert "flash chip" in excluded.reason
 
 
 def test_an_interface_is_described_in_full(recorded: ProbeRecorded) -> None:

@@ -34,9 +34,10 @@ packages:
 	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing
 
 # Without python3-venv an earlier try leaves a Python there, but no pip.
-$(stamps)/python: pyproject.toml constraints.txt debian-packages.txt | packages
+$(stamps)/python: pyproject.toml requirements.txt debian-packages.txt | packages
 	$(venv)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(venv)
-	$(venv)/bin/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	$(venv)/bin/python -m pip install --quiet --require-hashes --only-binary=:all: -r requirements.txt
+	$(venv)/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@mkdir -p $(stamps) && touch $@
 
 demo: setup ## convert a real disk and boot the guest that comes out

@@ -1,4 +1,4 @@
-"""The Python packages that Debian does not have new enough: pip fetches them, in the versions of constraints.txt.
+"""The Python packages that Debian does not have new enough: pip fetches those that requirements.txt names, by hash.
 
 Only packages without compiled code are taken, so that it does not matter which Python and which machine fetch them.
 """
@@ -6,22 +6,25 @@ Only packages without compiled code are taken, so that it does not matter which 
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shutil
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from imagebuild.commands import run
+from imagebuild.errors import BuildError
 from imagebuild.lists import PROJECT
 
 PYTHON = "3.11"  # Debian 12's
+REQUIREMENTS = PROJECT / "requirements.txt"
 
 
 def inputs() -> tuple[str, ...]:
     """What the result depends on, beside the packages of Debian."""
-    return (PROJECT / "pyproject.toml").read_text(), (PROJECT / "constraints.txt").read_text()
+    return (PROJECT / "pyproject.toml").read_text(), REQUIREMENTS.read_text()
 
 
 def requirements(debian_packages: Sequence[str], pyproject: Path = PROJECT / "pyproject.toml") -> tuple[str, ...]:
@@ -34,12 +37,32 @@ def _name(requirement: str) -> str:
     return re.split(r"[^A-Za-z0-9._-]", requirement)[0].lower()
 
 
+def pinned(names: Collection[str], requirements: str) -> str:
+    """The entries of these packages. Raises BuildError for one that has none."""
+    entries = re.findall(r"^([A-Za-z0-9._-]+)(==(?:.*\\\n)*.*\n)", requirements, re.MULTILINE)
+    by_name = {_canonical(name): f"{name}{pin}" for name, pin in entries}
+    if missing := sorted({_canonical(name) for name in names} - by_name.keys()):
+        raise BuildError(f"requirements.txt lacks {', '.join(missing)}: run pin_requirements.py.")
+    return "".join(by_name[_canonical(name)] for name in sorted(names))
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def fetch(wanted: Sequence[str], directory: Path, scratch: Path) -> None:
     """Puts the packages and what they need into `directory`, as they go below sys.path, and nothing else."""
-    command = [*_pip(scratch), "install", "--quiet", "--no-compile", "--disable-pip-version-check", "--no-input"]
-    command += ["--root-user-action=ignore", "--target", str(directory), "--only-binary=:all:"]
-    command += ["--python-version", PYTHON, "--implementation", "py", "--abi", "none", "--platform", "any"]
-    run([*command, "--constraint", str(PROJECT / "constraints.txt"), *wanted])
+    pip = [*_pip(scratch), "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+    pip += ["--root-user-action=ignore", "--target", str(directory), "--only-binary=:all:"]
+    pip += ["--python-version", PYTHON, "--implementation", "py", "--abi", "none", "--platform", "any"]
+    # Which packages they need, pip alone knows; it says so, and then gets nothing but these, each by its hash.
+    report, needed = scratch / "report.json", scratch / "requirements.txt"
+    versions = scratch / "versions.txt"
+    versions.write_text("".join(f"{pin}\n" for pin in re.findall(r"^\S+==[^\s\\]+", REQUIREMENTS.read_text(), re.M)))
+    run([*pip, "--dry-run", "--ignore-installed", "--report", str(report), "-c", str(versions), *wanted])
+    names = [each["metadata"]["name"] for each in json.loads(report.read_text())["install"]]
+    needed.write_text(pinned(names, REQUIREMENTS.read_text()))
+    run([*pip, "--no-compile", "--no-deps", "--require-hashes", "-r", str(needed)])
     shutil.rmtree(directory / "bin", ignore_errors=True)
     for noted in ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json"):
         for path in directory.glob(f"*.dist-info/{noted}"):

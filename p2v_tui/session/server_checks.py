@@ -43,8 +43,8 @@ RELAY = Subject(
     "reconnecting",
     "Whether a python3 of 3.6 or later is there, which the relay runs in that holds virt-v2v's connections.",
     {
-        Verdict.WARNING: "There is none: a dropped data connection ends the conversion, and other users of the server "
-        "can keep virt-v2v waiting for a disk."
+        Verdict.WARNING: "There is none: a dropped data connection ends the conversion, and other users of the "
+        "server can keep virt-v2v waiting for a disk."
     },
     "`apt install python3`, `dnf install python3`; or accept it on a network that does not fail.",
 )
@@ -196,8 +196,8 @@ def _relay(facts: ServerFacts) -> Iterator[Check]:
         case False:
             yield RELAY.warning(
                 "The conversion server has no python3 of 3.6 or later: a data connection that drops ends the "
-                "conversion, because nothing there can hold virt-v2v's connection meanwhile. Other users of the server "
-                "can connect to the disks' ports there: they get nothing, but can keep virt-v2v waiting.",
+                "conversion, because nothing there can hold virt-v2v's connection meanwhile. Other users of the "
+                "server can connect to the disks' ports there: they get nothing, but can keep virt-v2v waiting.",
                 "Install it there: apt install python3, or dnf install python3.",
             )
 

@@ -170,7 +170,10 @@ def bar(percent: int | None, width: int) -> str:
 
 def details_text(disk: DiskProgress, percent: int | None) -> str:
     """percent: of now. The columns keep their places while the numbers grow."""
-    parts = [_amount(disk.served, disk.size).ljust(20)]
+    # What is read before the copy, to inspect and to convert the guest, is no part of it.
+    read_only = disk.copied is None and disk.served
+    amount = f"{size_text(disk.served)} read" if read_only else _amount(disk.copied or 0, disk.size)
+    parts = [amount.ljust(20)]
     if percent != 100:
         parts.append(f"{size_text(disk.rate)}/s".rjust(12))
         if disk.seconds_left is not None:
@@ -178,13 +181,13 @@ def details_text(disk: DiskProgress, percent: int | None) -> str:
     return "  ".join(parts)
 
 
-def _amount(served: int, size: int) -> str:
+def _amount(copied: int, size: int) -> str:
     """Both in the unit of the size: `210.0 of 500.0 GiB`."""
     number, _, unit = size_text(size).partition(" ")
     exponent = _UNITS.index(unit)
     # A tenth of a TiB takes a quarter of an hour.
     decimals = {"bytes": 0, "TiB": 2}.get(unit, 1)
-    return f"{served / 1024**exponent:.{decimals}f} of {number} {unit}"
+    return f"{copied / 1024**exponent:.{decimals}f} of {number} {unit}"
 
 
 def _rough_duration(seconds: float) -> str:

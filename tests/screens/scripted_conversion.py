@@ -155,6 +155,7 @@ def copied(first: int | None, second: int | None = None, *, seconds_left: float 
             112.5 * MIB if copying else 0.0,
             percent,
             seconds_left if copying else None,
+            None if percent is None else size * GIB * percent // 100,
         )
 
     return Progress((disk("sda", 500, first), disk("sdb", 250, second)))

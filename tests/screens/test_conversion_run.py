@@ -231,7 +231,8 @@ def test_a_bar_in_characters(percent: int | None, expected: str) -> None:
 def test_the_bar_does_not_jump_and_the_line_fits(
     served: int, rate: float, percent: int | None, left: float | None
 ) -> None:
-    disk = DiskProgress("nvme0n1", 1 << 49, min(served, 1 << 50), rate, percent, left)
+    copied = None if percent is None else min(served, 1 << 49)
+    disk = DiskProgress("nvme0n1", 1 << 49, served, rate, percent, left, copied)
     row = disk_row("nvme0n1", disk, disk, 80)
     assert len(row) <= 80 and row.index("]") == 7 + 2 + 1 + 10
     assert left is None or percent == 100 or row.endswith(" left")
@@ -240,8 +241,17 @@ def test_the_bar_does_not_jump_and_the_line_fits(
 def test_a_disk_in_words() -> None:
     (disk, _) = copied(42, seconds_left=100.0).disks
     assert disk_row("sda", disk, disk, 80).endswith("42%  210.0 of 500.0 GiB     112.5 MiB/s  2 min left")
-    half = DiskProgress("sda", 2 << 40, 230 * GIB, 1.0 * MIB, 11, 5.0)
+    half = DiskProgress("sda", 2 << 40, 300 * GIB, 1.0 * MIB, 11, 5.0, 230 * GIB)
     assert disk_row("sda", half, half, 80).endswith("0.22 of 2.0 TiB          1.0 MiB/s  10 s left")
+
+
+def test_a_disk_never_shows_more_than_it_has() -> None:
+    inspected = DiskProgress("sda", 3 * GIB, 4 * GIB, 1.0 * MIB)
+    assert disk_row("sda", inspected, inspected, 80).endswith("--  4.0 GiB read             1.0 MiB/s")
+    begun = DiskProgress("sda", 3 * GIB, 5 * GIB, 1.0 * MIB, 25, None, 3 * GIB // 4)
+    assert "25%  0.8 of 3.0 GiB  " in disk_row("sda", begun, begun, 80)
+    done = DiskProgress("sda", 3 * GIB, 8 * GIB, 0.0, 100, 0.0, 3 * GIB)
+    assert disk_row("sda", done, done, 80).rstrip().endswith("100%  3.0 of 3.0 GiB")
 
 
 @pytest.mark.parametrize(

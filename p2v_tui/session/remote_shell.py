@@ -20,6 +20,7 @@ from p2v_tui.session import remote_commands, ssh_errors
 from p2v_tui.session.cancellation import Cancellation
 from p2v_tui.session.login import Login
 from p2v_tui.session.openssh import close_connection, matched_text, open_connection, send
+from p2v_tui.session.remote_directory import PARENT
 
 COMMAND_TIMEOUT: Final = 120.0
 # How often a wait for a command looks up to see whether it was cancelled, in seconds.
@@ -145,12 +146,27 @@ class RemoteShell:
 
 def cannot_store(path: str, result: Result) -> PreflightRefused:
     """The error for a file or directory that the conversion server did not take."""
-    if "No space left" in result.text or "quota" in result.text.lower():
+    if re.search("No space left|quota", result.text, re.IGNORECASE):
+        # The same words for both.
         return PreflightRefused(
-            f"The conversion server has no space left for {path}.", "Free some space in its /tmp and start again."
+            f"The conversion server has no space or no free inodes left for {path}.",
+            f"Look there with df -h {PARENT} and df -i {PARENT}, free some, and start again.",
         )
+    if re.search(r"base64: (command )?not found|base64: No such file", result.text):
+        return PreflightRefused(
+            "The conversion server has no base64, by which files are sent to it.",
+            "Install it there: apt install coreutils, or dnf install coreutils.",
+        )
+    if "Read-only file system" in result.text:
+        return PreflightRefused(
+            f"The conversion server cannot store {path}: its file system is mounted read-only.",
+            f"Look there with findmnt --target {PARENT}.",
+        )
+    # The path itself comes last where writing it failed.
+    said = [line for line in ssh_errors.last_lines(result.text, 5) if line != path]
     return PreflightRefused(
-        f"The conversion server cannot store {path}: {result.last_line}.", "Its /tmp must be writable for the user."
+        f"The conversion server cannot store {path}: {said[-1] if said else result.last_line}.",
+        f"{PARENT} there must be writable for the user.",
     )
 
 

@@ -14,7 +14,7 @@ import pytest
 from p2v_tui.errors import Cancelled, ConnectionFailed, PreflightRefused
 from p2v_tui.session.cancellation import Cancellation
 from p2v_tui.session.login import Login, PasswordSource
-from p2v_tui.session.remote_shell import RemoteShell
+from p2v_tui.session.remote_shell import RemoteShell, Result, cannot_store
 
 # ssh without a network: everything up to `--` and the host are options, what follows goes to the login shell.
 STAND_IN = """#!/bin/sh
@@ -107,6 +107,28 @@ def test_a_file_that_cannot_be_stored_is_refused_with_the_reason(shell: RemoteSh
         shell.write_files({str(tmp_path / "missing" / "file"): b"x"})
     assert f"{tmp_path}/missing/file" in raised.value.message
     assert shell.run("echo alive").output == b"alive\n"
+
+
+FILE = "/tmp/virt-p2v-x/relay"
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        (f"/bin/sh: 2: cannot create {FILE}: No space left on device\n{FILE}\n", ("no free inodes", "df -i /tmp")),
+        (f"base64: write error: Disk quota exceeded\n{FILE}\n", ("no space", "df -h /tmp")),
+        (f"/bin/sh: 2: base64: not found\n{FILE}\n", ("has no base64", "install coreutils")),
+        (f"/bin/sh: line 2: base64: command not found\n{FILE}\n", ("has no base64",)),
+        (f"mkdir: cannot create directory: Read-only file system\n{FILE}\n", ("read-only", "findmnt")),
+        (f"cannot create {FILE}: Permission denied\n{FILE}\n", ("Permission denied", "writable")),
+    ],
+)
+def test_why_a_file_cannot_be_stored_is_said_in_words_and_never_by_its_path_alone(
+    output: str, words: tuple[str, ...]
+) -> None:
+    error = cannot_store(FILE, Result(1, output.encode()))
+    assert [word for word in words if word not in str(error)] == []
+    assert f"{FILE}: {FILE}" not in error.message
 
 
 def test_after_a_cancellation_the_shell_still_runs_what_may_not_be_cancelled(

@@ -10,7 +10,7 @@ from typing import Final, TextIO
 from p2v_tui.errors import P2VError
 from p2v_tui.secrecy import without_secrets
 from p2v_tui.session.checks import Check, Verdict
-from p2v_tui.session.event_text import check_lines, loss_lines, outage_lines
+from p2v_tui.session.event_text import check_lines, log_directory_line, loss_lines, outage_lines
 from p2v_tui.session.events import (
     Checked,
     ConnectionLost,
@@ -21,6 +21,7 @@ from p2v_tui.session.events import (
     Happened,
     HostKeyLearnt,
     LogDirectory,
+    LogDirectoryRemoved,
     OutputKind,
     PhaseStarted,
     Progress,
@@ -73,8 +74,8 @@ class Console:
                 self._say(f"To accept no other one next time: p2v.remote.hostkey={fingerprint}", _MAGENTA)
             case ServerVersion(version, modes):
                 self._say(f"virt-v2v {version}, output modes {', '.join(modes)}", _MAGENTA)
-            case LogDirectory(path):
-                self._say(f"Log files are on the conversion server in {path}", _MAGENTA)
+            case LogDirectory() | LogDirectoryRemoved():
+                self._say(log_directory_line(event), _MAGENTA)
             case RemoteOutput(text, kind):
                 if kind is not OutputKind.DEBUG or self._verbose:
                     # virt-v2v repeats its arguments.

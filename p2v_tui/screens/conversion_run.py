@@ -17,11 +17,11 @@ from typing import Any, Final, Protocol
 
 from p2v_tui import session
 from p2v_tui.errors import InternalError, P2VError, as_failure
-from p2v_tui.screens.phases import Phase, first_phases, when_ended, with_started
+from p2v_tui.screens.phases import Phase, first_phases, when_ended, with_stage, with_started
 from p2v_tui.session import Cancellation, ConversionServer, Plan, SavedConversion, VirtV2V
 from p2v_tui.session.checks import Check, Verdict
 from p2v_tui.session.conversion import CONTROL
-from p2v_tui.session.event_text import check_lines, outage_lines
+from p2v_tui.session.event_text import check_lines, log_directory_line, outage_lines
 from p2v_tui.session.events import (
     CanWait,
     Checked,
@@ -33,12 +33,14 @@ from p2v_tui.session.events import (
     Happened,
     HostKeyLearnt,
     LogDirectory,
+    LogDirectoryRemoved,
     OutputKind,
     PhaseStarted,
     Progress,
     RemoteOutput,
     Report,
     ServerVersion,
+    StageStarted,
     Status,
     StepStarted,
     Warned,
@@ -345,8 +347,8 @@ def _lines_of(event: Event) -> Iterator[tuple[str, OutputKind | None]]:
             yield text, None
         case Warned(text):
             yield f"warning: {text}", None
-        case LogDirectory(path):
-            yield f"Log files are on the conversion server in {path}", None
+        case LogDirectory() | LogDirectoryRemoved():
+            yield log_directory_line(event), None
         case HostKeyLearnt(fingerprint):
             yield f"The conversion server's host key is {fingerprint}", None
         case ServerVersion(version, modes):
@@ -370,6 +372,10 @@ def _after(snapshot: Snapshot, event: Event, now: datetime.datetime) -> Snapshot
             changes = {"warnings": (*snapshot.warnings, text)[-MAX_WARNINGS:]}
         case LogDirectory(path):
             changes = {"log_directory": path}
+        case LogDirectoryRemoved():
+            changes = {"log_directory": None}
+        case StageStarted(stage):
+            changes = {"phases": with_stage(snapshot.phases, stage)}
         case CanWait():
             changes = {"can_wait": True}
         case PhaseStarted(name):

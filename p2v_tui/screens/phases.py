@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from p2v_tui.session.events import Stage
+
 
 class PhaseState(enum.Enum):
     """The value is the mark in front of the phase."""
@@ -28,8 +30,6 @@ class Phase:
     name: str
     state: PhaseState = PhaseState.WAITING
 
-
-CONNECTING: Final = "Connecting to the server"
 
 # How virt-v2v's line starts, and its short form. Those whose form is empty say something new each time (the
 # operating system, the number of the disk): they are shown as they come, after a form for the time before.
@@ -54,7 +54,14 @@ _NUMBERED = re.compile(r"Copying disk \d")
 def first_phases() -> tuple[Phase, ...]:
     """Before anything has been heard from the conversion server."""
     rest = tuple(Phase(short or before) for _, short, before in _KNOWN)
-    return (Phase(CONNECTING, PhaseState.RUNNING), *rest)
+    return (Phase(Stage.CONNECTING.value, PhaseState.RUNNING), *rest)
+
+
+def with_stage(phases: tuple[Phase, ...], stage: Stage) -> tuple[Phase, ...]:
+    """The phases when the conversion has come to `stage`, before virt-v2v says anything."""
+    if phases[0].state is not PhaseState.RUNNING:
+        return phases
+    return (Phase(stage.value, PhaseState.RUNNING), *phases[1:])
 
 
 def with_started(phases: tuple[Phase, ...], name: str) -> tuple[Phase, ...]:

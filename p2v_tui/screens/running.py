@@ -204,7 +204,9 @@ class RunningScreen(BaseScreen):
         snapshot = self.run.snapshot
         log = self.query_one(LogPane)
         log.show(self.run.lines_from(log.next_number))
-        directory = f"{snapshot.log_directory} on the conversion server" if snapshot.log_directory else "not yet"
+        directory = "none" if snapshot.finished else "not yet"
+        if snapshot.log_directory:
+            directory = f"{snapshot.log_directory} on the conversion server"
         self.query_one("#log-directory", Line).show(self._text(f"Log files: {directory}"))
         if snapshot.finished:
             self._show_end(snapshot)

@@ -43,7 +43,10 @@ from p2v_tui.session.events import (
     ConnectionRestored,
     Converted,
     LogDirectory,
+    LogDirectoryRemoved,
     Report,
+    Stage,
+    StageStarted,
     Status,
     Warned,
 )
@@ -348,6 +351,7 @@ class _Run:
 
     def check(self, virt_v2v: VirtV2V, health: Health, accept_warnings: AcceptWarnings) -> None:
         """The preflight, while the data connections log in; then, that each disk can be read from over there."""
+        self._report(StageStarted(Stage.CHECKING))
         self._report(Status("Checking the conversion server and the disks"))
         facts = survey_server(self._server.shell(), self._plan, sudo=self._server.sudo)
         storage = facts.space.get(Place.STORAGE)
@@ -364,6 +368,7 @@ class _Run:
 
     def start(self, virt_v2v: VirtV2V) -> None:
         """Sends what virt-v2v needs and starts it, apart from the control connection."""
+        self._report(StageStarted(Stage.STARTING))
         self._report(Status("Sending the description of this machine"))
         assert self._data
         guest = self._plan.guest_with(self._data.ports)
@@ -650,6 +655,7 @@ class _Run:
         stop(shell, self._directory, sudo=self._server.sudo, cancellable=cancellable)
         if not self._running and not self._worth_reading:
             shell.run(remote_commands.remove_directory(self._directory), cancellable=False)
+            self._report(LogDirectoryRemoved())
 
     @property
     def _where_the_log_is(self) -> str:

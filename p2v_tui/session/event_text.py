@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from p2v_tui.session.checks import Check, Verdict
-from p2v_tui.session.events import ConnectionLost, ConnectionRestored, Converted
+from p2v_tui.session.events import ConnectionLost, ConnectionRestored, Converted, LogDirectory, LogDirectoryRemoved
 from p2v_tui.session.quantities import duration_text
 
 _WORDS: Final = {
@@ -29,6 +29,12 @@ def outage_lines(event: ConnectionLost | ConnectionRestored) -> tuple[str, ...]:
         f"Lost {event.connection}: {event.reason}",
         f"Opening it again, for up to {duration_text(event.seconds)}. Nothing is lost so far.",
     )
+
+
+def log_directory_line(event: LogDirectory | LogDirectoryRemoved) -> str:
+    if isinstance(event, LogDirectory):
+        return f"Log files are on the conversion server in {event.path}"
+    return "The log files' directory was removed again: virt-v2v never ran."
 
 
 def loss_lines(outcome: Converted) -> tuple[str, ...]:

@@ -113,6 +113,26 @@ class LogDirectory:
     path: str
 
 
+@dataclass(frozen=True)
+class LogDirectoryRemoved:
+    """It is gone from the conversion server again: nothing ran there whose log anybody would read."""
+
+
+class Stage(enum.Enum):
+    """What a conversion does before virt-v2v's first phase, in words that stand in a list of phases."""
+
+    CONNECTING = "Connecting to the server"
+    CHECKING = "Checking the server and the disks"
+    STARTING = "Starting virt-v2v"
+
+
+@dataclass(frozen=True)
+class StageStarted:
+    """The conversion comes to that stage; CONNECTING is where it begins."""
+
+    stage: Stage
+
+
 class OutputKind(enum.Enum):
     """What a line of virt-v2v's output is; DEBUG is everything else when virt-v2v was asked for debugging."""
 
@@ -199,6 +219,8 @@ Event: TypeAlias = (
     | HostKeyLearnt
     | ServerVersion
     | LogDirectory
+    | LogDirectoryRemoved
+    | StageStarted
     | RemoteOutput
     | CanWait
     | PhaseStarted

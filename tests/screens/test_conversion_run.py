@@ -10,15 +10,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p2v_tui.config import Settings
-from p2v_tui.errors import Cancelled, ConversionFailed
+from p2v_tui.errors import Cancelled, ConversionFailed, PreflightRefused
 from p2v_tui.kinds import Secret
 from p2v_tui.screens import conversion_run
 from p2v_tui.screens.ascii_text import ascii_text
 from p2v_tui.screens.conversion_run import ConversionRun, Snapshot
-from p2v_tui.screens.phases import Phase, PhaseState, current_phase, first_phases, when_ended, with_started
+from p2v_tui.screens.phases import (
+    Phase,
+    PhaseState,
+    current_phase,
+    first_phases,
+    when_ended,
+    with_stage,
+    with_started,
+)
 from p2v_tui.screens.progress import bar, disk_row, phases_text, window
 from p2v_tui.session import Cancellation, ConversionServer, make_plan
-from p2v_tui.session.events import DiskProgress, Event, PhaseStarted, Warned
+from p2v_tui.session.events import (
+    DiskProgress,
+    Event,
+    LogDirectory,
+    LogDirectoryRemoved,
+    PhaseStarted,
+    Stage,
+    StageStarted,
+    Warned,
+)
 from tests.lab.ports import silent_port
 from tests.screens.scripted_conversion import (
     COPYING,
@@ -142,6 +159,19 @@ def test_a_phase_that_is_not_known_comes_after_the_current_one() -> None:
     names = [phase.name for phase in phases]
     assert names.index("Checking filesystem integrity") == names.index("Opening the source") + 1
     assert phases[current_phase(phases)].name == "Checking filesystem integrity"
+
+
+def test_a_refusal_names_the_stage_in_which_it_came_and_no_directory_that_is_gone() -> None:
+    events: list[Event] = [LogDirectory("/tmp/virt-p2v-x"), StageStarted(Stage.CHECKING), LogDirectoryRemoved()]
+    snapshot = ran(*events, PreflightRefused("There is no room.", "Make some.")).snapshot
+    failed = [name for name, state in marks(snapshot.phases).items() if state is PhaseState.FAILED]
+    assert failed == [Stage.CHECKING.value]
+    assert snapshot.log_directory is None
+
+
+def test_a_stage_is_none_any_more_when_virt_v2v_speaks() -> None:
+    phases = with_started(first_phases(), "Opening the source")
+    assert with_stage(phases, Stage.CHECKING) == phases
 
 
 def test_phases_that_were_passed_over_are_left_out_until_they_come_after_all() -> None:

@@ -6,6 +6,7 @@ and a lost tunnel is a lost conversion.
 
 from __future__ import annotations
 
+import functools
 import queue
 import re
 import time
@@ -14,12 +15,13 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from p2v_tui.errors import ConversionFailed, PreflightRefused
+from p2v_tui.hwprobe.answers import Answer
 from p2v_tui.hwprobe.machine import Disk
 from p2v_tui.session import read_errors, relay_status, remote_commands
 from p2v_tui.session.cancellation import Cancellation
 from p2v_tui.session.data_connection import LOOK_INTERVAL, DataConnection
 from p2v_tui.session.events import Event, Warned
-from p2v_tui.session.relay_status import Cause, RelayStatus
+from p2v_tui.session.relay_status import Cause, FailedRead, RelayStatus
 from p2v_tui.session.remote_directory import RemoteDirectory
 from p2v_tui.session.remote_shell import RemoteShell
 from p2v_tui.session.tunnel_policy import Observation
@@ -30,6 +32,8 @@ RELAY_PROGRAM: Final = Path(__file__).with_name("nbd_relay.py")
 REACH_TIMEOUT: Final = 30
 # A try that begins within our patience may last so much longer, in seconds: the relay must not give up before us.
 GRACE: Final = 10
+# How long the failure may wait for the place of an unreadable sector, in seconds.
+LOCATE_SECONDS: Final = 5.0
 
 
 class MakeConnection(Protocol):
@@ -74,8 +78,8 @@ class DataPath:
         self._clock = clock
         # The disks to whose port a stranger has come, which was told.
         self._strangers: set[str] = set()
-        # The disks whose first failed read was told.
-        self._unreadable: set[str] = set()
+        # By the disk's number, where exactly its first failed read failed.
+        self._unreadable: dict[int, Answer[FailedRead]] = {}
 
     def open(self, shell: RemoteShell) -> None:
         """Starts all data connections, and the relay while they log in. Raises ConnectionFailed, PreflightRefused."""
@@ -195,14 +199,19 @@ class DataPath:
         self.status = status
         self.check_relay()
         now = self._clock()
-        for connection, relay, copied in zip(self._connections, status.disks, copying, strict=True):
-            connection.observe(Observation(now, relay, copied))
-            disk = connection.disk
-            if relay.failure is not None and disk.name not in self._unreadable:
-                self._unreadable.add(disk.name)
+        for number, (connection, relay) in enumerate(zip(self._connections, status.disks, strict=True)):
+            connection.observe(Observation(now, relay, copying[number]))
+            if relay.failure is not None and number not in self._unreadable:
+                self._locate(number, relay.failure)
                 # virt-v2v decides whether it can do without.
-                failed = read_errors.failed_read(disk, relay.failure)
+                failed = read_errors.failed_read(connection.disk, relay.failure)
                 self._events.put(Warned(f"{failed.message} {failed.advice}"))
+
+    def _locate(self, number: int, read: FailedRead) -> Answer[FailedRead]:
+        """Where exactly it failed."""
+        if number not in self._unreadable:
+            self._unreadable[number] = Answer(functools.partial(read_errors.locate, self._disks[number], read))
+        return self._unreadable[number]
 
     def admit(self, ask: Callable[[str], str]) -> None:
         """Serves virt-v2v where no relay asks who comes: when the server says that none of those is a stranger.
@@ -242,9 +251,10 @@ class DataPath:
 
     def _check_reads(self) -> None:
         """Raises ConversionFailed where a disk could not be read in some place."""
-        for disk, relay in zip(self._disks, self.status.disks if self.status else (), strict=False):
+        for number, relay in enumerate(self.status.disks if self.status else ()):
             if relay.failure is not None:
-                raise read_errors.failed_read(disk, relay.failure)
+                located = self._locate(number, relay.failure).by(time.monotonic() + LOCATE_SECONDS) or relay.failure
+                raise read_errors.failed_read(self._disks[number], located)
         if not self.relayed:
             for connection in self._connections:
                 if connection.read_error is not None:

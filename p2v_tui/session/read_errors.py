@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
+import re
+import subprocess
 from typing import Final
 
 from p2v_tui.errors import ConversionFailed
@@ -12,6 +15,35 @@ from p2v_tui.session.relay_status import FailedRead
 
 # The unit of the kernel's log and of ddrescue, whatever the disk's own sectors are. In bytes.
 SECTOR: Final = 512
+# What the kernel reads at once, in bytes.
+PAGE: Final = 4096
+# How long the disk may take to be read there once more, in seconds: a drive tries a bad sector for half a minute.
+LOCATE_TIMEOUT: Final = 60.0
+
+
+def locate(disk: Disk, read: FailedRead) -> FailedRead:
+    """The first page in that read that cannot be read; the read itself where that cannot be told.
+
+    By dd, which stops there and can be ended: what hangs in a thread of ours would keep us from ending.
+    """
+    first = read.offset - read.offset % PAGE
+    count = -(-(read.offset + read.length - first) // PAGE)
+    place = [f"if={disk.device}", "of=/dev/null", f"bs={PAGE}", f"skip={first // PAGE}", f"count={count}"]
+    try:
+        done = subprocess.run(
+            ["setpriv", "--pdeathsig=KILL", "dd", *place],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env={**os.environ, "LC_ALL": "C"},
+            timeout=LOCATE_TIMEOUT,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return read
+    passed = re.search(rb"^(\d+)\+\d+ records in", done.stderr, re.MULTILINE)
+    if done.returncode == 0 or not passed or int(passed[1]) >= count:
+        return read
+    return dataclasses.replace(read, offset=first + int(passed[1]) * PAGE, length=PAGE)
 
 
 def failed_somewhere(disk: Disk, words: str) -> ConversionFailed:

@@ -61,6 +61,7 @@ bench: setup ## measure consoles and the data path, against the limits, newt and
 	$(venv)/bin/python -m bench.console_bytes
 	$(venv)/bin/python -m bench.transport
 	$(venv)/bin/python -m bench.log_speed
+	$(venv)/bin/python -m bench.probing
 
 lint: setup ## format, lint, types and layers
 	$(venv)/bin/ruff format --check

@@ -7,17 +7,16 @@ without locks and without writing.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from p2v_tui.hwprobe.blockdev import BlockDevice, BlockDevices
 from p2v_tui.hwprobe.contents import label_of
 from p2v_tui.hwprobe.disks import FoundDisks
 from p2v_tui.hwprobe.group_parts import LVM_MEMBER, Membership, Thing, disks_below, gather, with_superblocks
+from p2v_tui.hwprobe.lvm import physical_volumes
 from p2v_tui.hwprobe.machine import DiskGroup
 from p2v_tui.hwprobe.md import MEMBER, bare
 from p2v_tui.hwprobe.places import Places
@@ -39,7 +38,7 @@ def find_groups(devices: BlockDevices, found: FoundDisks, places: Places) -> tup
     offered = frozenset(disk.name for disk in found.disks.values())
     valid = [device for device in devices.by_name.values() if not is_stale(device, devices)]
     holding = [device for device in valid if device.properties.get("ID_FS_TYPE") == LVM_MEMBER]
-    rows = _ask_pvs(holding, places) if holding else []
+    rows = physical_volumes(holding, places) if holding else []
     things = gather(_memberships(devices, valid, rows, places), devices, found.names)
     hidden = _hidden(valid, devices, found.names)
     lacking = _lacking(rows or [])
@@ -169,29 +168,3 @@ def _unknown(holding: Iterable[BlockDevice], active: Iterable[Membership]) -> It
     if any(device.name not in known for device in holding):
         for device in holding:
             yield Membership(VOLUME_GROUP, "", UNKNOWN_VOLUME_GROUP, device, unsure=True)
-
-
-def _ask_pvs(holding: Iterable[BlockDevice], places: Places) -> list[dict[str, str]] | None:
-    """What pvs reports of these devices; None where it is missing or fails. No other device is opened."""
-    report = places.run(_pvs(holding))
-    return None if report is None else _rows(report)
-
-
-def _pvs(holding: Iterable[BlockDevice]) -> list[str]:
-    """The command that reads LVM's metadata on these devices and nothing else on the machine."""
-    nodes = [str(device.node) for device in holding]
-    nodes += [f"/dev/mapper/{device.dm_name}" for device in holding if device.dm_name]
-    allowed = ", ".join(json.dumps(f"a|^{re.escape(node)}$|") for node in nodes)
-    # The live system's own settings must not matter: a devices file or hints of an earlier look, a filter.
-    settings = f'devices {{ use_devicesfile=0 hints="none" filter=[{allowed}, "r|.*|"] global_filter=["a|.*|"] }}'
-    columns = "pv_name,vg_name,vg_uuid,vg_missing_pv_count"
-    return ["pvs", "--readonly", "--reportformat", "json", "-o", columns, "--config", settings]
-
-
-def _rows(report: str) -> list[dict[str, str]] | None:
-    """The rows of an LVM report in JSON; None where it is not one."""
-    try:
-        parsed: Any = json.loads(report)
-        return [row for section in parsed["report"] for row in section["pv"]]
-    except (ValueError, KeyError, TypeError):
-        return None

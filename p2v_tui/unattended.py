@@ -213,7 +213,7 @@ class _Job:
         named = {disk.name for disk in plan.disks}
         for excluded in machine.excluded:
             # Every kernel has empty loop and ram devices: nobody misses them.
-            if excluded.size and excluded.name not in named:
+            if (excluded.size or excluded.fault) and excluded.name not in named:
                 self._console.show(Status(f"Not offered: {excluded.name}: {excluded.reason}"))
         how = "" if self._settings.disks or self._options.image else " (chosen by default)"
         for disk in plan.disks:

@@ -76,7 +76,7 @@ def probe(places: Places | None = None) -> Machine:
     return Machine(
         hostname=places.hostname().partition(".")[0],
         disks=order.disks,
-        excluded=(*found.excluded, *(ExcludedDisk(it.name, 0, it.reason) for it in devices.unreadable)),
+        excluded=(*found.excluded, *(ExcludedDisk(it.name, 0, it.reason, fault=True) for it in devices.unreadable)),
         groups=find_groups(devices, found, places),
         removable=removable_media(devices, in_use),
         interfaces=interfaces.interfaces,

@@ -113,7 +113,7 @@ class ExcludedDisk:
     """A block device that is not offered, and why, in words for the operator. size: bytes.
 
     disk: what is converted where the operator names it all the same; None where that surely fails or loses data.
-    risk: what speaks against it, a sentence.
+    risk: what speaks against it, a sentence. fault: it could not be looked at, so that its size is not known.
     """
 
     name: str
@@ -122,6 +122,12 @@ class ExcludedDisk:
     model: str | None = None
     disk: Disk | None = None
     risk: str = ""
+    fault: bool = False
+
+    @property
+    def worth_listing(self) -> bool:
+        """Whether anybody would look for it: not for loop0 and its like, of no size and no model."""
+        return bool(self.size or self.model or self.fault)
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ def left_out_lines(excluded: Iterable[ExcludedDisk]) -> list[str]:
     """
     by_reason: dict[str, list[ExcludedDisk]] = {}
     for disk in excluded:
-        if disk.size or disk.model:
+        if disk.worth_listing:
             by_reason.setdefault(disk.reason, []).append(disk)
     return [f"{_names(disks)}: {shown(reason)}" for reason, disks in by_reason.items()]
 

@@ -181,7 +181,7 @@ def _firmware(wanted: str, disks: Sequence[Disk], machine: Machine) -> Firmware 
 
 def _choose_disks(names: Sequence[str], machine: Machine) -> tuple[Disk, ...]:
     if not names:
-        left_out = "; ".join(f"{disk.name}: {disk.reason}" for disk in machine.excluded)
+        left_out = "; ".join(f"{disk.name}: {disk.reason}" for disk in machine.excluded if disk.worth_listing)
         raise SettingsError(
             "There is no fixed disk to convert."
             + (f" These were left out: {left_out}." if left_out else " None was found on this machine."),

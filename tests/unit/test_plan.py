@@ -17,6 +17,7 @@ from p2v_tui.hwprobe.machine import (
     BootSource,
     Content,
     Disk,
+    ExcludedDisk,
     Firmware,
     Machine,
     MediumKind,
@@ -116,6 +117,13 @@ def test_a_machine_without_disks_is_refused_with_what_was_left_out_and_why() -> 
     assert "no fixed disk to convert" in error.message
     assert "sdz: p2v-tui runs from it" in error.message
     assert error.setting == "disks"
+
+
+def test_devices_that_nobody_would_look_for_are_not_listed_as_left_out() -> None:
+    loops = tuple(ExcludedDisk(f"loop{number}", 0, "loop device") for number in range(8))
+    gone = ExcludedDisk("sdq", 0, "it went away while it was looked at", fault=True)
+    message = refusal(dataclasses.replace(DISKLESS, excluded=(*loops, gone))).message
+    assert "loop" not in message and "sdq: it went away" in message
 
 
 def test_a_machine_without_any_block_device_is_refused_too() -> None:

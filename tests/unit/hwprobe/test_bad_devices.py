@@ -36,6 +36,7 @@ def test_a_disk_without_a_readable_size_is_left_out_with_the_reason(recorded: Pr
     reasons = {excluded.name: excluded.reason for excluded in machine.excluded}
     assert reasons["sdc"] == "it went away while it was looked at"
     assert reasons["sdd"].startswith("it could not be looked at: ")
+    assert all(excluded.worth_listing for excluded in machine.excluded)
 
 
 @pytest.mark.parametrize("name", ["sata-lvm-server", "nvme-luks-laptop", "multipath-san-host"])

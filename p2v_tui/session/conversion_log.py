@@ -152,8 +152,10 @@ class ConversionLog:
 
     def _line(self, shown: str) -> list[LogEvent]:
         text = plain(shown)
-        if "%" in text and _PERCENT.search(text):
-            return []
+        if "%" in text and (bar := _PERCENT.search(shown)):
+            # It never ends its line, so that what another program says next stands behind it.
+            after = shown[bar.end() :]
+            return self._line(after) if plain(after).strip() else []
         phase = _PHASE.match(text) if text.startswith("[") else None
         if phase is None:
             return [RemoteOutput(text if text == shown else harmless(shown), self._kind(text, shown))]

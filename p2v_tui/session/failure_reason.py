@@ -137,6 +137,8 @@ class ReasonFinder:
         return Reason(error, _distinct(self._now.causes() or last or self._earlier or self._now.helpers))
 
     def _is_helper(self, text: str) -> bool:
+        if _TRACEBACK in text:
+            return False
         return _COPIER.match(text) is not None or (not self._debug and _OTHER.match(text) is not None)
 
     def _belongs_to_error(self, text: str, shown: str) -> bool:

@@ -394,12 +394,14 @@ class DiskReads:
         self.failure: Optional[FailedRead] = None
         self._size = 0
         self._block = SMALLEST_BLOCK
+        # One byte for each, and how many of them are set.
         self._blocks = bytearray()
+        self._delivered = 0
 
     @property
     def distinct(self) -> int:
         """Bytes that were delivered at least once, rounded up to whole blocks; at most the size of the disk."""
-        return min(self._blocks.count(1) * self._block, self._size)
+        return min(self._delivered * self._block, self._size)
 
     def set_size(self, size: int) -> None:
         """size: of the disk, in bytes. Nothing is counted before it is known."""
@@ -409,11 +411,13 @@ class DiskReads:
             self._block *= 2
         self._size = size
         self._blocks = bytearray(-(-size // self._block))
+        self._delivered = 0
 
     def delivered(self, offset: int, length: int) -> None:
         end = min(offset + length, self._size)
         if offset < end:
             first, after = offset // self._block, -(-end // self._block)
+            self._delivered += self._blocks.count(0, first, after)
             self._blocks[first:after] = b"\1" * (after - first)
 
     def failed(self, offset: int, length: int, error: int) -> None:

@@ -85,6 +85,19 @@ def test_an_unreadable_place_is_named_with_what_to_do(program: str, lab: Lab, od
     assert lab.at_rest
 
 
+def test_a_place_that_cannot_be_read_after_a_long_time_is_the_disks_fault(lab: Lab, odd: OddDisk) -> None:
+    run, _ = start(lab, odd.path, "nbdkit", f"p2v.reconnect={PATIENCE}")
+    odd.hang_at(PLACE)
+    odd.fail_at(PLACE)
+    run.expect("has not answered for 3", "The connection is fine")
+    odd.go_on()
+    outcome = run.end()
+    assert outcome.code == FAILED, outcome.output
+    assert f"The conversion failed: The disk {odd.path} cannot be read at byte {PLACE}," in outcome.output
+    for word in (NETWORK_BLAMED, "another connection", "Lost the data connection"):
+        assert word not in outcome.output
+
+
 @pytest.mark.parametrize("program", PROGRAMS)
 @pytest.mark.parametrize("change", ["shrinks", "goes", "is exchanged"])
 def test_a_disk_that_is_not_what_it_was_is_a_failure_that_names_it(change: str, program: str, lab: Lab) -> None:

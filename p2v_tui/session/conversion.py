@@ -12,7 +12,7 @@ import functools
 import re
 import shlex
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -236,7 +236,7 @@ def describe(server: ConversionServer, plan: Plan, virt_v2v: VirtV2V) -> str:
     program = find_program(plan.nbd)
     ports = range(SAMPLE_PORT, SAMPLE_PORT + len(plan.disks))
     storage = plan.output.storage if plan.output.mode.takes_directory else None
-    script = _wrapper(directory, plan, virt_v2v, sudo=server.sudo, storage=storage)
+    script = _wrapper(directory, plan, virt_v2v, sudo=server.sudo, keeping=server.sudo_keeps, storage=storage)
     relay = remote_commands.start_relay(directory, len(plan.disks), plan.settings.reconnect, many_clients=False)
     commands = (remote_commands.make_directory(directory, "{...}"), relay, remote_commands.start_wrapper(directory))
     return "\n".join(
@@ -256,8 +256,18 @@ def describe(server: ConversionServer, plan: Plan, virt_v2v: VirtV2V) -> str:
     )
 
 
-def _wrapper(directory: RemoteDirectory, plan: Plan, virt_v2v: VirtV2V, *, sudo: bool, storage: str | None) -> str:
-    """storage: the directory on the server that the guest's files go to, where there is one and it is known."""
+def _wrapper(
+    directory: RemoteDirectory,
+    plan: Plan,
+    virt_v2v: VirtV2V,
+    *,
+    sudo: bool,
+    keeping: Sequence[str],
+    storage: str | None,
+) -> str:
+    """keeping: the variables that sudo passes on. storage: the directory on the server that the guest's files go to,
+    where there is one and it is known.
+    """
     debug = ["-v", "-x"] if plan.debug else []
     colours = ["--colours"] if virt_v2v.colours else []
     output = plan.output.arguments(virt_v2v, directory.output_password)
@@ -269,6 +279,7 @@ def _wrapper(directory: RemoteDirectory, plan: Plan, virt_v2v: VirtV2V, *, sudo:
         sudo=sudo,
         outputs=[f"{storage.rstrip('/')}/{name}" for name in files] if storage else [],
         variables=tuple(plan.output.environment),
+        keeping=keeping,
     )
 
 
@@ -353,7 +364,7 @@ class _Run:
         """The preflight, while the data connections log in; then, that each disk can be read from over there."""
         self._report(StageStarted(Stage.CHECKING))
         self._report(Status("Checking the conversion server and the disks"))
-        facts = survey_server(self._server.shell(), self._plan, sudo=self._server.sudo)
+        facts = survey_server(self._server.shell(), self._plan, sudo=self._server.sudo, kept=self._server.sudo_keeps)
         storage = facts.space.get(Place.STORAGE)
         self._storage = storage.path if storage else None
         checks = judge(facts, virt_v2v, self._plan, health, time.time())
@@ -379,7 +390,12 @@ class _Run:
                 directory.file("name"): f"{guest.name}\n".encode(),
                 directory.file("p2v-version"): f"{GENERATOR}\n".encode(),
                 directory.wrapper: _wrapper(
-                    directory, self._plan, virt_v2v, sudo=self._server.sudo, storage=self._storage
+                    directory,
+                    self._plan,
+                    virt_v2v,
+                    sudo=self._server.sudo,
+                    keeping=self._server.sudo_keeps,
+                    storage=self._storage,
                 ).encode(),
                 **_secret_files(directory, self._plan),
             }

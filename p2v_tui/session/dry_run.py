@@ -38,7 +38,7 @@ def rehearse(
         if key.unchecked:
             report(Warned(key.unchecked))
     report(Status("Checking the output and the disks"))
-    facts = survey_server(server.shell(), plan, sudo=server.sudo)
+    facts = survey_server(server.shell(), plan, sudo=server.sudo, kept=server.sudo_keeps)
     checks = judge(facts, found, plan, health.wait(cancellation.check), time.time())
     for check in checks:
         report(Checked(check))

@@ -21,6 +21,8 @@ _HIDE_VARIABLES = ";".join(rf"s/^\([^=]*{word.upper()}[^=]*\)=.*/\1={HIDDEN}/" f
 _END_OF_FILE = "P2V-END-OF-FILE"
 # How long virt-v2v may take to clean up after SIGTERM before it is killed: it deletes what it made on the target.
 STOP_SECONDS = 20
+# What timeout(1) ends with: by TERM, by KILL.
+TIMED_OUT = (124, 137)
 # Exit status of start_relay where there is no Python.
 NO_PYTHON = 3
 RELAY_STATUS_SIZE = 64 * 1024
@@ -79,8 +81,25 @@ def set_locale() -> str:
     return "LC_ALL=C; export LC_ALL; unset LANGUAGE"
 
 
-def virt_v2v_version(sudo: bool) -> str:
-    return as_root(sudo, "virt-v2v", "--version")
+def login_environment(token: str, seconds: int) -> str:
+    """Our environment, the token in a line of its own, and the one that the account's login shell makes.
+
+    Each `NAME=value` ends with NUL. The start-up files get no input, what they print goes nowhere, and after
+    `seconds` they are ended: then, and where they end the shell, the token is missing. csh takes no command with -l,
+    and closes what it inherits but its three files.
+    """
+    dump = f'printf "\\n%s%s\\n" {token[:4]} {token[4:]}; exec env -0'
+    return f"""env -0 || exit
+limit='timeout -k 1 {seconds}'
+$limit true || exit
+case ${{SHELL##*/}} in
+  csh|tcsh) printf '%s\\n' {quote(f"exec /bin/sh -c {quote(dump)}")} | $limit "$SHELL" -l 2>/dev/null ;;
+  *) $limit "${{SHELL:-/bin/sh}}" -l -c {quote(f"exec /bin/sh -c {quote(dump)} >&3")} 3>&1 >/dev/null 2>&1 ;;
+esac"""
+
+
+def virt_v2v_version(sudo: bool, keeping: Sequence[str] = ()) -> str:
+    return as_root(sudo, "virt-v2v", "--version", keeping=keeping)
 
 
 def virt_v2v_features(sudo: bool) -> str:
@@ -136,12 +155,13 @@ def wrapper_script(
     sudo: bool,
     outputs: Sequence[str] = (),
     variables: Sequence[str] = (),
+    keeping: Sequence[str] = (),
 ) -> str:
     """The script that runs virt-v2v apart from the control connection: output to the log, exit code to `status`.
 
     outputs: the files that virt-v2v will make, so that it is known afterwards which are its own. The script's first
     argument is the umask that virt-v2v gets: the account's own. variables: those that virt-v2v gets from
-    `directory.environment`, by name.
+    `directory.environment`, by name. keeping: those of the account's that sudo is to pass on to it.
 
     TERM has a handler that does nothing, so that the script outlives virt-v2v and writes its status; a child does
     not inherit a handler. HUP is ignored by all. The reserve is room for the status where virt-v2v has filled the
@@ -161,7 +181,7 @@ head -c 65536 /dev/zero >reserve
 {list_files(outputs)} >{quote(directory.output_before)}
 umask "$1"
 {f". {quote(directory.environment)}" if variables else ":"}
-{as_root(sudo, *virt_v2v, keeping=variables)} </dev/null >>{quote(directory.log)} 2>&1
+{as_root(sudo, *virt_v2v, keeping=(*keeping, *variables))} </dev/null >>{quote(directory.log)} 2>&1
 code=$?
 umask 077
 rm -f reserve

@@ -16,6 +16,7 @@ from typing import Final
 import pexpect
 
 from p2v_tui.errors import ConnectionFailed, P2VError, PreflightRefused
+from p2v_tui.kinds import Secret
 from p2v_tui.session import remote_commands, ssh_errors
 from p2v_tui.session.cancellation import Cancellation
 from p2v_tui.session.login import Login
@@ -118,6 +119,11 @@ class RemoteShell:
             if matched == 1:
                 self._given_up = True
                 raise self._lost(self._child.before or b"")
+
+    def export(self, variables: Mapping[str, Secret]) -> None:
+        """Gives these to every command from now on. Raises as `run` does."""
+        send(self._child, remote_commands.environment_file(variables), self._cancellation.check)
+        self.run(":")
 
     def write_files(self, files: Mapping[str, bytes]) -> None:
         """Stores contents at their paths, with mode 0600. Raises PreflightRefused when one is not stored whole."""

@@ -40,6 +40,7 @@ from p2v_tui.session.events import (
 from p2v_tui.session.fetch import Persistence
 from p2v_tui.session.identity import fetch_identity, key_type
 from p2v_tui.session.login import Login, PasswordSource, cipher_preference
+from p2v_tui.session.login_environment import LoginEnvironment, ask_login_environment, ask_sudo
 from p2v_tui.session.machine_record import record_of
 from p2v_tui.session.nbd_server import find_program
 from p2v_tui.session.network import wait_for_network
@@ -106,6 +107,9 @@ class ConversionServer:
         self._patience = patience
         # A conversion that goes on has a login that worked, and its own way to wait for the server.
         self._let_in = workspace is not None
+        # virt-v2v has its own by then.
+        self._environment: LoginEnvironment | None = LoginEnvironment({}) if workspace else None
+        self.sudo_keeps: tuple[str, ...] = ()
         self._logins = threading.Semaphore(LOGINS_AT_ONCE)
 
     @property
@@ -140,12 +144,28 @@ class ConversionServer:
             self._shell = self._open_shell(cancellation)
             try:
                 host_keys.check_stored(self.workspace.known_hosts)
+                self._give_environment(self._shell)
             except BaseException:
                 self.drop_shell()
                 raise
             self._let_in = True
         self._shell.attend(cancellation)
         return self._shell
+
+    def _give_environment(self, shell: RemoteShell) -> None:
+        """What the account's start-up files set, to the shell that virt-v2v will be started from."""
+        if self._environment is None:
+            user = self._settings.username
+            self._environment = ask_login_environment(shell)
+            if self._environment.skipped:
+                self._report(
+                    Warned(
+                        f"virt-v2v runs without what the profile of {user} sets: {self._environment.skipped}. To see "
+                        "why, run there: $SHELL -l -c env </dev/null"
+                    )
+                )
+        if self._environment.variables:
+            shell.export(self._environment.variables)
 
     def _open_shell(self, cancellation: Cancellation) -> RemoteShell:
         """A new one. The first is tried again here; who loses it later knows better what to do meanwhile."""
@@ -231,7 +251,9 @@ class ConversionServer:
             self._rehearse(shell)
             self._report(StepDone(ConnectionStep.FORWARDING, "a disk can be read through it"))
             self._report(StepStarted(ConnectionStep.PREFLIGHT, "Looking at the server's programs, space and memory"))
-            checks = judge_server(survey_server(shell, None, sudo=self.sudo), found, None, time.time())
+            checks = judge_server(
+                survey_server(shell, None, sudo=self.sudo, kept=self.sudo_keeps), found, None, time.time()
+            )
             for check in checks:
                 self._report(Checked(check))
             # Warnings are for the moment when the conversion is to start: then they are judged with its plan.
@@ -276,6 +298,16 @@ class ConversionServer:
         self._report(StepStarted(ConnectionStep.VERSION, "Logged in; asking virt-v2v for its version and features"))
         version = virt_v2v.ask_version(shell, sudo=self.sudo, user=user)
         self._report(StepDone(ConnectionStep.VERSION, version))
+        if self.sudo:
+            passed = ask_sudo(shell)
+            self.sudo_keeps = passed.kept
+            if passed.lost:
+                self._report(
+                    Warned(
+                        f"sudo on the conversion server does not pass {', '.join(passed.lost)} on to virt-v2v. "
+                        f"{passed.advice(user)}"
+                    )
+                )
         if self.sudo and (lacking := virt_v2v.missing_kill(shell, user)):
             self._report(Warned(lacking))
         found = virt_v2v.ask_features(shell, version, sudo=self.sudo, user=user)

@@ -129,8 +129,9 @@ class ServerFacts:
         return self.places.get(Place.STORAGE, (None, ""))[0]
 
 
-def survey_server(shell: RemoteShell, plan: Plan | None, *, sudo: bool) -> ServerFacts:
-    """Asks the server everything in one command. plan: None while nothing is chosen yet. sudo: virt-v2v runs by it.
+def survey_server(shell: RemoteShell, plan: Plan | None, *, sudo: bool, kept: Sequence[str] = ()) -> ServerFacts:
+    """Asks the server everything in one command. plan: None while nothing is chosen yet. sudo: virt-v2v runs by it,
+    which passes on the variables in `kept`.
 
     Raises as `RemoteShell.run` does, never because of what the server answers.
     """
@@ -143,7 +144,7 @@ def survey_server(shell: RemoteShell, plan: Plan | None, *, sudo: bool) -> Serve
             storage = plan.output.storage
         elif plan.output.mode.is_libvirt:
             libvirt = asked_libvirt(plan, sudo=sudo)
-    command = survey(sudo=sudo, storage=storage, files=files, libvirt=libvirt)
+    command = survey(sudo=sudo, kept=kept, storage=storage, files=files, libvirt=libvirt)
     return parse_facts(shell.run(command, timeout=SURVEY_TIMEOUT).text, sudo=sudo, files=files)
 
 

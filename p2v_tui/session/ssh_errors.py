@@ -14,7 +14,7 @@ SSH_FAILED = 255
 
 # What ssh adds with LogLevel=VERBOSE, which tells how far the login came: no part of any reason.
 _CHATTER = re.compile(
-    r"Authenticated (to|using|with) |Authenticated with partial|Transferred: sent |Bytes per second: sent "
+    r"Authenticated (to|using|with) |Warning: Permanently added |Transferred: sent |Bytes per second: sent "
 )
 _LOGGED_IN = re.compile(rb"^Authenticated to [^\n]*\.\r*$", re.MULTILINE)
 _PARTLY = re.compile(r"^Authenticated (using \S+ )?with partial success", re.MULTILINE)
@@ -81,7 +81,7 @@ def last_lines(text: str, count: int) -> list[str]:
 
 def last_heard(transcript: bytes) -> str:
     """A sentence with the last that ssh or the server said, after a space; nothing where they said nothing."""
-    said = " / ".join(last_lines(transcript.decode(errors="replace"), 3))
+    said = " / ".join(last_lines(_after_login(transcript), 3))
     return f" The last that was heard: {said}." if said else ""
 
 

@@ -28,6 +28,10 @@ _UEFI = (
 )
 
 
+# The variables that the survey goes by.
+_READ_HERE = ("VIRT_V2V_TMPDIR", "LIBGUESTFS_CACHEDIR", "TMPDIR", "VIRTIO_WIN", "VIRT_TOOLS_DATA_DIR")
+
+
 @dataclass(frozen=True)
 class Libvirt:
     """What is asked of libvirt on the server. connection: its URI, None for the default one. pool, domain: names."""
@@ -38,16 +42,21 @@ class Libvirt:
 
 
 def survey(
-    *, sudo: bool, storage: str | None = None, files: Sequence[str] = (), libvirt: Libvirt | None = None
+    *,
+    sudo: bool,
+    kept: Sequence[str] = (),
+    storage: str | None = None,
+    files: Sequence[str] = (),
+    libvirt: Libvirt | None = None,
 ) -> str:
-    """The command. sudo: virt-v2v runs by it, so as root, with an environment of its own.
+    """The command. sudo: virt-v2v runs by it, so as root, with an environment of its own but for the names in `kept`.
 
     storage: the directory that the guest's disks go to; with `libvirt` it is the pool's. files: names that the guest
     will have in it.
     """
     return "\n".join(
         [
-            _basics(sudo=sudo),
+            _basics(sudo=sudo, kept=kept),
             f"storage={shlex.quote(storage or '')}",
             _PROGRAMS,
             _MACHINE,
@@ -66,8 +75,9 @@ def _lines(words: Sequence[str]) -> str:
     return "\n".join(words)
 
 
-def _basics(*, sudo: bool) -> str:
+def _basics(*, sudo: bool, kept: Sequence[str]) -> str:
     """Programs are looked for where virt-v2v will look. Without timeout(1) on the server there are no limits."""
+    lost = [name for name in _READ_HERE if name not in kept]
     return f"""sudo={"yes" if sudo else "no"}
 echo clock "$(date +%s)"
 root=$sudo; [ "$(id -u)" != 0 ] || root=yes
@@ -75,7 +85,7 @@ echo root $root
 echo user "$(id -un)"
 if [ $sudo = yes ]; then
   # It gives virt-v2v an environment of its own.
-  unset VIRT_V2V_TMPDIR LIBGUESTFS_CACHEDIR TMPDIR VIRTIO_WIN VIRT_TOOLS_DATA_DIR
+  unset x {" ".join(lost)}
   PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 fi
 {LIMIT}"""

@@ -11,6 +11,14 @@ from p2v_tui.session.remote_shell import RemoteShell, Result
 from p2v_tui.session.terminal_text import plain
 
 OLDEST = (1, 28)
+# sh's exit status for a program that is there and cannot be run, and for one that is not there.
+_CANNOT_BE_RUN, _NO_SUCH_COMMAND = 126, 127
+# sudo's words, and those of sudo-rs, which Ubuntu 25.10 has in its place.
+_OF_SUDO = re.compile(
+    r"^sudo(-rs)?: |may not run sudo|not allowed to (execute|run)|is not in the sudoers|I'm afraid I can't do that",
+    re.MULTILINE,
+)
+_NOT_FOUND = re.compile(r"virt-v2v'?: (command )?not found")
 
 
 @dataclass(frozen=True)
@@ -86,15 +94,43 @@ def _ask(shell: RemoteShell, command: str, *, sudo: bool, user: str) -> str:
         return result.text
     if sudo and (refusal := _sudo_refusal(shell, result, user)):
         raise refusal
-    if result.status == 127 or "command not found" in result.text:
-        raise PreflightRefused(
+    raise _does_not_run(result, _programs(shell).get("virt-v2v"), sudo=sudo, user=user)
+
+
+def _does_not_run(result: Result, place: str | None, *, sudo: bool, user: str) -> P2VError:
+    """place: where the account finds virt-v2v; None where it does not."""
+    if loader := re.search(r"error while loading shared libraries: [^\n]*", result.text):
+        return PreflightRefused(
+            f"virt-v2v on the conversion server does not start: {plain(loader[0]).strip()}.",
+            f"Run there: ldd {place or 'virt-v2v'} | grep 'not found'; then install the package that has it.",
+        )
+    if place is None and (result.status == _NO_SUCH_COMMAND or _NOT_FOUND.search(result.text)):
+        return PreflightRefused(
             "virt-v2v is not installed on the conversion server.",
             "Install it there: apt install virt-v2v, or dnf install virt-v2v.",
         )
-    raise PreflightRefused(
+    if sudo and _NOT_FOUND.search(result.text):
+        return PreflightRefused(
+            f"sudo on the conversion server does not find virt-v2v. It is {place}: sudo's secure_path lacks that "
+            "directory.",
+            f'Add this line there with visudo: Defaults:{user} secure_path="{_path_with(place or "")}"',
+        )
+    if result.status == _CANNOT_BE_RUN:
+        return PreflightRefused(
+            f"{place or 'virt-v2v'} on the conversion server cannot be run: {result.last_line}.",
+            f"Look at its mode and its file system (noexec): ls -lL {place or 'virt-v2v'}; findmnt -T "
+            f"{place or 'virt-v2v'}",
+        )
+    return PreflightRefused(
         f"virt-v2v on the conversion server does not run (exit code {result.status}): {result.last_line}.",
-        "Run `virt-v2v --version` there and mend the installation.",
+        f"Run `{place or 'virt-v2v'} --version` there and mend the installation.",
     )
+
+
+def _path_with(program: str) -> str:
+    """The usual directories, and the program's."""
+    usual = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
+    return ":".join(dict.fromkeys([*usual, program.rpartition("/")[0]]))
 
 
 def _sudo_refusal(shell: RemoteShell, result: Result, user: str) -> P2VError | None:
@@ -103,17 +139,13 @@ def _sudo_refusal(shell: RemoteShell, result: Result, user: str) -> P2VError | N
         return PreflightRefused(
             "sudo is not installed on the conversion server.", "Install it, or log in as root without p2v.sudo."
         )
-    if not re.search(
-        r"^sudo:|may not run sudo|not allowed to (execute|run)|is not in the sudoers", text, re.MULTILINE
-    ):
+    if not _OF_SUDO.search(text) or _NOT_FOUND.search(text):
         return None
     if "must have a tty" in text:
         return PreflightRefused(
             f"sudo on the conversion server wants a terminal for {user}.",
             f"Add this line there with visudo: Defaults:{user} !requiretty",
         )
-    if "virt-v2v: command not found" in text:
-        return None
     return PreflightRefused(
         f"sudo on the conversion server does not let {user} run virt-v2v without a password: {result.last_line}.",
         f"Add this line there with visudo -f /etc/sudoers.d/p2v-tui: {sudoers_line(shell, user)}",
@@ -132,7 +164,12 @@ def missing_kill(shell: RemoteShell, user: str) -> str | None:
 
 def sudoers_line(shell: RemoteShell, user: str) -> str:
     """The line that lets `user` run a conversion: virt-v2v, and kill to stop it."""
-    found = [line for line in plain_lines(shell.run(remote_commands.program_paths()).text) if line.startswith("/")]
-    by_name = {path.rpartition("/")[2]: path for path in found}
-    programs = [by_name.get(name, f"/usr/bin/{name}") for name in ("virt-v2v", "kill")]
+    found = _programs(shell)
+    programs = [found.get(name, f"/usr/bin/{name}") for name in ("virt-v2v", "kill")]
     return f"{user} ALL=(root) NOPASSWD: {', '.join(programs)}"
+
+
+def _programs(shell: RemoteShell) -> dict[str, str]:
+    """Where virt-v2v and kill are, by name: in the account's PATH, else in the usual directories."""
+    lines = plain_lines(shell.run(remote_commands.program_paths()).text)
+    return {line.rpartition("/")[2]: line for line in lines if line.startswith("/")}

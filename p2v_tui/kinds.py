@@ -240,8 +240,8 @@ def _options(text: str) -> tuple[str, ...]:
     for number, option in enumerate(options, 1):
         if not option:
             raise ValueError("an item of the list is empty")
-        # Not by its text: it may be the end of a password with a comma in it.
-        if not re.match(r"[A-Za-z0-9][A-Za-z0-9_.-]*(=|$)", option):
+        # Not by its text: it may be the end of a password with a comma in it. What ? is, the output mode says.
+        if not re.match(r"\?|[A-Za-z0-9][A-Za-z0-9_.-]*(=|$)", option):
             raise ValueError(f"item {number} of the list is not an option such as NAME=VALUE")
     return options
 

@@ -16,7 +16,7 @@ WORKPLACE = "p2v-build"
 _COMMAND = """#!/usr/bin/python3
 import sys
 
-from p2v_tui.cli import main
+from p2v_tui.start import main
 
 sys.exit(main())
 """

@@ -36,7 +36,7 @@ def refusal(tmp_path: Path, account: Account, small_disk: Path) -> Refusal:
     ("program", "words", "not_words"),
     [
         (
-            "#!/bin/sh\necho 'virt-v2v: error while loading shared libraries: libx.so.1: cannot open' >&2; exit 127\n",
+            "#!/bin/sh\necho 'virt-v2v: error while loading shared libraries: libx.so.1: gone' >&2; exit 127\n",
             ["does not start: error while loading shared libraries: libx.so.1", "ldd /usr/bin/virt-v2v"],
             ["not installed"],
         ),

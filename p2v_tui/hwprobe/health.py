@@ -13,10 +13,12 @@ import re
 import time
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from p2v_tui.hwprobe.answers import Answer
 from p2v_tui.hwprobe.machine import Content, Disk
+from p2v_tui.hwprobe.md_content import ArrayMember, array_members
 from p2v_tui.hwprobe.ntfs import NtfsState, examine_ntfs
 from p2v_tui.hwprobe.places import Places, entries, read_number
 
@@ -58,7 +60,7 @@ class DiskHealth:
 
     read_errors: lines in the kernel's log that tell of data that could not be read. overcome_errors: of those that
     tell of a failure that another try, path or member made up for. Both are None where nobody may read the log.
-    windows: as far as one can see, it holds one.
+    windows: as far as one can see, it holds one. members: its parts of software RAID arrays.
     """
 
     name: str
@@ -68,6 +70,7 @@ class DiskHealth:
     drive: Drive = Drive()
     volumes: tuple[WindowsVolume, ...] = ()
     windows: bool = False
+    members: tuple[ArrayMember, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,21 +115,23 @@ class _Look:
         self._disk = disk
         self._places = places
         self._drive = Answer(lambda: _ask_drive(disk, places))
-        self._volumes = Answer(lambda: tuple(_windows_volumes(disk)))
+        self._contents = Answer(lambda: _contents(disk))
 
     def result(self, log: str | None, end: float) -> DiskHealth:
         """log: the kernel's. end: until when to wait for the disk, by time.monotonic()."""
-        volumes = self._volumes.by(end)
+        contents = self._contents.by(end)
+        volumes = contents.volumes if contents else ()
         drive = self._drive.by(end)
         read_errors, overcome = (None, None) if log is None else _errors(self._disk, log.splitlines(), self._places)
         return DiskHealth(
             name=self._disk.name,
-            answered=volumes is not None,
+            answered=contents is not None,
             read_errors=read_errors,
             overcome_errors=overcome,
             drive=drive or Drive(),
-            volumes=volumes or (),
-            windows=any(volume.system for volume in volumes or ()) or _has_bitlocker(self._disk),
+            volumes=volumes,
+            windows=any(volume.system for volume in volumes) or _has_bitlocker(self._disk),
+            members=contents.members if contents else (),
         )
 
 
@@ -147,6 +152,7 @@ _READ_ERROR: Final = re.compile(
     r"|Buffer I/O error on dev(?:ice)? (?P<part>\S+?),(?!.*write)"
 )
 _ATA_EXCEPTION: Final = re.compile(r"\b(?P<port>ata\d+)\.\d+: exception Emask")
+_NVME_CONTROLLER: Final = re.compile(r"nvme\d+")
 _NVME_TIMEOUT: Final = re.compile(r"\bnvme (?P<controller>nvme\d+): I/O .*timeout")
 
 
@@ -154,7 +160,7 @@ def _errors(disk: Disk, log: Iterable[str], places: Places) -> tuple[int, int]:
     """How often the kernel's log tells of data that could not be read, and of failures that were made up for."""
     own = {disk.name, _kernel_name(disk), *(partition.name for partition in disk.partitions)}
     below = set(disk.members)
-    attached = {*_ata_ports(disk, places), *re.findall(r"^nvme\d+(?=n)", disk.name)}
+    attached = {*_ata_ports(disk, places), *_nvme_controllers(disk, places)}
     failed = overcome = 0
     for line in log:
         error, link = _READ_ERROR.search(line), _ATA_EXCEPTION.search(line) or _NVME_TIMEOUT.search(line)
@@ -168,6 +174,21 @@ def _ata_ports(disk: Disk, places: Places) -> Iterator[str]:
     for name in disk.members or (_kernel_name(disk),):
         path = os.path.realpath(places.sys / "block" / name.replace("/", "!"))
         yield from re.findall(r"/(ata\d+)/", path)
+
+
+def _nvme_controllers(disk: Disk, places: Places) -> Iterator[str]:
+    """The controllers of an NVMe disk as the kernel's log names them.
+
+    With the kernel's own multipath the disk has the number of its subsystem, and the controllers have others.
+    """
+    for name in disk.members or (_kernel_name(disk),):
+        above = Path(os.path.realpath(places.sys / "block" / name)).parent
+        if above.name.startswith("nvme-subsys"):
+            yield from (entry.name for entry in entries(above) if _NVME_CONTROLLER.fullmatch(entry.name))
+        elif _NVME_CONTROLLER.fullmatch(above.name):
+            yield above.name
+        else:
+            yield from re.findall(r"^nvme\d+(?=n)", name)
 
 
 def _ask_drive(disk: Disk, places: Places) -> Drive:
@@ -221,23 +242,35 @@ def _count(*values: Any) -> int | None:
     return next((value for value in values if isinstance(value, int)), None)
 
 
-def _windows_volumes(disk: Disk) -> Iterator[WindowsVolume]:
+@dataclass(frozen=True)
+class _Contents:
+    """What was read from a disk itself."""
+
+    volumes: tuple[WindowsVolume, ...] = ()
+    members: tuple[ArrayMember, ...] = ()
+
+
+def _contents(disk: Disk) -> _Contents:
     try:
         descriptor = os.open(disk.device, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         # The plan has said so already.
-        return
+        return _Contents()
     try:
         # Whether the disk answers at all: there may be nothing on it to look at.
         with contextlib.suppress(OSError):
             os.pread(descriptor, 4096, 0)
-        whole = [(disk.name, 0, disk.content)]
-        for name, start, content in whole + [(part.name, part.start, part.content) for part in disk.partitions]:
-            if _is_ntfs(content) and start is not None:
-                with contextlib.suppress(OSError):
-                    yield _windows_volume(name, descriptor, start)
+        return _Contents(tuple(_windows_volumes(disk, descriptor)), tuple(array_members(disk, descriptor)))
     finally:
         os.close(descriptor)
+
+
+def _windows_volumes(disk: Disk, descriptor: int) -> Iterator[WindowsVolume]:
+    whole = [(disk.name, 0, disk.content)]
+    for name, start, content in whole + [(part.name, part.start, part.content) for part in disk.partitions]:
+        if _is_ntfs(content) and start is not None:
+            with contextlib.suppress(OSError):
+                yield _windows_volume(name, descriptor, start)
 
 
 def _is_ntfs(content: Content | None) -> bool:

@@ -5,11 +5,13 @@ Which disks were chosen is judged by plan_checks.py.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from p2v_tui.hwprobe.health import DiskHealth, Health
 from p2v_tui.hwprobe.machine import Disk
+from p2v_tui.hwprobe.md_content import ArrayMember
 from p2v_tui.hwprobe.ntfs import NtfsState
 from p2v_tui.session.checks import Check, Subject, Verdict
 from p2v_tui.session.remote_commands import quote
@@ -71,8 +73,13 @@ ENCRYPTED = Subject(
     "encrypted volumes",
     "encrypted",
     "Whether there is a key for each partition that is a LUKS or BitLocker volume. virt-v2v looks into no disk that "
-    "is encrypted as a whole.",
-    {Verdict.REFUSED: "There is none: virt-v2v would ask for a passphrase that nobody can type."},
+    "is encrypted as a whole, nor into a LUKS volume on a software RAID array.",
+    {
+        Verdict.NOTED: "Whether an array is such a volume cannot be told.",
+        Verdict.WARNING: "An array is a LUKS volume: virt-v2v does not open it. Where the system is on it, virt-v2v "
+        "finds none and ends.",
+        Verdict.REFUSED: "There is none: virt-v2v would ask for a passphrase that nobody can type.",
+    },
     "`p2v.key=VOLUME:URL`, or the field on the screen. Or leave that disk out of `p2v.disks`.",
 )
 ARRAYS = Subject(
@@ -98,6 +105,7 @@ def judge_machine(disks: Sequence[Disk], health: Health, keys: Collection[str] =
         *_windows(disks, health),
         *_suspended(disks),
         *_encrypted(disks, keys),
+        *_encrypted_arrays(health),
         *_arrays(health),
     )
 
@@ -230,6 +238,27 @@ def _encrypted(disks: Sequence[Disk], keys: Collection[str]) -> Iterator[Check]:
     if encrypted and not locked:
         names = ", ".join(volume.name for volume in encrypted)
         yield ENCRYPTED.passed(f"There is a key for {names}.")
+
+
+def _encrypted_arrays(health: Health) -> Iterator[Check]:
+    arrays: defaultdict[str, list[ArrayMember]] = defaultdict(list)
+    for member in (member for disk in health.disks for member in disk.members):
+        arrays[member.array].append(member)
+    for members in arrays.values():
+        label = next((member.label for member in members if member.label), "")
+        name = f"The md array {label}".rstrip() + f" on {', '.join(member.name for member in members)}"
+        if any(member.luks for member in members):
+            yield ENCRYPTED.warning(
+                f"{name} is a LUKS volume, which virt-v2v does not open. If the system is on it, virt-v2v finds none "
+                "and ends.",
+                "Decrypt it before, in the machine's own system (cryptsetup reencrypt --decrypt). Accept this if no "
+                "system is on it.",
+            )
+        elif all(member.luks is None for member in members):
+            yield ENCRYPTED.noted(
+                f"{name}: whether it is a LUKS volume, which virt-v2v does not open, cannot be told.",
+                "Look in the shell: mdadm --examine; cryptsetup isLuks on the array.",
+            )
 
 
 def _arrays(health: Health) -> Iterator[Check]:

@@ -12,6 +12,7 @@ import pytest
 from p2v_tui.hwprobe.health import DegradedArray, DiskHealth, Drive, Health, WindowsVolume, examine_health
 from p2v_tui.hwprobe.images import read_image
 from p2v_tui.hwprobe.machine import Content, Disk, Partition
+from p2v_tui.hwprobe.md_content import ArrayMember
 from p2v_tui.hwprobe.ntfs import NtfsState
 from p2v_tui.session import machine_checks
 from p2v_tui.session.checks import Check, Subject, Verdict, of_verdict
@@ -55,6 +56,15 @@ class Case:
 
 
 M = machine_checks
+
+
+def members(*found: tuple[str, bool | None]) -> Health:
+    """Disks with one member each of the array `root`, and whether a LUKS volume begins there."""
+    return Health(
+        tuple(DiskHealth(name[:3], members=(ArrayMember(name, "0a", "root", luks),)) for name, luks in found)
+    )
+
+
 CASES = [
     Case(M.FAILING, WARNING, ("sda", "3 read errors", "ddrescue", "smartctl -a /dev/sda"), faulty(read_errors=3)),
     Case(M.FAILING, WARNING, ("SMART says that it fails",), faulty(drive=Drive(passed=False))),
@@ -80,6 +90,13 @@ CASES = [
     Case(M.ENCRYPTED, REFUSED, ("sda2", "LUKS", f"p2v.key={LUKS.uuid}:URL"), disk=with_content(SDA, LUKS)),
     Case(M.ENCRYPTED, REFUSED, ("BitLocker", "p2v.key=sda2:URL"), disk=with_content(SDA, BITLOCKER)),
     Case(M.ENCRYPTED, REFUSED, ("sda2",), disk=with_content(SDA, LUKS), keys=["sda1", "/dev/sdb2"]),
+    Case(
+        M.ENCRYPTED,
+        WARNING,
+        ("The md array root on sda2, sdb2 is a LUKS volume", "cryptsetup reencrypt"),
+        members(("sda2", True), ("sdb2", None)),
+    ),
+    Case(M.ENCRYPTED, NOTED, ("sda2, sdb2", "cannot be told"), members(("sda2", None), ("sdb2", None))),
     Case(
         M.ARRAYS,
         NOTED,
@@ -158,3 +175,8 @@ def test_real_volumes_in_an_image_are_judged_from_end_to_end(tmp_path: Path) -> 
     asleep = [("Windows shut down", REFUSED), ("suspended Linux", WARNING)]
     assert said([]) == [*asleep, ("encrypted volumes", REFUSED)]
     assert said([f"{path}3"]) == asleep
+
+
+def test_an_array_without_luks_where_one_member_could_be_read_is_not_spoken_of() -> None:
+    checks = judge_machine([SDA], members(("sda2", False), ("sdb2", None)))
+    assert not [check for check in checks if "md array" in check.text]

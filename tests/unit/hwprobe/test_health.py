@@ -207,3 +207,27 @@ def test_whatever_smartctl_prints_is_no_error(report: object) -> None:
     drive = drive_in(json.dumps(report))
     assert drive.passed in (None, True, False)
     assert all(isinstance(count, int | None) for count in (drive.reallocated, drive.unreadable))
+
+
+@pytest.mark.parametrize(
+    ("block", "controller", "errors"),
+    [
+        # With the kernel's multipath the disk has its subsystem's number.
+        ("devices/virtual/nvme-subsystem/nvme-subsys1/nvme1n1", "nvme0", 1),
+        ("devices/virtual/nvme-subsystem/nvme-subsys1/nvme1n1", "nvme1", 0),
+        ("devices/pci0000:00/0000:01:00.0/nvme/nvme1/nvme1n1", "nvme1", 1),
+    ],
+)
+def test_an_nvme_timeout_is_the_disks_whose_controller_had_it(
+    tmp_path: Path, block: str, controller: str, errors: int
+) -> None:
+    place = tmp_path / block
+    place.mkdir(parents=True)
+    if "subsystem" in block:
+        (place.parent / "nvme0").mkdir()
+    (tmp_path / "block").mkdir()
+    (tmp_path / "block/nvme1n1").symlink_to(place)
+    log = f"[ 10.0] nvme {controller}: I/O 12 QID 3 timeout, aborting\n"
+    disk = Disk("nvme1n1", Path("/dev/nvme1n1"), 1 << 30)
+    (health,) = examine_health([disk], Places(sys=tmp_path, run=lambda _: log, ask=lambda _: "")).disks
+    assert health.overcome_errors == errors

@@ -1,0 +1,78 @@
+"""Whether a software RAID array holds a LUKS volume, by what its members have where their data begin.
+
+No array is run for this: a few bytes of each member are read. In a mirror every member begins with the volume's
+header, in a stripe one of them does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from p2v_tui.hwprobe.machine import Content, Disk
+from p2v_tui.hwprobe.md import MEMBER, bare
+
+# include/uapi/linux/raid/md_p.h: the superblock of 1.x, with the sector of the data at 128, and that of 0.90.
+_MAGIC: Final = (0xA92B4EFC).to_bytes(4, "little")
+_MAJOR: Final = slice(4, 8)
+_DATA_OFFSET: Final = slice(128, 136)
+_SUPERBLOCK: Final = 256
+_SECTOR: Final = 512
+_LUKS: Final = b"LUKS\xba\xbe"
+_UNIT_OF_0_90: Final = 64 * 1024
+
+
+@dataclass(frozen=True)
+class ArrayMember:
+    """A member of an array. name: of the partition, or of the disk. array: its UUID without separators.
+
+    label: what mdadm calls the array, may be empty. luks: a LUKS volume begins where the member's data do; None where
+    that cannot be told.
+    """
+
+    name: str
+    array: str
+    label: str
+    luks: bool | None
+
+
+def array_members(disk: Disk, descriptor: int) -> Iterator[ArrayMember]:
+    """The members on a disk that is open for reading."""
+    whole = [(disk.name, 0, disk.size, disk.content)]
+    parts = [(part.name, part.start, part.size, part.content) for part in disk.partitions]
+    for name, start, size, content in whole + parts:
+        if content and content.type == MEMBER and content.uuid:
+            luks = None if start is None else _begins_with_luks(descriptor, start, size)
+            yield ArrayMember(name, bare(content.uuid), _label(content), luks)
+
+
+def _label(content: Content) -> str:
+    # mdadm writes `homehost:name`.
+    return (content.label or "").rpartition(":")[2]
+
+
+def _begins_with_luks(descriptor: int, start: int, size: int) -> bool | None:
+    try:
+        offset = _data_offset(descriptor, start, size)
+        if offset is None:
+            return None
+        found = os.pread(descriptor, len(_LUKS), start + offset)
+    except (OSError, OverflowError):
+        # OverflowError: a superblock that is no superblock gives a place that no file has.
+        return None
+    return found == _LUKS if len(found) == len(_LUKS) else None
+
+
+def _data_offset(descriptor: int, start: int, size: int) -> int | None:
+    """Where the data of a member begin on it, in bytes; None where no superblock is found."""
+    # 1.2 and 1.1 at the beginning, 1.0 at least 8 KiB before the end.
+    for place in (4096, 0, (size - 8192) & ~4095):
+        block = os.pread(descriptor, _SUPERBLOCK, start + place) if place >= 0 else b""
+        if block[:4] == _MAGIC and block[_MAJOR] == (1).to_bytes(4, "little"):
+            return int.from_bytes(block[_DATA_OFFSET], "little") * _SECTOR
+    oldest = (size & ~(_UNIT_OF_0_90 - 1)) - _UNIT_OF_0_90
+    if oldest >= 0 and os.pread(descriptor, 4, start + oldest) in {_MAGIC, _MAGIC[::-1]}:
+        return 0
+    return None

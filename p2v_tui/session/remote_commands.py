@@ -23,6 +23,10 @@ _END_OF_FILE = "P2V-END-OF-FILE"
 STOP_SECONDS = 20
 # What timeout(1) ends with: by TERM, by KILL.
 TIMED_OUT = (124, 137)
+# The same for what a virt-v2v leaves that was killed itself.
+LEFT_SECONDS = 5
+# How long the account's profile may take, in seconds.
+PROFILE_SECONDS = 5
 # Exit status of start_relay where there is no Python.
 NO_PYTHON = 3
 RELAY_STATUS_SIZE = 64 * 1024
@@ -163,10 +167,14 @@ def wrapper_script(
     argument is the umask that virt-v2v gets: the account's own. variables: those that virt-v2v gets from
     `directory.environment`, by name. keeping: those of the account's that sudo is to pass on to it.
 
+    A virt-v2v that is killed leaves what it had started: its appliance, nbdkit, nbdcopy. All that is left in its
+    process group, but for the script and the children that look for it, is ended.
+
     TERM has a handler that does nothing, so that the script outlives virt-v2v and writes its status; a child does
     not inherit a handler. HUP is ignored by all. The reserve is room for the status where virt-v2v has filled the
     file system.
     """
+    kill = as_root(sudo, "kill")
     return f"""#!/bin/sh
 # Written by p2v-tui. Runs virt-v2v once; to stop it: kill -TERM -- -$(cat pid)
 cd {quote(directory.path)} || exit 1
@@ -185,6 +193,17 @@ umask "$1"
 code=$?
 umask 077
 rm -f reserve
+left() {{
+  others=; set -- $(sed -n 's/^\\([0-9]*\\) (.*) [^Z] \\([0-9]*\\) '$$' .*/\\1 \\2/p' /proc/[0-9]*/stat 2>/dev/null)
+  while [ $# -ge 2 ]; do [ "$1" = $$ ] || [ "$2" = $$ ] || others="$others $1"; shift 2; done
+  [ -n "$others" ]
+}}
+if [ $code -ne 0 ] && left; then
+  {kill} -s TERM -- -$$
+  tries=0
+  while left && [ $tries -lt {LEFT_SECONDS * 5} ]; do sleep 0.2; tries=$((tries + 1)); done
+  left && {kill} -s KILL $others
+fi
 {list_files(outputs)} >{quote(directory.output_after)}
 {remove_secrets(directory)}
 echo $code >status.new && mv status.new status
@@ -193,10 +212,18 @@ kill -s USR1 "$(cat {quote(directory.relay_pid)} 2>/dev/null)" 2>/dev/null
 
 
 def start_wrapper(directory: RemoteDirectory) -> str:
-    """Starts the wrapper in a session of its own and returns as soon as it has said its process id."""
+    """Starts the wrapper in a session of its own and returns as soon as it has said its process id.
+
+    virt-v2v gets the umask that the account has when it logs in: its profile may set it. Into a file and not a pipe,
+    which whatever a profile starts would hold open.
+    """
     wrapper, pid = quote(directory.wrapper), quote(directory.pid)
-    return f"""mask=$(umask); umask 077; >{quote(directory.log)} || exit
-setsid /bin/sh {wrapper} "$mask" </dev/null >/dev/null 2>&1 &
+    return f"""limit='timeout -s KILL {PROFILE_SECONDS}'
+umask=$(umask); mask={quote(directory.file("umask"))}
+$limit true 2>/dev/null && $limit "${{SHELL:-/bin/sh}}" -l -c umask </dev/null >"$mask" 2>/dev/null
+said=$(sed -n '/^[0-7]\\{{3,4\\}}$/p' "$mask" 2>/dev/null | tail -n 1); rm -f "$mask"
+umask 077; >{quote(directory.log)} || exit
+setsid /bin/sh {wrapper} "${{said:-$umask}}" </dev/null >/dev/null 2>&1 &
 tries=0
 while [ ! -s {pid} ] && [ $tries -lt 200 ]; do sleep 0.05; tries=$((tries + 1)); done
 [ -s {pid} ]"""

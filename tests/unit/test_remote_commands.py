@@ -153,14 +153,14 @@ class Conversion:
     def run(self, command: str) -> Done:
         return run(command, shell=self._shell)
 
-    def start(self, script: str, mask: str = "022", outputs: Sequence[str] = ()) -> Done:
+    def start(self, script: str, mask: str = "022", outputs: Sequence[str] = (), before: str = ":") -> Done:
         stand_in = Path(self.directory.file("stand-in"))
         stand_in.write_text(f"#!/bin/sh\n{script}\n")
         stand_in.chmod(0o700)
         words = [str(stand_in), "an argument", "$(reboot)"]
         wrapper = wrapper_script(self.directory, words, sudo=False, outputs=outputs)
         Path(self.directory.wrapper).write_text(wrapper)
-        return self.run(f"umask {mask}; {start_wrapper(self.directory)}")
+        return self.run(f"umask {mask}; {before}\n{start_wrapper(self.directory)}")
 
     def wait(self, state: str) -> bytes:
         """The log, as soon as the state is this one."""
@@ -242,6 +242,36 @@ def test_what_virt_v2v_makes_has_the_accounts_umask_and_the_wrappers_own_files_a
     assert stat.S_IMODE(Path(directory.file("made")).stat().st_mode) == mode
     for path in (directory.log, directory.status, directory.pid, directory.file("environment")):
         assert stat.S_IMODE(Path(path).stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("profile", "mode"),
+    [
+        ("umask 027; echo Welcome; echo 0777 x", 0o640),
+        ("read -r answer; umask 077; exit 3", 0o644),
+        ("sleep 60 & umask 002", 0o664),
+        ("exec sleep 60", 0o644),
+    ],
+)
+def test_the_umask_is_what_the_accounts_profile_sets(
+    conversion: Conversion, tmp_path: Path, profile: str, mode: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_commands, "PROFILE_SECONDS", 1)
+    (tmp_path / ".profile").write_text(f"{profile}\n")
+    conversion.start("touch made", before=f"HOME={quote(str(tmp_path))}; export HOME")
+    conversion.wait("ended 0")
+    assert stat.S_IMODE(Path(conversion.directory.file("made")).stat().st_mode) == mode
+
+
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_what_a_killed_virt_v2v_has_started_is_ended(
+    conversion: Conversion, monkeypatch: pytest.MonkeyPatch, *, stubborn: bool
+) -> None:
+    monkeypatch.setattr(remote_commands, "LEFT_SECONDS", 1)
+    child = "trap '' TERM; while :; do sleep 1; done" if stubborn else "exec sleep 600"
+    conversion.start(f"({child}) & kill -s KILL $$")
+    conversion.wait("ended 137")
+    assert [pid for pid in conversion.members if pid != conversion.group] == []
 
 
 def test_what_virt_v2v_made_is_told_from_what_was_there(conversion: Conversion, tmp_path: Path) -> None:
@@ -412,7 +442,9 @@ def test_sudo_never_asks_and_stands_before_virt_v2v_and_kill_alone() -> None:
     directory = RemoteDirectory("/tmp/virt-p2v-20260309-abcdefgh")
     wrapper = wrapper_script(directory, ["virt-v2v", "x"], sudo=True)
     assert "\nsudo -n virt-v2v x <" in wrapper
-    assert wrapper.count("sudo") == 2
+    # The version, the conversion, and twice the end of what it leaves.
+    assert wrapper.count("sudo -n virt-v2v") == 2
+    assert wrapper.count("sudo") - 2 == wrapper.count("sudo -n kill -s") == 2
     stop = stop_wrapper(directory, sudo=True)
     # What is its own (the wrapper, the relay) the account can signal itself, without a right to be given.
     assert stop.count("sudo -n kill -s") == stop.count("kill -s") - 2

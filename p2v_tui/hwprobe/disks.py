@@ -94,12 +94,14 @@ def find_disks(devices: BlockDevices, in_use: Mapping[str, Exclusion], places: P
 
 def _each_once(disks: Mapping[str, Disk]) -> tuple[dict[str, Disk], list[ExcludedDisk]]:
     """The disks without other paths to them, and those."""
-    again = {other.name: first.name for other, first in other_paths(disks.values())}
-    once = {name: disk for name, disk in disks.items() if disk.name not in again}
-    paths = [(disk, other_path(again[disk.name])) for disk in disks.values() if disk.name in again]
-    return once, [
-        ExcludedDisk(disk.name, disk.size, path.reason, disk.model, disk, path.risk or "") for disk, path in paths
-    ]
+    first = {other.name: disk.name for other, disk in other_paths(disks.values())}
+    once = {name: disk for name, disk in disks.items() if disk.name not in first}
+    return once, [_path(disk, first[disk.name]) for disk in disks.values() if disk.name in first]
+
+
+def _path(disk: Disk, to: str) -> ExcludedDisk:
+    path = other_path(to)
+    return ExcludedDisk(disk.name, disk.size, path.reason, disk.model, disk, path.risk or "", same_as=to)
 
 
 def _left_out(device: BlockDevice, exclusion: Exclusion, devices: BlockDevices, places: Places) -> ExcludedDisk:

@@ -113,7 +113,8 @@ class ExcludedDisk:
     """A block device that is not offered, and why, in words for the operator. size: bytes.
 
     disk: what is converted where the operator names it all the same; None where that surely fails or loses data.
-    risk: what speaks against it, a sentence. fault: it could not be looked at, so that its size is not known.
+    risk: what speaks against it, a sentence. same_as: the name of the disk that this is another path to. fault: it
+    could not be looked at, so that its size is not known.
     """
 
     name: str
@@ -122,6 +123,7 @@ class ExcludedDisk:
     model: str | None = None
     disk: Disk | None = None
     risk: str = ""
+    same_as: str | None = None
     fault: bool = False
 
     @property

@@ -15,7 +15,8 @@ def is_stale(device: BlockDevice, devices: BlockDevices) -> bool:
     """Whether the signature of a whole disk is left over: beside a partition table, with nothing that confirms it.
 
     A mirror with its metadata at the end looks the same, member for member; of a striped set the first disk shows a
-    table for more sectors than it has. These are believed, as is what something runs on.
+    table, maybe for more sectors than it has, and the others show none. These are believed, as is what something runs
+    on.
     """
     kind = device.properties.get("ID_FS_TYPE")
     if device.partition or not kind or not device.properties.get("ID_PART_TABLE_TYPE"):
@@ -23,7 +24,7 @@ def is_stale(device: BlockDevice, devices: BlockDevices) -> bool:
     partitions = devices.partitions_of(device.name)
     if not partitions or _runs(device, devices) or _table_is_larger(device, devices):
         return False
-    return not _has_mirror(device, devices) and not any(_same_signature(device, part) for part in partitions)
+    return not _has_partner(device, devices) and not any(_same_signature(device, part) for part in partitions)
 
 
 def _runs(device: BlockDevice, devices: BlockDevices) -> bool:
@@ -44,13 +45,16 @@ def _number(device: BlockDevice, key: str) -> int:
     return int(text) if text.isdecimal() else 0
 
 
-def _has_mirror(device: BlockDevice, devices: BlockDevices) -> bool:
+def _has_partner(device: BlockDevice, devices: BlockDevices) -> bool:
+    """Whether another disk is the other half of a mirror, or a member of an array whose table is on the first one."""
     table = device.properties.get("ID_PART_TABLE_UUID")
-    return bool(table) and any(
-        other.name != device.name
-        and other.properties.get("ID_PART_TABLE_UUID") == table
-        and _same_signature(device, other)
-        for other in devices.whole
+    of_array = device.properties.get("ID_FS_TYPE", "").endswith("_raid_member")
+    others = (other for other in devices.whole if other.name != device.name and _same_signature(device, other))
+    return any(
+        other.properties.get("ID_PART_TABLE_UUID") == table
+        if other.properties.get("ID_PART_TABLE_TYPE")
+        else of_array
+        for other in others
     )
 
 

@@ -41,8 +41,10 @@ COPIES = Subject(
     "copies",
     "Whether two of the disks have the same file system, physical volume or member of an array (the same UUID).",
     {
+        Verdict.NOTED: "Two are one disk over two paths (WWN, serial number, size and content agree): it is "
+        "converted once.",
         Verdict.WARNING: "They have: one is a copy of the other. In the guest LVM refuses both, and which of two "
-        "file systems is mounted is left to chance."
+        "file systems is mounted is left to chance.",
     },
     "Convert one of them: name it in `p2v.disks`, or uncheck the other.",
 )
@@ -86,6 +88,7 @@ def judge_groups(disks: Sequence[Disk], machine: Machine) -> Iterator[Check]:
     for group in machine.groups:
         if group.holds_any(chosen):
             yield from _group(group, chosen, machine)
+    yield from _paths(disks, machine)
     yield from _copies(disks, machine)
     yield from _unreadable(disks)
 
@@ -161,6 +164,17 @@ def _behind(group: DiskGroup, chosen: frozenset[str]) -> Iterator[Check]:
             "in the guest as well.",
             f"Leave {old} out if nothing else is on it; or look after the array in the guest: mdadm --detail.",
         )
+
+
+def _paths(disks: Sequence[Disk], machine: Machine) -> Iterator[Check]:
+    chosen = {disk.name for disk in disks}
+    for path in machine.excluded:
+        if path.same_as and len({path.name, path.same_as} & chosen) == 1:
+            yield COPIES.noted(
+                f"{path.name} and {path.same_as} are one disk over two paths without a multipath map. It is "
+                "converted once.",
+                "If the path may fail meanwhile, run multipath in the shell and look again: then the map is offered.",
+            )
 
 
 def _copies(disks: Sequence[Disk], machine: Machine) -> Iterator[Check]:

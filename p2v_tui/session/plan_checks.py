@@ -82,7 +82,8 @@ def _bus(disk: Disk) -> str:
 def _overruled(disks: Sequence[Disk], machine: Machine) -> Iterator[Check]:
     chosen = {disk.name: disk for disk in disks}
     for excluded in machine.excluded:
-        if excluded.disk and excluded.disk == chosen.get(excluded.name):
+        # One path is as good as another.
+        if excluded.disk and not excluded.same_as and excluded.disk == chosen.get(excluded.name):
             yield OVERRULED.warning(
                 f"{excluded.name} was named, and would have been left out. {excluded.risk}",
                 f"Accept this if it is the right disk; or take {excluded.name} out.",

@@ -67,6 +67,13 @@ COPIED = dataclasses.replace(
     SERVER, disks=(holding(SDA, Content("LVM2_member", "pv-1")), holding(SDB, Content("LVM2_member", "pv-1")))
 )
 
+SECOND_PATH = dataclasses.replace(COPIED.disks[1], name="sdb")
+TWO_PATHS = dataclasses.replace(
+    SERVER,
+    disks=COPIED.disks[:1],
+    excluded=(ExcludedDisk("sdb", 1, "another path to sda", disk=SECOND_PATH, risk="It is sda.", same_as="sda"),),
+)
+
 P, G = plan_checks, group_checks
 CASES = [
     Case(P.CHOICE, NOTED, ("sdu is not converted", "USB", "a guess", "p2v.disks=sda,sdu"), WITH_BACKUP),
@@ -115,6 +122,8 @@ CASES = [
             groups=(DiskGroup("LVM volume group", "data", frozenset({"sda"}), unseen=1, members=2, unsure=True),),
         ),
     ),
+    Case(G.COPIES, NOTED, ("sdb and sda are one disk over two paths", "once"), TWO_PATHS),
+    Case(G.COPIES, NOTED, ("sdb and sda are one disk over two paths",), TWO_PATHS, ("sdb",)),
     Case(G.COPIES, WARNING, ("sda, sdb", "LVM2_member pv-1", "LVM refuses", "p2v.disks=sda"), COPIED),
     Case(
         G.UNREADABLE,
@@ -233,6 +242,11 @@ def test_a_copy_stands_for_the_member_that_it_is_a_copy_of() -> None:
     assert checks(machine, "sda", "cciss/c0d0") == checks(machine, "sdb", "cciss/c0d0") == ()
     (lacking,) = checks(machine, "sdb")
     assert "also needs cciss/c0d0." in lacking.text
+
+
+def test_both_paths_to_a_disk_are_warned_of_as_copies() -> None:
+    (said,) = checks(TWO_PATHS, "sda", "sdb")
+    assert (said.verdict, said.key) == (WARNING, "copies")
 
 
 def test_one_of_two_copies_needs_no_word() -> None:

@@ -64,3 +64,13 @@ def test_it_holds_where_something_runs_on_the_whole_disk() -> None:
 def test_a_pool_that_partitioned_its_disk_itself_is_no_other_one() -> None:
     pool = {"ID_FS_TYPE": "zfs_member", "ID_FS_UUID": "1"}
     assert not stale(device("sda", {**MEMBER, **pool}), device("sda1", {**PART, **pool}, parent="sda"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "old"), [("isw_raid_member", False), ("linux_raid_member", False), ("zfs_member", True)]
+)
+def test_the_other_disks_of_a_striped_set_have_no_table(kind: str, old: bool) -> None:
+    sda = device("sda", {**MEMBER, "ID_FS_TYPE": kind, "ID_FS_UUID": "u"})
+    sda1 = device("sda1", PART, parent="sda")
+    assert stale(sda, sda1, device("sdb", {"ID_FS_TYPE": kind, "ID_FS_UUID": "u"})) == old
+    assert stale(sda, sda1, device("sdb", {"ID_FS_TYPE": kind, "ID_FS_UUID": "v"}))

@@ -34,6 +34,7 @@ from p2v_tui.screens.saved_log import default_directory, save
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action, Help, Line
 from p2v_tui.session.checks import Check
+from p2v_tui.session.event_text import loss_lines
 from p2v_tui.session.events import Converted, OutputKind
 from p2v_tui.session.quantities import duration_text
 from p2v_tui.session.terminal_text import plain
@@ -486,6 +487,8 @@ def _success_text(outcome: Converted, warnings: Sequence[str]) -> str:
         f"Made: {outcome.where}",
         "Shut this machine down now. Never start it again while the guest runs.",
     ]
+    # First what the guest lacks: the rest may be many.
+    text += [plain(line) for line in loss_lines(outcome) if outcome.left_out]
     if warnings:
         text += ["Warnings:", *(f"  {plain(warning)}" for warning in warnings)]
     return "\n".join(text)

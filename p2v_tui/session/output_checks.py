@@ -71,7 +71,7 @@ DOMAIN = Subject(
         Verdict.WARNING: "libvirt does not answer: virt-v2v finds out when everything is copied.",
         Verdict.REFUSED: "It has: virt-v2v would fail when everything is copied.",
     },
-    "Another name in `p2v.name`, or `virsh undefine NAME`.",
+    "Another name in `p2v.name`; `virsh dominfo NAME` shows what it is that has this one.",
 )
 POOL = Subject(
     "libvirt pool",
@@ -198,7 +198,7 @@ def _existing(facts: ServerFacts, plan: Plan) -> Iterator[Check]:
         f"{space.path} on the conversion server has {', '.join(there)} already: virt-v2v will overwrite "
         f"{'them' if len(there) > 1 else 'it'}.",
         "That may be a guest that is in use. Give this one another name, as in "
-        f"p2v.name={plan.guest.name}-2; accept it only if nobody needs what is there.",
+        f"{_another_name(plan)}; accept it only if nobody needs what is there.",
     )
 
 
@@ -211,6 +211,12 @@ def _age(file: ExistingFile, facts: ServerFacts) -> str:
     return f"changed {duration_text(max(facts.clock - file.modified, 0))} ago"
 
 
+def _another_name(plan: Plan) -> str:
+    """As a setting on the kernel command line."""
+    name = f"{plan.guest.name}-2"
+    return f'p2v.name="{name}"' if " " in name else f"p2v.name={name}"
+
+
 def _domain(facts: ServerFacts, plan: Plan) -> Iterator[Check]:
     name = plan.guest.name
     match facts.domain:
@@ -220,8 +226,8 @@ def _domain(facts: ServerFacts, plan: Plan) -> Iterator[Check]:
             yield DOMAIN.refused(
                 f"libvirt on the conversion server has a domain {name} already; virt-v2v would fail when everything "
                 "is copied.",
-                f"Remove that domain ({quote('virsh', 'undefine', name)}), or give the guest another name "
-                "(p2v.name).",
+                f"Give the guest another name, as in {_another_name(plan)}. To see what has this one, run there: "
+                f"{quote('virsh', 'dominfo', name)}.",
             )
         case None if facts.by_sudo:
             yield DOMAIN.noted(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import stat
 from collections.abc import Callable, Sequence
@@ -111,6 +112,14 @@ async def test_finished(size: str, snapshot: SnapshotAssertion) -> None:
         await screen.hear(*FINISHED)
         await screen.until_shown("Conversion finished successfully")
         assert screen.text == snapshot
+
+
+async def test_what_virt_v2v_left_out_is_told_with_the_success() -> None:
+    lost = "this guest has a direct network interface which will be ignored"
+    async with opened("80x24") as screen:
+        made = dataclasses.replace(MADE, left_out=(lost,), warnings=1)
+        await screen.hear(*(made if event is MADE else event for event in FINISHED))
+        await screen.until_shown("The guest lacks something")
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -206,7 +206,7 @@ CASES = [
         },
         ("db1-sda (20.0 GiB, changed 9 days ago)", "db1.xml (90 bytes, changed 20 s ago)", "p2v.name=db1-2"),
     ),
-    Case(O.DOMAIN, REFUSED, {"domain": True}, ("virsh undefine db1", "p2v.name"), LIBVIRT),
+    Case(O.DOMAIN, REFUSED, {"domain": True}, ("virsh dominfo db1", "p2v.name=db1-2"), LIBVIRT),
     Case(O.DOMAIN, WARNING, {"domain": None}, ("does not answer",), LIBVIRT),
     Case(O.DOMAIN, NOTED, {"domain": None, "by_sudo": True}, ("virsh list --all",), LIBVIRT),
     Case(O.POOL, REFUSED, {"pool": NO_POOL}, ("no pool default", "virsh pool-define-as default dir"), LIBVIRT),
@@ -336,12 +336,13 @@ def test_no_advice_takes_a_directory_from_its_owner_or_removes_a_file(
     path: str, what: Directory, as_root: bool
 ) -> None:
     old = (ExistingFile("db1-sda", GIB, int(NOW)),)
-    facts = dataclasses.replace(HEALTHY, **at(path, what, as_root=as_root), existing=old)
+    facts = dataclasses.replace(HEALTHY, **at(path, what, as_root=as_root), existing=old, domain=True)
     for settings in ({}, LIBVIRT):
         plan = plan_for(MACHINE, **settings)
         for check in judge_server(facts, VirtV2V("2.2.0", frozenset(), ()), plan, NOW):
             assert "chown" not in check.advice
             assert "chmod" not in check.advice
+            assert "undefine" not in check.advice
             assert not re.search(r"\brm\b", check.advice)
 
 

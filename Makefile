@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup packages demo demo-tui image test test-image bench lint check clean
+.PHONY: help setup packages demo demo-tui image test test-image test-servers bench lint check clean
 
 PYTHON ?= python3
 venv := .venv
@@ -50,12 +50,15 @@ image: lists := live-image/debian-packages.txt
 image: packages ## build the live image, build/p2v-tui.iso; IMAGE_OPTIONS are those of live-image/build.py
 	$(PYTHON) live-image/build.py -o build/p2v-tui.iso $(IMAGE_OPTIONS)
 
-test: setup ## run all tests, real conversions among them, but for those of the live image
-	$(venv)/bin/pytest --ignore=tests/live_image
+test: setup ## run all tests, real conversions among them, but for those of the live image and of other servers
+	$(venv)/bin/pytest --ignore=tests/live_image --ignore=tests/servers
 
 test-image: lists += live-image/debian-packages.txt
 test-image: setup ## build the live image and boot it in every way there is
 	$(venv)/bin/pytest tests/live_image
+
+test-servers: setup ## convert on servers of Debian 11, 13 and testing; RELEASE=trixie on one of them
+	$(venv)/bin/pytest tests/servers $(if $(RELEASE),-k $(RELEASE))
 
 bench: setup ## measure consoles and the data path, against the limits, newt and virt-p2v
 	$(venv)/bin/python -m bench.console_bytes

@@ -37,7 +37,7 @@ from tests.e2e.peer import Peer, log_directory_in
 from tests.e2e.program import PROGRAM
 from tests.lab.commands import LabFailure, last_lines, run_command
 from tests.lab.conversion_server import ConversionServer, Identity, identity
-from tests.lab.guest_disk import cache_directory
+from tests.lab.debian import cache_directory
 from tests.lab.ports import free_port
 from tests.lab.slow_link import SlowLink
 from tests.lab.stand_in import VIRT_V2V, StandIn

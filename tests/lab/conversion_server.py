@@ -89,6 +89,8 @@ class ConversionServer:
     tmp_size: sessions see an empty /tmp of so many bytes (root only).
     hide: files that sessions do not find, such as /usr/bin/virt-v2v (root only).
     replace: files that sessions find others in place of, by path (root only); stand_in.py has one for virt-v2v.
+    root: of another system in place of this machine's (root only); releases.py makes some. Nothing is written to it.
+    shown: directories of this machine that sessions see there too, at the same path.
 
     After the start: host, port, fingerprint ("SHA256:..."), host_key_path (the public key), log_path, directory.
     """
@@ -104,8 +106,11 @@ class ConversionServer:
         tmp_size: int | None = None,
         hide: Sequence[str] = (),
         replace: Mapping[str, Path] | None = None,
+        root: Path | None = None,
+        shown: Sequence[Path] = (),
     ) -> None:
-        if os.geteuid() != 0 and (authentication is not Authentication.PUBLIC_KEY or tmp_size or hide or replace):
+        of_root = authentication is not Authentication.PUBLIC_KEY or tmp_size or hide or replace or root
+        if os.geteuid() != 0 and of_root:
             raise LabFailure("Without root the conversion server knows only keys, and this machine's own files.")
         self.host = LOOPBACK
         self.port = 0
@@ -118,6 +123,8 @@ class ConversionServer:
         self._tmp_size = tmp_size
         self._hide = tuple(hide)
         self._replace = dict(replace or {})
+        self._root = root
+        self._shown = tuple(shown)
         self._boots = 0
         self._machine: subprocess.Popen[bytes] | None = None
 
@@ -251,7 +258,7 @@ class ConversionServer:
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         sshd = [program("sshd"), "-D", "-f", str(self._write_configuration()), "-E", str(self.log_path)]
-        hold = [program("sh"), "-c", _HOLD.format(sshd=f"{shlex.join(sshd)} </dev/null")]
+        hold = ["/bin/sh", "-c", _HOLD.format(sshd=f"{shlex.join(sshd)} </dev/null")]
         return subprocess.Popen(
             # A session that detaches itself then becomes this one's child instead of init's, where we find it. Kept
             # across exec, and not a preexec_fn, which is unsafe in a process with threads.
@@ -314,12 +321,13 @@ class ConversionServer:
     def _in_own_view(self, command: Sequence[str]) -> list[str]:
         """The command, where asked for in a mount namespace of its own with another /tmp and some files changed."""
         script = ["set -e"]
+        base = self._base(script)
         if self._tmp_size is not None:
-            script.append(f"mount -t tmpfs -o size={self._tmp_size},mode=1777 tmpfs /tmp")
+            script.append(f"mount -t tmpfs -o size={self._tmp_size},mode=1777 tmpfs {base}/tmp")
         if self._boots:
             boot_id = self.directory / "boot_id"
             boot_id.write_text(f"00000000-0000-4000-8000-{self._boots:012}\n")
-            script.append(f"mount --bind {boot_id} {_BOOT_ID}")
+            script.append(f"mount --bind {boot_id} {base}{_BOOT_ID}")
         changed = (*self._hide, *self._replace)
         for place in sorted({str(Path(file).parent.resolve()) for file in changed}):
             layer = self.directory / f"layer{place.replace('/', '-')}"
@@ -334,11 +342,28 @@ class ConversionServer:
                 else:
                     # In an overlay a character device 0/0 says that the file of this name below it is not there.
                     script.append(f"test -e {shlex.quote(str(name))} || mknod {shlex.quote(str(name))} c 0 0")
-            script.append(f"mount -t overlay -o lowerdir={layer}:{place} overlay {place}")
+            script.append(f"mount -t overlay -o lowerdir={layer}:{base}{place} overlay {base}{place}")
         if len(script) == 1:
             return list(command)
-        script.append(f"exec {shlex.join(command)}")
+        script.append(f"exec {shlex.join([*(['chroot', base] if base else []), *command])}")
         return [program("unshare"), "--mount", "--propagation", "private", "sh", "-c", "\n".join(script)]
+
+    def _base(self, script: list[str]) -> str:
+        """Where sessions have their root, empty for this machine's own; adds what makes it to the script."""
+        if self._root is None:
+            return ""
+        base = self.directory / "root"
+        # Another boot of the same server finds what the earlier one wrote.
+        layers = [self.directory / name for name in ("root", "root.new", "root.work")]
+        for layer in layers:
+            layer.mkdir(exist_ok=True)
+        script.append(
+            f"mount -t overlay -o lowerdir={self._root},upperdir={layers[1]},workdir={layers[2]} overlay {base}"
+        )
+        script.append(f"mkdir -p {base}/run/sshd")
+        for place in ("/proc", "/sys", "/dev", self.directory, *self._shown):
+            script.append(f"mkdir -p {base}{place}; mount --rbind {place} {base}{place}")
+        return str(base)
 
     def _remove(self) -> None:
         try:
@@ -347,6 +372,5 @@ class ConversionServer:
             shutil.rmtree(self.directory, ignore_errors=True)
 
 
-# What marks an account as ours: nothing else is ever removed.
 def _yes(flag: bool) -> str:
     return "yes" if flag else "no"

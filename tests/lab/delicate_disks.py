@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 
 from tests.lab.commands import LabFailure, run_command
-from tests.lab.guest_disk import cache_directory
+from tests.lab.debian import cache_directory
 from tests.lab.kvm import libguestfs_environment
 
 

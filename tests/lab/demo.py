@@ -30,7 +30,8 @@ from types import FrameType
 from tests.lab.boot import BootReport, boot_until_login
 from tests.lab.commands import LabFailure, end_process_group
 from tests.lab.conversion_server import ConversionServer, Identity, identity
-from tests.lab.guest_disk import DATA_DISK_TEXT, GuestDisk, cache_directory, guest_disk
+from tests.lab.debian import cache_directory
+from tests.lab.guest_disk import DATA_DISK_TEXT, GuestDisk, guest_disk
 from tests.lab.kvm import kvm_works
 
 GUEST_NAME = "demo-guest"

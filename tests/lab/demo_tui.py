@@ -14,7 +14,8 @@ from pathlib import Path
 
 from tests.lab.commands import LabFailure
 from tests.lab.conversion_server import ConversionServer, identity
-from tests.lab.guest_disk import cache_directory, guest_disk
+from tests.lab.debian import cache_directory
+from tests.lab.guest_disk import guest_disk
 
 
 def main() -> int:

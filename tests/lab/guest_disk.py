@@ -16,18 +16,16 @@ Not here: converting, booting. Nothing here needs root, but an ordinary user nee
 from __future__ import annotations
 
 import argparse
-import contextlib
 import enum
 import functools
 import hashlib
-import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from tests.lab.commands import LabFailure, run_command
+from tests.lab.debian import apt_sources, cache_directory, mmdebstrap, only_builder
 from tests.lab.kvm import libguestfs_environment
 
 
@@ -67,7 +65,6 @@ _DATA_MIB = 96
 # Seconds. A machine with a slow network, or one that does all this emulated on one busy core, still gets through.
 _ROOT_SECONDS = 1200.0
 _IMAGE_SECONDS = 900.0
-_LOCK_SECONDS = _ROOT_SECONDS + _IMAGE_SECONDS
 
 # Runs outside the new root, whose path is $1, as (in unshare mode: seemingly) root.
 _ROOT_HOOK = rf"""
@@ -152,7 +149,7 @@ def guest_disk(kind: GuestDisk = GuestDisk.SYSTEM) -> Path:
     image = keep / f"{kind.value}.img"
     if image.exists():
         return image
-    with _only_builder(kind):
+    with only_builder(f"guest-{kind.value}", f"The guest disk '{kind.value}'"):
         if image.exists():
             return image
         with tempfile.TemporaryDirectory(prefix="building-", dir=cache_directory()) as scratch:
@@ -176,15 +173,6 @@ def private_copy(image: Path, directory: Path) -> Path:
 
 
 @functools.cache
-def cache_directory() -> Path:
-    """Where what is made once is kept, made if need be: p2v-tui in the user's cache directory."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG specification: a relative path there is invalid and ignored.
-    directory = (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "p2v-tui"
-    directory.mkdir(parents=True, exist_ok=True)
-    return directory
-
-
 def _inputs_hash(kind: GuestDisk) -> str:
     inputs = Path(__file__).read_text()
     if kind is GuestDisk.SYSTEM:
@@ -199,21 +187,10 @@ def _package_versions() -> str:
     return "\n".join(line for line in lines if line.startswith("Candidate:") or not line.count(" "))
 
 
-@contextlib.contextmanager
-def _only_builder(kind: GuestDisk) -> Iterator[None]:
-    with (cache_directory() / f"guest-{kind.value}.lock").open("w") as lock:
-        print(f"The guest disk '{kind.value}' is made once, and then kept ...", file=sys.stderr, flush=True)
-        # flock(1) locks the open file, which we share with it: the lock stays when it ends, and goes with us.
-        waiting = ["flock", "--wait", str(int(_LOCK_SECONDS)), str(lock.fileno())]
-        run_command(waiting, timeout=_LOCK_SECONDS + 10, pass_fds=(lock.fileno(),))
-        yield
-
-
 def _build_system(image: Path, scratch: Path) -> None:
     tarball = scratch / "root.tar"
-    suite, sources = _apt_sources()
-    arguments = ["mmdebstrap", f"--mode={'root' if os.geteuid() == 0 else 'unshare'}", "--variant=minbase"]
-    arguments += ["--architectures=amd64", f"--include={','.join(_PACKAGES)}", *_apt_options()]
+    suite, sources = apt_sources()
+    arguments = mmdebstrap(f"--include={','.join(_PACKAGES)}")
     for unread in ("man", "locale", "doc", "info", "bash-completion", "zoneinfo"):
         arguments.append(f"--dpkgopt=path-exclude=/usr/share/{unread}/*")
     arguments.append("--dpkgopt=path-include=/usr/share/doc/*/copyright")
@@ -266,27 +243,6 @@ def _guestfish(image: Path, mebibytes: int, commands: str) -> None:
         stdin="\n".join(line.strip() for line in script.splitlines()),
         environment=libguestfs_environment(),
     )
-
-
-def _apt_sources() -> tuple[str, str]:
-    """The suite to install, and apt's own sources of Debian as sources.list lines."""
-    fields = r"$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)"
-    targets = run_command(["apt-get", "indextargets", "--format", fields, "Created-By: Packages"], timeout=60)
-    found = [line.split() for line in dict.fromkeys(targets.splitlines())]
-    # Other vendors' repositories may be unreachable, and have nothing that the guest needs.
-    debian = [entry[1:] for entry in found if len(entry) == 4 and entry[0] == "Debian"]
-    if not debian:
-        raise LabFailure("apt knows no Debian packages here. `apt-get update` as root fetches its lists.")
-    # bookworm before bookworm-updates and bookworm-security, which are of no use alone.
-    suite = min((release for _, release, _ in debian), key=len)
-    return suite, "".join(f"deb {' '.join(entry)}\n" for entry in debian)
-
-
-def _apt_options() -> list[str]:
-    """What this machine's apt was told about fetching (a proxy, dates not to be checked), for mmdebstrap's apt."""
-    settings = run_command(["apt-config", "dump", "--no-empty", "Acquire"], timeout=60).splitlines()
-    # Which lists are fetched is mmdebstrap's own business.
-    return [f"--aptopt={line}" for line in settings if not line.startswith("Acquire::IndexTargets")]
 
 
 def main() -> int:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab.commands import end_process_group, run_command
-from tests.lab.guest_disk import cache_directory
+from tests.lab.debian import cache_directory
 from tests.lab.ports import free_port
 
 NAME = "iqn.2006-04.com.example:laboratory"

@@ -16,6 +16,7 @@ import shlex
 import shutil
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -69,10 +70,23 @@ class Event:
 
 
 class StandIn:
-    """A context manager. program: what to put in virt-v2v's place. directory: its own, which every account sees."""
+    """A context manager. program: what to put in virt-v2v's place. directory: its own, which every account sees.
 
-    def __init__(self, behaviour: Behaviour | None = None) -> None:
+    says: what it answers where it is not to convert, by argument (`--version`); without it the real one answers.
+    python: the server's.
+    """
+
+    def __init__(
+        self,
+        behaviour: Behaviour | None = None,
+        *,
+        says: Mapping[str, str] | None = None,
+        python: Path | None = None,
+    ) -> None:
         self._behaviour = behaviour or Behaviour()
+        self._says = says
+        # The system's: other accounts may not be able to read ours. By its own name, which no test hides.
+        self._python = python or Path("/usr/bin/python3").resolve()
 
     def __enter__(self) -> Self:
         # Not in /tmp, which a server may see another one of.
@@ -130,23 +144,30 @@ class StandIn:
 
     def _make(self) -> None:
         self.directory.chmod(0o755)
-        # virt-v2v says its own name as it was called.
-        real = self.directory / "real"
-        real.mkdir(mode=0o755)
-        copied = str(shutil.copy(program("virt-v2v"), real))
         converter = shutil.copy(stand_in_virt_v2v.__file__, self.directory)
-        # The system's: other accounts may not be able to read ours. By its own name, which no test hides.
-        python = Path("/usr/bin/python3").resolve()
         self.program = self.directory / "virt-v2v"
-        convert = shlex.join([str(python), "-IS", str(converter), str(self._settings_file)])
+        convert = shlex.join([str(self._python), "-IS", str(converter), str(self._settings_file)])
+        answer = "".join(
+            f"*{shlex.quote(f' {argument} ')}*) printf %s {shlex.quote(text)}; exit ;;\n"
+            for argument, text in (self._says or {}).items()
+        )
         self.program.write_text(
-            f'#!/bin/sh\ncase " $* " in\n*" -i "*) exec {convert} "$@" ;;\nesac\nexec {shlex.quote(copied)} "$@"\n'
+            f'#!/bin/sh\ncase " $* " in\n*" -i "*) exec {convert} "$@" ;;\n{answer}esac\n{self._real()}\n'
         )
         self.program.chmod(0o755)
         self._events_file.touch()
         # Whoever logs in may convert.
         self._events_file.chmod(0o666)
         self.behave(self._behaviour)
+
+    def _real(self) -> str:
+        """What runs the real one, for what it is not told to say."""
+        if self._says is not None:
+            return "exit 1"
+        # virt-v2v says its own name as it was called.
+        real = self.directory / "real"
+        real.mkdir(mode=0o755)
+        return f'exec {shlex.quote(str(shutil.copy(program("virt-v2v"), real)))} "$@"'
 
     def _remove(self) -> None:
         with contextlib.suppress(FileNotFoundError):

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.guest_disk import cache_directory, private_copy
+from tests.lab.debian import cache_directory
+from tests.lab.guest_disk import private_copy
 
 
 def test_a_private_copy_is_writable_and_sparse(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ The packages come from where this machine's own apt gets them; no host is named 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from tests.lab.commands import LabFailure, run_command
 LOCK_SECONDS = 2400.0
 
 
+@functools.cache
 def cache_directory() -> Path:
     """Where what is made once is kept, made if need be: p2v-tui in the user's cache directory."""
     base = os.environ.get("XDG_CACHE_HOME", "")

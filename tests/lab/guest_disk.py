@@ -172,7 +172,6 @@ def private_copy(image: Path, directory: Path) -> Path:
     return copy
 
 
-@functools.cache
 def _inputs_hash(kind: GuestDisk) -> str:
     inputs = Path(__file__).read_text()
     if kind is GuestDisk.SYSTEM:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tests.e2e.program import Outcome, run_p2v
 from tests.lab.accounts import Account
 from tests.lab.conversion_server import ConversionServer, Identity
 from tests.lab.ports import closed_port
+from tests.unit.volumes import run
 
 READY, SETTINGS, CONNECTION, PREFLIGHT = 0, 2, 3, 4
 
@@ -89,6 +91,21 @@ def test_warnings_are_to_be_accepted_as_in_the_real_run(
         outcome = run_p2v(f"{words} {accepted}", "--dry-run")
         assert outcome.code == READY, outcome.output
         assert verdict(outcome) == f"Ready: {what(small_disk, store)}, 1 warning accepted"
+
+
+def test_a_disk_and_its_copy_need_consent_in_both_runs(
+    key_server: ConversionServer, key: Identity, small_disk: Path, store: Path
+) -> None:
+    run("mkfs.ext4", "-q", "-F", small_disk)
+    copy = small_disk.with_name("copy.img")
+    shutil.copyfile(small_disk, copy)
+    words = f"{with_key(key_server, key)} p2v.name=dry p2v.os={store} p2v.disks={small_disk},{copy}"
+    for options in ((), ("--dry-run",)):
+        outcome = run_p2v(words, *options)
+        assert outcome.code == PREFLIGHT, outcome.output
+        assert f"{small_disk}, {copy} hold the same ext4 " in outcome.output
+        assert "p2v.accept_warnings=copies starts despite it" in outcome.output
+    assert run_p2v(f"{words} p2v.accept_warnings=copies", "--dry-run").code == READY
 
 
 def test_every_other_failure_has_a_verdict_too_and_its_own_code(

@@ -128,8 +128,9 @@ IDLE_PROBE_SECONDS = 30.0
 PROBE_SECONDS = 5.0
 # How long the relay of a conversion whose virt-v2v was never started waits for a tunnel: p2v-tui was killed.
 UNSTARTED_SECONDS = 45.0
-# The wrapper's process id, once it runs.
+# The wrapper's process id, once it runs; and that of the shell that started us, which ends with p2v-tui.
 WRAPPER_PID = "pid"
+CONTROL_PID = "control.pid"
 FIRST_RETRY_SECONDS = 0.05
 LAST_RETRY_SECONDS = 2.0
 
@@ -1486,6 +1487,15 @@ class ClientConnection:
         self._data.close()
 
 
+def control_lives() -> bool:
+    """Whether p2v-tui is there, as far as the server knows: its logins may take their time."""
+    try:
+        os.kill(int(Path(CONTROL_PID).read_text()), 0)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 class DiskRelay:
     """A disk: the port for its clients, its clients, and what the status says of it. `run()` is its thread."""
 
@@ -1691,7 +1701,7 @@ class DiskRelay:
         """Seconds without a tunnel. It may be long for the sake of a conversion that runs only."""
         if not self._started and not self._clients:
             self._started = Path(WRAPPER_PID).exists()
-            if not self._started:
+            if not self._started and not control_lives():
                 return min(self._seconds, UNSTARTED_SECONDS)
         return self._seconds
 

@@ -245,6 +245,7 @@ for python in python3 /usr/libexec/platform-python; do
   python=
 done
 [ -n "$python" ] || exit {NO_PYTHON}
+echo $$ >{quote(directory.control_pid)}
 setsid /bin/sh -c 'echo $$ >"$0"; exec "$@"' {pid} $python -I {quote(*words)} </dev/null >/dev/null 2>{log} &
 tries=0
 while [ ! -s {status} ] && [ $tries -lt 200 ]; do

@@ -79,6 +79,11 @@ class RemoteDirectory:
         return self.file("relay.pid")
 
     @property
+    def control_pid(self) -> str:
+        """The shell of the control connection that started the relay."""
+        return self.file("control.pid")
+
+    @property
     def relay_status(self) -> str:
         return self.file("relay.status")
 

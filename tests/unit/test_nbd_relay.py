@@ -871,14 +871,32 @@ def test_the_scripted_server_is_a_good_one_when_it_wants_to_be(tmp_path: Path, i
         assert run("nbdinfo", "--size", f"nbd+unix:///?socket={path}").strip() == str(MIB)
 
 
-@pytest.mark.parametrize(("started", "seconds", "abandoned"), [(False, 3600, True), (True, 0.3, False)])
+@pytest.mark.parametrize(
+    ("started", "control", "seconds", "abandoned"),
+    [
+        (False, None, 3600, True),
+        (False, "999999999", 3600, True),
+        (False, "damaged", 3600, True),
+        (True, None, 0.3, False),
+        # p2v-tui is there, and its logins take their time.
+        (False, str(os.getpid()), 0.3, False),
+    ],
+)
 def test_a_conversion_that_was_never_started_is_not_waited_for(
-    place: Path, monkeypatch: pytest.MonkeyPatch, *, started: bool, seconds: float, abandoned: bool
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    started: bool,
+    control: str | None,
+    seconds: float,
+    abandoned: bool,
 ) -> None:
     monkeypatch.chdir(place)
     monkeypatch.setattr(nbd_relay, "UNSTARTED_SECONDS", 0.1)
     if started:
         Path(nbd_relay.WRAPPER_PID).touch()
+    if control is not None:
+        Path(nbd_relay.CONTROL_PID).write_text(control)
     disk = nbd_relay.DiskRelay(0, seconds, False, lambda _: None, lambda: None)
     disk.run()
     assert disk.state == nbd_relay.GIVEN_UP

@@ -34,13 +34,37 @@ class Use(enum.Enum):
 
 
 @dataclass(frozen=True)
+class StorageForm:
+    """How -os is written where that is known. pattern: of the whole. words: with their article."""
+
+    pattern: str
+    words: str
+    example: str
+
+
+# A relative path virt-v2v would look for below its own directory in /tmp.
+_PATH: Final = StorageForm("/.*", "an absolute path on the conversion server", "/srv/guests")
+# output/output_rhv.ml mounts HOST:/PATH, or takes what is mounted.
+_EXPORT: Final = StorageForm(
+    r"[^/]+:/.+|/.+", "an NFS export or the directory that it is mounted on", "nfs.example.com:/export"
+)
+# output/output_vdsm.ml looks for the UUID at its end when everything is converted.
+_DATA_DOMAIN: Final = StorageForm(
+    r"/.*/[^/]{36}/*",
+    "the path of a data domain, which ends in its UUID",
+    "/rhev/data-center/UUID/5b8f0a5c-1111-2222-3333-444455556666",
+)
+
+
+@dataclass(frozen=True)
 class OutputMode:
     """One mode. names: all that virt-v2v's versions call it, the peer's first.
 
     default_storage: for -os where none is given. needed_misc: the -oo options without which it cannot work.
     makes: where the guest is in the end; {storage}, {name} and {connection} are filled in. description: how the file
     ends that is written beside the disks, in the modes that fill a directory. formats, allocations: all that -of and
-    -oa take; none of a mode that is not known, or does not take the option. options: its -oo.
+    -oa take; none of a mode that is not known, or does not take the option. options: its -oo. storage_form: how -os is
+    written, beside what `takes_directory` says.
     """
 
     names: tuple[str, ...]
@@ -57,7 +81,13 @@ class OutputMode:
     formats: tuple[str, ...] = FORMATS
     allocations: tuple[str, ...] = ALLOCATIONS
     options: tuple[MiscOption, ...] = ()
+    storage_form: StorageForm | None = None
     known: bool = True
+
+    @property
+    def storage_like(self) -> StorageForm | None:
+        """How -os is written; None where anything may be right."""
+        return _PATH if self.takes_directory else self.storage_form
 
     @property
     def takes_directory(self) -> bool:
@@ -139,7 +169,12 @@ OUTPUT_MODES = (
         description=".yaml",
         options=output_options.KUBEVIRT,
     ),
-    OutputMode(("rhv", "ovirt", "rhev"), "{name} on the export storage domain {storage}", storage=Use.NEEDED),
+    OutputMode(
+        ("rhv", "ovirt", "rhev"),
+        "{name} on the export storage domain {storage}",
+        storage=Use.NEEDED,
+        storage_form=_EXPORT,
+    ),
     OutputMode(
         ("rhv-upload", "ovirt-upload"),
         "the virtual machine {name} on {connection}, in the storage domain {storage}",
@@ -154,6 +189,7 @@ OUTPUT_MODES = (
         storage=Use.NEEDED,
         needed_misc=("vdsm-image-uuid", "vdsm-vol-uuid", "vdsm-vm-uuid"),
         options=output_options.VDSM,
+        storage_form=_DATA_DOMAIN,
     ),
     OutputMode(
         ("json",),
@@ -295,10 +331,10 @@ def choose_output(settings: Settings) -> Output:
     _check_choice(settings.output_type, "allocation", mode.allocations, allocation if "p2v.oa" in taken else None)
     if "p2v.oo" in taken:
         _check_misc(mode, settings)
-    if "p2v.os" in taken and mode.takes_directory and not str(storage).startswith("/"):
+    if "p2v.os" in taken and storage and (like := mode.storage_like) and not re.fullmatch(like.pattern, storage):
         raise SettingsError(
-            f"p2v.os={storage} is not an absolute path: virt-v2v would look for it below its own directory in /tmp.",
-            "Give the whole path on the conversion server, as in p2v.os=/srv/guests.",
+            f"p2v.os={storage} is not {like.words}, which the output mode {settings.output_type} needs.",
+            f"Give it as in p2v.os={like.example}.",
             setting="output.storage",
         )
     if mode.is_libvirt and (host := _remote_host(settings)):
@@ -361,11 +397,15 @@ _LIBVIRT_URI: Final = re.compile(
 )
 
 
+_LOCAL_NAMES: Final = ("localhost", "localhost.localdomain", "localhost4", "localhost6", "ip6-localhost")
+
+
 def _remote_host(settings: Settings) -> str | None:
     """The machine of libvirt's in -oc, where it is neither the conversion server by its own name nor its loopback."""
     found = _LIBVIRT_URI.match(settings.output_connection or "")
     host = found[1].strip("[]") if found else ""
-    if not host or host == settings.server or host.lower().rstrip(".") == "localhost":
+    name = host.lower().rstrip(".")
+    if name in ("", (settings.server or "").lower(), *_LOCAL_NAMES):
         return None
     try:
         return None if ipaddress.ip_address(host).is_loopback else host

@@ -20,6 +20,7 @@ from p2v_tui.session.virt_v2v import VirtV2V
 from tests.unit.setting_values import TEXT
 
 PASSWORD_FILE = "/tmp/virt-p2v-20260309-abcdefgh/output-password"
+UUID = "00000000-0000-0000-0000-000000000001"
 VDSM = ("vdsm-image-uuid=1", "vdsm-vol-uuid=2", "vdsm-vm-uuid=3")
 
 
@@ -34,7 +35,7 @@ def everything(mode: str) -> Settings:
         output_allocation="sparse",
         output_connection="URI",
         output_format="raw",
-        output_storage="/STORAGE",
+        output_storage=f"/STORAGE/{UUID}" if mode == "vdsm" else "/STORAGE",
         output_misc=("server-id=7", *VDSM),
         output_password=Secret("pw"),
     )
@@ -289,6 +290,33 @@ def test_a_relative_directory_is_refused_at_once(mode: str) -> None:
         assert raised.value.setting == "output.storage"
 
 
+@pytest.mark.parametrize(
+    ("mode", "storage", "right"),
+    [
+        ("rhv", "esd", False),
+        ("rhv", "host:esd", False),
+        ("rhv", "host:/esd", True),
+        ("rhv", "[::1]:/esd", True),
+        ("rhv", "/mnt/esd", True),
+        ("vdsm", f"data/{UUID}", False),
+        ("vdsm", "/data/domain", False),
+        ("vdsm", f"/data/{UUID}/", True),
+        ("rhv-upload", "any name", True),
+        ("openstack", "ssd", True),
+        ("teleport", "x", True),
+    ],
+)
+def test_a_storage_that_the_mode_would_refuse_late_is_refused_now(mode: str, storage: str, right: bool) -> None:
+    settings = dataclasses.replace(everything(mode), output_storage=storage)
+    if right:
+        assert choose_output(settings).storage == storage
+        return
+    with pytest.raises(SettingsError) as raised:
+        choose_output(settings)
+    assert raised.value.setting == "output.storage"
+    assert "p2v.os=/" in raised.value.advice or ":/" in raised.value.advice
+
+
 def test_a_pool_and_an_export_are_no_paths() -> None:
     assert choose_output(Settings(output_type="libvirt", output_storage="images")).storage == "images"
     assert choose_output(Settings(output_type="rhv", output_storage="host:/esd")).storage == "host:/esd"
@@ -367,6 +395,8 @@ def test_a_libvirt_on_another_machine_is_refused(connection: str, host: str) -> 
         "qemu+ssh://root@127.0.0.1/system",
         "qemu+tls://[::1]/system",
         "qemu+ssh://root@conv.example.com/system",
+        "qemu+ssh://root@CONV.example.com./system",
+        "qemu+tcp://localhost.localdomain/system",
         "test:///default",
     ],
 )

@@ -38,7 +38,7 @@ from p2v_tui.hwprobe.ldm import is_dynamic
 from p2v_tui.hwprobe.machine import Disk, ExcludedDisk, MediumKind
 from p2v_tui.hwprobe.places import Places, exists, read_number, read_text
 from p2v_tui.hwprobe.removable import medium_kind
-from p2v_tui.hwprobe.signatures import is_stale
+from p2v_tui.hwprobe.signatures import is_firmware_format, is_stale
 
 # How an md array's metadata_version starts where a firmware's format is on the disks (mdadm's "external" kinds).
 _EXTERNAL = "external:"
@@ -46,7 +46,6 @@ _MULTIPATH = "mpath-"
 _DMRAID = "DMRAID-"
 # What multipath's udev rules put in the place of the real content, on each path.
 _MULTIPATH_MEMBER = "mpath_member"
-_SOFTWARE_RAID_MEMBER = "linux_raid_member"
 
 # The formats of firmware RAID that mdadm assembles; dmraid assembles the others.
 _MDADM_FORMATS = frozenset({"isw_raid_member", "ddf_raid_member"})
@@ -204,7 +203,7 @@ def _unassembled(device: BlockDevice, devices: BlockDevices) -> Exclusion | None
     kind = device.properties.get("ID_FS_TYPE", "")
     if kind == _MULTIPATH_MEMBER:
         return PATH_WITHOUT_MAP
-    if not kind.endswith("_raid_member") or kind == _SOFTWARE_RAID_MEMBER or is_stale(device, devices):
+    if not is_firmware_format(kind) or is_stale(device, devices):
         return None
     holder = next((holder for holder in devices.holders_of(device.name) if _external_format(holder)), None)
     if holder:

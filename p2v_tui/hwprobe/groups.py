@@ -20,7 +20,7 @@ from p2v_tui.hwprobe.lvm import physical_volumes
 from p2v_tui.hwprobe.machine import DiskGroup
 from p2v_tui.hwprobe.md import MEMBER, bare
 from p2v_tui.hwprobe.places import Places
-from p2v_tui.hwprobe.signatures import is_stale
+from p2v_tui.hwprobe.signatures import is_repeated, is_stale
 from p2v_tui.hwprobe.spanning import BTRFS, btrfs_devices, find_spanning
 
 VOLUME_GROUP = "LVM volume group"
@@ -36,7 +36,11 @@ _OPAQUE = frozenset({MEMBER, "crypto_LUKS", "BitLocker", "bcache"})
 def find_groups(devices: BlockDevices, found: FoundDisks, places: Places) -> tuple[DiskGroup, ...]:
     """The things that two or more disks hold together, one of which is offered, and those that lack a part."""
     offered = frozenset(disk.name for disk in found.disks.values())
-    valid = [device for device in devices.by_name.values() if not is_stale(device, devices)]
+    valid = [
+        device
+        for device in devices.by_name.values()
+        if not is_stale(device, devices) and not is_repeated(device, devices)
+    ]
     holding = [device for device in valid if device.properties.get("ID_FS_TYPE") == LVM_MEMBER]
     rows = physical_volumes(holding, places) if holding else []
     things = gather(_memberships(devices, valid, rows, places), devices, found.names)
@@ -52,20 +56,15 @@ def _whole(thing: Thing, lacking: int, hidden: frozenset[str], places: Places) -
 
     lacking: the physical volumes that pvs misses. hidden: the disks on which they may be, unseen.
     """
+    if thing.kind == MD_ARRAY:
+        return with_superblocks(thing, places)
     group = thing.group
-    match thing.kind:
-        case kind if kind == VOLUME_GROUP and lacking:
-            return replace(
-                group,
-                disks=group.disks | hidden,
-                unseen=lacking,
-                members=thing.seen + lacking,
-                unsure=group.unsure or bool(hidden),
-            )
-        case kind if kind == MD_ARRAY:
-            return with_superblocks(thing, places)
-        case kind if kind == BTRFS and (count := btrfs_devices(thing.devices[0])):
-            return replace(group, members=count, unseen=max(count - thing.seen, 0))
+    if thing.kind == VOLUME_GROUP and lacking:
+        unsure = group.unsure or bool(hidden)
+        members = thing.seen + lacking
+        return replace(group, disks=group.disks | hidden, unseen=lacking, members=members, unsure=unsure)
+    if thing.kind == BTRFS and (count := btrfs_devices(thing.devices[0])):
+        return replace(group, members=count, unseen=max(count - thing.seen, 0))
     return group
 
 

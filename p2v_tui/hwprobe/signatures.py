@@ -24,7 +24,24 @@ def is_stale(device: BlockDevice, devices: BlockDevices) -> bool:
     partitions = devices.partitions_of(device.name)
     if not partitions or _runs(device, devices) or _table_is_larger(device, devices):
         return False
-    return not _has_partner(device, devices) and not any(_same_signature(device, part) for part in partitions)
+    # A partition is never a member of a firmware RAID, whatever is in its last sectors.
+    of_partition = is_repeated(device, devices) and not is_firmware_format(kind)
+    return not of_partition and not _has_partner(device, devices)
+
+
+def is_firmware_format(kind: str) -> bool:
+    """Whether blkid's name is that of a format by which a firmware makes arrays of whole disks."""
+    return kind.endswith("_raid_member") and kind != "linux_raid_member"
+
+
+def is_repeated(device: BlockDevice, devices: BlockDevices) -> bool:
+    """Whether the signature of a whole disk is that of one of its partitions.
+
+    Metadata at the end of the last partition is at the end of the disk as well (md before 1.1, ZFS).
+    """
+    return bool(device.properties.get("ID_FS_TYPE")) and any(
+        _same_signature(device, part) for part in devices.partitions_of(device.name)
+    )
 
 
 def _runs(device: BlockDevice, devices: BlockDevices) -> bool:

@@ -288,3 +288,11 @@ def test_a_btrfs_says_itself_how_many_devices_it_has(tmp_path: Path) -> None:
 
 def test_old_metadata_makes_no_group(recorded: ProbeRecorded) -> None:
     assert recorded("stale-zfs-labels").machine.groups == ()
+
+
+def test_metadata_at_the_end_of_a_disk_is_that_of_its_last_partition_and_no_second_member() -> None:
+    old = {"ID_FS_TYPE": "linux_raid_member", "ID_FS_UUID": "a"}
+    disk = {**old, "ID_PART_TABLE_TYPE": "dos", "ID_PART_TABLE_UUID": "0009c3a1"}
+    said = "MD_LEVEL=raid1\nMD_DEVICES=2\n"
+    group = array(superblocks({"/dev/sda1": said}), made_up("sda", disk), made_up("sda1", old, parent="sda"))
+    assert (group.disks, group.members, group.unseen) == (frozenset({"sda"}), 2, 1)

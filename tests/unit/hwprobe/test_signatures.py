@@ -74,3 +74,8 @@ def test_the_other_disks_of_a_striped_set_have_no_table(kind: str, old: bool) ->
     sda1 = device("sda1", PART, parent="sda")
     assert stale(sda, sda1, device("sdb", {"ID_FS_TYPE": kind, "ID_FS_UUID": "u"})) == old
     assert stale(sda, sda1, device("sdb", {"ID_FS_TYPE": kind, "ID_FS_UUID": "v"}))
+
+
+def test_a_firmwares_metadata_in_the_last_sectors_of_a_partition_too_is_left_over() -> None:
+    last = {**PART, "ID_FS_TYPE": "ddf_raid_member"}
+    assert stale(device("sda", {**MEMBER, "ID_FS_TYPE": "ddf_raid_member"}), device("sda1", last, parent="sda"))

@@ -365,8 +365,8 @@ class Settings:
         peer=False,
         default=3600,
         default_words="3600, an hour",
-        help="For how many seconds a lost connection is opened again before the conversion is given up. virt-v2v "
-        "waits so long for its disks.",
+        help="For how many seconds a lost connection is opened again before the conversion is given up; unattended, "
+        "the first one too. virt-v2v waits so long for its disks.",
     )
     skip_test_connection: bool = _setting(
         "skip_test_connection",

@@ -88,8 +88,7 @@ def last_heard(transcript: bytes) -> str:
 def password_refused(user: str, host: str) -> ConnectionFailed:
     """sshd does not say why. PermitRootLogin is the usual reason for root: by default it takes no password."""
     root = (
-        " Root may not log in with a password by default (`PermitRootLogin prohibit-password` in sshd_config): use "
-        "p2v.identity, another user with p2v.sudo, or set `PermitRootLogin yes`."
+        " Root needs `PermitRootLogin yes` in sshd_config for it; or use p2v.identity, or a user with p2v.sudo."
         if user == "root"
         else ""
     )

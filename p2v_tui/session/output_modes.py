@@ -63,8 +63,8 @@ class OutputMode:
     default_storage: for -os where none is given. needed_misc: the -oo options without which it cannot work.
     makes: where the guest is in the end; {storage}, {name} and {connection} are filled in. description: how the file
     ends that is written beside the disks, in the modes that fill a directory. formats, allocations: all that -of and
-    -oa take; none of a mode that is not known, or does not take the option. options: its -oo. storage_form: how -os is
-    written, beside what `takes_directory` says.
+    -oa take; none of a mode that is not known, or does not take the option. options: its -oo. storage_form: how -os
+    is written, beside what `takes_directory` says.
     """
 
     names: tuple[str, ...]

@@ -106,23 +106,29 @@ def _number(pattern: str, text: str) -> int | None:
 
 def matching_disks(drive: EddDrive, candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
     """The disks that a drive may be: one where the BIOS says enough, several where it does not tell them apart."""
-    left = tuple(candidates)
-    if drive.signature:
-        # A signature that nobody has is of a disk that nobody sees.
-        left = tuple(each for each in left if each.signature == drive.signature)
-    elif drive.signature == 0:
-        # As a GPT disk has none, or a blank one.
-        left = tuple(each for each in left if not each.signature)
-    if not drive.signature:
-        # Then the size has to do what the signature does: a drive of another size is none of these.
-        sized = [each for each in left if each.size == drive.size]
-        left = tuple(sized) if drive.size else left
+    every = tuple(candidates)
+    left = tuple(each for each in every if drive.signature and each.signature == drive.signature)
+    if not left:
+        # A GPT disk and a blank one have none, or one that could not be read. A signature that only this drive has is
+        # that of a disk which nobody sees.
+        unknown = drive.signature is None
+        possible = (it for it in every if unknown or it.signature is None or it.signature == drive.signature == 0)
+        left = _supported(drive, tuple(possible))
     for fits in _hints(drive):
         narrowed = tuple(each for each in left if fits(each))
         left = narrowed or left
         if len(left) < 2:
             break
     return left
+
+
+def _supported(drive: EddDrive, possible: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
+    """Those that size or place speak for, in the place of a signature; all where the BIOS says neither."""
+    sized = tuple(each for each in possible if drive.size and each.size == drive.size)
+    placed = tuple(each for each in possible if drive.pci and drive.pci in each.pci)
+    if sized or placed or drive.size or drive.pci:
+        return sized or placed
+    return () if drive.signature else possible
 
 
 def _hints(drive: EddDrive) -> Sequence[Callable[[Candidate], bool]]:

@@ -290,3 +290,33 @@ def test_a_bios_that_invents_a_place_is_believed_in_the_rest() -> None:
     assert matching_disks(drive, [one, two]) == (two,)
     assert matching_disks(replace(drive, signature=0, size=55), [one, two]) == ()
     assert matching_disks(EddDrive(0x80), [one, two]) == (one, two)
+
+
+def test_real_records_of_biosses_name_the_disks_that_they_mean() -> None:
+    """As blivet's tests have them: a laptop with a stick, twins beside a stick, virtual machines with odd words."""
+    ahci = frozenset({"00:1f.2"})
+    size, stick = 312581808 * 512, 31293440 * 512
+    sda = Candidate("sda", size, None, ahci, port=0, target=0, lun=0)
+    sdb = Candidate("sdb", size, None, ahci, port=1, target=0, lun=0)
+    usb = Candidate("sdd", stick, 0x96A20D28, frozenset({"00:1d.0"}), usb=True, target=0, lun=0)
+    sata = EddDrive(0x80, 0, size, "00:1f.2", channel=0xFF, interface="SATA", unit=1)
+    key = EddDrive(0x81, 0x96A20D28, stick, "", channel=0xFF, interface="USB")
+    assert matching_disks(sata, [sda, sdb, usb]) == (sdb,)
+    assert matching_disks(replace(sata, unit=0), [sda, sdb, usb]) == (sda,)
+    assert matching_disks(key, [sda, sdb, usb]) == (usb,)
+    vda = Candidate("vda", 10485760 * 512, 0x86531966, frozenset({"00:07.0"}))
+    virtual = EddDrive(0x80, 0x86531966, vda.size, "00:07.0", 0xFF, "SCSI", unit=65535, lun=281474976645120)
+    assert matching_disks(virtual, [sda, vda]) == (vda,)
+
+
+def test_a_bios_that_counts_other_sectors_is_believed_in_the_place() -> None:
+    disk = Candidate("sda", 1000, 0, frozenset({"00:1f.2"}))
+    assert matching_disks(EddDrive(0x80, 0, 999, pci="00:1f.2"), [disk]) == (disk,)
+    assert matching_disks(EddDrive(0x80, 0, 999, pci="00:07.0"), [disk]) == ()
+
+
+def test_a_signature_that_nobody_has_may_be_of_a_disk_whose_own_could_not_be_read() -> None:
+    unread = Candidate("sda", 1000)
+    assert matching_disks(EddDrive(0x80, 0xCAFE, 1000), [unread]) == (unread,)
+    assert matching_disks(EddDrive(0x80, 0xCAFE), [unread]) == ()
+    assert matching_disks(EddDrive(0x80, 0xCAFE, 1000), [replace(unread, signature=0xBEEF)]) == ()

@@ -13,16 +13,18 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import events, on
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.message import Message
+from textual.screen import Screen
 
 from p2v_tui import __version__, session
 from p2v_tui.config import Settings
 from p2v_tui.errors import Cancelled, Detached, as_failure
+from p2v_tui.screens.base import BaseScreen
 from p2v_tui.screens.connection import ConnectionScreen
 from p2v_tui.screens.console_driver import HungUp
 from p2v_tui.screens.conversion_run import ConversionRun
@@ -42,12 +44,12 @@ Licence: GPL-2.0-or-later, without any warranty."""
 
 
 def _leaving_text(run: ConversionRun) -> str:
-    text = "A conversion is running.\n\nCancel it: virt-v2v is stopped; what it has made so far is of no use."
+    text = "A conversion is running.\n\nCancel it: virt-v2v is stopped, and what it has made so far is useless."
     if run.can_wait:
         patience = duration_text(run.plan.settings.reconnect)
         text += (
-            f"\nLet it wait: it waits for the disks of this machine on the conversion server, for {patience} "
-            "(p2v.reconnect). p2v-tui goes on with it if it is started again in that time."
+            f"\nLet it wait: virt-v2v waits on the conversion server for the disks of this machine, for {patience} "
+            "(p2v.reconnect). Start p2v-tui again within that time to continue."
         )
     return text
 
@@ -66,6 +68,7 @@ class P2VTui(App[int], inherit_bindings=False):
         Binding("f2,ctrl+x", "shell", show=False, priority=True),
         Binding("f3,ctrl+l", "redraw", show=False, priority=True),
         Binding("f4,ctrl+t", "look", show=False, priority=True),
+        Binding("f10,ctrl+d", "leave", show=False, priority=True),
     ]
 
     class RunChanged(Message):
@@ -80,6 +83,7 @@ class P2VTui(App[int], inherit_bindings=False):
         self._attended: ConversionRun | None = None
         self._told = False
         self._leaving = False
+        self._leave_question: Screen[Any] | None = None
         self._rich = is_capable() if rich is None else rich
 
     def on_mount(self) -> None:
@@ -130,6 +134,9 @@ class P2VTui(App[int], inherit_bindings=False):
         run = self.state.run
         if run is None:
             return
+        for screen in self.screen_stack:
+            if isinstance(screen, BaseScreen):
+                screen.show_run()
         if self._leaving and run.finished:
             self.exit(run.exit_code)
         elif run.snapshot.to_accept or self._leaving:
@@ -160,6 +167,8 @@ class P2VTui(App[int], inherit_bindings=False):
 
     def action_leave(self) -> None:
         """Asks, and ends the program."""
+        if self._leave_question in self.screen_stack:
+            return
         run = self.state.run
         if run is not None and not run.finished:
             self._ask_about_run(run)
@@ -170,7 +179,9 @@ class P2VTui(App[int], inherit_bindings=False):
             if answer:
                 self.exit(0 if succeeded else Cancelled.exit_code)
 
-        self.push_screen(Dialog("Leave p2v-tui?", "Nothing is being converted.", yes="Leave", no="Stay"), decide)
+        question = Dialog("Leave p2v-tui?", "Nothing is being converted.", yes="Leave", no="Stay")
+        self._leave_question = question
+        self.push_screen(question, decide)
 
     def _ask_about_run(self, run: ConversionRun) -> None:
         """What is to become of the conversion. The program ends when that is done, which can be seen meanwhile."""
@@ -192,7 +203,9 @@ class P2VTui(App[int], inherit_bindings=False):
         ]
         if run.can_wait:
             answers.append(Answer("wait", "Let it wait and leave", "wait", "Ends p2v-tui, and not the conversion."))
-        self.push_screen(Question("Leave p2v-tui?", _leaving_text(run), *answers, escape="stay"), decide)
+        question = Question("Leave p2v-tui?", _leaving_text(run), *answers, escape="stay")
+        self._leave_question = question
+        self.push_screen(question, decide)
 
     def action_configure_network(self) -> None:
         """nmtui, or what is missing for it."""
@@ -254,5 +267,5 @@ def run(settings: Settings, *, image: Path | None = None, iso: bool = False, war
         return code
     conversion.wait()
     if isinstance(error := conversion.snapshot.error, Detached):
-        print(f"p2v-tui: {error.title}: {error}", file=sys.stderr)
+        print(f"p2v-tui: {error.headline}\n{error.advice}", file=sys.stderr)
     return conversion.exit_code

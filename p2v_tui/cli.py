@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(options)
     except P2VError as error:
-        print(f"p2v-tui: {error.title}: {error.message}", file=sys.stderr)
+        print(f"p2v-tui: {error.headline}", file=sys.stderr)
         if error.advice:
             print(f"p2v-tui: {error.advice}", file=sys.stderr)
         return error.exit_code

@@ -99,7 +99,7 @@ class Console:
 
     def error(self, error: P2VError) -> None:
         """Says what failed and what to do about it."""
-        self._say(f"{error.title}: {error.message}", _RED)
+        self._say(error.headline, _RED)
         if error.advice:
             self._say(error.advice, _RED)
 

@@ -30,6 +30,11 @@ class P2VError(Exception):
         self.message = message
         self.advice = advice
 
+    @property
+    def headline(self) -> str:
+        """What kind of failure it is, and what happened."""
+        return f"{self.title}: {self.message}"
+
     def __str__(self) -> str:
         return f"{self.message}\n{self.advice}" if self.advice else self.message
 
@@ -96,6 +101,10 @@ class Cancelled(P2VError):
 
     def __init__(self, message: str = "Cancelled by the operator.", advice: str = "") -> None:
         super().__init__(message, advice)
+
+    @property
+    def headline(self) -> str:
+        return "Cancelled."
 
 
 class Detached(P2VError):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from p2v_tui import __version__
+from p2v_tui.screens.conversion_run import ConversionRun
+from p2v_tui.screens.device_words import shown
 from p2v_tui.screens.dialogs import Dialog
 from p2v_tui.screens.state import State
-from p2v_tui.screens.widgets import Help, Line
+from p2v_tui.screens.widgets import Help, Line, Row
 
 KEYS_HELP = """Tab, Down            next field
 Shift-Tab, Up        previous field
@@ -21,13 +24,14 @@ Esc                  back
 F1, Ctrl-W           this help
 F2, Ctrl-X           a shell (exit comes back)
 F3, Ctrl-L           draw the screen again
-F4, Ctrl-T           plain or rich look"""
+F4, Ctrl-T           plain or rich look
+F10, Ctrl-D          quit (it asks first)"""
 # tmux's keys, not ours (consoles.py).
 ISO_KEYS_HELP = "F6, Ctrl-G           the next window: a shell, the system's log, the screens"
 
 
 class BaseScreen(Screen[None]):
-    """A screen of its own title. `heading` is what the first line says; `keys` the last."""
+    """A screen of its own title. `keys` is what the last line says."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down", "app.focus_next", show=False),
@@ -39,15 +43,21 @@ class BaseScreen(Screen[None]):
 
     # Keys that only this screen has, as lines of the help.
     more_keys = ""
-    heading = ""
-    keys = "F1/^W help  F2/^X shell  F3/^L redraw  F4/^T look  Tab, arrows: move  Esc: back"
+    keys = "F1/^W help  F2/^X shell  F3/^L redraw  F4/^T look  F10/^D quit  Tab  Esc: back"
 
     def __init__(self, state: State) -> None:
         super().__init__()
         self.state = state
 
-    def title_line(self) -> Line:
-        return Line(f"p2v-tui {__version__}  {self.heading}", classes="title")
+    @property
+    def heading(self) -> str:
+        """What the first line says beside the program's name."""
+        return ""
+
+    def title_line(self) -> Row:
+        row = Row(classes="title")
+        row.show(f"p2v-tui {__version__}  {self.heading}")
+        return row
 
     def keys_line(self) -> Line:
         return Line(self.keys, classes="keys")
@@ -66,6 +76,22 @@ class BaseScreen(Screen[None]):
                 return
         self.app.push_screen(Dialog("Keys", keys))
 
+    def show_run(self) -> None:
+        """Shows whether a conversion runs; called when that may have changed."""
+
+    @on(events.ScreenResume)
+    def _resumed(self) -> None:
+        if self.is_mounted:
+            self.show_run()
+
     async def action_back(self) -> None:
         """Goes to the screen before."""
         await self.run_action("app.pop_screen")
+
+
+def run_text(run: ConversionRun, button: str) -> str:
+    """Why the screens before the conversion take no edits, and the button that leads back to it."""
+    guest = shown(run.plan.guest.name)
+    if run.finished:
+        return f"The conversion of {guest} has ended. Press {button} to see what came of it."
+    return f"{guest} is being converted. Nothing can be changed here until that ends. Press {button} to return to it."

@@ -10,14 +10,14 @@ from typing import Final
 
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.message import Message
 from textual.widgets import Input
 
 from p2v_tui.config import BY_KEY, Settings
 from p2v_tui.errors import Cancelled, P2VError, PreflightRefused, SettingsError
 from p2v_tui.front.jobs import Job, Outcome
-from p2v_tui.screens.base import BaseScreen
+from p2v_tui.screens.base import BaseScreen, run_text
 from p2v_tui.screens.check_words import CheckList, checks_text, counts_in_words, not_passed, worst_first
 from p2v_tui.screens.device_words import shown
 from p2v_tui.screens.dialogs import Dialog
@@ -38,6 +38,7 @@ FIELDS: Final = {
     "auth.identity.url": "identity",
 }
 Tested = tuple[ConversionServer, VirtV2V]
+_FILL_IN: Final = "Fill in the fields, then press Test connection."
 _WORKS: Final = "The connection works. Press Next."
 # Of this screen, with a status of one line: what stands above and below the checks.
 _ROWS_OF_OTHERS: Final = 21
@@ -57,7 +58,9 @@ def host_key_dialog(fingerprint: str) -> Dialog:
 class ConnectionScreen(BaseScreen):
     """Next opens only after a successful test; any edit closes it again."""
 
-    heading = "Conversion server (1 of 3)"
+    @property
+    def heading(self) -> str:
+        return "Conversion server (1 of 3)"
 
     class Reported(Message):
         """What the test said, from its thread."""
@@ -85,26 +88,8 @@ class ConnectionScreen(BaseScreen):
         yield self.title_line()
         with VerticalScroll(can_focus=False):
             yield Line(" ")
-            yield FormField(
-                "Conversion server", id="server", help=setting_help("remote.server"), value=settings.server or ""
-            )
-            yield FormField(
-                "SSH port", id="port", help=setting_help("remote.port"), value=str(settings.port), width=6
-            )
-            yield FormField("User name", id="username", help=setting_help("auth.username"), value=settings.username)
-            password = settings.password.reveal() if settings.password else ""
-            yield FormField(
-                "Password", id="password", help=setting_help("auth.password"), value=password, password=True
-            )
-            yield FormField(
-                "SSH identity URL",
-                id="identity",
-                help=setting_help("auth.identity.url"),
-                value=settings.identity_url or "",
-            )
-            yield Toggle(
-                "Use sudo when running virt-v2v", id="sudo", help=setting_help("auth.sudo"), value=settings.sudo
-            )
+            with Vertical(id="fields"):
+                yield from self._compose_fields(settings)
             yield Line(" ")
             with Horizontal(classes="buttons"):
                 yield Action(
@@ -135,11 +120,27 @@ class ConnectionScreen(BaseScreen):
                 yield Action("About", id="about", help=Help("About", "The version, the licence, where to ask."))
             yield Line(" ")
             warnings = "".join(f"\nWarning: {shown(warning)}" for warning in self.state.warnings)
-            yield Line(f"Press Test connection when the fields are filled in.{warnings}", id="status")
+            yield Line(f"{_FILL_IN}{warnings}", id="status")
             for step in ConnectionStep:
                 yield Row(id=f"step-{step.name.lower()}")
             yield CheckList(id="found", taken=_ROWS_OF_OTHERS)
         yield self.keys_line()
+
+    def _compose_fields(self, settings: Settings) -> ComposeResult:
+        yield FormField(
+            "Conversion server", id="server", help=setting_help("remote.server"), value=settings.server or ""
+        )
+        yield FormField("SSH port", id="port", help=setting_help("remote.port"), value=str(settings.port), width=6)
+        yield FormField("User name", id="username", help=setting_help("auth.username"), value=settings.username)
+        password = settings.password.reveal() if settings.password else ""
+        yield FormField("Password", id="password", help=setting_help("auth.password"), value=password, password=True)
+        yield FormField(
+            "SSH identity URL",
+            id="identity",
+            help=setting_help("auth.identity.url"),
+            value=settings.identity_url or "",
+        )
+        yield Toggle("Use sudo when running virt-v2v", id="sudo", help=setting_help("auth.sudo"), value=settings.sudo)
 
     def on_mount(self) -> None:
         self._exclude()
@@ -168,8 +169,24 @@ class ConnectionScreen(BaseScreen):
             return
         self._start_test(settings)
 
+    def show_run(self) -> None:
+        run = self.state.open_run
+        fields = self.query_one("#fields")
+        was_shown = fields.disabled
+        fields.disabled = self.query_one("#test", Action).disabled = run is not None
+        if run is not None:
+            self.query_one("#status", Line).show(run_text(run, self.query_one("#next", Action).label))
+            if self.focused is None:
+                self.query_one("#next").focus()
+        elif was_shown:
+            self._exclude()
+            self.query_one("#status", Line).show(_WORKS if self.state.server else _FILL_IN)
+
     @on(Action.Pressed, "#next")
     async def _next_pressed(self) -> None:
+        if self.state.open_run is not None:
+            await self.run_action("app.open_conversion")
+            return
         self.state.settings = self.settings()
         await self.run_action("app.open_conversion")
 
@@ -342,12 +359,15 @@ class ConnectionScreen(BaseScreen):
 
     def _show_error(self, error: P2VError) -> None:
         """The error in words, and the focus on the field that caused it."""
-        message, advice = error.message, error.advice
+        headline, advice = error.headline, error.advice
         refused = of_verdict(self._checks, Verdict.REFUSED)
         if isinstance(error, PreflightRefused) and len(refused) > 1:
             # All of them would not fit.
-            message, advice = refused[0].text, f"{refused[0].advice} Checks shows {len(refused) - 1} more."
-        self.query_one("#status", Line).show(f"{error.title}: {shown(message)}\n{shown(advice)}".rstrip())
+            headline, advice = (
+                f"{error.title}: {refused[0].text}",
+                f"{refused[0].advice} Checks shows {len(refused) - 1} more.",
+            )
+        self.query_one("#status", Line).show(f"{shown(headline)}\n{shown(advice)}".rstrip())
         setting = getattr(error, "setting", None)
         if setting in FIELDS:
             self.query_one(f"#{FIELDS[setting]}-input").focus()

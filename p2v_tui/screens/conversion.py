@@ -28,7 +28,7 @@ from p2v_tui.errors import Cancelled, P2VError, SettingsError, as_failure
 from p2v_tui.front.jobs import Job, Outcome
 from p2v_tui.hwprobe import Disk, Machine
 from p2v_tui.hwprobe.changes import DeviceWatch
-from p2v_tui.screens.base import BaseScreen
+from p2v_tui.screens.base import BaseScreen, run_text
 from p2v_tui.screens.device_lists import DeviceList, DiskList, InterfaceList, InterfaceRow, MediaList, disks_to_show
 from p2v_tui.screens.device_words import changes_in_words, shown
 from p2v_tui.screens.dialogs import Dialog, error_dialog
@@ -70,6 +70,9 @@ _LISTS: Final = {
 }
 # Seconds for which nothing is painted while the machine is expected.
 _LONGEST_HOLD: Final = 0.1
+_START: Final = "Start conversion"
+_SHOW: Final = "Show the conversion"
+_CHOOSE: Final = "Choose what to convert, then press Start conversion."
 _LOOKING: Final = "Looking at the machine..."
 
 
@@ -89,8 +92,7 @@ class ConversionScreen(BaseScreen):
     more_keys = """F5, Ctrl-R           look at the machine again
 Ctrl-N               blink the interface's port
 PageUp, PageDown     the page before, the next page"""
-    heading = "Conversion (2 of 3)"
-    keys = "F1/^W help  F2/^X shell  F5/^R refresh  ^N blink port  PgUp/PgDn  Esc: back"
+    keys = "F1/^W help  F2/^X shell  F5/^R refresh  F10/^D quit  PgUp/PgDn  Esc: back"
 
     CSS = """
     ConversionScreen #form { height: 1fr; }
@@ -157,6 +159,10 @@ PageUp, PageDown     the page before, the next page"""
         self._planning: Job[Plan] | None = None
         self._blinking = ""
 
+    @property
+    def heading(self) -> str:
+        return "Conversion (2 of 3)"
+
     def compose(self) -> ComposeResult:
         virt_v2v = self.state.virt_v2v
         yield self.title_line()
@@ -182,7 +188,7 @@ PageUp, PageDown     the page before, the next page"""
                 "Back", id="back", help=Help("Back", "To the conversion server. What is chosen here is kept.")
             )
             yield Action(
-                "Start conversion",
+                _START,
                 id="start",
                 help=Help("Start conversion", "Checks what is chosen, then copies the disks. They are only read."),
             )
@@ -308,10 +314,12 @@ PageUp, PageDown     the page before, the next page"""
                 self.query_one(OutputFields).fill(first)
                 self._show_guest_name()
                 self.query_one(Form).display = True
-                self._status("Choose what to convert, then press Start conversion.")
+                self._status(_CHOOSE)
+                self.show_run()
             else:
                 self.query_one(TargetFields).look_at(machine)
-        if first is not None and self.focused in (None, self.query_one("#refresh")):
+        editable = first is not None and self.state.open_run is None
+        if editable and self.focused in (None, self.query_one("#refresh")):
             self.call_after_refresh(self.query_one("#guestname-input").focus)
         if before is not None:
             changes = changes_in_words(before, machine)
@@ -403,8 +411,24 @@ PageUp, PageDown     the page before, the next page"""
 
     # Starting, and leaving.
 
+    def show_run(self) -> None:
+        run = self.state.open_run
+        form, start = self.query_one(Form), self.query_one("#start", Action)
+        was_shown = form.disabled
+        form.disabled = run is not None
+        start.label = _START if run is None else _SHOW
+        if run is not None:
+            self._status(run_text(run, _SHOW))
+            if self.focused is None:
+                start.focus()
+        elif was_shown:
+            self._status(_CHOOSE)
+
     @on(Action.Pressed, "#start")
-    def _start_pressed(self) -> None:
+    async def _start_pressed(self) -> None:
+        if self.state.open_run is not None:
+            await self.run_action("app.start_conversion")
+            return
         machine = self._machine
         if machine is None or self._planning is not None:
             return
@@ -476,7 +500,7 @@ PageUp, PageDown     the page before, the next page"""
             # A disk that fails may hold it up for long.
             self._planning.cancel()
             return
-        if self._machine is not None:
+        if self._machine is not None and self.state.open_run is None:
             self.state.settings = self._said(self._settings_so_far())
         await super().action_back()
 

@@ -287,7 +287,7 @@ class ConversionRun:
 
     def _end(self, outcome: Converted | None, error: P2VError | None) -> None:
         if error is not None:
-            self._add_line(f"{error.title}: {error.message}", None)
+            self._add_line(error.headline, None)
             if error.advice:
                 self._add_line(error.advice, None)
         with self._lock:

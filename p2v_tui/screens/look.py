@@ -30,6 +30,7 @@ FieldInput, FieldInput:focus {
 FieldInput > .input--cursor { background: ansi_default; color: ansi_default; text-style: reverse; }
 FieldInput > .input--selection { background: ansi_default; text-style: reverse; }
 FieldInput:disabled { text-style: dim; }
+#fields { height: auto; width: 1fr; }
 .buttons { height: 1; width: 1fr; }
 .title { height: 1; width: 1fr; text-style: bold; }
 .keys { dock: bottom; height: 1; width: 1fr; }

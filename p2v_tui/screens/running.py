@@ -25,18 +25,15 @@ from p2v_tui.front.jobs import Outcome
 from p2v_tui.screens.ascii_text import ascii_text
 from p2v_tui.screens.base import BaseScreen
 from p2v_tui.screens.check_words import checks_text, not_passed
-from p2v_tui.screens.conversion_run import ConversionRun, LogLine, Outage, Snapshot
+from p2v_tui.screens.conversion_run import Snapshot
 from p2v_tui.screens.dialogs import Dialog, TextDialog, error_dialog
 from p2v_tui.screens.log_pane import LogPane
-from p2v_tui.screens.phases import PhaseState, current_phase
+from p2v_tui.screens.outcome_words import end_text, outage_text, outcome_text, status_text
 from p2v_tui.screens.progress import DiskBars, PhaseList
 from p2v_tui.screens.saved_log import default_directory, save
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action, Help, Line
 from p2v_tui.session.checks import Check
-from p2v_tui.session.event_text import loss_lines
-from p2v_tui.session.events import Converted, OutputKind
-from p2v_tui.session.quantities import duration_text
 from p2v_tui.session.terminal_text import plain
 
 # The least time between two looks, in seconds, and how long after the first news of a batch to wait for the others.
@@ -46,13 +43,12 @@ _BATCH_TIME: Final = 0.1
 _LAST_LINES: Final = 3
 _MESSAGE_ROWS: Final = 4
 _DETAIL_LINES: Final = 20
-_OUTAGES_NAMED: Final = 2
 
 RunCommand = Callable[[Sequence[str]], None]
 
 
 class PowerFailed(P2VError):
-    title = "The machine goes on"
+    title = "The machine was not switched off"
 
 
 def run_command(command: Sequence[str]) -> None:
@@ -60,9 +56,11 @@ def run_command(command: Sequence[str]) -> None:
     try:
         done = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace")
     except OSError as error:
-        raise PowerFailed(f"{command[0]} cannot be run: {error.strerror}.", "Use the machine's switch.") from error
+        raise PowerFailed(
+            f"{command[0]} cannot be run: {error.strerror}.", "Use the machine's power button."
+        ) from error
     if done.returncode != 0:
-        raise PowerFailed(f"{' '.join(command)} failed: {done.stderr.strip()}", "Use the machine's switch.")
+        raise PowerFailed(f"{' '.join(command)} failed: {done.stderr.strip()}", "Use the machine's power button.")
 
 
 class RunningScreen(BaseScreen):
@@ -83,7 +81,12 @@ class RunningScreen(BaseScreen):
     #ended { height: auto; max-height: 50%; }
     """
 
-    heading = "Conversion (3 of 3)"
+    @property
+    def heading(self) -> str:
+        plan = self.run.plan
+        where = f":{plan.output.storage}" if plan.output.storage else ""
+        server = f"{plan.settings.server or 'the server'}{where}"
+        return self._text(f"Conversion (3 of 3): {plan.guest.name} -> {server} ({plan.output.mode.names[0]})")
 
     class Changed(Message):
         """There is something new in the run."""
@@ -141,25 +144,27 @@ class RunningScreen(BaseScreen):
                 ),
             )
             yield Action(
-                "Back to the settings",
+                "Back",
                 id="back",
-                help=Help("Back to the settings", "To change something and start again; nothing has to be retyped."),
+                help=Help("Back", "To the settings, to change something and start again; nothing has to be retyped."),
             )
             yield Action(
                 "Details", id="details", help=Help("Details", "The whole outcome, with warnings and the last lines.")
             )
             yield Action("Save logs", id="save", help=Help("Save logs", "Writes a file on this machine."))
-            yield Action(
-                "Shut down", id="poweroff", help=Help("Shut down", "Switches this machine off. It asks first.")
-            )
+            yield Action("Quit", id="quit", help=Help("Quit", "Ends p2v-tui. It asks first."))
+            # Elsewhere this machine is somebody's workstation.
             if self.state.iso:
-                yield Action("Reboot", id="reboot", help=Help("Reboot", "Starts this machine anew. It asks first."))
+                yield Action(
+                    "Shut down", id="poweroff", help=Help("Shut down", "Powers this machine off. It asks first.")
+                )
+                yield Action("Reboot", id="reboot", help=Help("Reboot", "Restarts this machine. It asks first."))
         yield self.keys_line()
 
     def on_mount(self) -> None:
         self.query_one("#ended").display = False
         self.query_one("#outage").display = False
-        for name in ("back", "details"):
+        for name in ("back", "details", "quit"):
             self.query_one(f"#{name}").display = False
         for action in self._power_actions():
             action.disabled = True
@@ -218,7 +223,7 @@ class RunningScreen(BaseScreen):
         bars.show(snapshot.disks)
         if self.is_current and (place := bars.percent_sign()) is not None:
             self.app.cursor_position = place
-        self.query_one("#status", Line).show(self._text(f"Status: {_status_text(snapshot)}"))
+        self.query_one("#status", Line).show(self._text(f"Status: {status_text(snapshot)}"))
         self._show_cancel(snapshot)
         if snapshot.to_accept and self._question is None and self.is_current:
             self._ask_about(snapshot.to_accept)
@@ -245,13 +250,15 @@ class RunningScreen(BaseScreen):
 
         text = f"virt-v2v has not been started yet.\n\n{checks_text(warnings)}"
         self._ask(
-            Dialog("Start in spite of these warnings?", text, yes="Start anyway", no="Do not start"),
+            Dialog("Start despite these warnings?", text, yes="Start anyway", no="Do not start"),
             decide,
         )
 
     def _show_end(self, snapshot: Snapshot) -> None:
         short = _MESSAGE_ROWS * self.size.width
-        self.query_one("#outcome", Line).show(self._text(_outcome_text(self.run, _LAST_LINES, short)))
+        self.query_one("#outcome", Line).show(
+            self._text(outcome_text(self.run, _LAST_LINES, short, iso=self.state.iso))
+        )
         if self._ended:
             return
         self._ended = True
@@ -259,15 +266,16 @@ class RunningScreen(BaseScreen):
         self.query_one("#outage").display = False
         self.query_one("#ended").display = True
         self.query_one("#cancel").display = False
-        for name in ("back", "details"):
+        for name in ("back", "details", "quit"):
             self.query_one(f"#{name}").display = True
         for action in self._power_actions():
             action.disabled = False
-        self.query_one("#status", Line).show(f"Status: {_end_text(self.run)}")
+        self.query_one("#status", Line).show(f"Status: {end_text(self.run)}")
         if self._question is not None and self.app.screen is self._question:
             # What it asks makes no sense any more.
             self._question.dismiss(False)
-        self.query_one("#poweroff" if snapshot.outcome else "#back", Action).focus()
+        # Never what switches something off: Enter may be pressed once too often.
+        self.query_one("#quit" if snapshot.outcome else "#back", Action).focus()
 
     def _power_actions(self) -> list[Action]:
         return [action for action in self.query(Action) if action.id in {"poweroff", "reboot"}]
@@ -292,7 +300,7 @@ class RunningScreen(BaseScreen):
         self._ask(
             Dialog(
                 "The conversion is running",
-                "It goes on when you leave this screen; Start conversion comes back here.\n"
+                "The conversion continues if you leave this screen. Show the conversion comes back here.\n"
                 "To stop it, press Cancel conversion here.",
                 yes="Leave the screen",
                 no="Stay",
@@ -356,9 +364,13 @@ class RunningScreen(BaseScreen):
         if self.run.left_running:
             await self.run_action("app.look_for_saved")
 
+    @on(Action.Pressed, "#quit")
+    async def _quit_pressed(self) -> None:
+        await self.run_action("app.leave")
+
     @on(Action.Pressed, "#details")
     def _details_pressed(self) -> None:
-        text = _outcome_text(self.run, _DETAIL_LINES)
+        text = outcome_text(self.run, _DETAIL_LINES, iso=self.state.iso)
         if against := not_passed(self.run.snapshot.checks):
             text += f"\n\nThe checks before the conversion:\n{checks_text(against)}"
         self.app.push_screen(Dialog("Outcome", self._text(text)))
@@ -396,14 +408,14 @@ class RunningScreen(BaseScreen):
     @on(Action.Pressed, "#poweroff")
     def _poweroff_pressed(self) -> None:
         self._ask_for_power(
-            "Shut down this machine?", "It is switched off.", "Yes, shut down", ["systemctl", "poweroff"]
+            "Shut down this machine?", "The machine will be powered off.", "Yes, shut down", ["systemctl", "poweroff"]
         )
 
     @on(Action.Pressed, "#reboot")
     def _reboot_pressed(self) -> None:
-        text = "It starts anew, from its own disk if this medium is taken out."
+        text = "It boots from its own disk if you remove the live medium."
         if self.run.snapshot.outcome is not None:
-            text += "\nThe guest is this machine now: the two must never run at the same time."
+            text += "\nThe guest replaces this machine: the two must never run at the same time."
         self._ask_for_power("Reboot this machine?", text, "Yes, reboot", ["systemctl", "reboot"])
 
     def _ask_for_power(self, title: str, text: str, yes: str, command: Sequence[str]) -> None:
@@ -420,90 +432,3 @@ class RunningScreen(BaseScreen):
 
     def on_running_screen_power_refused(self, message: RunningScreen.PowerRefused) -> None:
         self.app.push_screen(error_dialog(message.error))
-
-
-def _status_text(snapshot: Snapshot) -> str:
-    if snapshot.detaching:
-        return "Leaving; what runs on the conversion server waits there"
-    return "Cancelling; waiting until virt-v2v has ended" if snapshot.cancelling else snapshot.status
-
-
-def _end_text(run: ConversionRun) -> str:
-    if run.snapshot.outcome is not None:
-        return "The conversion has ended."
-    if run.left_running and run.snapshot.log_directory is None:
-        return "Nothing was changed on the conversion server: it can be tried again."
-    return "The conversion has ended without a guest."
-
-
-def outage_text(outages: Sequence[Outage], *, cancelling: bool) -> str:
-    """What is lost, since and until when, and what that means; empty where nothing is."""
-    if not outages:
-        return ""
-    since, until = min(each.since for each in outages), min(each.until for each in outages)
-    until_text = f"{until:%H:%M:%S}" if until.date() == since.date() else f"{until:%Y-%m-%d %H:%M}"
-    if cancelling:
-        return (
-            f"!!! The server cannot be reached since {since:%H:%M:%S}: virt-v2v may still run there.\n"
-            f"!!! It is stopped as soon as that can be done, tried until {until_text}."
-        )
-    names = [each.connection for each in outages]
-    if len(names) > _OUTAGES_NAMED:
-        names = [*names[: _OUTAGES_NAMED - 1], f"{len(names) - _OUTAGES_NAMED + 1} more"]
-    return (
-        f"!!! LOST since {since:%H:%M:%S}: {', '.join(names)}.\n"
-        f"!!! It will be tried again until {until_text}. Nothing is lost so far."
-    )
-
-
-def _outcome_text(run: ConversionRun, last_lines: int, longest: int | None = None) -> str:
-    """What came of it, in words. last_lines: how many of virt-v2v's are quoted, at most.
-
-    longest: characters of the error's message, where there is not room for any.
-    """
-    snapshot = run.snapshot
-    if snapshot.outcome is not None:
-        return _success_text(snapshot.outcome, snapshot.warnings[-last_lines:])
-    if snapshot.error is None:
-        return ""
-    phase = snapshot.phases[current_phase(snapshot.phases)]
-    text = [_cut(f"{snapshot.error.title}: {snapshot.error.message}", longest)]
-    if phase.state is PhaseState.FAILED:
-        text.append(f"It happened in the phase: {phase.name}.")
-    if snapshot.error.advice:
-        text.append(snapshot.error.advice)
-    if lines := _lines_that_matter(run.lines_from(0), snapshot.error.message, last_lines):
-        text += ["virt-v2v's last words:", *(f"  {plain(line)}" for line in lines)]
-    return "\n".join(text)
-
-
-def _cut(text: str, longest: int | None) -> str:
-    return text if longest is None or len(text) <= longest else f"{text[:longest]}... (Details shows the rest)"
-
-
-def _success_text(outcome: Converted, warnings: Sequence[str]) -> str:
-    text = [
-        f"Conversion finished successfully in {duration_text(outcome.seconds)}.",
-        f"Made: {outcome.where}",
-        "Shut this machine down now. Never start it again while the guest runs.",
-    ]
-    # First what the guest lacks: the rest may be many.
-    text += [plain(line) for line in loss_lines(outcome) if outcome.left_out]
-    if warnings:
-        text += ["Warnings:", *(f"  {plain(warning)}" for warning in warnings)]
-    return "\n".join(text)
-
-
-def _lines_that_matter(lines: Sequence[LogLine], message: str, count: int) -> list[str]:
-    """virt-v2v's last errors and warnings that the message does not hold; without any, its last lines."""
-    said = [line for line in lines if line.kind not in {None, OutputKind.DEBUG}]
-    matter = [line for line in said if line.kind in {OutputKind.ERROR, OutputKind.WARNING}]
-    chosen: list[str] = []
-    # From the end, so that a log of any length costs the same.
-    for line in reversed(matter or said):
-        text = plain(line.text)
-        if not (matter and text.rpartition(": ")[2].strip() in message):
-            chosen.append(text)
-        if len(chosen) == count:
-            break
-    return chosen[::-1]

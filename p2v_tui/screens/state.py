@@ -60,14 +60,22 @@ class State:
             self.server.close()
         self.server = self.virt_v2v = None
 
+    @property
+    def open_run(self) -> ConversionRun | None:
+        """The conversion that goes on, or whose outcome nobody has seen: nothing else can be started before."""
+        if self.run is None or (self.run.finished and self.run.outcome_seen):
+            return None
+        return self.run
+
     def start_conversion(self) -> ConversionRun:
         """The conversion that goes on or whose outcome nobody has seen, else a new one of `plan`, started.
 
         Raises SettingsError where one of the two is missing.
         """
-        if self.run is None or (self.run.finished and self.run.outcome_seen):
+        if self.open_run is None:
             if self.server is None or self.plan is None:
                 raise SettingsError("The connection to the conversion server is not tested.", "Test it first.")
             self.run = ConversionRun(self.server, self.plan, self.virt_v2v)
             self.run.start()
+        assert self.run is not None
         return self.run

@@ -171,7 +171,7 @@ class Toggle(Widget, can_focus=True):
 
     def render(self) -> Text:
         box = "[x]" if self.value else "[ ]"
-        if self.disabled:
+        if self.is_disabled:
             box = "(x)" if self.value else "( )"
         return Text(f"{'>' if self.has_focus else ' '} {box} {self.label}", no_wrap=True, overflow="ellipsis")
 
@@ -210,7 +210,8 @@ class Choice(Widget, can_focus=True):
         self.set_reactive(Choice.value, value)
 
     def render(self) -> Text:
-        arrows = ("<", ">") if len(self._options) > 1 else (" ", " ")
+        changeable = len(self._options) > 1 and not self.is_disabled
+        arrows = ("<", ">") if changeable else (" ", " ")
         longest = max((len(option) for option in self._options), default=0)
         text = f"{'>' if self.has_focus else ' '}{self._label} {arrows[0]} {self.value.ljust(longest)} {arrows[1]}"
         return Text(text, no_wrap=True, overflow="ellipsis")

@@ -46,9 +46,9 @@ def test_from_an_empty_screen_to_a_guest_that_boots_with_a_wrong_password_on_the
         fill_in(terminal, "Storage (-os), needed", str(output))
         press(terminal, "Start conversion")
         terminal.wait_for(r"Conversion \(3 of 3\)")
-        terminal.wait_for(r"by-keyboard-sd\*[\s\S]*\[ Shut down \]", seconds=CONVERSION_SECONDS)
+        terminal.wait_for(r"by-keyboard-sd\*[\s\S]*\[ Quit \]", seconds=CONVERSION_SECONDS)
         assert account.password not in terminal.screen()
-        press(terminal, "Back to the settings")
+        press(terminal, "Back")
         terminal.wait_for(r"Conversion \(2 of 3\)")
         terminal.press("Escape")
         terminal.wait_for(r"Conversion server \(1 of 3\)")
@@ -85,7 +85,7 @@ def test_everything_is_reached_by_tab_arrows_enter_and_space(
         terminal.press("Enter")
         press(terminal, "Start conversion")
         terminal.wait_for(r"inspection could not detect the source\s+guest", seconds=300)
-        press(terminal, "Back to the settings")
+        press(terminal, "Back")
         terminal.wait_for(r"Conversion \(2 of 3\)")
         press(terminal, "Start conversion")
         terminal.wait_for(r"\[ \.\. \] Opening the source", seconds=60)
@@ -96,7 +96,7 @@ def test_everything_is_reached_by_tab_arrows_enter_and_space(
         terminal.wait_for(r"\[ Cancel conversion \]")
         press(terminal, "Cancel conversion")
         press(terminal, "Yes", "Right")
-        terminal.wait_for(r"[Cc]ancelled[\s\S]*\[ Back to the settings \]", seconds=60)
+        terminal.wait_for(r"[Cc]ancelled[\s\S]*\[ Back \]", seconds=60)
 
 
 def test_the_shell_key_opens_a_shell_and_exit_comes_back(small_disk: Path) -> None:
@@ -152,9 +152,9 @@ def test_killed_in_mid_conversion_it_is_gone_on_with_by_the_keyboard(lab: Lab) -
         terminal.press("Enter")
         terminal.wait_for(r"Conversion \(3 of 3\)[\s\S]*\[ \.\. \] Copying disk 1/1")
         go_on.touch()
-        terminal.wait_for(r"Conversion finished successfully[\s\S]*>\[ Shut down \]")
+        terminal.wait_for(r"Conversion finished successfully[\s\S]*>\[ Quit \]")
         assert lab.copied
-        press(terminal, "Back to the settings", "Left")
+        press(terminal, "Back", "Left")
         terminal.wait_for(r">\s*Conversion server:")
         terminal.press("Escape")
         terminal.wait_for(r"Leave p2v-tui\?")
@@ -174,7 +174,7 @@ def test_a_server_that_cannot_be_reached_is_told_of_until_it_is_back(lab: Lab) -
         terminal.wait_for(r"(?m)\A(?!.*!!!)[\s\S]*is back after")
         assert "!!!" not in terminal.screen()
         go_on.touch()
-        terminal.wait_for(r"Conversion finished successfully[\s\S]*>\[ Shut down \]")
+        terminal.wait_for(r"Conversion finished successfully[\s\S]*>\[ Quit \]")
         assert lab.copied
 
 
@@ -189,7 +189,7 @@ def test_cancelled_while_the_server_cannot_be_reached_it_ends_when_it_is_back(la
         terminal.wait_for(r"!!! The server cannot be reached since")
         assert converting(lab)
         lab.server.start()
-        terminal.wait_for(r"Cancelled: Cancelled by the operator[\s\S]*\[ Back to the settings \]")
+        terminal.wait_for(r"Cancelled\.[\s\S]*\[ Back \]")
         assert not converting(lab)
 
 
@@ -205,7 +205,7 @@ def test_cancelled_twice_it_does_not_wait_for_the_server(lab: Lab) -> None:
         press(terminal, "Stop waiting")
         terminal.wait_for(r"Stop waiting for the server\?")
         press(terminal, "Yes", "Right")
-        terminal.wait_for(r"Cancelled: Cancelled by the operator[\s\S]*\[ Back to the settings \]")
+        terminal.wait_for(r"Cancelled\.[\s\S]*\[ Back \]")
         terminal.wait_for(r"virt-v2v could not be stopped")
         assert converting(lab)
 

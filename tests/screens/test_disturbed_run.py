@@ -14,7 +14,8 @@ from p2v_tui.errors import Cancelled, Detached, PreflightRefused
 from p2v_tui.screens.conversion_run import ConversionRun, Outage
 from p2v_tui.screens.dialogs import Dialog
 from p2v_tui.screens.log_pane import LogPane
-from p2v_tui.screens.running import RunningScreen, outage_text
+from p2v_tui.screens.outcome_words import outage_text
+from p2v_tui.screens.running import RunningScreen
 from p2v_tui.session.checks import Check, Verdict
 from p2v_tui.session.conversion import CONTROL
 from p2v_tui.session.events import CanWait, ConnectionLost, ConnectionRestored, Status
@@ -247,7 +248,7 @@ async def test_cancelling_once_more_asks_and_ends_the_waiting() -> None:
         assert not screen.run.finished
         await screen.press("cancel")
         await screen.pilot.press("right", "enter")
-        await screen.until_shown("Cancelled: Cancelled by the operator.", "Back to the settings")
+        await screen.until_shown("Cancelled.", "Back")
 
 
 async def test_cancelling_twice_by_mistake_does_not_end_the_waiting() -> None:
@@ -296,7 +297,7 @@ async def test_leaving_and_cancelling_shows_the_end_of_it_and_then_leaves() -> N
         await screen.hear(*INSPECTING)
         await ask_to_leave(screen)
         await screen.press("cancel-it")
-        await screen.until_shown("Status: Cancelling; waiting until virt-v2v has ended")
+        await screen.until_shown("Status: Cancelling; waiting for virt-v2v to end")
         screen.conversion.say(Cancelled())
         await screen.until(lambda: screen.app.return_value is not None)
         assert screen.app.return_value == Cancelled.exit_code

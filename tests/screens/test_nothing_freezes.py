@@ -268,7 +268,7 @@ async def test_work_behind_a_dialog_that_hangs_can_be_left(released: threading.E
 async def test_a_conversion_that_raises_ends_in_words(error: Exception, words: str) -> None:
     async with running_screen() as screen:
         await screen.hear(*STARTED, error)
-        await screen.until_shown(words, "[ Back to the settings ]")
+        await screen.until_shown(words, "[ Back ]")
 
 
 @pytest.mark.parametrize(("error", "words"), FAILURES)

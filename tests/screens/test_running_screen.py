@@ -422,11 +422,11 @@ async def test_a_cancelled_conversion_says_so_and_can_be_tried_again() -> None:
         await screen.hear(*INSPECTING)
         await screen.press("cancel")
         await screen.pilot.press("right", "enter")
-        await screen.until_shown("Status: Cancelling; waiting until virt-v2v has ended")
+        await screen.until_shown("Status: Cancelling; waiting for virt-v2v to end")
         assert screen.action("cancel").disabled
         assert screen.focused == "log"
         screen.conversion.say(Cancelled())
-        await screen.until_shown("Cancelled: Cancelled by the operator.", "Back to the settings")
+        await screen.until_shown("Cancelled.", "Back")
 
 
 async def test_a_question_that_the_end_has_answered_goes_away() -> None:
@@ -435,7 +435,7 @@ async def test_a_question_that_the_end_has_answered_goes_away() -> None:
         await screen.press("cancel")
         await screen.hear(*FINISHED[len(INSPECTING) :])
         await screen.until_shown("Conversion finished successfully")
-        assert screen.focused == "poweroff"
+        assert screen.focused == "quit"
 
 
 # The end.
@@ -448,10 +448,45 @@ async def test_the_power_buttons_are_off_limits_while_it_runs() -> None:
         assert not screen.action("poweroff").disabled and not screen.action("reboot").disabled
 
 
-async def test_reboot_is_only_there_on_the_live_image() -> None:
+async def test_what_switches_the_machine_off_is_only_there_on_the_live_image() -> None:
     async with opened() as screen:
         await screen.hear(*FINISHED)
-        assert not screen.app.screen.query("#reboot")
+        assert not screen.app.screen.query("#reboot, #poweroff")
+        await screen.until_shown("Never run this machine and the guest at the same time.")
+        assert "Shut this machine down" not in screen.text
+
+
+async def test_enter_pressed_once_too_often_switches_nothing_off() -> None:
+    ran: list[Sequence[str]] = []
+    async with opened(iso=True, run_command=ran.append) as screen:
+        await screen.hear(*FINISHED)
+        await screen.until_shown("Shut this machine down now.")
+        assert screen.focused == "quit"
+        await screen.pilot.press("enter", "enter")
+        await screen.until(lambda: isinstance(screen.app.screen, RunningScreen))
+        assert ran == []
+
+
+async def test_quit_is_a_button_at_the_end_and_a_key_everywhere() -> None:
+    async with opened() as screen:
+        await screen.hear(*INSPECTING)
+        for key in ("f10", "ctrl+d"):
+            await screen.pilot.press(key, key)
+            await screen.until_shown("Leave p2v-tui?", "A conversion is running.")
+            await screen.pilot.press("escape")
+            await screen.until(lambda: isinstance(screen.app.screen, RunningScreen))
+        await screen.hear(*FINISHED[len(INSPECTING) :])
+        await screen.until(lambda: screen.focused == "quit")
+        await screen.pilot.press("enter")
+        await screen.until_shown("Leave p2v-tui?")
+        await screen.pilot.press("right", "enter")
+    assert screen.app.return_value == 0
+
+
+async def test_the_first_line_says_which_guest_goes_where() -> None:
+    async with opened() as screen:
+        first = screen.text.splitlines()[0]
+        assert first.endswith("Conversion (3 of 3): db1 -> the server:/var/tmp (local)")
 
 
 @pytest.mark.parametrize("button, verb", [("poweroff", "poweroff"), ("reboot", "reboot")])
@@ -471,13 +506,15 @@ async def test_shutting_down_asks_first_and_then_does_it(button: str, verb: str)
 
 async def test_a_machine_that_does_not_shut_down_is_told_of() -> None:
     def refuse(_: Sequence[str]) -> None:
-        raise PowerFailed("systemctl poweroff failed: no.", "Use the machine's switch.")
+        raise PowerFailed("systemctl poweroff failed: no.", "Use the machine's power button.")
 
-    async with opened(run_command=refuse) as screen:
+    async with opened(iso=True, run_command=refuse) as screen:
         await screen.hear(*FINISHED)
         await screen.press("poweroff")
         await screen.pilot.press("right", "enter")
-        await screen.until_shown("The machine goes on", "systemctl poweroff failed", "Use the machine's switch.")
+        await screen.until_shown(
+            "The machine was not switched off", "systemctl poweroff failed", "Use the machine's power button."
+        )
 
 
 def test_a_command_that_is_missing_or_fails_is_an_error_in_words() -> None:

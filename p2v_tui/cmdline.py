@@ -19,6 +19,8 @@ from p2v_tui.errors import SettingsError
 from p2v_tui.secrecy import HIDDEN, without_secrets
 
 PREFIX = "p2v."
+# What makes a suggestion: of six letters one may be wrong, or two of ten.
+_LIKENESS = 0.75
 # A word of ours in any text: the whole of it in quotes, or its value in quotes or not. An open quote takes the rest
 # of the line, as it does when the word is read.
 _OUR_WORD = re.compile(
@@ -79,8 +81,9 @@ def parse(text: str) -> CommandLine:
 def parse_words(words: Iterable[Word]) -> CommandLine:
     """The settings that the words mean.
 
-    Where a setting is given twice the first one holds, as in virt-p2v (get_cmdline_key() in kernel-cmdline.c), but
-    for the settings that add up. Raises SettingsError for a value that the setting does not take.
+    An empty value is one only where that means something (`p2v.post=`). Where a setting is given twice the first one
+    holds, as in virt-p2v (get_cmdline_key() in kernel-cmdline.c), but for the settings that add up. Raises
+    SettingsError for a value that the setting does not take.
     """
     values: dict[str, Any] = {}
     warnings: list[str] = []
@@ -95,6 +98,8 @@ def parse_words(words: Iterable[Word]) -> CommandLine:
             warnings.append(
                 f'{word.key}: the closing double quote (") is missing; it reaches to the end of the line.'
             )
+        if not word.value and word.value is not None and not setting.kind.empty:
+            continue
         given = setting.attribute in values
         if given and not setting.adds_up:
             warnings.append(f"{word.key}: p2v.{setting.name} is given more than once; the first one is used.")
@@ -123,10 +128,12 @@ def read_proc_cmdline(proc: Path = Path("/proc")) -> str:
 
 
 def _unknown(key: str) -> str:
-    nearest = difflib.get_close_matches(key, BY_KEY, n=1, cutoff=0.0)
+    names = [known.removeprefix(PREFIX) for known in BY_KEY]
+    nearest = difflib.get_close_matches(key.removeprefix(PREFIX), names, n=1, cutoff=_LIKENESS)
+    meant = f"; did you mean {PREFIX}{nearest[0]}?" if nearest else "."
     # The text of a warning is printed as it is: a control character in a key must not reach a terminal.
     shown = key if key.isprintable() else repr(key)
-    return f"{shown} is not a setting of p2v-tui and is ignored; did you mean {nearest[0]}?"
+    return f"{shown} is not a setting of p2v-tui and is ignored{meant}"
 
 
 def hide_secrets(text: str) -> str:

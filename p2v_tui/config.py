@@ -53,7 +53,8 @@ class Setting:
     """One declared setting. name and aliases: without the `p2v.`. attribute: the field of `Settings`.
 
     default_words: the default as a reader sees it, where the value alone would not say it.
-    peer: virt-p2v has it. dumped: `p2v.dump_config_and_exit` prints it.
+    peer: virt-p2v has it. dumped: `p2v.dump_config_and_exit` prints it. old_names: of earlier versions of virt-p2v;
+    they are taken and not written.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Setting:
     default_words: str | None = None
     peer: bool = True
     dumped: bool = True
+    old_names: tuple[str, ...] = ()
 
     @property
     def short_name(self) -> str:
@@ -77,8 +79,8 @@ class Setting:
             return self.kind.parse(text)
         except ValueError as error:
             raise SettingsError(
-                f"p2v.{self.short_name}={self.hide(text)!r} cannot be used: {error}.",
-                f"Valid is {self.kind.valid}.",
+                f"p2v.{self.short_name}={self.hide(text)!r} {error}.",
+                f"Use {self.kind.valid}.",
                 setting=self.name,
             ) from error
 
@@ -87,7 +89,7 @@ class Setting:
         if self.kind.bare is None:
             raise SettingsError(
                 f"p2v.{self.short_name} has no value.",
-                f"Write p2v.{self.short_name}=VALUE. Valid is {self.kind.valid}.",
+                f"Write p2v.{self.short_name}=VALUE, with {self.kind.valid}.",
                 setting=self.name,
             )
         return self.kind.bare
@@ -126,6 +128,7 @@ class _Declaration:
     default_words: str | None
     peer: bool
     dumped: bool
+    old_names: tuple[str, ...]
 
 
 def _setting(
@@ -137,8 +140,9 @@ def _setting(
     default_words: str | None = None,
     peer: bool = True,
     dumped: bool = True,
+    old_names: tuple[str, ...] = (),
 ) -> Any:
-    declaration = _Declaration(name, kind, help, aliases, default_words, peer, dumped)
+    declaration = _Declaration(name, kind, help, aliases, default_words, peer, dumped, old_names)
     return dataclasses.field(default=default, metadata={"declaration": declaration})
 
 
@@ -202,7 +206,8 @@ class Settings:
         "vcpu.cores",
         kind=number(1, 4096),
         default_words="the machine's online logical processors",
-        help="The number of virtual CPUs of the guest.",
+        help="The number of virtual CPUs of the guest. p2v.vcpus, as virt-p2v before 1.42.3 has it, is taken too.",
+        old_names=("vcpus",),
     )
     memory: int | None = _setting(
         "memory", kind=MEMORY, default_words="the memory installed in the machine", help="The guest's memory."
@@ -289,7 +294,7 @@ class Settings:
     output_format: str | None = _setting(
         "output.format",
         "of",
-        kind=Kind("(raw|qcow2)", "a disk format such as raw or qcow2", matching(r"[a-z0-9]+", "it is none"), str),
+        kind=Kind("(raw|qcow2)", "raw or qcow2", matching(r"[a-z0-9]+", "is not a disk format"), str),
         default_words="virt-v2v's own",
         help="The format of the guest's disks, virt-v2v's -of.",
     )
@@ -451,12 +456,13 @@ def _declared(field: dataclasses.Field[Any]) -> Setting:
         default_words=declaration.default_words,
         peer=declaration.peer,
         dumped=declaration.dumped,
+        old_names=declaration.old_names,
     )
 
 
 SETTINGS: Final[tuple[Setting, ...]] = tuple(_declared(field) for field in dataclasses.fields(Settings))
 BY_KEY: Final[dict[str, Setting]] = {
-    f"p2v.{key}": setting for setting in SETTINGS for key in (setting.name, *setting.aliases)
+    f"p2v.{key}": setting for setting in SETTINGS for key in (setting.name, *setting.aliases, *setting.old_names)
 }
 
 

@@ -98,11 +98,14 @@ class AcceptedWarnings:
 class Kind(Generic[T]):
     """How values of one type are read and written.
 
-    parse: text to value; raises ValueError with the reason. format: value to the text that `parse` takes.
-    valid: what is valid, in words, for an error and for the help. metavar: for the tables.
-    bare: the value of a setting that stands without `=`. dump: the printed form where it is not `format`; it shows
-    nothing of a secret. words: only where a setting that is given again adds to its value, which is then a tuple:
-    the texts that mean the value together, each of which `parse` takes.
+    parse: text to value; raises ValueError with the reason, which goes on after the text: `is not a size`. format:
+    value to the text that `parse` takes. valid: what is valid, in words, for an error and for the help. metavar: for
+    the tables. bare: the value of a setting that stands without `=`. dump: the printed form where it is not `format`;
+    it shows nothing of a secret. words: only where a setting that is given again adds to its value, which is then a
+    tuple: the texts that mean the value together, each of which `parse` takes. hide: a text for such a setting, be it
+    valid or not, as it may be shown. kept: False where a value may hold a secret that cannot be told from the rest:
+    then it is neither stored nor sent. empty: whether an empty text on a command line is a value of its own; else it
+    means that nothing was given, as a template leaves it where a variable is not set.
     """
 
     metavar: str
@@ -115,14 +118,15 @@ class Kind(Generic[T]):
     words: Callable[[T], list[str]] | None = None
     hide: Callable[[str], str] = without_secrets
     kept: bool = True
+    empty: bool = False
 
 
 def _printable(text: str) -> str:
     if bad := re.search(r"[\x00-\x1f\x7f-\x9f]", text):
-        raise ValueError(f"it contains the control character {bad[0]!r}")
+        raise ValueError(f"contains the control character {bad[0]!r}")
     # Bytes that are not UTF-8 come from argv as lone surrogates: they could be neither sent nor written to XML.
     if bad := re.search(r"[\ud800-\udfff\ufffe\uffff]", text):
-        raise ValueError(f"it contains {bad[0]!r}, which is no character (is it UTF-8?)")
+        raise ValueError(f"contains {bad[0]!r}, which is not a character (is it UTF-8?)")
     return text
 
 
@@ -135,10 +139,10 @@ def matching(pattern: str, reason: str, max_length: int | None = None) -> Callab
 
     def parse(text: str) -> str:
         if not text:
-            raise ValueError("it is empty")
+            raise ValueError("is empty")
         _printable(text)
         if max_length is not None and len(text) > max_length:
-            raise ValueError(f"it has {len(text)} characters")
+            raise ValueError(f"has {len(text)} characters")
         if not compiled.fullmatch(text):
             raise ValueError(reason)
         return text
@@ -149,10 +153,10 @@ def matching(pattern: str, reason: str, max_length: int | None = None) -> Callab
 def _whole_number(low: int, high: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not re.fullmatch(r"[+-]?[0-9]{1,19}", text):
-            raise ValueError("it is not a whole number")
+            raise ValueError("is not a whole number")
         number = int(text)
         if not low <= number <= high:
-            raise ValueError(f"it is {'below' if number < low else 'above'} the limit")
+            raise ValueError(f"is {'below' if number < low else 'above'} the limit")
         return number
 
     return parse
@@ -168,7 +172,7 @@ def _boolean(text: str) -> bool:
         return True
     if lowered in _FALSE:
         return False
-    raise ValueError("it is neither true nor false")
+    raise ValueError("is neither true nor false")
 
 
 def _accepted_warnings(text: str) -> AcceptedWarnings:
@@ -178,7 +182,7 @@ def _accepted_warnings(text: str) -> AcceptedWarnings:
         return AcceptedWarnings()
     for key in _list(text):
         if not re.fullmatch(r"[a-z]+(-[a-z]+)*", key):
-            raise ValueError(f"{key!r} is not the name of a check")
+            raise ValueError(f"has {key!r}, which is not the name of a check")
     return AcceptedWarnings(keys=tuple(dict.fromkeys(_list(text))))
 
 
@@ -192,16 +196,16 @@ _SIZE: Final = re.compile(r"([0-9]{1,18})(?:([kKMGTP])(B|iB)?)?")
 def _memory(text: str) -> int:
     match = _SIZE.fullmatch(text)
     if match is None:
-        raise ValueError("it is not a size")
+        raise ValueError("is not a size")
     number, suffix, unit = match.groups()
     # xstrtoull() in the peer: `G` and `GiB` count in 1024s, `GB` in 1000s.
     size = int(number)
     if suffix:
         size *= (1000 if unit == "B" else 1024) ** ("KMGTP".index(suffix.upper()) + 1)
     if size < MIN_MEMORY:
-        raise ValueError(f"it means {size} bytes, too little for a guest")
+        raise ValueError(f"means {size} bytes, too little for a guest")
     if size > MAX_MEMORY:
-        raise ValueError(f"it means {size} bytes, more than any machine has")
+        raise ValueError(f"means {size} bytes, more than any machine has")
     return size
 
 
@@ -215,7 +219,7 @@ def _format_memory(size: int) -> str:
 def _list(text: str) -> tuple[str, ...]:
     items = tuple(_printable(text).split(",")) if text else ()
     if "" in items:
-        raise ValueError("an item of the list is empty")
+        raise ValueError("has an empty item")
     return items
 
 
@@ -239,10 +243,10 @@ def _options(text: str) -> tuple[str, ...]:
     options = tuple(re.sub(r"\\([\\,])", r"\1", item) for item in _raw_options(_printable(text)))
     for number, option in enumerate(options, 1):
         if not option:
-            raise ValueError("an item of the list is empty")
+            raise ValueError("has an empty item")
         # Not by its text: it may be the end of a password with a comma in it. What ? is, the output mode says.
         if not re.match(r"\?|[A-Za-z0-9][A-Za-z0-9_.-]*(=|$)", option):
-            raise ValueError(f"item {number} of the list is not an option such as NAME=VALUE")
+            raise ValueError(f"has an item that is not NAME=VALUE: number {number}")
     return options
 
 
@@ -270,12 +274,12 @@ def _network_map(text: str) -> NetworkMap:
         interface, colon, target = item.partition(":")
         if not colon:
             if default is not None:
-                raise ValueError(f"it has two default networks, {default!r} and {item!r}")
+                raise ValueError(f"has two default networks, {default!r} and {item!r}")
             default = item
         elif not interface or not target:
-            raise ValueError(f"{item!r} lacks the interface or the network")
+            raise ValueError(f"has an item without {'a network' if interface else 'an interface'}: {item!r}")
         elif interface in pairs:
-            raise ValueError(f"it connects {interface!r} twice")
+            raise ValueError(f"connects {interface!r} twice")
         else:
             pairs[interface] = target
     return NetworkMap(tuple(pairs.items()), default if default is not None else "default")
@@ -290,10 +294,10 @@ def _format_network_map(network_map: NetworkMap) -> str:
 def _fingerprints(text: str) -> tuple[str, ...]:
     # Not "none": an empty variable in a boot configuration must not switch the check off.
     if not text:
-        raise ValueError("it is empty")
+        raise ValueError("is empty")
     for item in _list(text):
         if not re.fullmatch(r"SHA256:[A-Za-z0-9+/]{43}=?", item):
-            raise ValueError(f"{item!r} is not a SHA256 fingerprint")
+            raise ValueError(f"has {item!r}, which is not a SHA256 fingerprint")
     return tuple(item.rstrip("=") for item in _list(text))
 
 
@@ -304,13 +308,13 @@ def _key_source(text: str) -> tuple[KeySource, ...]:
     """One `VOLUME:URL`. No reason repeats a part of the text: it may be a passphrase in the place of a URL."""
     volume, colon, url = _printable(text).partition(":")
     if not colon:
-        raise ValueError("it has no ':' between the volume and the URL")
+        raise ValueError("has no ':' between the volume and the URL")
     if not re.fullmatch(r"\S+", volume):
-        raise ValueError("it does not start with the name or the UUID of a volume")
+        raise ValueError("does not start with the name or the UUID of a volume")
     if volume == "all":
-        raise ValueError("'all' is no volume: every volume has a key of its own")
+        raise ValueError("has 'all' as its volume, but every volume has a key of its own")
     if not re.fullmatch(_URL, url):
-        raise ValueError("what follows the volume is not a URL")
+        raise ValueError("has what is not a URL behind the volume")
     return (KeySource(volume, url=Secret(url)),)
 
 
@@ -322,7 +326,7 @@ def _key_words(sources: tuple[KeySource, ...]) -> list[str]:
 def choice(*choices: str) -> Kind[str]:
     def parse(text: str) -> str:
         if text not in choices:
-            raise ValueError("it is none of the choices")
+            raise ValueError(f"is not one of {', '.join(choices)}")
         return text
 
     return Kind("|".join(choices), "one of: " + ", ".join(choices), parse, str)
@@ -333,7 +337,7 @@ def text(metavar: str, valid: str) -> Kind[str]:
 
 
 def list_of(metavar: str, valid: str) -> Kind[tuple[str, ...]]:
-    return Kind(metavar, valid, _list, ",".join, dump=lambda items: " ".join(items) or NO_VALUE)
+    return Kind(metavar, valid, _list, ",".join, dump=lambda items: " ".join(items) or NO_VALUE, empty=True)
 
 
 def number(low: int, high: int, metavar: str = "N") -> Kind[int]:
@@ -347,9 +351,9 @@ def _server(text: str) -> str:
         try:
             ipaddress.IPv6Address(_printable(host))
         except ValueError as error:
-            raise ValueError("it is neither a name nor an IPv6 address (the port belongs in p2v.port)") from error
+            raise ValueError("is neither a host name nor an IPv6 address (the port belongs in p2v.port)") from error
     else:
-        matching(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", "no host is called so")(host)
+        matching(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", "is not a valid host name")(host)
     return text
 
 
@@ -367,6 +371,8 @@ BOOLEAN: Final = Kind(
     _boolean,
     lambda flag: "true" if flag else "false",
     bare=True,
+    # As in virt-p2v.
+    empty=True,
 )
 ACCEPTED_WARNINGS: Final = Kind(
     "[CHECK,...]",
@@ -376,7 +382,7 @@ ACCEPTED_WARNINGS: Final = Kind(
     bare=AcceptedWarnings(every=True),
 )
 SECRET: Final = Kind("TEXT", "any text without control characters", _secret, Secret.reveal, secret=True)
-COMMAND: Final = Kind('"COMMAND ARG ..."', "a shell command, or nothing", _command, str, kept=False)
+COMMAND: Final = Kind('"COMMAND ARG ..."', "a shell command, or nothing", _command, str, kept=False, empty=True)
 MEMORY: Final = Kind(
     "n(M|G)",
     "a size of at least 64M with its unit, such as 1024M or 16G (a plain number is bytes)",
@@ -389,17 +395,19 @@ SERVER: Final = Kind(
     "a host name or an IP address",
     _server,
     str,
+    # Else a machine would wait for an operator that a fleet does not have.
+    empty=True,
 )
 USER_NAME: Final = Kind(
     "USERNAME",
     "a login name: letters, digits and . _ - @ \\ +, no leading '-'",
-    matching(r"[A-Za-z0-9_.][A-Za-z0-9_.@\\+$-]*", "it has a character that no login name has"),
+    matching(r"[A-Za-z0-9_.][A-Za-z0-9_.@\\+$-]*", "is not a valid login name"),
     str,
 )
 IDENTITY_URL: Final = Kind(
     "URL",
     "a URL such as https://host/id, file:///path/to/id",
-    matching(_URL, "it is not a URL"),
+    matching(_URL, "is not a URL"),
     str,
 )
 KEYS: Final = Kind(
@@ -418,24 +426,29 @@ GUEST_NAME: Final = Kind(
     f"letters, digits and . _ - + (at most {MAX_GUEST_NAME}), the first one a letter or a digit",
     # The name becomes file names, a libvirt domain and words in scripts on the server: nothing that any of these
     # could read as syntax is let in.
-    matching(r"[A-Za-z0-9][A-Za-z0-9._+-]*", "it has a character that a guest's name cannot have", MAX_GUEST_NAME),
+    matching(r"[A-Za-z0-9][A-Za-z0-9._+-]*", "is not a valid guest name", MAX_GUEST_NAME),
     str,
 )
 OUTPUT_MODE: Final = Kind(
     "(local|libvirt|...)",
     "an output mode of the server's virt-v2v",
-    matching(r"[a-z0-9][a-z0-9-]*", "it is not the name of an output mode"),
+    matching(r"[a-z0-9][a-z0-9-]*", "is not the name of an output mode"),
     str,
 )
 ROOT: Final = Kind(
     "(first|single|/dev/DEVICE)",
     "first, single, or the device of the root file system such as /dev/sda2",
     # "ask" needs a terminal that virt-v2v does not have here: it would end at once.
-    matching(r"first|single|/dev/[A-Za-z0-9/_.+-]+", "it is none of these"),
+    matching(r"first|single|/dev/[A-Za-z0-9/_.+-]+", "is not first, single or a device"),
     str,
 )
 FINGERPRINTS: Final = Kind(
-    "SHA256:...,...", "fingerprints as ssh prints them: SHA256: and 43 characters", _fingerprints, ",".join
+    "SHA256:...,...",
+    "fingerprints as ssh prints them: SHA256: and 43 characters",
+    _fingerprints,
+    ",".join,
+    # An empty variable in a boot configuration must not switch the check off.
+    empty=True,
 )
 OPTIONS: Final = Kind(
     "OPTION=VALUE,...",

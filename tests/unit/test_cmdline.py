@@ -159,11 +159,57 @@ def test_a_warning_about_an_unknown_key_cannot_drive_a_terminal(key: str) -> Non
 
 
 @given(st.text(string.ascii_lowercase + ".", min_size=1))
-def test_every_unknown_key_gets_a_suggestion_that_exists(key: str) -> None:
+def test_a_suggestion_exists_where_there_is_one(key: str) -> None:
     text = f"p2v.{key}"
     if text not in BY_KEY:
         (warning,) = parse(text).warnings
-        assert warning.rpartition(" ")[2].removesuffix("?") in BY_KEY
+        assert warning.endswith("is ignored.") or warning.rpartition(" ")[2].removesuffix("?") in BY_KEY
+
+
+@pytest.mark.parametrize("key", ["p2v.unknown", "p2v.x", "p2v.", "p2v.timezone", "p2v.serial", "p2v.kickstart"])
+def test_nothing_is_suggested_that_is_not_alike(key: str) -> None:
+    assert parse(f"{key}=1").warnings == (f"{key} is not a setting of p2v-tui and is ignored.",)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["of", "name", "o", "oa", "oc", "os", "oo", "op", "port", "username", "password", "identity", "key", "memory",
+     "vcpu.cores", "vcpus", "network", "root", "nbd", "target.firmware", "reconnect", "cpu.model", "rtc.basis",
+     "output.format", "guestname", "accept_warnings", "ssh_key"],
+)  # fmt: skip
+def test_an_empty_value_of_a_template_means_not_given(key: str) -> None:
+    assert parse(f"p2v.{key}=") == parse(f'p2v.{key}=""') == parse("")
+    assert parse(f"p2v.{key}= p2v.sudo=no p2v.{key}=").warnings == ()
+
+
+def test_an_empty_value_stands_where_it_means_something() -> None:
+    parsed = parse("p2v.post= p2v.pre= p2v.fail= p2v.removable= p2v.interfaces= p2v.disks= p2v.sudo=").settings
+    assert (parsed.pre, parsed.post, parsed.fail) == ("", "", "")
+    assert (parsed.removable, parsed.interfaces, parsed.disks) == ((), (), ())
+    assert parsed.sudo
+
+
+@pytest.mark.parametrize("key", ["server", "hostkey"])
+def test_an_empty_value_is_wrong_where_it_would_change_what_is_safe(key: str) -> None:
+    with pytest.raises(SettingsError, match=key):
+        parse(f"p2v.{key}=")
+
+
+def test_what_follows_an_empty_value_holds() -> None:
+    assert parse("p2v.of= p2v.of=qcow2").settings.output_format == "qcow2"
+
+
+def test_names_of_earlier_versions_are_taken_and_not_written() -> None:
+    parsed = parse("p2v.vcpus=3")
+    assert parsed.settings.vcpus == 3
+    assert not parsed.warnings
+    assert format_settings(parsed.settings) == "p2v.vcpu.cores=3"
+
+
+def test_a_further_oo_adds_to_the_first() -> None:
+    parsed = parse(r"p2v.oo=server-id=x,os-username=me p2v.sudo p2v.output.misc=os-project-name=a\,b\\c")
+    assert parsed.settings.output_misc == ("server-id=x", "os-username=me", "os-project-name=a,b\\c")
+    assert not parsed.warnings
 
 
 @pytest.mark.parametrize("word", ["p2v.sudo", "p2v.sudo=", *(f"p2v.sudo={text}" for text in _TRUE_WORDS)])

@@ -32,7 +32,7 @@ def accepted(text: str) -> AcceptedWarnings:
     [
         ("", NOTHING),
         ("p2v.accept_warnings", ALL),
-        ("p2v.accept_warnings=", ALL),
+        ("p2v.accept_warnings=", NOTHING),
         ("p2v.accept_warnings=true", ALL),
         ("p2v.accept_warnings=Yes", ALL),
         ("p2v.accept_warnings=0", NOTHING),

@@ -30,8 +30,8 @@ same. The first one given holds; a setting marked *each adds one* may be given s
 A value with spaces in it is put in double quotes: `p2v.post="systemctl poweroff"`, or the whole word is:
 `"p2v.post=systemctl poweroff"`. There is no way to write a double quote inside a value. A yes-or-no setting may
 stand without a value. An empty value (`p2v.of=`), as a template leaves it, means that nothing is given, but for lists
-(`p2v.interfaces=`: none), commands (`p2v.post=`: none) and yes-or-no settings (yes). A word that starts with `p2v.` and
-is no setting is ignored with a warning, which names one that is much like it.
+(`p2v.interfaces=`: none), commands (`p2v.post=`: none) and yes-or-no settings (yes). A word that starts with `p2v.`
+and is no setting is ignored with a warning, which names one that is much like it.
 
 This page is made from `p2v_tui/config.py` by `python docs/generate.py`.
 

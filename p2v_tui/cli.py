@@ -152,7 +152,7 @@ def _parser() -> argparse.ArgumentParser:
         "--colour",
         "--color",
         action="store_true",
-        help="colour the output although it is no terminal",
+        help="colour the output although it is not a terminal",
     )
     parser.add_argument(
         "--dry-run",

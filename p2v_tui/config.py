@@ -187,7 +187,11 @@ class Settings:
         "It overrides p2v.password.",
     )
     sudo: bool = _setting(
-        "auth.sudo", "sudo", kind=BOOLEAN, default=False, help="Run virt-v2v there by sudo, which may not ask."
+        "auth.sudo",
+        "sudo",
+        kind=BOOLEAN,
+        default=False,
+        help="Run virt-v2v with sudo, which must not ask for a password.",
     )
     guestname: str | None = _setting(
         "guestname",

@@ -71,7 +71,7 @@ class Console:
                 self._outage(event)
             case HostKeyLearnt(fingerprint):
                 self._say(f"The conversion server's host key is {fingerprint}", _MAGENTA)
-                self._say(f"To accept no other one next time: p2v.remote.hostkey={fingerprint}", _MAGENTA)
+                self._say(f"To pin this key next time, add: p2v.remote.hostkey={fingerprint}", _MAGENTA)
             case ServerVersion(version, modes):
                 self._say(f"virt-v2v {version}, output modes {', '.join(modes)}", _MAGENTA)
             case LogDirectory() | LogDirectoryRemoved():

@@ -26,7 +26,16 @@ from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action, FormField, Help, Line, Row, Toggle
 from p2v_tui.session import Cancellation, ConversionServer, VirtV2V
 from p2v_tui.session.checks import Check, Verdict, of_verdict
-from p2v_tui.session.events import Checked, ConnectionStep, Event, Status, StepDone, StepStarted, Warned
+from p2v_tui.session.events import (
+    Checked,
+    ConnectionStep,
+    Event,
+    HostKeyLearnt,
+    Status,
+    StepDone,
+    StepStarted,
+    Warned,
+)
 
 # The field that an error about a setting puts the focus on.
 FIELDS: Final = {
@@ -45,10 +54,10 @@ _ROWS_OF_OTHERS: Final = 21
 _DONE, _RUNNING, _FAILED, _WAITING = "[ ok ]", "[ .. ]", "[fail]", "[    ]"
 
 
-def host_key_dialog(fingerprint: str) -> Dialog:
+def host_key_dialog(server: str, fingerprint: str) -> Dialog:
     return Dialog(
         "Is this the conversion server?",
-        f"Its host key is\n\n{fingerprint}\n\nOn the server itself this shows the right one:\n"
+        f"{server} has the host key\n\n{fingerprint}\n\nTo check, run this on the server:\n"
         "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub",
         yes="Yes, go on",
         no="No",
@@ -82,6 +91,7 @@ class ConnectionScreen(BaseScreen):
         super().__init__(state)
         self._test: Job[Tested] | None = None
         self._checks: tuple[Check, ...] = ()
+        self._host_key: str | None = None
 
     def compose(self) -> ComposeResult:
         settings = self.state.settings
@@ -260,6 +270,7 @@ class ConnectionScreen(BaseScreen):
     def _start_test(self, settings: Settings) -> None:
         self.state.forget_server()
         self._clear()
+        self._host_key = None
         for step in ConnectionStep:
             self._step(step, _WAITING, "")
         self.query_one("#test", Action).label = "Stop the test"
@@ -279,13 +290,14 @@ class ConnectionScreen(BaseScreen):
             if not cancellation.requested:
                 self.post_message(self.Reported(event))
 
+        where = shown(f"{settings.server} port {settings.port}")
         with contextlib.ExitStack() as closed:
             server = ConversionServer(
                 settings,
                 report,
                 cancellation,
                 cpu_has_aes="aes" in self.state.machine().cpu.flags,
-                accept_host_key=lambda fingerprint: self._ask_about_host_key(fingerprint, cancellation),
+                accept_host_key=lambda fingerprint: self._ask_about_host_key(where, fingerprint, cancellation),
             )
             closed.callback(server.close)
             virt_v2v = server.test_connection()
@@ -299,7 +311,7 @@ class ConnectionScreen(BaseScreen):
             # The screens were left meanwhile.
             server.close()
 
-    def _ask_about_host_key(self, fingerprint: str, cancellation: Cancellation) -> bool:
+    def _ask_about_host_key(self, where: str, fingerprint: str, cancellation: Cancellation) -> bool:
         """Called from the test's thread: waits there for the operator's answer."""
         if fingerprint in self.state.accepted_host_keys:
             return True
@@ -307,7 +319,7 @@ class ConnectionScreen(BaseScreen):
         answers: list[bool] = []
 
         def ask() -> None:
-            self.app.push_screen(host_key_dialog(fingerprint), decide)
+            self.app.push_screen(host_key_dialog(where, fingerprint), decide)
 
         def decide(answer: bool | None) -> None:
             answers.append(bool(answer))
@@ -326,6 +338,8 @@ class ConnectionScreen(BaseScreen):
                 self._step(step, _RUNNING, text)
             case StepDone(step, text):
                 self._step(step, _DONE, text)
+            case HostKeyLearnt(fingerprint):
+                self._host_key = fingerprint
             case Checked(check):
                 self._show_checks((*self._checks, check))
             case Status(text) | Warned(text):
@@ -340,7 +354,7 @@ class ConnectionScreen(BaseScreen):
                 line.show(line.text.replace(_RUNNING, _FAILED))
             self._show_error(message.error or Cancelled())
             return
-        self.state.remember_server(message.server, message.virt_v2v)
+        self.state.remember_server(message.server, message.virt_v2v, self._host_key)
         found = counts_in_words(self._checks)
         words = f"The connection works, with {found}: see Checks. Press Next." if found else _WORKS
         self.query_one("#status", Line).show(words)

@@ -4,8 +4,8 @@ Out: Textual paints a screen several times until it stands, and every time whole
 not written at all, and a screen that is mostly new starts from an empty one, so that its blanks cost nothing. tmux,
 between us and a console, then passes on what changed. On a VT220 that turned a first paint of 1552 bytes into 1100.
 
-In: bytes that are no UTF-8 are noise and are dropped; Textual's own driver dies of the first one. A terminal that has
-hung up ends the application; Textual's own driver would read on for ever.
+In: bytes that are not valid UTF-8 are noise and are dropped; Textual's own driver dies of the first one. A terminal
+that has hung up ends the application; Textual's own driver would read on for ever.
 
 `consoles.py` has Textual use it, by TEXTUAL_DRIVER.
 """

@@ -8,7 +8,7 @@ the disks, blinking a port) is done in a thread.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol
@@ -41,6 +41,7 @@ from p2v_tui.screens.target_fields import TargetFields
 from p2v_tui.screens.widgets import Action, Heading, Help, Line, Toggle
 from p2v_tui.secrecy import HIDDEN
 from p2v_tui.session import Plan, fill_in, make_plan, with_keys
+from p2v_tui.session.checks import Check, Verdict, of_verdict
 from p2v_tui.session.events import Event, Status
 from p2v_tui.session.plan import disk_image
 from p2v_tui.session.volume_keys import WrongKey, need_all_keys
@@ -57,10 +58,15 @@ FIELDS: Final = {
     "output.type": "#mode",
     "output.connection": "#connection-input",
     "output.storage": "#storage-input",
-    "output.format": "#format-input",
+    "output.format": "#format",
     "output.allocation": "#allocation",
     "output.misc": "#misc-input",
     "output.password": "#password-input",
+}
+# The setting that mends what a check of the preflight refuses, by the check's key.
+_FIELD_OF_CHECK: Final = {
+    **dict.fromkeys(("output", "space", "pool"), "output.storage"),
+    **dict.fromkeys(("existing", "domain", "kubernetes"), "guestname"),
 }
 _LISTS: Final = {
     "disks": "#disks",
@@ -423,6 +429,16 @@ PageUp, PageDown     the page before, the next page"""
                 start.focus()
         elif was_shown:
             self._status(_CHOOSE)
+        if run is None and self._machine is not None and (error := self.state.failure) is not None:
+            self.state.failure = None
+            refused = (check.key for check in self._refused() if check.key in _FIELD_OF_CHECK)
+            setting = getattr(error, "setting", None) or next((_FIELD_OF_CHECK[key] for key in refused), None)
+            if setting in FIELDS:
+                self._show_error(error, self.query_one(FIELDS[setting]))
+
+    def _refused(self) -> Sequence[Check]:
+        """What the last conversion was refused for."""
+        return of_verdict(self.state.run.snapshot.checks, Verdict.REFUSED) if self.state.run else ()
 
     @on(Action.Pressed, "#start")
     async def _start_pressed(self) -> None:
@@ -525,6 +541,9 @@ PageUp, PageDown     the page before, the next page"""
         ignored += BOOT_SETTINGS
         defaults: dict[str, Any] = {name: getattr(Settings(), name) for name in ignored}
         said = dataclasses.replace(settings, **defaults)
+        if said.hostkey is None and self.state.host_key is not None:
+            # The operator has accepted it: nobody is there to ask again.
+            said = dataclasses.replace(said, hostkey=(self.state.host_key,))
         hidden = ((it, getattr(said, it.attribute)) for it in SETTINGS if it.kind.secret)
         secrets = [
             f"p2v.{it.short_name}={word}"
@@ -535,8 +554,8 @@ PageUp, PageDown     the page before, the next page"""
         without = f"Without secrets; add yourself: {' '.join(secrets)}\n\n" if secrets else ""
         words = shown(format_settings(said)) or "(nothing: all is at its default)"
         return (
-            "On the kernel command line these words repeat the choices unattended. What they do not say is as the "
-            f"machine has it: all disks, all interfaces, its name.\n\n{words}\n\n{without}"
+            "These words repeat the choices unattended, on the kernel command line. Anything not listed uses this "
+            f"machine's defaults: all disks, all interfaces, its name.\n\n{words}\n\n{without}"
         ).rstrip()
 
     # Finding a port.

@@ -286,7 +286,10 @@ class ConversionRun:
         self._end(outcome, error)
 
     def _end(self, outcome: Converted | None, error: P2VError | None) -> None:
-        if error is not None:
+        if error is not None and any(check.text in error.message for check in self._snapshot.checks):
+            # What speaks against it stands there already.
+            self._add_line(f"{error.title}.", None)
+        elif error is not None:
             self._add_line(error.headline, None)
             if error.advice:
                 self._add_line(error.advice, None)

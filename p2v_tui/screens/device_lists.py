@@ -293,7 +293,7 @@ def _network(row: InterfaceRow) -> str:
         value = _NETWORK.parse(f"{row.row.name}:{target}")
         if value.pairs != ((row.row.name, target),):
             raise SettingsError(
-                f"{target!r} is no name of a network.", "It cannot have a comma.", setting=_NETWORK.name
+                f"{target!r} is not a valid network name.", "It cannot have a comma.", setting=_NETWORK.name
             )
     except SettingsError as error:
         raise WrongField(error, row.network.input) from error

@@ -161,7 +161,7 @@ def changes_in_words(before: Machine, after: Machine) -> str:
         if interface.name in links and links[interface.name] != interface.carrier
     ]
     if not words and _shown_of(before) != _shown_of(after):
-        words = ["What is known of the disks changed."]
+        words = ["The disk list was updated."]
     return " ".join(words)
 
 

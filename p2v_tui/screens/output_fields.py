@@ -18,7 +18,7 @@ from p2v_tui.screens.device_words import shown
 from p2v_tui.screens.form import LABEL_WIDTH, Note, Reading, WrongField, parse_field, setting_help
 from p2v_tui.screens.widgets import Choice, FormField, Heading, Toggle
 from p2v_tui.session import VirtV2V
-from p2v_tui.session.output_modes import OutputMode, Use, find_mode
+from p2v_tui.session.output_modes import ALLOCATIONS, FORMATS, OutputMode, Use, find_mode
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,12 @@ class _OutputField:
         return use
 
 
+# What stands for no format, and the setting's own word for no allocation.
+_DEFAULT, _NO_ALLOCATION = "default", "none"
+
 _FIELDS: Final = (
     _OutputField("connection", "output.connection", "Connection", "-oc"),
     _OutputField("storage", "output.storage", "Storage", "-os"),
-    _OutputField("format", "output.format", "Format", "-of"),
     _OutputField("misc", "output.misc", "Options", "-oo"),
     _OutputField("password", "output.password", "Password", "-op"),
 )
@@ -69,14 +71,21 @@ class OutputFields(Vertical):
                 label_width=LABEL_WIDTH,
                 password=BY_KEY[f"p2v.{field.setting}"].kind.secret,
             )
-            if field.id == "format":
-                allocation = BY_KEY["p2v.output.allocation"]
+            if field.id == "storage":
+                yield Choice(
+                    "Format (-of)",
+                    (),
+                    id="format",
+                    help=setting_help("output.format", f"{_DEFAULT}: virt-v2v decides."),
+                    value=_DEFAULT,
+                    label_width=LABEL_WIDTH,
+                )
                 yield Choice(
                     "Allocation (-oa)",
-                    allocation.kind.metavar.split("|"),
+                    (),
                     id="allocation",
-                    help=setting_help("output.allocation", "none: virt-v2v decides."),
-                    value=allocation.default,
+                    help=setting_help("output.allocation", f"{_NO_ALLOCATION}: virt-v2v decides."),
+                    value=BY_KEY["p2v.output.allocation"].default,
                     label_width=LABEL_WIDTH,
                 )
         yield Toggle("Debugging output of virt-v2v (-v -x)", id="debug", help=setting_help("debug"))
@@ -94,6 +103,8 @@ class OutputFields(Vertical):
             value = getattr(settings, declared.attribute)
             self._field(field.id).value = declared.format(value) if value else ""
         self.query_one("#allocation", Choice).value = settings.output_allocation
+        # One that the mode cannot make stays, and is refused: another one would be a guess.
+        self.query_one("#format", Choice).value = settings.output_format or _DEFAULT
         self.query_one("#debug", Toggle).value = settings.debug
         self._show_mode()
 
@@ -106,6 +117,7 @@ class OutputFields(Vertical):
         names = [
             BY_KEY[f"p2v.{field.setting}"].attribute for field in _FIELDS if field.use(self.mode) is Use.NOT_TAKEN
         ]
+        names += ["output_format"] if self.mode.format is Use.NOT_TAKEN else []
         return names + (["output_allocation"] if self.mode.allocation is Use.NOT_TAKEN else [])
 
     def readings(self) -> list[Reading]:
@@ -116,6 +128,8 @@ class OutputFields(Vertical):
         ]
         if self.mode.allocation is not Use.NOT_TAKEN:
             readings.append(Reading("output_allocation", lambda: self.query_one("#allocation", Choice).value))
+        if self.mode.format is not Use.NOT_TAKEN:
+            readings.append(Reading("output_format", self._read_format))
         return readings + [
             Reading(BY_KEY[f"p2v.{field.setting}"].attribute, partial(self._read, field))
             for field in _FIELDS
@@ -126,6 +140,10 @@ class OutputFields(Vertical):
         """The name that the settings have for the mode, where it is the same one."""
         name = self.query_one("#mode", Choice).value
         return self._settings.output_type if self._settings.output_type in find_mode(name).names else name
+
+    def _read_format(self) -> str | None:
+        name = self.query_one("#format", Choice).value
+        return None if name == _DEFAULT else name
 
     def _read(self, field: _OutputField) -> Any:
         widget = self._field(field.id)
@@ -176,7 +194,11 @@ class OutputFields(Vertical):
             widget.set_label(f"{field.label} ({field.option})" + (", needed" if needed else ""))
             about = f"The output mode {mode.names[0]} {'needs' if needed else 'takes'} it."
             widget.help = setting_help(field.setting, about, _about_misc(mode) if field.id == "misc" else "")
-        self.query_one("#allocation", Choice).display = mode.allocation is not Use.NOT_TAKEN
+        allocation, disk_format = self.query_one("#allocation", Choice), self.query_one("#format", Choice)
+        allocation.display = mode.allocation is not Use.NOT_TAKEN
+        disk_format.display = mode.format is not Use.NOT_TAKEN
+        allocation.offer((_NO_ALLOCATION, *(mode.allocations or ALLOCATIONS)))
+        disk_format.offer((_DEFAULT, *(mode.formats or FORMATS)))
         self._show_note()
 
     def _show_note(self) -> None:

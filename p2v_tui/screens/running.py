@@ -360,6 +360,7 @@ class RunningScreen(BaseScreen):
 
     async def _leave(self) -> None:
         self.run.outcome_seen = self._ended
+        self.state.failure = self.run.snapshot.error
         self.app.pop_screen()
         if self.run.left_running:
             await self.run_action("app.look_for_saved")

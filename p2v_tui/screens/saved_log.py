@@ -50,7 +50,9 @@ def save(run: ConversionRun, directory: str, now: datetime.datetime) -> Path:
     Only the owner can read it: it names disks, users and servers. Not for the screens' thread: a stick is slow.
     """
     if not directory.startswith("/"):
-        raise SavingFailed(f"{directory or 'Nothing'} is no directory's path.", "Give a path that starts with /.")
+        raise SavingFailed(
+            f"{directory or 'Nothing'} is not the path of a directory.", "Give a path that starts with /."
+        )
     snapshot = run.snapshot
     text = _text(run.lines_from(0), snapshot.lines)
     stem = f"p2v-tui-{run.plan.guest.name}-{now:%Y%m%d-%H%M%S}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from p2v_tui import hwprobe
 from p2v_tui.config import Settings
-from p2v_tui.errors import SettingsError
+from p2v_tui.errors import P2VError, SettingsError
 from p2v_tui.front.jobs import Jobs
 from p2v_tui.hwprobe import Machine
 from p2v_tui.screens.conversion_run import ConversionRun
@@ -21,8 +21,10 @@ class State:
     image: a disk image to convert in place of the machine's disks. iso: we run from our live image.
     warnings: about the kernel command line, that nobody has seen yet.
     plan: what the second screen made of them.
-    server, virt_v2v: those of the last successful test, until a field of the first screen changes.
-    run: the last conversion, whether it still goes on or not. jobs: what the screens have done in threads.
+    server, virt_v2v, host_key: those of the last successful test, until a field of the first screen changes. The key
+    is there where it was not pinned.
+    run: the last conversion, whether it still goes on or not. failure: what it ended
+    with, until the screen that could mend it has shown it. jobs: what the screens have done in threads.
     """
 
     settings: Settings
@@ -32,8 +34,10 @@ class State:
     plan: Plan | None = None
     server: ConversionServer | None = None
     virt_v2v: VirtV2V | None = None
+    host_key: str | None = None
     accepted_host_keys: set[str] = field(default_factory=set)
     run: ConversionRun | None = None
+    failure: P2VError | None = None
     jobs: Jobs = field(default_factory=Jobs)
     _machine: Machine | None = None
 
@@ -48,17 +52,17 @@ class State:
         self._machine = hwprobe.probe()
         return self._machine
 
-    def remember_server(self, server: ConversionServer, virt_v2v: VirtV2V) -> None:
+    def remember_server(self, server: ConversionServer, virt_v2v: VirtV2V, host_key: str | None = None) -> None:
         """The server whose test succeeded; it is closed when another one is tested, or at the end."""
         self.forget_server()
-        self.server, self.virt_v2v = server, virt_v2v
+        self.server, self.virt_v2v, self.host_key = server, virt_v2v, host_key
 
     def forget_server(self) -> None:
         # A conversion that goes on needs its server to the end.
         running = self.run is not None and self.run.server is self.server and self.run.adopt_server()
         if self.server is not None and not running:
             self.server.close()
-        self.server = self.virt_v2v = None
+        self.server = self.virt_v2v = self.host_key = None
 
     @property
     def open_run(self) -> ConversionRun | None:

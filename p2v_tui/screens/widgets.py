@@ -216,6 +216,11 @@ class Choice(Widget, can_focus=True):
         text = f"{'>' if self.has_focus else ' '}{self._label} {arrows[0]} {self.value.ljust(longest)} {arrows[1]}"
         return Text(text, no_wrap=True, overflow="ellipsis")
 
+    def offer(self, options: Sequence[str]) -> None:
+        """Other options; the value stays, also where it is not among them."""
+        self._options = tuple(options)
+        self.refresh(layout=True)
+
     def set_options(self, options: Sequence[str]) -> None:
         """Other options; the value stays where it is among them, else it is the first."""
         self._options = tuple(options)

@@ -241,7 +241,7 @@ def describe(server: ConversionServer, plan: Plan, virt_v2v: VirtV2V) -> str:
     commands = (remote_commands.make_directory(directory, "{...}"), relay, remote_commands.start_wrapper(directory))
     return "\n".join(
         [
-            f"physical.xml (the ports of the {len(plan.disks)} data connections are chosen by the server):",
+            "physical.xml (the server chooses the ports):",
             physical_xml(plan.guest_with(ports), GENERATOR),
             "Commands on this machine, one pair for each disk:",
             *(f"{shlex.join(nbd_command(program, disk.device))}" for disk in plan.disks),
@@ -655,7 +655,7 @@ class _Run:
                     functools.partial(self._stop_over, cancellable=True),
                     patience=self._plan.settings.reconnect,
                     wait=self._cancellation.again.wait,
-                    on_failure=lambda failure: self._report(Status(f"Still to be stopped there: {failure.message}")),
+                    on_failure=lambda failure: self._report(Status(f"Could not stop it yet: {failure.message}")),
                     let_in_before=True,
                 )
         except P2VError as error:

@@ -49,7 +49,7 @@ COPY = Subject(
     "The space and inodes where the guest's disks go, against the sizes of the disks; 1 GiB less where the overlay "
     "is on the same file system. How full the disks are is not known.",
     {
-        Verdict.WARNING: "Less than the sizes of the disks: a sparse copy fails at its end when they hold more.",
+        Verdict.WARNING: "Less than the sizes of the disks: the copy fails if they hold more data than that.",
         Verdict.REFUSED: "Less than a tenth of that; with preallocated disks (`p2v.oa`), less than all of it. "
         "No inodes.",
     },

@@ -247,7 +247,7 @@ class ConversionServer:
         self._report(StepDone(ConnectionStep.LOGIN, f"as {settings.username}"))
         found = self.examine(shell)
         if rehearse:
-            self._report(StepStarted(ConnectionStep.FORWARDING, "Reading a scratch disk from over there"))
+            self._report(StepStarted(ConnectionStep.FORWARDING, "Testing a read through the tunnel"))
             self._rehearse(shell)
             self._report(StepDone(ConnectionStep.FORWARDING, "a disk can be read through it"))
             self._report(StepStarted(ConnectionStep.PREFLIGHT, "Looking at the server's programs, space and memory"))
@@ -259,7 +259,7 @@ class ConversionServer:
             # Warnings are for the moment when the conversion is to start: then they are judged with its plan.
             settle(checks, AcceptedWarnings(every=True))
             warned = len(of_verdict(checks, Verdict.WARNING))
-            self._report(StepDone(ConnectionStep.PREFLIGHT, f"{warned} warnings" if warned else "nothing against it"))
+            self._report(StepDone(ConnectionStep.PREFLIGHT, f"{warned} warnings" if warned else "passed"))
         return found
 
     def _rehearse(self, shell: RemoteShell) -> None:

@@ -215,7 +215,7 @@ def _memory(facts: ServerFacts) -> Iterator[Check]:
         )
     else:
         yield MEMORY.warning(
-            f"Only {text} on the conversion server: the kernel there may end virt-v2v, which needs a GiB or two.",
+            f"Only {text} on the conversion server: the kernel there may end virt-v2v, which needs 1 to 2 GiB.",
             "End other programs there, or add memory or swap space.",
         )
 

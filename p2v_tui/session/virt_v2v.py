@@ -77,7 +77,7 @@ def _version(text: str) -> str:
         said = (plain_lines(text) or [""])[0][:100]
         raise PreflightRefused(
             f"The conversion server's virt-v2v does not say its version but {said!r}.",
-            "Run `virt-v2v --version` there and mend the installation.",
+            "Run `virt-v2v --version` there and repair the installation.",
         )
     version = f"{match[1]}.{match[2]}{match[3]}"
     if (int(match[1]), int(match[2])) < OLDEST:

@@ -248,7 +248,7 @@ def _passphrase(content: bytes, key: AssignedKey, name: str | None) -> Secret:
         raise WrongKey(f"The key of {key} is empty.", "Put the passphrase into it, as one line.", name)
     if not _is_line(content):
         raise WrongKey(
-            f"The key of {key} is no line of text.",
+            f"The key of {key} is not a line of text.",
             "virt-v2v takes one line without NUL bytes. Give a passphrase of the volume, or add one to it "
             "(cryptsetup luksAddKey).",
             name,
@@ -301,7 +301,7 @@ def _node(volume: EncryptedVolume) -> Iterator[Path]:
         yield own
         return
     if volume.start is None:
-        raise _CannotTry(f"there is no device of the name {volume.name}")
+        raise _CannotTry(f"there is no device named {volume.name}")
     if os.geteuid() != 0:
         raise _CannotTry("only root can try a key on a disk image")
     place = ["--offset", str(volume.start), "--sizelimit", str(volume.size)]

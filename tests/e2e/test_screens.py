@@ -186,7 +186,7 @@ def test_cancelled_while_the_server_cannot_be_reached_it_ends_when_it_is_back(la
         terminal.wait_for(r"!!! LOST since .*the control connection")
         press(terminal, "Cancel conversion")
         press(terminal, "Yes", "Right")
-        terminal.wait_for(r"!!! The server cannot be reached since")
+        terminal.wait_for(r"!!! No connection to the server since")
         assert converting(lab)
         lab.server.start()
         terminal.wait_for(r"Cancelled\.[\s\S]*\[ Back \]")

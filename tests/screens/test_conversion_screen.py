@@ -16,6 +16,7 @@ from textual.widget import Widget
 from p2v_tui import cmdline
 from p2v_tui.app import P2VTui
 from p2v_tui.config import Settings
+from p2v_tui.errors import P2VError, PreflightRefused, SettingsError
 from p2v_tui.hwprobe.machine import (
     Clock,
     Content,
@@ -30,17 +31,22 @@ from p2v_tui.hwprobe.machine import (
 from p2v_tui.kinds import NetworkMap
 from p2v_tui.screens import conversion
 from p2v_tui.screens.conversion import ConversionScreen
+from p2v_tui.screens.conversion_run import ConversionRun
 from p2v_tui.screens.device_lists import DeviceList, InterfaceRow
 from p2v_tui.screens.dialogs import Dialog
 from p2v_tui.screens.key_fields import KeyFields
 from p2v_tui.screens.port_blinking import CannotBlink
+from p2v_tui.screens.running import RunningScreen
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action, Choice, FormField, Line, Toggle
 from p2v_tui.session import VirtV2V, volume_keys
+from p2v_tui.session.checks import Check, Verdict
+from p2v_tui.session.events import Checked
 from p2v_tui.session.output_modes import OUTPUT_MODES
 from p2v_tui.session.plan import fill_in, make_plan
 from tests.lab.encrypted_disk import luks_disk
 from tests.screens.conftest import SIZES, screen_lines, screen_text, wait_until
+from tests.screens.scripted_conversion import NoServer, ScriptedConversion, plan
 from tests.unit.machines import DISKLESS, GIB, SERVER
 
 MODES = tuple(sorted(name for mode in OUTPUT_MODES for name in mode.names[:1]))
@@ -450,12 +456,13 @@ async def test_the_fields_are_filled_from_the_kernel_command_line() -> None:
         "p2v.interfaces=em2 p2v.network=em2:blue,red p2v.debug"
     )
     async with opened(MadeUpState(words=words)) as it:
-        names = ("guestname", "vcpus", "memory", "connection", "storage", "format", "misc")
+        names = ("guestname", "vcpus", "memory", "connection", "storage", "misc")
         assert [it.field(name).value for name in names] == [
-            *("web", "3", "2048", "qemu:///session", "pool", "qcow2", "a=b,c=d")
+            *("web", "3", "2048", "qemu:///session", "pool", "a=b,c=d")
         ]
-        values = {name: it.screen.query_one(f"#{name}", Choice).value for name in ("firmware", "mode", "allocation")}
-        assert values == {"firmware": "uefi", "mode": "libvirt", "allocation": "sparse"}
+        choices = ("firmware", "mode", "format", "allocation")
+        values = {name: it.screen.query_one(f"#{name}", Choice).value for name in choices}
+        assert values == {"firmware": "uefi", "mode": "libvirt", "format": "qcow2", "allocation": "sparse"}
         assert it.names("disks") == [("nvme0n1", True), ("sda", False), ("sdb", False)]
         assert not any(checked for _, checked in it.names("removable"))
         assert it.names("interfaces") == [("em1", False), ("em2", True)]
@@ -529,7 +536,6 @@ async def test_what_kvm_may_not_take_is_warned_of_and_not_refused(field: str, te
         ("vcpus", "many", "not a whole number"),
         ("memory", "1", "too little"),
         ("memory", "", "not a size"),
-        ("format", "RAW!", "a disk format"),
         ("misc", "a=b,,c=d", "an item of the list is empty"),
     ],
 )
@@ -545,13 +551,85 @@ async def test_a_wrong_value_gets_the_focus_and_the_reason(field: str, text: str
 
 async def test_what_is_wrong_in_a_field_that_the_mode_hides_does_not_matter() -> None:
     async with opened() as it:
-        await it.type("format", "RAW!")
+        await it.type("misc", "a=b,,c=d")
         await it.choose_mode("null")
         await it.press("start")
         assert it.app.started == 1
 
 
+async def test_a_relative_storage_is_refused_on_this_screen_and_its_field_has_the_focus() -> None:
+    async with opened() as it:
+        await it.type("storage", "guests")
+        await it.press("start")
+        assert "p2v.os=guests is not an absolute path" in it.status
+        assert it.focused is it.field("storage").input
+        assert it.app.started == 0
+
+
+@pytest.mark.parametrize(
+    ("failure", "checks", "field"),
+    [
+        (SettingsError("No such connection.", setting="output.connection"), (), "connection"),
+        (
+            PreflightRefused("There is no /srv."),
+            (Check("", Verdict.REFUSED, "There is no /srv.", "", "output"),),
+            "storage",
+        ),
+        (PreflightRefused("db1 exists."), (Check("", Verdict.REFUSED, "db1 exists.", "", "existing"),), "guestname"),
+    ],
+)
+async def test_back_from_a_conversion_that_failed_leads_to_the_field_that_mends_it(
+    failure: P2VError, checks: tuple[Check, ...], field: str
+) -> None:
+    async with opened() as it:
+        await it.choose_mode("libvirt")
+        conversion = ScriptedConversion()
+        conversion.say(*(Checked(check) for check in checks), failure)
+        it.state.run = run = ConversionRun(NoServer().as_server(), plan(), convert=conversion)
+        run.start()
+        await it.app.push_screen(RunningScreen(it.state, interval=0.0))
+        await wait_until(it.pilot, lambda: failure.message in screen_text(it.app))
+        await it.pilot.press("enter")
+        await wait_until(it.pilot, lambda: it.focused is it.field(field).input)
+        assert failure.message in it.status
+
+
 # The output.
+
+
+async def test_the_format_is_a_choice_among_those_that_the_mode_makes() -> None:
+    async with opened() as it:
+        choice = it.screen.query_one("#format", Choice)
+        choice.focus()
+        values = [choice.value]
+        for _ in range(3):
+            await it.pilot.press("right")
+            values.append(choice.value)
+        assert values == ["default", "raw", "qcow2", "default"]
+        await it.choose_mode("openstack")
+        choice.focus()
+        await it.pilot.press("right", "right")
+        assert choice.value == "default"
+
+
+async def test_a_format_of_the_kernel_command_line_that_the_mode_cannot_make_is_refused_here() -> None:
+    async with opened(MadeUpState(words="p2v.o=openstack p2v.oo=server-id=x p2v.of=qcow2")) as it:
+        await it.press("start")
+        assert "cannot make the format qcow2" in it.status
+        assert it.focused.id == "format"
+        await it.pilot.press("right")
+        await it.press("start")
+        assert it.app.started == 1
+        assert it.state.settings.output_format in (None, "raw")
+
+
+async def test_the_accepted_host_key_is_among_the_kernel_arguments() -> None:
+    async with opened() as it:
+        it.state.host_key = "SHA256:mJcgwqEeQ9g4GvCDZDjuqaKsPnl8D+gfpKM2S5pczao"
+        await it.press("arguments")
+        await wait_until(it.pilot, lambda: "As kernel arguments" in screen_text(it.app))
+        shown = "".join(screen_text(it.app).replace("|", " ").split())
+        assert "p2v.hostkey=SHA256:mJcgwqEeQ9g4GvCDZDjuqaKsPnl8D+gfpKM2S5pczao" in shown
 
 
 @pytest.mark.parametrize("mode", MODES)

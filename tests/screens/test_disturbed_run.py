@@ -16,10 +16,10 @@ from p2v_tui.screens.dialogs import Dialog
 from p2v_tui.screens.log_pane import LogPane
 from p2v_tui.screens.outcome_words import outage_text
 from p2v_tui.screens.running import RunningScreen
-from p2v_tui.session.checks import Check, Verdict
 from p2v_tui.session.conversion import CONTROL
-from p2v_tui.session.events import CanWait, ConnectionLost, ConnectionRestored, Status
+from p2v_tui.session.events import CanWait, ConnectionLost, ConnectionRestored, LogDirectory, LogDirectoryRemoved, Status
 from tests.screens.conftest import SIZES
+from tests.screens.judged import CLOCK, FULL, MEMORY, NO_NBDKIT, PYTHON, SPACE
 from tests.screens.running_screen import Screen, opened
 from tests.screens.scripted_conversion import (
     COPYING,
@@ -32,20 +32,6 @@ from tests.screens.scripted_conversion import (
     copied,
     plan,
 )
-
-SPACE = Check(
-    "space in /var/tmp",
-    Verdict.WARNING,
-    "12.0 GiB are free in /var/tmp for the overlay, which can grow to 700.0 GiB.",
-    "Free some, or set TMPDIR for the user: export TMPDIR=/data/tmp",
-)
-CLOCK = Check("clock", Verdict.WARNING, "The server's clock is 7 min 3 s behind.", "chronyc makestep")
-IDLE = Check("idle time", Verdict.NOTED, "TMOUT is 600 there.", "Nothing has to be done.")
-MEMORY = Check("memory", Verdict.PASSED, "7.6 GiB are free.")
-FULL = Check(
-    "space in -os", Verdict.REFUSED, "100.0 GiB are free in /var/tmp; 750.0 GiB are needed.", "Give another p2v.os."
-)
-NO_NBDKIT = Check("programs", Verdict.REFUSED, "nbdkit is not installed there.", "apt install nbdkit")
 
 DATA = "the data connection of sda"
 RESET = "ssh said: Connection reset by peer."
@@ -62,11 +48,9 @@ def lost(connection: str = CONTROL, seconds: float = 3600.0) -> ConnectionLost:
 @pytest.mark.parametrize("size", SIZES)
 async def test_warnings_are_asked_about(size: str, snapshot: SnapshotAssertion) -> None:
     async with opened(size) as screen:
-        screen.conversion.say(*STARTED[:3], Preflight((MEMORY, IDLE, SPACE, CLOCK)))
-        await screen.until_shown(
-            "Start in spite of these warnings?", "12.0 GiB are free", "export TMPDIR", "makestep"
-        )
-        assert "TMOUT" not in screen.text.partition("Start in spite")[2]
+        screen.conversion.say(*STARTED[:3], Preflight((MEMORY, CLOCK, SPACE, PYTHON)))
+        await screen.until_shown("Start despite these warnings?", "only 100.0 GiB are free", "apt install python3")
+        assert "clock" not in screen.text.partition("Start despite")[2]
         assert screen.focused == "no"
         assert screen.text == snapshot
 
@@ -75,11 +59,11 @@ async def test_warnings_are_asked_about(size: str, snapshot: SnapshotAssertion) 
 async def test_without_consent_nothing_starts_and_the_way_back_is_open(keys: list[str]) -> None:
     async with opened() as screen:
         screen.conversion.say(Preflight((SPACE,)))
-        await screen.until_shown("Start in spite of these warnings?")
+        await screen.until_shown("Start despite these warnings?")
         await screen.pilot.press(*keys)
         await screen.until(lambda: screen.run.finished)
         assert isinstance(screen.run.snapshot.error, PreflightRefused)
-        await screen.until_shown("The conversion cannot start: 12.0 GiB are free", "export TMPDIR")
+        await screen.until_shown("The conversion cannot start: On the conversion server only 100.0 GiB", "df -h")
         await screen.until(lambda: screen.focused == "back")
         plan_before = screen.state.plan
         await screen.pilot.press("enter")
@@ -89,8 +73,8 @@ async def test_without_consent_nothing_starts_and_the_way_back_is_open(keys: lis
 
 async def test_with_consent_it_starts_and_the_log_says_so() -> None:
     async with opened() as screen:
-        screen.conversion.say(Preflight((SPACE, CLOCK)))
-        await screen.until_shown("Start in spite of these warnings?")
+        screen.conversion.say(Preflight((SPACE, PYTHON)))
+        await screen.until_shown("Start despite these warnings?")
         await screen.pilot.press("right", "enter")
         await screen.hear(*INSPECTING)
         await screen.until_shown("[ .. ] Inspecting the source")
@@ -115,7 +99,7 @@ async def test_a_question_waits_until_the_operator_comes_back() -> None:
         await screen.until(lambda: screen.run.snapshot.to_accept)
         assert not screen.run.finished
         await screen.app.run_action("start_conversion")
-        await screen.until_shown("Start in spite of these warnings?")
+        await screen.until_shown("Start despite these warnings?")
 
 
 async def test_a_question_brings_the_screen_that_was_left_back() -> None:
@@ -127,7 +111,7 @@ async def test_a_question_brings_the_screen_that_was_left_back() -> None:
         await screen.pilot.press("escape", "right", "enter")
         await screen.until(lambda: not isinstance(screen.app.screen, (RunningScreen, Dialog)))
         screen.conversion.say(Preflight((SPACE,)))
-        await screen.until_shown("Start in spite of these warnings?")
+        await screen.until_shown("Start despite these warnings?")
 
 
 async def test_a_question_comes_after_the_dialog_that_is_open() -> None:
@@ -137,20 +121,30 @@ async def test_a_question_comes_after_the_dialog_that_is_open() -> None:
         await screen.until(lambda: screen.run.snapshot.to_accept)
         assert "Cancel the conversion?" in screen.text
         await screen.pilot.press("enter")
-        await screen.until_shown("Start in spite of these warnings?")
+        await screen.until_shown("Start despite these warnings?")
 
 
 async def test_a_refusal_says_what_and_what_to_do_and_details_has_all_checks() -> None:
     async with opened() as screen:
         await screen.hear(Preflight((MEMORY, FULL, NO_NBDKIT, SPACE)))
-        await screen.until_shown("The conversion cannot start: 100.0 GiB are free", "apt install nbdkit")
-        assert "Start in spite" not in screen.text
+        await screen.until_shown("The conversion cannot start: On the conversion server only", "apt install nbdkit")
+        assert "Start despite" not in screen.text
         await screen.press("details")
-        await screen.until_shown(
-            "[fail] space in -os: 100.0 GiB are free", "[fail] programs: nbdkit is not installed"
-        )
+        await screen.until_shown("[fail] space for the copy: On the conversion server only 3.0")
         await screen.pilot.press("pagedown")
-        await screen.until_shown("[warn] space in /var/tmp")
+        await screen.until_shown("[warn] space for the copy: On the conversion server only 100.0")
+
+
+async def test_a_refusal_stands_once_in_the_log_and_names_no_directory_that_is_gone() -> None:
+    async with opened() as screen:
+        await screen.hear(LogDirectory("/tmp/virt-p2v-20261123-abcdefgh"), Preflight((FULL,)))
+        await screen.until_shown("The conversion cannot start")
+        assert sum(FULL.text in line.text for line in screen.run.lines_from(0)) == 1
+    async with opened() as screen:
+        gone = PreflightRefused("There is no /srv.")
+        await screen.hear(LogDirectory("/tmp/virt-p2v-20261123-abcdefgh"), LogDirectoryRemoved(), gone)
+        await screen.until_shown("Log files: none", "No guest was created.")
+        assert "Failed during" not in screen.text
 
 
 # Lost connections.
@@ -161,7 +155,7 @@ async def test_lost_connections(size: str, snapshot: SnapshotAssertion) -> None:
     async with opened(size, now=lambda: NOW) as screen:
         await screen.hear(*COPYING, copied(42, seconds_left=5000.0), lost(DATA), lost())
         await screen.until_shown("!!! LOST since 02:13:05: the data connection of sda, the control connection.")
-        assert "tried again until 03:13:05" in screen.text
+        assert "p2v-tui reconnects until 03:13:05" in screen.text
         assert screen.text == snapshot
 
 
@@ -232,7 +226,7 @@ async def cancelled_in_an_outage(screen: Screen) -> None:
     await screen.until_shown("!!! LOST")
     await screen.press("cancel")
     await screen.pilot.press("right", "enter")
-    await screen.until_shown("!!! The server cannot be reached since 02:13:05", "Cancelling")
+    await screen.until_shown("!!! No connection to the server since 02:13:05", "Cancelling")
     await screen.until(lambda: screen.run.lines_from(0)[-1].text.startswith("Opening it again"))
     await screen.pilot.pause()
 

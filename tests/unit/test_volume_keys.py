@@ -432,7 +432,7 @@ def test_only_root_can_try_a_key_on_a_disk_image(image: Path, monkeypatch: pytes
 
 def test_a_volume_that_is_not_there_is_said_to_be_untried() -> None:
     (volume,) = find_encrypted([disk("nosuchdisk", Content("crypto_LUKS", UUID))])
-    assert try_key(volume, Secret("x")) == "there is no device of the name nosuchdisk1"
+    assert try_key(volume, Secret("x")) == "there is no device named nosuchdisk1"
 
 
 def test_a_volume_that_is_none_is_said_to_be_untried_with_cryptsetups_reason(image: Path) -> None:

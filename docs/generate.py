@@ -1,9 +1,9 @@
 """Writes the parts of the documentation that are made from the code.
 
-docs/settings.md, docs/exit-codes.md and docs/preflight.md are made whole. In README.md and docs/screens.md the
-pictures of the screens are: each stands behind a line `<!-- picture: TEST/NAME -->` and is the snapshot of that name,
-which a test compares with the screen. `python docs/generate.py` writes them; with `--check` it changes nothing and
-fails when one is stale.
+docs/settings.md, docs/exit-codes.md, docs/preflight.md and docs/messages.txt are made whole. In README.md and
+docs/screens.md the pictures of the screens are: each stands behind a line `<!-- picture: TEST/NAME -->` and is the
+snapshot of that name, which a test compares with the screen. `python docs/generate.py` writes them; with `--check` it
+changes nothing and fails when one is stale.
 New pictures: `pytest tests/screens --snapshot-update`, then this.
 """
 
@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+
+import messages
 
 from p2v_tui import cli
 from p2v_tui.config import SETTINGS, Setting
@@ -115,6 +117,7 @@ def pages() -> dict[Path, str]:
         DOCS / "settings.md": settings_page(),
         DOCS / "exit-codes.md": exit_codes_page(),
         DOCS / "preflight.md": preflight_page(),
+        DOCS / "messages.txt": messages.page(),
         **{page: with_pictures(page) for page in illustrated},
     }
 

@@ -38,7 +38,7 @@ from p2v_tui.session.quantities import duration_text
 ABOUT = f"""p2v-tui {__version__}
 Converts a physical machine to a virtual one, by virt-v2v on a conversion server.
 
-The disks of this machine are only read. Everything goes through SSH connections that start here.
+The disks of this machine are only read. All data goes through SSH connections from this machine.
 
 Licence: GPL-2.0-or-later, without any warranty."""
 

@@ -23,7 +23,7 @@ EXIT_CODES = """exit codes:
   5  the conversion failed
   6  cancelled
   7  the command of p2v.pre or p2v.post failed
-  8  ended from outside while the conversion runs: start p2v-tui again, it goes on
+  8  told to end while the conversion runs: start p2v-tui again to continue it
 """
 
 
@@ -110,7 +110,7 @@ def _test_disk(path: Path | None, settings: Settings) -> Path | None:
     if path is not None and not path.is_absolute():
         raise SettingsError(
             f"--test-disk={path} is not an absolute path.",
-            "Write the path of a disk image from / on.",
+            "Give the absolute path of a disk image.",
             setting="disks",
         )
     if path is not None and settings.disks is not None:
@@ -141,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--iso", action="store_true", help="p2v-tui runs from its live image")
     parser.add_argument(
-        "--interactive", action="store_true", help="show the screens, filled in, although p2v.server is given"
+        "--interactive", action="store_true", help="show the screens, filled in, even if p2v.server is given"
     )
     parser.add_argument(
         "--test-disk", type=Path, metavar="/DISK.IMG", help="convert this disk image and none of the machine's disks"
@@ -152,7 +152,7 @@ def _parser() -> argparse.ArgumentParser:
         "--colour",
         "--color",
         action="store_true",
-        help="colour the output although it is not a terminal",
+        help="colour the output even if it is not a terminal",
     )
     parser.add_argument(
         "--dry-run",

@@ -422,7 +422,7 @@ class Settings:
         default=False,
         peer=False,
         dumped=False,
-        help="Show the screens, filled in, although p2v.server is given.",
+        help="Show the screens, filled in, even if p2v.server is given.",
     )
     # What only the live image heeds (live-image/root) is declared too, so that nobody is warned of it.
     ssh_key: str | None = _setting(

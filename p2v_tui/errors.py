@@ -113,7 +113,7 @@ class Detached(P2VError):
     title = "The conversion waits"
     exit_code = 8
 
-    def __init__(self, message: str = "p2v-tui was ended from outside.", advice: str = "") -> None:
+    def __init__(self, message: str = "p2v-tui was told to end.", advice: str = "") -> None:
         super().__init__(message, advice)
 
 

@@ -42,7 +42,8 @@ OPENED: Final = Exclusion(
     "It is an opened encrypted volume: the guest gets it as a disk that is not encrypted.",
 )
 MAPPED: Final = Exclusion(
-    "device-mapper device, no disk of this machine", "It is a device-mapper device, which is made of something else."
+    "device-mapper device, not a disk of this machine",
+    "It is a device-mapper device, which is made of something else.",
 )
 SOFTWARE_ARRAY: Final = Exclusion(
     "software RAID array: the guest assembles it from its member disks",
@@ -64,7 +65,7 @@ def virtual(driver: str) -> Exclusion:
     """driver: its name in /proc/devices, empty where that is not known."""
     if driver in _MEMORY:
         return Exclusion(_MEMORY[driver])
-    reason = _VIRTUAL.get(driver, "virtual device, no disk of this machine")
+    reason = _VIRTUAL.get(driver, "virtual device, not a disk of this machine")
     return Exclusion(reason, "It is not a disk of this machine.")
 
 

@@ -124,10 +124,10 @@ class ConnectionScreen(BaseScreen):
                 yield Action(
                     "Configure network",
                     id="network",
-                    help=Help("Configure network", "Runs nmtui: addresses, VLANs, bonds, Wi-Fi."),
+                    help=Help("Configure network", "Runs nmtui: addresses, VLANs, bonds."),
                 )
                 yield Action("Shell", id="shell", help=Help("Shell", "A shell; leave it with exit to come back."))
-                yield Action("About", id="about", help=Help("About", "The version, the licence, where to ask."))
+                yield Action("About", id="about", help=Help("About", "The version and the licence."))
             yield Line(" ")
             warnings = "".join(f"\nWarning: {shown(warning)}" for warning in self.state.warnings)
             yield Line(f"{_FILL_IN}{warnings}", id="status")

@@ -573,7 +573,7 @@ PageUp, PageDown     the page before, the next page"""
 
     def _blink(self, interface: str) -> None:
         if self._blinking:
-            self._status(f"{self._blinking} is blinking still.")
+            self._status(f"{self._blinking} is still blinking.")
             return
         self._blinking = shown(interface)
         self._status(f"The port of {self._blinking} blinks for {BLINK_SECONDS} seconds.")

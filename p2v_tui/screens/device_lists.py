@@ -181,7 +181,7 @@ class DiskList(DeviceList):
     """The fixed disks, and those that are left out with the reason."""
 
     heading = "Fixed disks (the first one checked boots the guest)"
-    nothing = "None was found. If one is missing, its driver is: look at dmesg and lspci in the shell (F2)."
+    nothing = "None was found. If one is missing, so may be its driver: look at dmesg and lspci in the shell (F2)."
     attribute = "disks"
 
     def __init__(self) -> None:
@@ -241,7 +241,7 @@ class MediaList(DeviceList):
 
 class InterfaceList(DeviceList):
     heading = "Network interfaces"
-    nothing = "None with hardware behind it."
+    nothing = "No physical network interface was found."
     attribute = "interfaces"
 
     def __init__(self, id: str) -> None:

@@ -35,7 +35,7 @@ _OFFER: Final = """was left running there when p2v-tui ended. It waits for the d
 by now.
 
 Go on: the disks are served to it again, and its log is shown from the beginning.
-Stop it: virt-v2v is ended there; what it has made so far is of no use.
+Stop it: virt-v2v is ended there; what it has made so far is useless.
 Leave it alone: the next start asks again."""
 
 
@@ -60,7 +60,7 @@ class LeftRunning:
 
     def _tell_of(self, outcome: Outcome[Found | None]) -> None:
         if outcome.error is not None and not isinstance(outcome.error, Cancelled):
-            text = f"Whether a conversion was left running is not known. {outcome.error.message}"
+            text = f"Could not find out whether a conversion was left running. {outcome.error.message}"
             self._app.push_screen(Dialog(outcome.error.title, shown(f"{text}\n\n{outcome.error.advice}")))
         elif outcome.result is not None:
             self._offer(outcome.result)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from p2v_tui.screens.conversion_run import ConversionRun, LogLine, Outage, Snapshot
-from p2v_tui.screens.phases import CONNECTING, PhaseState, current_phase
+from p2v_tui.screens.phases import PhaseState, current_phase
 from p2v_tui.session.event_text import loss_lines
 from p2v_tui.session.events import Converted, OutputKind
 from p2v_tui.session.quantities import duration_text
@@ -62,7 +62,7 @@ def outcome_text(run: ConversionRun, last_lines: int, longest: int | None = None
         return ""
     phase = snapshot.phases[current_phase(snapshot.phases)]
     text = [_cut(snapshot.error.headline, longest)]
-    if phase.state is PhaseState.FAILED and phase.name != CONNECTING:
+    if phase.state is PhaseState.FAILED:
         text.append(f"Failed during: {phase.name}")
     if snapshot.error.advice:
         text.append(snapshot.error.advice)

@@ -81,7 +81,7 @@ def _phase_cells(phases: tuple[Phase, ...], room: int) -> list[tuple[str, bool]]
     if first > 0:
         cells[0] = (f"{PhaseState.DONE.value} {first + 1} phases before", False)
     if last < len(phases):
-        cells[-1] = (f"{PhaseState.WAITING.value} {len(phases) - last + 1} phases more", False)
+        cells[-1] = (f"{PhaseState.WAITING.value} {len(phases) - last + 1} more phases", False)
     return cells
 
 
@@ -150,7 +150,7 @@ class DiskBars(Widget):
         if first > 0:
             rows[0] = f"{first + 1} disks before this one are done"
         if last < len(self._disks):
-            rows[-1] = f"{len(self._disks) - last + 1} disks more are to be copied"
+            rows[-1] = f"{len(self._disks) - last + 1} more disks to copy"
         return rows
 
 

@@ -321,7 +321,7 @@ class RunningScreen(BaseScreen):
         self._ask(
             Dialog(
                 "Cancel the conversion?",
-                "virt-v2v is stopped on the conversion server, and what it has copied so far is of no use.\n"
+                "virt-v2v is stopped on the conversion server, and what it has copied so far is useless.\n"
                 "Nothing is changed on the disks of this machine.",
                 yes="Yes, cancel it",
                 no="No, go on",

@@ -65,7 +65,7 @@ def save(run: ConversionRun, directory: str, now: datetime.datetime) -> Path:
             os.fsync(file.fileno())
     except OSError as error:
         raise SavingFailed(
-            f"Nothing could be written into {directory}: {error.strerror}.",
+            f"Could not write to {directory}: {error.strerror}.",
             "Give another directory; the shell (F2) can mount a stick.",
         ) from error
     return path

@@ -164,7 +164,7 @@ def why_not_gone_on_with(saved: SavedConversion, plan: Plan) -> str:
     if not saved.same_disks(disks) or not (names := saved.unproved(disks)):
         return ""
     return (
-        f"The {saved.in_words}, is not gone on with: the machine was restarted or somebody has written to "
+        f"The {saved.in_words}, is not continued: the machine was restarted or somebody has written to "
         f"{', '.join(names)} since, as far as can be told, and the guest would be a mixture of old and new."
     )
 
@@ -462,9 +462,9 @@ class _Run:
                 raise Cancelled from error
             self._server.workspace.keep = True
             raise Detached(
-                "p2v-tui was ended from outside while the conversion runs.",
+                "p2v-tui was told to end while the conversion runs.",
                 f"virt-v2v waits on the conversion server for {duration_text(self._plan.settings.reconnect)}. Start "
-                "p2v-tui again on this machine: it goes on where this ended.",
+                "p2v-tui again on this machine: it continues where this one ended.",
             ) from error
         except BaseException:
             # First what is here: the disks are at rest at once, even if the server cannot be reached.
@@ -502,7 +502,7 @@ class _Run:
             saved.write(self._server.workspace)
         except OSError as error:
             self._report(
-                Warned(f"If p2v-tui is killed, it cannot go on with this conversion: {error.strerror} (/tmp here).")
+                Warned(f"If p2v-tui is killed, it cannot continue this conversion: {error.strerror} (/tmp here).")
             )
 
     def _follow(self) -> int:
@@ -624,7 +624,7 @@ class _Run:
         if state == "missing":
             raise ConversionFailed(
                 f"The conversion is gone from the conversion server: there is no {self._directory.path} any more.",
-                "The server was restarted, or somebody cleaned its /tmp. Convert again.",
+                "The server was restarted, or its /tmp was cleaned. Convert again.",
             )
         raise self._killed("before it could say why")
 
@@ -643,7 +643,8 @@ class _Run:
         if not self._made or self._over:
             return
         cancellable = not self._cancellation.again.requested
-        self._report(Status("Stopping virt-v2v on the conversion server" if self._running else "Tidying up there"))
+        doing = "Stopping virt-v2v" if self._running else "Tidying up"
+        self._report(Status(f"{doing} on the conversion server"))
         try:
             try:
                 self._stop_over(cancellable=cancellable)

@@ -234,7 +234,7 @@ class DataPath:
                 self._events.put(
                     Warned(
                         f"Another user of the conversion server ({', '.join(strangers)}) has connected to the port "
-                        f"of {connection.disk.name}. The disk is served to nobody before he has gone: look "
+                        f"of {connection.disk.name}. The disk is served to nobody until that user has gone: look "
                         f"there with ss -tnp 'dport = :{port}'"
                     )
                 )

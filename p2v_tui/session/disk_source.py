@@ -90,4 +90,4 @@ class DiskSource:
             )
 
 
-_WHY: Final = "what was copied so far is not of use."
+_WHY: Final = "what was copied so far is useless."

@@ -120,8 +120,8 @@ def _end(shell: RemoteShell, earlier: EarlierConversion, report: Report, *, sudo
     if not running:
         report(
             Warned(
-                f"The {earlier.in_words} failed while nobody looked; its log is {earlier.directory.log} on the "
-                "conversion server. The machine is converted again."
+                f"The {earlier.in_words} failed while p2v-tui was not running; its log is "
+                f"{earlier.directory.log} on the conversion server. The machine is converted again."
             )
         )
     return "ended"

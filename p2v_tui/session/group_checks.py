@@ -107,7 +107,7 @@ def _group(group: DiskGroup, chosen: frozenset[str], machine: Machine) -> Iterat
         yield GROUPS.noted(
             f"{what} has {_parts(group)} where nobody can look: it may be in an array or an encrypted volume that is "
             "not open here.",
-            f"All disks with such are converted ({', '.join(sorted(group.disks))}). If the system uses others, name "
+            f"All such disks are converted ({', '.join(sorted(group.disks))}). If the system uses others, name "
             "them too.",
         )
     elif group.unseen:

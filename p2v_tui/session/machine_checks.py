@@ -192,8 +192,8 @@ def _windows(disks: Sequence[Disk], health: Health) -> Iterator[Check]:
                 how = "hibernates" if volume.state is NtfsState.HIBERNATED else "keeps a part of it in its memory"
                 if volume.system:
                     yield WINDOWS.refused(
-                        f"The Windows on {volume.partition} was not shut down: it {how}. virt-v2v could mount it "
-                        "read-only only, and ends.",
+                        f"The Windows on {volume.partition} was not shut down: it {how}. virt-v2v could only "
+                        "mount it read-only, and ends.",
                         f"{_SHUT_DOWN}.",
                     )
                 else:

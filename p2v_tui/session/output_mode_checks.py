@@ -43,7 +43,7 @@ def judge_output_mode(plan: Plan, release: Sequence[int]) -> Iterator[Check]:
     wrong, instead = _wrong_name(plan)
     if wrong:
         yield NAME.refused(
-            f"{_sentence(plan)} takes no guest of the name {name}: {wrong}.",
+            f"{_sentence(plan)} does not accept the guest name {name}: {wrong}.",
             f"Give the guest another name: with p2v.name={instead} it works.",
         )
     elif plan.output.mode.known:

@@ -151,10 +151,10 @@ OUTPUT_MODES = (
         formats=(),
         allocations=(),
     ),
-    OutputMode(("glance",), "images of the name {name} in Glance", storage=Use.NOT_TAKEN),
+    OutputMode(("glance",), "images named {name} in Glance", storage=Use.NOT_TAKEN),
     OutputMode(
         ("openstack",),
-        "volumes of the name {name} in OpenStack's Cinder",
+        "volumes named {name} in OpenStack's Cinder",
         connection=Use.TAKEN,
         needed_misc=("server-id",),
         formats=("raw",),

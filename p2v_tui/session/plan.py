@@ -185,8 +185,8 @@ def _choose_disks(names: Sequence[str], machine: Machine) -> tuple[Disk, ...]:
         raise SettingsError(
             "There is no fixed disk to convert."
             + (f" These were left out: {left_out}." if left_out else " None was found on this machine."),
-            "Name the disks in p2v.disks: most that are left out can be had so. If one is missing, its driver is: "
-            "look at dmesg and lspci in the shell.",
+            "Name the disks in p2v.disks: most that are left out can be converted that way. If one is missing, so "
+            "may be its driver: look at dmesg and lspci in the shell.",
             setting="disks",
         )
     disks = [_find_disk(name, machine) for name in names]

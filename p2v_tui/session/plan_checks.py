@@ -60,17 +60,17 @@ def _chosen(disks: Sequence[Disk], machine: Machine) -> Iterator[Check]:
     if only_external(machine):
         names = ", ".join(disk.name for disk in disks)
         yield CHOICE.warning(
-            f"The only disks that were found hang on USB or FireWire ({names}): whether they are this machine's own "
-            "is a guess.",
-            f"Name them if they are: p2v.disks={names.replace(' ', '')}. If others are missing, their driver is: "
-            "look at dmesg and lspci in the shell.",
+            f"The only disks that were found are connected by USB or FireWire ({names}): "
+            "whether they are this machine's own is a guess.",
+            f"Name them if they are: p2v.disks={names.replace(' ', '')}. If others are missing, so may be their "
+            "driver: look at dmesg and lspci in the shell.",
         )
     chosen = {disk.name for disk in disks}
     for disk in machine.disks:
         if disk.name not in chosen:
             yield CHOICE.noted(
-                f"{disk.name} is not converted: it hangs on {_bus(disk)} and may not belong to this machine, which "
-                "is a guess.",
+                f"{disk.name} is not converted: it is connected by {_bus(disk)} and may not belong to this "
+                "machine, which is a guess.",
                 f"If it does, name it with the others: p2v.disks={','.join(each.name for each in (*disks, disk))}.",
             )
 

@@ -70,7 +70,7 @@ KERNEL = Subject(
     "kernel",
     "Whether there is a kernel in /boot or /lib/modules, and virt-v2v's user may read it. libguestfs boots it.",
     {Verdict.WARNING: "There is none that can be read. Ubuntu lets only root read its kernels."},
-    "`chmod 0644 /boot/vmlinuz-*`, or run virt-v2v by sudo (`p2v.sudo`), or install a kernel.",
+    "`chmod 0644 /boot/vmlinuz-*`, or run virt-v2v with sudo (`p2v.sudo`), or install a kernel.",
 )
 LOCALHOST = Subject(
     "localhost",
@@ -87,7 +87,7 @@ IDLE = Subject(
         Verdict.NOTED: "sshd gives a silent connection up sooner than p2v-tui does; TMOUT is set. Neither ends a "
         "connection that works: ssh answers sshd, and p2v-tui's shell waits for nobody."
     },
-    "`ClientAliveInterval 15` and `ClientAliveCountMax 20` in /etc/ssh/sshd_config bear an outage of five minutes.",
+    "`ClientAliveInterval 15` and `ClientAliveCountMax 20` in /etc/ssh/sshd_config survive an outage of 5 minutes.",
 )
 CLOCK = Subject(
     "server's clock",
@@ -243,9 +243,9 @@ def _kernel(facts: ServerFacts) -> Iterator[Check]:
             yield KERNEL.passed("A kernel for libguestfs is there.")
         case Access.DENIED:
             yield KERNEL.warning(
-                "virt-v2v's user may read no kernel in /boot on the conversion server; libguestfs needs one to boot "
-                "its small virtual machine.",
-                "Run there as root: chmod 0644 /boot/vmlinuz-*. Or run virt-v2v by sudo: p2v.sudo.",
+                "virt-v2v's user cannot read any kernel in /boot on the conversion server; libguestfs needs one to "
+                "boot its small virtual machine.",
+                "Run there as root: chmod 0644 /boot/vmlinuz-*. Or run virt-v2v with sudo: p2v.sudo.",
             )
         case Access.MISSING:
             yield KERNEL.warning(
@@ -263,7 +263,7 @@ def _localhost(facts: ServerFacts) -> Iterator[Check]:
         return
     is_what = f"is {', '.join(facts.localhost)}" if facts.localhost else "is not known"
     yield LOCALHOST.refused(
-        f"The name localhost {is_what} on the conversion server, where virt-v2v looks for the disks at it.",
+        f"The name localhost {is_what} on the conversion server, where virt-v2v reads the disks from it.",
         "Put this line into /etc/hosts there: 127.0.0.1 localhost.",
     )
 
@@ -283,7 +283,7 @@ def _idle(facts: ServerFacts) -> Iterator[Check]:
     if found:
         yield IDLE.noted(
             f"{'; '.join(found)}.",
-            "Nothing has to be done where the network holds. To bear longer outages: ClientAliveInterval 15 and "
+            "There is nothing to do on a reliable network. To survive longer outages: ClientAliveInterval 15 and "
             "ClientAliveCountMax 20 in /etc/ssh/sshd_config, then systemctl reload sshd.",
         )
     else:

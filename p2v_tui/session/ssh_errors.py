@@ -82,7 +82,7 @@ def last_lines(text: str, count: int) -> list[str]:
 def last_heard(transcript: bytes) -> str:
     """A sentence with the last that ssh or the server said, after a space; nothing where they said nothing."""
     said = " / ".join(last_lines(_after_login(transcript), 3))
-    return f" The last that was heard: {said}." if said else ""
+    return f" Last heard: {said}." if said else ""
 
 
 def password_refused(user: str, host: str) -> ConnectionFailed:
@@ -102,7 +102,7 @@ def password_refused(user: str, host: str) -> ConnectionFailed:
 
 def no_answer(transcript: bytes, host: str, port: int, seconds: float) -> ConnectionFailed:
     return ConnectionFailed(
-        f"The login to {host} port {port} did not come to an end in {seconds:.0f} seconds." + last_heard(transcript),
+        f"The login to {host} port {port} did not finish in {seconds:.0f} seconds." + last_heard(transcript),
         "Check that an SSH server answers there, and that it is not overloaded.",
         setting="remote.server",
     )
@@ -169,14 +169,15 @@ def _unreachable(attempt: _Attempt, match: re.Match[str]) -> P2VError:
 def _host_key(attempt: _Attempt, _: re.Match[str]) -> P2VError:
     return ConnectionFailed(
         f"{attempt.host} shows another host key than before: it may not be the same server.",
-        "Nothing was sent to it. If the server was reinstalled, start again; otherwise somebody is in the path.",
+        "Nothing was sent to it. If the server was reinstalled, start again; otherwise somebody may intercept the "
+        "connection.",
         setting="remote.hostkey",
     )
 
 
 def _unknown_host_key(attempt: _Attempt, _: re.Match[str]) -> P2VError:
     return ConnectionFailed(
-        f"The host key of {attempt.place} is none of the known ones.",
+        f"The host key of {attempt.place} is not one of the known ones.",
         "Nothing was sent to it. Run `ssh-keyscan` on its address in the shell to see what it answers.",
         setting="remote.hostkey",
     )

@@ -76,7 +76,7 @@ def _version(text: str) -> str:
     if match is None:
         said = (plain_lines(text) or [""])[0][:100]
         raise PreflightRefused(
-            f"The conversion server's virt-v2v does not say its version but {said!r}.",
+            f"The conversion server's virt-v2v did not print its version but {said!r}.",
             "Run `virt-v2v --version` there and repair the installation.",
         )
     version = f"{match[1]}.{match[2]}{match[3]}"
@@ -157,8 +157,8 @@ def missing_kill(shell: RemoteShell, user: str) -> str | None:
     if shell.run(remote_commands.may_kill_as_root()).status == 0:
         return None
     return (
-        f"sudo on the conversion server does not let {user} run kill: a cancelled conversion would go on there until "
-        f"it misses its disks. Add this line there with visudo: {sudoers_line(shell, user)}"
+        f"sudo on the conversion server does not let {user} run kill: a cancelled conversion would continue there "
+        f"until it loses its disks. Add this line there with visudo: {sudoers_line(shell, user)}"
     )
 
 

@@ -152,7 +152,7 @@ def assign_keys(
         if len(meant) > 1:
             raise WrongKey(
                 f"The volumes {' and '.join(volume.name for volume in meant)} have the same UUID {source.volume}.",
-                "Give their names in p2v.key in the place of the UUID.",
+                "Give their names in p2v.key instead of the UUID.",
             )
         if meant and any(key.volume == meant[0] for key in assigned):
             raise WrongKey(f"{meant[0]} has two keys.", "Give p2v.key once for each volume.", meant[0].name)
@@ -192,7 +192,7 @@ def need_all_keys(disks: Sequence[Disk], keys: Sequence[AssignedKey]) -> None:
     for volume in without_key(disks, keys):
         raise WrongKey(
             f"{volume} is encrypted, and there is no key for it.",
-            "Give its key, or leave its disk out: virt-v2v cannot do without.",
+            "Give its key, or leave its disk out: virt-v2v needs the key.",
             volume.name,
         )
 
@@ -320,7 +320,7 @@ def _node(volume: EncryptedVolume) -> Iterator[Path]:
 def _losetup(*words: str) -> str:
     done = _run(["losetup", *words])
     if done.returncode != 0:
-        raise _CannotTry(f"no loop device can be had ({_said(done)})")
+        raise _CannotTry(f"no loop device is available ({_said(done)})")
     return done.stdout.decode().strip()
 
 

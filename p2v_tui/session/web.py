@@ -53,7 +53,7 @@ def read_url(url: str, limit: int, cancellation: Cancellation, timeout: float = 
 
 
 def _too_late(timeout: float) -> NotRead:
-    return NotRead(f"it was not there after {timeout:.0f} seconds", passing=True)
+    return NotRead(f"it did not answer within {timeout:.0f} seconds", passing=True)
 
 
 def _in_time(work: Callable[[], bytes], timeout: float, cancellation: Cancellation) -> bytes:

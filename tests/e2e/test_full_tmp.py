@@ -64,7 +64,7 @@ def test_a_full_tmp_is_named_whatever_it_is_that_does_not_fit(lab: Lab, inodes: 
     outcome = convert(lab, inodes=inodes, pages=pages)
     assert not [words for words in PROGRAMS_WORDS if words in outcome.output], outcome.output
     if outcome.code == SUCCESS:
-        assert "it cannot go on with this conversion: No space left on device" in outcome.output
+        assert "it cannot continue this conversion: No space left on device" in outcome.output
     else:
         assert outcome.code == LOCAL_FAILURE, outcome.output
         assert "This machine has no room left to write" in outcome.output

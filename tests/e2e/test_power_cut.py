@@ -33,7 +33,7 @@ from tests.lab.conversion_server import Identity
 OTHER_BOOT = "11111111-2222-4333-8444-555555555555"
 ENDED = "virt-v2v still waits on the conversion server"
 SUCCEEDED = "has succeeded meanwhile"
-NOT_GONE_ON_WITH = "is not gone on with"
+NOT_GONE_ON_WITH = "is not continued"
 
 
 @pytest.fixture

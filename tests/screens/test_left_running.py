@@ -178,7 +178,7 @@ async def test_disks_that_may_have_been_written_are_not_served_again(
         path = shelf.put(conversion_to(port, identity_url="file:///nonexistent"))
         async with started(shelf) as pilot:
             await press(pilot, "go-on")
-            await wait_until(pilot, lambda: "is not gone on with" in screen_text(pilot.app))
+            await wait_until(pilot, lambda: "is not continued" in screen_text(pilot.app))
         # It can still be stopped.
         assert (path / "conversion.json").exists()
 

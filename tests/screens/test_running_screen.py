@@ -181,7 +181,7 @@ async def test_of_many_disks_the_one_being_copied_shows() -> None:
             for letter in "abcdefghij"
         )
         await screen.hear(*INSPECTING, Progress(disks))
-        await screen.until_shown("4 disks before this one are done", "sde", " 55%", "5 disks more are to be copied")
+        await screen.until_shown("4 disks before this one are done", "sde", " 55%", "5 more disks to copy")
         assert screen.log.size.height >= 6
 
 

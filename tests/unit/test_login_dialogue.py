@@ -183,7 +183,7 @@ def test_a_question_that_nobody_answers_is_named_when_silence_follows(
 def test_a_login_without_an_end_says_how_far_it_came(ssh: Ssh, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(login_dialogue, "LOGIN_TIMEOUT", 0.5)
     ssh.plays("=")
-    assert "did not come to an end" in ssh.refusal().message
+    assert "did not finish" in ssh.refusal().message
     ssh.plays(f"?{PASSWORD}", f"={AUTHENTICATED}", "=Welcome.\r\n")
     error = ssh.refusal()
     assert "was let in" in error.message

@@ -513,10 +513,10 @@ def test_a_key_that_cannot_be_had_is_an_error_that_names_volume_and_setting(web:
         (b"", "is empty"),
         (b"\n", "is empty"),
         (b"\r\n", "is empty"),
-        (b"swordfish\n\n", "no line of text"),
-        (b"sword\nfish", "no line of text"),
-        (b"swordfish\0", "no line of text"),
-        (b"swordfish\0\n", "no line of text"),
+        (b"swordfish\n\n", "not a line of text"),
+        (b"sword\nfish", "not a line of text"),
+        (b"swordfish\0", "not a line of text"),
+        (b"swordfish\0\n", "not a line of text"),
         (b"swordfish" * 1000, "8192 bytes"),
     ],
 )
@@ -537,7 +537,7 @@ def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path, image: Path,
 
 
 def test_nobody_is_told_to_change_the_mode_of_a_file_that_is_no_passphrase(image: Path) -> None:
-    with pytest.raises(WrongKey, match="no line of text") as raised:
+    with pytest.raises(WrongKey, match="not a line of text") as raised:
         from_url(image, "file:///etc/passwd")
     assert "chmod" not in str(raised.value)
 

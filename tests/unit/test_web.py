@@ -105,7 +105,7 @@ def tls(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
 def test_a_server_that_drips_is_given_up_when_the_whole_takes_too_long(head: bytes) -> None:
     with serving(dripping(head)) as port:
         error = failure(f"http://127.0.0.1:{port}/id", timeout=0.5)
-    assert "was not there after" in str(error)
+    assert "did not answer within" in str(error)
     assert error.passing
 
 

@@ -123,7 +123,7 @@ def _does_not_run(result: Result, place: str | None, *, sudo: bool, user: str) -
         )
     return PreflightRefused(
         f"virt-v2v on the conversion server does not run (exit code {result.status}): {result.last_line}.",
-        f"Run `{place or 'virt-v2v'} --version` there and mend the installation.",
+        f"Run `{place or 'virt-v2v'} --version` there and repair the installation.",
     )
 
 

@@ -83,4 +83,4 @@ def test_a_directory_that_sudos_secure_path_lacks_is_named(small_disk: Path) -> 
 def test_every_sudo_that_refuses_gets_the_line_for_sudoers(said: str, account: Account, refusal: Refusal) -> None:
     output = refusal("/usr/bin/sudo", f'#!/bin/sh\necho "{said}" >&2\nexit 1\n', "p2v.sudo")
     assert f"{account.name} ALL=(root) NOPASSWD: /usr/bin/virt-v2v" in output
-    assert "mend the installation" not in output
+    assert "repair the installation" not in output

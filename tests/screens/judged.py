@@ -37,9 +37,9 @@ PYTHON = the_check(Verdict.WARNING, "reconnecting", **POOR)
 SPACE = the_check(
     Verdict.WARNING,
     "space for the copy",
-    space=spaces(**{Place.STORAGE.value: space("/var/tmp", 100 * GIB)}),
+    space=spaces(**{Place.STORAGE.value: space("/var/tmp", 101 * GIB)}),
 )
 FULL = the_check(
-    Verdict.REFUSED, "space for the copy", space=spaces(**{Place.STORAGE.value: space("/var/tmp", 3 * GIB)})
+    Verdict.REFUSED, "space for the copy", space=spaces(**{Place.STORAGE.value: space("/var/tmp", 4 * GIB)})
 )
 NO_NBDKIT = the_check(Verdict.REFUSED, "programs", programs=without("nbdkit"))

@@ -47,8 +47,6 @@ def refused(outcome: Outcome, code: int, *words: str) -> None:
         ("p2v.disks=nosuchdisk", ["no fixed disk nosuchdisk", "There are"]),
         ("p2v.disks=", ["no fixed disk to convert"]),
         ("p2v.disks=/nonexistent/disk.img", ["no fixed disk /nonexistent/disk.img"]),
-        ("p2v.interfaces=nosuch0", ["no network interface nosuch0"]),
-        ("p2v.network=nosuch0:lan", ["nosuch0"]),
         ("p2v.o=rhv-upload", ["rhv-upload needs", "p2v.oc", "p2v.op"]),
     ],
 )

@@ -129,3 +129,19 @@ def test_who_may_not_write_there_is_told_before_the_real_run(
     outcome = run_p2v(f"{with_password(password_server, account)} p2v.os=/etc p2v.disks={small_disk}", "--dry-run")
     assert outcome.code == PREFLIGHT, outcome.output
     assert "Refused: " in outcome.output
+
+
+def test_one_line_of_settings_serves_a_machine_that_lacks_some_of_what_it_names(
+    key_server: ConversionServer, key: Identity, small_disk: Path, store: Path
+) -> None:
+    words = f"{with_key(key_server, key)} p2v.name=dry p2v.os={store} p2v.disks={small_disk}"
+    outcome = run_p2v(f"{words} p2v.removable=sr99 p2v.network=nosuch0:lan,other", "--dry-run")
+    assert outcome.code == READY, outcome.output
+    assert "There is no CD, DVD or floppy drive sr99 on this machine" in outcome.output
+    assert "p2v.network connects nosuch0, which this machine does not have" in outcome.output
+    alone = f"{words} p2v.interfaces=nosuch0"
+    outcome = run_p2v(alone, "--dry-run")
+    assert outcome.code == PREFLIGHT, outcome.output
+    assert "no network interface nosuch0" in outcome.output
+    assert "p2v.accept_warnings=interfaces starts despite it" in outcome.output
+    assert run_p2v(f"{alone} p2v.accept_warnings=interfaces", "--dry-run").code == READY

@@ -92,7 +92,7 @@ def test_drives_and_interfaces_arrive(tmp_path: Path) -> None:
     )
     assert source[source.index("removable media:") + 1 :] == [
         "CD-ROM in slot 0",
-        "CD-ROM in slot 11",
+        "CD-ROM in slot 1",
         "Floppy in slot 0",
         "Floppy in slot 1",
         "NICs:",

@@ -155,7 +155,7 @@ def cannot_store(path: str, result: Result) -> PreflightRefused:
     if re.search("No space left|quota", result.text, re.IGNORECASE):
         # The same words for both.
         return PreflightRefused(
-            f"The conversion server has no space or no free inodes left for {path}.",
+            f"The conversion server has no space left for {path}, or no free inodes.",
             f"Look there with df -h {PARENT} and df -i {PARENT}, free some, and start again.",
         )
     if re.search(r"base64: (command )?not found|base64: No such file", result.text):

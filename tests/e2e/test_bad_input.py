@@ -48,6 +48,10 @@ def refused(outcome: Outcome, code: int, *words: str) -> None:
         ("p2v.disks=", ["no fixed disk to convert"]),
         ("p2v.disks=/nonexistent/disk.img", ["no fixed disk /nonexistent/disk.img"]),
         ("p2v.o=rhv-upload", ["rhv-upload needs", "p2v.oc", "p2v.op"]),
+        ("p2v.of=vmdkk", ["vmdkk", "raw or qcow2"]),
+        ("p2v.os=guests", ["p2v.os=guests", "absolute path"]),
+        ("p2v.oo=?", ["p2v.oo=?", "-o local -oo '?'"]),
+        ("p2v.o=libvirt p2v.oc=qemu+ssh://root@other/system", ["another machine", "p2v.server=other"]),
     ],
 )
 def test_wrong_settings_are_named_with_what_is_valid(words: str, expected: list[str], small_disk: Path) -> None:

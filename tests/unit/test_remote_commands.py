@@ -153,12 +153,20 @@ class Conversion:
     def run(self, command: str) -> Done:
         return run(command, shell=self._shell)
 
-    def start(self, script: str, mask: str = "022", outputs: Sequence[str] = (), before: str = ":") -> Done:
+    def start(
+        self,
+        script: str,
+        mask: str = "022",
+        outputs: Sequence[str] = (),
+        before: str = ":",
+        *,
+        sudo: bool = False,
+    ) -> Done:
         stand_in = Path(self.directory.file("stand-in"))
         stand_in.write_text(f"#!/bin/sh\n{script}\n")
         stand_in.chmod(0o700)
         words = [str(stand_in), "an argument", "$(reboot)"]
-        wrapper = wrapper_script(self.directory, words, sudo=False, outputs=outputs)
+        wrapper = wrapper_script(self.directory, words, sudo=sudo, outputs=outputs)
         Path(self.directory.wrapper).write_text(wrapper)
         return self.run(f"umask {mask}; {before}\n{start_wrapper(self.directory)}")
 
@@ -263,13 +271,14 @@ def test_the_umask_is_what_the_accounts_profile_sets(
     assert stat.S_IMODE(Path(conversion.directory.file("made")).stat().st_mode) == mode
 
 
+@pytest.mark.parametrize("sudo", [False, True])
 @pytest.mark.parametrize("stubborn", [False, True])
 def test_what_a_killed_virt_v2v_has_started_is_ended(
-    conversion: Conversion, monkeypatch: pytest.MonkeyPatch, *, stubborn: bool
+    conversion: Conversion, monkeypatch: pytest.MonkeyPatch, *, stubborn: bool, sudo: bool
 ) -> None:
     monkeypatch.setattr(remote_commands, "LEFT_SECONDS", 1)
     child = "trap '' TERM; while :; do sleep 1; done" if stubborn else "exec sleep 600"
-    conversion.start(f"({child}) & kill -s KILL $$")
+    conversion.start(f"({child}) & kill -s KILL $$", sudo=sudo)
     conversion.wait("ended 137")
     assert [pid for pid in conversion.members if pid != conversion.group] == []
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import pexpect
 import psutil
 
 from p2v_tui.session.terminal_text import plain
@@ -102,6 +103,11 @@ class Run:
         """Waits until they were printed, one after the other."""
         for text in texts:
             self.child.expect_exact(text)
+
+    @property
+    def goes_on_printing(self) -> bool:
+        """Takes what was printed, so that it can go on; whether it has not ended."""
+        return self.child.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=0) == 1
 
     def wait_for_directory(self) -> Path:
         """The remote directory, as soon as it is there."""

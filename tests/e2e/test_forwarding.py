@@ -102,7 +102,7 @@ def test_without_python_a_stranger_gets_no_byte_either_and_virt_v2v_waits_until_
 ) -> None:
     with laboratory(tmp_path, key, hide=PYTHON) as lab, Account(login_shell="dash") as user, Account() as other:
         run = lab.start(f"p2v.username={user.name}", "p2v.accept_warnings")
-        wait_until(lambda: ports_that_listen(lab))
+        wait_until(lambda: run.goes_on_printing and ports_that_listen(lab))
         (port,) = ports_that_listen(lab)
         stranger = subprocess.Popen(
             ["setpriv", f"--reuid={other.name}", "--clear-groups", "/usr/bin/python3", "-c", STRANGER, str(port)],

@@ -372,7 +372,7 @@ class _Run:
             self._report(Checked(check))
         settle(checks, self._plan.settings.accept_warnings, accept_warnings)
         assert self._data
-        self._data.wait_until_open(self._cancellation)
+        self._data.wait_until_open(self._cancellation, self._show_events)
         self._worth_reading = True
         self._data.check_reach(self._server.shell())
         self._show_events()

@@ -190,10 +190,11 @@ class DataConnection:
     def start(self) -> None:
         self._thread.start()
 
-    def wait_until_open(self, cancellation: Cancellation) -> None:
-        """Raises what went wrong: PreflightRefused, ConnectionFailed; or Cancelled."""
+    def wait_until_open(self, cancellation: Cancellation, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Raises what went wrong: PreflightRefused, ConnectionFailed; or Cancelled. meanwhile: called often."""
         while not self._opened.wait(LOOK_INTERVAL):
             cancellation.check()
+            meanwhile()
         cancellation.check()
         if self._error is not None:
             raise self._error

@@ -131,10 +131,13 @@ class DataPath:
         for connection in self._connections:
             connection.start()
 
-    def wait_until_open(self, cancellation: Cancellation) -> None:
-        """Raises what a data connection failed with: ConnectionFailed, PreflightRefused; or Cancelled."""
+    def wait_until_open(self, cancellation: Cancellation, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Raises what a data connection failed with: ConnectionFailed, PreflightRefused; or Cancelled.
+
+        meanwhile: called now and then: it may be tried for long.
+        """
         for connection in self._connections:
-            connection.wait_until_open(cancellation)
+            connection.wait_until_open(cancellation, meanwhile)
 
     def check_reach(self, shell: RemoteShell) -> None:
         """That every disk can be read from the server's side. Raises PreflightRefused where one cannot."""

@@ -24,13 +24,14 @@ from p2v_tui.session.terminal_text import plain
 LOGIN_TIMEOUT: Final = 75.0
 # How often the login looks up, in seconds: to see whether ssh asks something, or it was cancelled.
 LOGIN_SLICE: Final = 0.05
-# A line without an end, and then silence for so many seconds, is a question that waits for a person.
+# What looks like a question, and then silence for so many seconds, waits for a person.
 PROMPT_SECONDS: Final = 8.0
 # How long ssh may take to end when it has closed its terminal, in seconds.
 _END_SECONDS: Final = 2.0
 # What is kept of a server that talks without end, in bytes.
 _MAX_SAID: Final = 256 * 1024
 
+_PROMPT: Final = re.compile(r"[:?>$#%\])]$|\b(press|enter|type|choose|select)\b", re.IGNORECASE)
 _HOST_KEY: Final = re.compile(
     rb"key fingerprint is (SHA256:[A-Za-z0-9+/]{43})[\s\S]*?\(yes/no(?:/\[fingerprint\])?\)\? ?"
 )
@@ -94,7 +95,7 @@ class _Dialogue:
             # ssh switches the echo off before it asks for a secret and on again after the answer: that, and not the
             # words, tells a question from a banner that says "password:".
             self._answer(line)
-        elif now - self._heard > PROMPT_SECONDS and (waiting := line or self._closed_question()):
+        elif now - self._heard > PROMPT_SECONDS and (waiting := self._unanswered(line)):
             raise login_errors.nobody_answers(self._login, waiting, logged_in=self._logged_in)
         elif now - self._since > LOGIN_TIMEOUT:
             raise login_errors.no_end(self._login, self._said, LOGIN_TIMEOUT, logged_in=self._logged_in)
@@ -107,8 +108,11 @@ class _Dialogue:
             fresh = fresh.partition(b"\n")[2]
         return plain(fresh.rpartition(b"\n")[2].decode(errors="replace")).strip()
 
-    def _closed_question(self) -> str:
-        """What the session asked in a whole line, as menus do: the last one, if it looks like a question."""
+    def _unanswered(self, open_line: str) -> str:
+        """What looks like a question to a person; else nothing: banners and slow profiles may lack line ends."""
+        if open_line and _PROMPT.search(open_line):
+            return open_line
+        # Menus end their question with a line end.
         lines = ssh_errors.last_lines(self._said[self._settled :].decode(errors="replace"), 1)
         return lines[0] if self._logged_in and lines and lines[0][-1] in "?:>" else ""
 

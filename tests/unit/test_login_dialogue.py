@@ -180,6 +180,15 @@ def test_a_question_that_nobody_answers_is_named_when_silence_follows(
         assert word in error.message
 
 
+@pytest.mark.parametrize("line", ["Authorized use only", "Loading modules..."])
+def test_a_line_without_an_end_is_no_question(ssh: Ssh, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(login_dialogue, "PROMPT_SECONDS", 0.2)
+    # The stand-in takes a second for the answer: the server is slow.
+    monkeypatch.setenv("DELAY", "1")
+    ssh.plays(f"={line}", f"?{PASSWORD}", f"={AUTHENTICATED}={line}", "=ready yes\n")
+    assert ssh.log_in() == "yes"
+
+
 def test_a_login_without_an_end_says_how_far_it_came(ssh: Ssh, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(login_dialogue, "LOGIN_TIMEOUT", 0.5)
     ssh.plays("=")

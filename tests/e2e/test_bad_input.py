@@ -262,7 +262,7 @@ def test_a_pre_command_that_fails_stops_everything(small_disk: Path, tmp_path: P
 
 
 def test_an_empty_pin_does_not_switch_the_check_off(small_disk: Path) -> None:
-    refused(run_p2v(f"p2v.server=127.0.0.1 p2v.remote.hostkey= p2v.disks={small_disk}"), SETTINGS, "it is empty")
+    refused(run_p2v(f"p2v.server=127.0.0.1 p2v.remote.hostkey= p2v.disks={small_disk}"), SETTINGS, "is empty")
 
 
 def test_a_test_disk_beside_other_disks_is_refused(small_disk: Path) -> None:

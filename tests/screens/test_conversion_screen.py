@@ -530,7 +530,7 @@ async def test_what_kvm_may_not_take_is_warned_of_and_not_refused(field: str, te
 @pytest.mark.parametrize(
     ("field", "text", "message"),
     [
-        ("guestname", "", "it is empty"),
+        ("guestname", "", "is empty"),
         ("guestname", "-x", "cannot have"),
         ("vcpus", "0", "below the limit"),
         ("vcpus", "many", "not a whole number"),

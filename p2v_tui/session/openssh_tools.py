@@ -1,4 +1,4 @@
-"""Runs the small programs that come with OpenSSH's client (ssh-keygen, ssh-keyscan), with a time limit."""
+"""Runs the small programs that come with OpenSSH's client (ssh-keygen), with a time limit."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from p2v_tui.config import BY_KEY, Settings
 from p2v_tui.errors import SettingsError
 from p2v_tui.hwprobe import Machine
 from p2v_tui.screens.device_words import MIB, memory_warning, topology_in_words, vcpu_warning
-from p2v_tui.screens.form import LABEL_WIDTH, Note, Reading, parse_field, setting_help
+from p2v_tui.screens.form import LABEL_WIDTH, Note, Reading, WrongField, parse_field, setting_help
 from p2v_tui.screens.widgets import Choice, FormField, Heading, Toggle
 
 _NAME, _VCPUS = BY_KEY["p2v.guestname"], BY_KEY["p2v.vcpu.cores"]
@@ -82,7 +82,18 @@ class TargetFields(Vertical):
         text = field.value.strip()
         if text == self._memory[0]:
             return self._memory[1]
-        return int(parse_field(field, _MEMORY, f"{text}M" if text.isdigit() else None))
+        try:
+            return int(parse_field(field, _MEMORY, f"{text}M" if text.isdigit() else None))
+        except WrongField as wrong:
+            # The setting's own words are about a kernel command line, where a plain number is bytes.
+            raise WrongField(
+                SettingsError(
+                    f"Memory: {text!r} is not a size for a guest: too little, too much or no number.",
+                    "Give megabytes, from 64 on, such as 1024; or a size with its unit, such as 16G.",
+                    setting=_MEMORY.name,
+                ),
+                wrong.field,
+            ) from wrong
 
     @on(Toggle.Changed, "#topology")
     def _topology_changed(self, message: Toggle.Changed) -> None:

@@ -531,12 +531,13 @@ async def test_what_kvm_may_not_take_is_warned_of_and_not_refused(field: str, te
     ("field", "text", "message"),
     [
         ("guestname", "", "is empty"),
-        ("guestname", "-x", "cannot have"),
+        ("guestname", "-x", "is not a valid guest name"),
         ("vcpus", "0", "below the limit"),
         ("vcpus", "many", "not a whole number"),
         ("memory", "1", "too little"),
         ("memory", "", "not a size"),
-        ("misc", "a=b,,c=d", "an item of the list is empty"),
+        ("memory", "1M", "Give megabytes, from 64 on"),
+        ("misc", "a=b,,c=d", "has an empty item"),
     ],
 )
 async def test_a_wrong_value_gets_the_focus_and_the_reason(field: str, text: str, message: str) -> None:

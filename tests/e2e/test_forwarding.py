@@ -84,9 +84,9 @@ def ports_that_listen(lab: Lab) -> set[int]:
     return found - {lab.server.port}
 
 
-# Connects, waits until it is told to end, and says what it has heard.
+# Is told a port, connects, waits until it is told to end, and says what it has heard.
 STRANGER = """import socket, sys
-stranger = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+stranger = socket.create_connection(("127.0.0.1", int(sys.stdin.readline())))
 stranger.sendall(b"\\0" * 100)
 sys.stdin.readline()
 stranger.setblocking(False)
@@ -101,15 +101,18 @@ def test_without_python_a_stranger_gets_no_byte_either_and_virt_v2v_waits_until_
     tmp_path: Path, key: Identity
 ) -> None:
     with laboratory(tmp_path, key, hide=PYTHON) as lab, Account(login_shell="dash") as user, Account() as other:
-        run = lab.start(f"p2v.username={user.name}", "p2v.accept_warnings")
-        wait_until(lambda: run.goes_on_printing and ports_that_listen(lab))
-        (port,) = ports_that_listen(lab)
         stranger = subprocess.Popen(
-            ["setpriv", f"--reuid={other.name}", "--clear-groups", "/usr/bin/python3", "-c", STRANGER, str(port)],
+            ["setpriv", f"--reuid={other.name}", "--clear-groups", "/usr/bin/python3", "-c", STRANGER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
+        assert stranger.stdin
+        run = lab.start(f"p2v.username={user.name}", "p2v.accept_warnings")
+        wait_until(lambda: run.goes_on_printing and ports_that_listen(lab))
+        (port,) = ports_that_listen(lab)
+        stranger.stdin.write(f"{port}\n")
+        stranger.stdin.flush()
         run.expect("Another user of the conversion server")
         assert not lab.in_mid_copy
         said, _ = stranger.communicate("\n")

@@ -248,7 +248,7 @@ def test_a_map_of_an_interface_that_does_not_exist_is_said(network_map: NetworkM
 
 @pytest.mark.parametrize("text", [":lan", "em1:", ":", "em1:lan,:lan"])
 def test_a_map_without_an_interface_or_a_network_is_refused(text: str) -> None:
-    with pytest.raises(SettingsError, match="without (a network|an interface)"):
+    with pytest.raises(SettingsError, match=r"without (a network|an interface)"):
         BY_KEY["p2v.network"].parse(text)
 
 

@@ -486,7 +486,7 @@ async def test_quit_is_a_button_at_the_end_and_a_key_everywhere() -> None:
 async def test_the_first_line_says_which_guest_goes_where() -> None:
     async with opened() as screen:
         first = screen.text.splitlines()[0]
-        assert first.endswith("Conversion (3 of 3): db1 -> conv.example.com:/var/tmp (local)")
+        assert first.endswith("Conversion (3 of 3): db1 -> the server:/var/tmp (local)")
 
 
 @pytest.mark.parametrize("button, verb", [("poweroff", "poweroff"), ("reboot", "reboot")])

@@ -423,10 +423,11 @@ KEYS: Final = Kind(
 )
 GUEST_NAME: Final = Kind(
     "GUESTNAME",
-    f"letters, digits and . _ - + (at most {MAX_GUEST_NAME}), the first one a letter or a digit",
-    # The name becomes file names, a libvirt domain and words in scripts on the server: nothing that any of these
-    # could read as syntax is let in.
-    matching(r"[A-Za-z0-9][A-Za-z0-9._+-]*", "is not a valid guest name", MAX_GUEST_NAME),
+    f"letters and digits of any script, spaces and . _ - + ( ) @ # & (at most {MAX_GUEST_NAME}), the first one a "
+    "letter or a digit, the last one no space",
+    # The name becomes file names, a libvirt domain, and arguments of nbdkit and qemu-img, which read a colon or a
+    # comma as syntax. Which names an output mode takes is checked with the mode (output_mode_checks.py).
+    matching(r"(?![_])\w([\w .+()@#&-]*[\w.+()@#&-])?", "is not a valid guest name", MAX_GUEST_NAME),
     str,
 )
 OUTPUT_MODE: Final = Kind(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.disturbed import FAILED, SUCCESS, WRONG_SETTINGS, Lab, laboratory
+from tests.e2e.disturbed import FAILED, REFUSED, SUCCESS, WRONG_SETTINGS, Lab, laboratory
 from tests.e2e.program import run_p2v
 from tests.lab.conversion_server import Identity
 from tests.lab.stand_in import Behaviour
@@ -45,6 +45,20 @@ def test_exit_code_0_without_a_complete_guest_is_a_failure(
     assert "successfully" not in outcome.output
     assert [file.name for file in tmp_path.iterdir()] == ["fail"]
     assert lab.at_rest
+
+
+@pytest.mark.parametrize("name", ["Büro PC (2. Stock)", "Datenbank  1", "サーバー-3", "R&D @home #4"])
+def test_a_guest_is_called_as_its_machine_is(lab: Lab, name: str) -> None:
+    lab.stand_in.behave(Behaviour(writes=True))
+    command = f'p2v.name="{name}" {lab.settings}'
+    outcome = run_p2v(command)
+    assert outcome.code == SUCCESS, outcome.output
+    for letter, disk in zip("ab", lab.disks, strict=True):
+        assert (lab.out / f"{name}-sd{letter}").read_bytes() == disk.read_bytes()
+    # The second time it is there already, which the server has to find by the same name.
+    again = run_p2v(command)
+    assert again.code == REFUSED, again.output
+    assert f"{name}-sda" in again.output
 
 
 def test_what_virt_v2v_left_out_is_told_at_the_end(lab: Lab) -> None:

@@ -43,7 +43,8 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "password": _SECRET,
     "identity_url": st.none() | st.from_regex(r"(https|file|ftp):[a-z0-9/%?&=#.,'-]{1,20}", fullmatch=True),
     "sudo": _BOOLEAN,
-    "guestname": st.none() | st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}", fullmatch=True),
+    "guestname": st.none()
+    | st.from_regex(r"[A-Za-z0-9é東]([A-Za-z0-9é東 ._+()@#&-]{0,198}[A-Za-z0-9é東._+()@#&-])?", fullmatch=True),
     "phys_topo": _BOOLEAN,
     "vcpus": st.none() | st.integers(1, 4096),
     "memory": st.none() | st.integers(MIN_MEMORY, MAX_MEMORY) | st.integers(64, 1 << 20).map(lambda mib: mib << 20),

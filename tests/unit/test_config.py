@@ -179,7 +179,7 @@ BAD_VALUES = [
     ("name", "`reboot`", "letters, digits"),
     ("name", "it's", "letters, digits"),
     ("name", 'a"b', "letters, digits"),
-    ("name", "my guest", "letters, digits"),
+    ("name", "my/guest", "letters and digits"),
     ("name", "two\nlines", "letters, digits"),
     ("name", "a" * 300, "at most"),
     ("name", "-rf", "letters, digits"),

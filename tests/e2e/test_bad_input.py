@@ -245,7 +245,7 @@ def test_an_identity_that_others_can_read(tmp_path: Path, small_disk: Path) -> N
 def test_a_failure_runs_the_fail_command_and_not_the_post_command(small_disk: Path, tmp_path: Path) -> None:
     with closed_port() as port:
         run_p2v(
-            f"p2v.server=127.0.0.1 p2v.port={port} p2v.disks={small_disk} "
+            f"p2v.server=127.0.0.1 p2v.port={port} p2v.disks={small_disk} {AT_ONCE} "
             f'p2v.pre="touch {tmp_path}/pre" p2v.post="touch {tmp_path}/post" p2v.fail="touch {tmp_path}/fail"'
         )
     assert {path.name for path in tmp_path.iterdir()} == {"disk.img", "pre", "fail"}

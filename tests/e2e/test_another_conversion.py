@@ -28,7 +28,9 @@ def test_unattended_it_is_told_of_and_left_alone(small_disk: Path) -> None:
     workspace.close()
     try:
         with closed_port() as port:
-            outcome = run_p2v(f"p2v.server=127.0.0.1 p2v.port={port} p2v.password=x p2v.reconnect=0 p2v.disks={small_disk}")
+            outcome = run_p2v(
+                f"p2v.server=127.0.0.1 p2v.port={port} p2v.password=x p2v.reconnect=0 p2v.disks={small_disk}"
+            )
         assert outcome.code == NO_CONNECTION, outcome.output
         told = "Left alone: another conversion of sda to other.example.com, started 2026-11-23 02:13."
         assert told in outcome.output

@@ -20,9 +20,9 @@ from p2v_tui.errors import InternalError, P2VError, as_failure
 from p2v_tui.screens.phases import Phase, first_phases, when_ended, with_stage, with_started
 from p2v_tui.session import Cancellation, ConversionServer, Plan, SavedConversion, VirtV2V
 from p2v_tui.session.checks import Check, Verdict
-from p2v_tui.session.conversion import CONTROL
 from p2v_tui.session.event_text import check_lines, log_directory_line, outage_lines
 from p2v_tui.session.events import (
+    CONTROL,
     CanWait,
     Checked,
     ConnectionLost,

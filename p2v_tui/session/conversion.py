@@ -13,7 +13,6 @@ import re
 import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -29,18 +28,16 @@ from p2v_tui.errors import (
 )
 from p2v_tui.hwprobe.answers import Answer
 from p2v_tui.hwprobe.health import Health, examine_health
-from p2v_tui.session import relay_status, remote_commands
+from p2v_tui.session import remote_commands
 from p2v_tui.session.cancellation import Cancellation
-from p2v_tui.session.compression import WORTHWHILE
-from p2v_tui.session.conversion_log import ConversionLog, CopyPercent
 from p2v_tui.session.data_connection import tunnel_options
 from p2v_tui.session.data_path import DataPath
 from p2v_tui.session.earlier import EarlierConversion, end_earlier
 from p2v_tui.session.events import (
+    CONTROL,
     CanWait,
     Checked,
     ConnectionLost,
-    ConnectionRestored,
     Converted,
     LogDirectory,
     LogDirectoryRemoved,
@@ -50,19 +47,17 @@ from p2v_tui.session.events import (
     Status,
     Warned,
 )
-from p2v_tui.session.log_pace import LogPace
+from p2v_tui.session.following import Following
 from p2v_tui.session.machine_record import MachineRecord, RecordedDisk, record_disk, record_of
 from p2v_tui.session.nbd_server import command as nbd_command
 from p2v_tui.session.nbd_server import find_program
 from p2v_tui.session.outcome import Evidence, check_success, failed, losses
-from p2v_tui.session.output_proof import ask, look_at_output
+from p2v_tui.session.output_proof import look_at_output
 from p2v_tui.session.plan import Plan, with_keys
 from p2v_tui.session.preflight import AcceptWarnings, judge, settle
-from p2v_tui.session.progress import ProgressTracker
 from p2v_tui.session.quantities import duration_text
 from p2v_tui.session.read_only import set_read_only
 from p2v_tui.session.reconnect import is_final, is_refused_login, open_again
-from p2v_tui.session.relay_status import DiskRelay, RelayStatus
 from p2v_tui.session.remote_directory import PARENT, RemoteDirectory
 from p2v_tui.session.remote_shell import cannot_store
 from p2v_tui.session.saved_conversion import SavedConversion
@@ -76,14 +71,6 @@ from p2v_tui.session.volume_keys import key_arguments, key_files
 from p2v_tui.xmlgen import physical_xml
 
 GENERATOR: Final = f"p2v-tui {__version__}"
-# How often the log and the counters are read, in seconds.
-INTERVAL: Final = 1.0
-# A reading of the log that takes longer, in seconds, is given up and the control connection opened again: to ask
-# twice costs nothing, and a new connection shows whether the server can be reached.
-READ_TIMEOUT: Final = 30.0
-# How often the relay is looked at until it has ended, when virt-v2v has.
-FINAL_TRIES: Final = 10
-CONTROL: Final = "the control connection"
 # Ports for a physical.xml that is only shown: the real ones are chosen by the server.
 SAMPLE_PORT: Final = 10809
 
@@ -292,23 +279,6 @@ def _secret_files(directory: RemoteDirectory, plan: Plan) -> dict[str, bytes]:
     return files | key_files(plan.keys, directory)
 
 
-@dataclass(frozen=True)
-class _Reading:
-    """One look at the server. state: `running`, `ended CODE`, `gone`, `rebooted` or `missing`.
-
-    whole: the log has no more than this, as it was then.
-    """
-
-    state: str
-    relay: RelayStatus | None
-    log: bytes
-    whole: bool
-
-    @property
-    def ended(self) -> bool:
-        return self.state != "running" and self.whole
-
-
 class _Run:
     """The conversion while it runs: the remote directory with its virt-v2v, and the data connections."""
 
@@ -337,14 +307,11 @@ class _Run:
         self._worth_reading = False
         self._made = False
         self._over = False
-        # Whether we have tried long enough to open the control connection again.
-        self._out_of_reach = False
         # The directory on the server that the guest's files go to, where it is known.
         self._storage: str | None = None
-        self._log = ConversionLog(debug=plan.debug)
-        self._pace = LogPace()
-        self._tracker = ProgressTracker(plan.disks)
+        # Both are there, or neither.
         self._data: DataPath | None = None
+        self._following: Following | None = None
 
     def prepare(self, virt_v2v: VirtV2V, record: MachineRecord) -> None:
         """Makes the remote directory, and starts to open the data connections."""
@@ -355,7 +322,7 @@ class _Run:
         self._report(LogDirectory(self._directory.path))
         for disk in self._plan.disks:
             self._report(Status(f"Opening the data connection of {disk.name}"))
-        self._data = self._data_path(many_clients=not virt_v2v.one_connection)
+        self._data = self._serve(many_clients=not virt_v2v.one_connection)
         self._worth_reading = True
         self._data.open(self._server.shell())
         self._worth_reading = False
@@ -371,11 +338,11 @@ class _Run:
         for check in checks:
             self._report(Checked(check))
         settle(checks, self._plan.settings.accept_warnings, accept_warnings)
-        assert self._data
-        self._data.wait_until_open(self._cancellation, self._show_events)
+        assert self._data and self._following
+        self._data.wait_until_open(self._cancellation, self._following.show_events)
         self._worth_reading = True
         self._data.check_reach(self._server.shell())
-        self._show_events()
+        self._following.show_events()
 
     def start(self, virt_v2v: VirtV2V) -> None:
         """Sends what virt-v2v needs and starts it, apart from the control connection."""
@@ -427,14 +394,16 @@ class _Run:
         """Serves the disks again, for the virt-v2v that waits for them."""
         self._made = self._running = True
         self._started = started
-        self._data = self._data_path()
+        self._data = self._serve()
         self._data.relayed = relayed
         self._report(LogDirectory(self._directory.path))
         self._data.take_over(self._server.shell())
 
     def finish(self) -> Converted:
         """Follows virt-v2v to its end. Raises ConversionFailed unless it succeeded in everything."""
-        code = self._follow()
+        assert self._following
+        state = self._following.to_the_end()
+        code = self._exit_code(state)
         # Its wrapper has tidied up behind it.
         self._over = True
         self._report(Status("virt-v2v has ended"))
@@ -443,7 +412,7 @@ class _Run:
             self._server.shell(cancelled_by=self._cancellation.again).run(
                 remote_commands.mark_told(self._directory), cancellable=False
             )
-        outcome = self._outcome(code)
+        outcome = self._outcome(code, self._following)
         self._report(outcome)
         return outcome
 
@@ -478,14 +447,19 @@ class _Run:
         if self._data is not None:
             self._data.close()
 
-    def _data_path(self, *, many_clients: bool = False) -> DataPath:
-        return DataPath(
+    def _serve(self, *, many_clients: bool = False) -> DataPath:
+        """The data connections, still to be opened, and who follows what becomes of them."""
+        data = DataPath(
             self._plan.disks,
             self._directory,
             functools.partial(self._server.data_connection, self._program),
             patience=self._plan.settings.reconnect,
             many_clients=many_clients,
         )
+        self._following = Following(
+            self._server, self._plan, self._directory, data, report=self._report, cancellation=self._cancellation
+        )
+        return data
 
     def _record(self) -> None:
         """Leaves what another process needs to go on with this conversion."""
@@ -504,112 +478,6 @@ class _Run:
             self._report(
                 Warned(f"If p2v-tui is killed, it cannot continue this conversion: {error.strerror} (/tmp here).")
             )
-
-    def _follow(self) -> int:
-        """Reports virt-v2v's output and the progress until it has ended; its exit code."""
-        assert self._data
-        offset = 0
-        while True:
-            reading = self._read(offset)
-            offset += len(reading.log)
-            self._report_log(reading)
-            self._show_progress()
-            self._show_events()
-            if reading.ended:
-                if reading.relay is not None:
-                    self._data.status = reading.relay
-                return self._exit_code(reading.state)
-            self._data.check()
-            self._data.admit(functools.partial(ask, self._server))
-            if reading.state == "running":
-                self._data.follow(reading.relay, copying=self._tracker.long_copies(WORTHWHILE))
-            if reading.whole:
-                self._cancellation.wait(INTERVAL)
-
-    def _read(self, offset: int) -> _Reading:
-        """One look at the server, however often the control connection has to be opened again for it."""
-        while True:
-            limit, asked = self._pace.limit, time.monotonic()
-            command = remote_commands.read_progress(self._directory, offset, limit)
-            try:
-                if not self._server.connected:
-                    raise ConnectionFailed("ssh has ended.", "")
-                output = self._server.shell().run(command, timeout=READ_TIMEOUT).output
-            except ConnectionFailed as error:
-                self._pace.less()
-                self._open_control_again(error)
-                continue
-            state, _, rest = output.partition(b"\n")
-            relay, _, log = rest.partition(b"\n")
-            self._pace.came(len(log), time.monotonic() - asked)
-            status = self._relay(relay.decode(errors="replace"))
-            return _Reading(state.decode(errors="replace"), status, log, len(log) < limit)
-
-    def _final_relays(self) -> tuple[DiskRelay, ...]:
-        """What the relay says of the disks when it is over, where it can: virt-v2v's wrapper ends it as the last."""
-        assert self._data
-        command = remote_commands.read_progress(self._directory, 0, 0)
-        for _ in range(FINAL_TRIES):
-            if self._data.status is None or not self._data.status.alive:
-                break
-            answer = ask(self._server, command)
-            self._data.status = self._relay(answer.partition("\n")[2].partition("\n")[0]) or self._data.status
-            time.sleep(INTERVAL / FINAL_TRIES)
-        return self._data.status.disks if self._data.status else ()
-
-    def _relay(self, line: str) -> RelayStatus | None:
-        word, _, status = line.partition(" ")
-        return None if word == "none" else relay_status.parse(status, len(self._plan.disks), alive=word == "alive")
-
-    def _open_control_again(self, error: P2VError) -> None:
-        self._server.drop_shell()
-        since = time.monotonic()
-        patience = self._plan.settings.reconnect
-        self._report(ConnectionLost(CONTROL, error.message, patience))
-        try:
-            open_again(
-                self._server.shell,
-                patience=patience,
-                wait=self._let_pass,
-                on_failure=lambda failure: self._report(Status(f"Still without {CONTROL}: {failure.message}")),
-                let_in_before=True,
-            )
-        except (Cancelled, Detached, ConversionFailed):
-            raise
-        except P2VError as final:
-            self._out_of_reach = True
-            raise ConversionFailed(
-                f"The control connection was lost and cannot be opened again: {final.message}",
-                f"{final.advice} The log so far is {self._directory.log} on the conversion server.",
-            ) from final
-        self._report(ConnectionRestored(CONTROL, time.monotonic() - since))
-
-    def _let_pass(self, seconds: float) -> None:
-        """Waits; what the data connections do meanwhile is still reported.
-
-        One that is given up ends nothing yet: why it cannot be opened, the control connection will tell better.
-        """
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            self._show_events()
-            self._show_progress()
-            self._cancellation.wait(min(left, INTERVAL))
-
-    def _report_log(self, reading: _Reading) -> None:
-        for event in self._log.feed(reading.log, final=reading.ended):
-            if isinstance(event, CopyPercent):
-                self._tracker.percent(event.disk, event.percent, time.monotonic())
-                continue
-            self._report(event)
-
-    def _show_progress(self) -> None:
-        assert self._data
-        self._report(self._tracker.sample(self._data.bytes_served, time.monotonic()))
-
-    def _show_events(self) -> None:
-        assert self._data
-        for event in self._data.events():
-            self._report(event)
 
     def _exit_code(self, state: str) -> int:
         """virt-v2v's. Raises ConversionFailed where it has none."""
@@ -649,7 +517,8 @@ class _Run:
             try:
                 self._stop_over(cancellable=cancellable)
             except ConnectionFailed as error:
-                if self._out_of_reach or (is_final(error) and not is_refused_login(error)):
+                out_of_reach = self._following is not None and self._following.out_of_reach
+                if out_of_reach or (is_final(error) and not is_refused_login(error)):
                     raise
                 self._report(ConnectionLost(CONTROL, error.message, self._plan.settings.reconnect))
                 open_again(
@@ -678,7 +547,7 @@ class _Run:
     def _where_the_log_is(self) -> str:
         return f"The whole log is {self._directory.log} on the conversion server."
 
-    def _outcome(self, exit_code: int) -> Converted:
+    def _outcome(self, exit_code: int, following: Following) -> Converted:
         """Raises ConversionFailed unless virt-v2v succeeded in everything."""
         assert self._data
         advice = self._where_the_log_is
@@ -691,21 +560,21 @@ class _Run:
             # As the shell says it that runs it.
             if exit_code > 128:
                 raise self._killed(f"by signal {exit_code - 128}")
-            raise failed(exit_code, self._log.reason, advice, PARENT)
+            raise failed(exit_code, following.log.reason, advice, PARENT)
         check_success(
             Evidence(
                 disks=[disk.name for disk in self._plan.disks],
-                copies=self._log.copies,
-                warnings=self._log.warnings,
-                relays=self._final_relays(),
+                copies=following.log.copies,
+                warnings=following.log.warnings,
+                relays=following.final_relays(),
                 lies=look_at_output(self._server, self._plan),
             ),
             advice,
         )
         name = self._plan.guest.name
         seconds = (datetime.datetime.now() - self._started).total_seconds()
-        made, left_out = self._plan.output.made(name), losses(self._log.warnings)
-        return Converted(name, made, self._directory.path, seconds, left_out, self._log.warnings.count)
+        made, left_out = self._plan.output.made(name), losses(following.log.warnings)
+        return Converted(name, made, self._directory.path, seconds, left_out, following.log.warnings.count)
 
 
 def _code_in(state: str) -> int | None:

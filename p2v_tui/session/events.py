@@ -9,9 +9,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from p2v_tui.session.checks import Check
+
+# The name of the connection that is none of a disk's.
+CONTROL: Final = "the control connection"
 
 
 @dataclass(frozen=True)

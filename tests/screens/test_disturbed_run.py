@@ -16,8 +16,8 @@ from p2v_tui.screens.dialogs import Dialog
 from p2v_tui.screens.log_pane import LogPane
 from p2v_tui.screens.outcome_words import outage_text
 from p2v_tui.screens.running import RunningScreen
-from p2v_tui.session.conversion import CONTROL
 from p2v_tui.session.events import (
+    CONTROL,
     CanWait,
     ConnectionLost,
     ConnectionRestored,

@@ -95,19 +95,31 @@ def parse_words(words: Iterable[Word]) -> CommandLine:
             warnings.append(_unknown(word.key))
             continue
         if not word.terminated:
-            warnings.append(
-                f'{word.key}: the closing double quote (") is missing; it reaches to the end of the line.'
-            )
+            warnings.append(_unclosed(word))
         if not word.value and word.value is not None and not setting.kind.empty:
             continue
         given = setting.attribute in values
         if given and not setting.adds_up:
             warnings.append(f"{word.key}: p2v.{setting.name} is given more than once; the first one is used.")
             continue
-        value = setting.parse_bare() if word.value is None else setting.parse(word.value)
+        value = _value(setting, word)
         values[setting.attribute] = values[setting.attribute] + value if given else value
     explicit = {attribute: value for attribute, value in values.items() if value is not None}
     return CommandLine(Settings(**explicit), tuple(warnings))
+
+
+def _value(setting: Setting, word: Word) -> Any:
+    try:
+        return setting.parse_bare() if word.value is None else setting.parse(word.value)
+    except SettingsError as error:
+        if word.terminated:
+            raise
+        # Not the value: it holds the settings that follow, passwords among them.
+        raise SettingsError(_unclosed(word), "Put it behind the value.", setting=setting.name) from error
+
+
+def _unclosed(word: Word) -> str:
+    return f'{word.key}: the closing double quote (") is missing; the value reaches to the end of the line.'
 
 
 def find_value(text: str, key: str) -> str | None:

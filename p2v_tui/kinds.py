@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
@@ -150,9 +151,19 @@ def matching(pattern: str, reason: str, max_length: int | None = None) -> Callab
     return parse
 
 
+def _guest_name(text: str) -> str:
+    """The name becomes file names, a libvirt domain, and arguments of nbdkit and qemu-img, which read a colon or a
+    comma as syntax. Which names an output mode takes is checked with the mode (output_mode_checks.py).
+    """
+    # A vowel sign or an accent of its own is a mark, not a letter: `\w` does not take it.
+    letters = "".join("x" if unicodedata.category(each).startswith("M") else each for each in text)
+    matching(r"(?![_])\w([\w .+()@#&-]*[\w.+()@#&-])?", "is not a valid guest name", MAX_GUEST_NAME)(letters)
+    return text
+
+
 def _whole_number(low: int, high: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        if not re.fullmatch(r"[+-]?[0-9]{1,19}", text):
+        if not re.fullmatch(r"[+-]?[0-9]{1,4000}", text):
             raise ValueError("is not a whole number")
         number = int(text)
         if not low <= number <= high:
@@ -425,9 +436,7 @@ GUEST_NAME: Final = Kind(
     "GUESTNAME",
     f"letters and digits of any script, spaces and . _ - + ( ) @ # & (at most {MAX_GUEST_NAME}), the first one a "
     "letter or a digit, the last one no space",
-    # The name becomes file names, a libvirt domain, and arguments of nbdkit and qemu-img, which read a colon or a
-    # comma as syntax. Which names an output mode takes is checked with the mode (output_mode_checks.py).
-    matching(r"(?![_])\w([\w .+()@#&-]*[\w.+()@#&-])?", "is not a valid guest name", MAX_GUEST_NAME),
+    _guest_name,
     str,
 )
 OUTPUT_MODE: Final = Kind(

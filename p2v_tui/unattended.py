@@ -45,6 +45,10 @@ DEFAULT_POST: Final = "poweroff"
 # How long what is before the conversion has to end in order when it is cancelled, in seconds: a tool may hang.
 GRACE: Final = 5.0
 COMMAND_LOOK_INTERVAL: Final = 0.1
+# Behind the details, which fill more than one screen.
+_DRY_RUN_READY: Final = (
+    "The conversion can start. This was a dry run: nothing was changed here or on the conversion server."
+)
 
 
 @dataclass(frozen=True)
@@ -206,7 +210,7 @@ class _Job:
             raise
         self._console.verdict(verdict(plan, checks, accepted), good=True)
         self._console.text(details)
-        self._console.show(Status("This was a dry run: nothing was changed here or on the conversion server."))
+        self._console.show(Status(_DRY_RUN_READY))
 
     def _plan(self, machine: Machine) -> Plan:
         plan = make_plan(self._settings, machine, self._options.image, set_read_only=self._options.iso)

@@ -220,7 +220,8 @@ def _find_disk(name: str, machine: Machine) -> Disk:
             raise SettingsError(
                 f"The disk {name} cannot be converted: {excluded.reason}.", _choices(machine), setting="disks"
             )
-    raise SettingsError(f"There is no fixed disk {name} on this machine.", _choices(machine), setting="disks")
+    nor = ", and no disk image of that name" if name.startswith("/") and not name.startswith("/dev/") else ""
+    raise SettingsError(f"There is no fixed disk {name} on this machine{nor}.", _choices(machine), setting="disks")
 
 
 def _choices(machine: Machine) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,3 +81,14 @@ def test_asking_for_the_list_of_options_starts_nothing(lab: Lab) -> None:
     assert outcome.code == WRONG_SETTINGS, outcome.output
     assert "nothing would be converted" in outcome.output
     assert lab.stand_in.events() == []
+
+
+@pytest.mark.parametrize("name", ["my guest", "M\u00fcller 2.0", "\u041c\u043e\u0439 \u0433\u043e\u0441\u0442\u044c"])
+def test_files_are_named_after_a_guest_with_spaces_and_letters_of_any_script(lab: Lab, name: str) -> None:
+    for old in lab.out.iterdir():
+        old.unlink()
+    lab.stand_in.behave(Behaviour(writes=True))
+    outcome = run_p2v(f'p2v.name="{name}" {lab.settings}', environment={**os.environ, "LC_ALL": "C"})
+    assert outcome.code == SUCCESS, outcome.output
+    assert f"the disks {lab.out}/{name}-sd* and the description {lab.out}/{name}.xml" in outcome.output
+    assert {file.name for file in lab.out.iterdir()} == {f"{name}-sda", f"{name}-sdb", f"{name}.xml"}

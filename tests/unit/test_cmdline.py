@@ -151,6 +151,14 @@ def test_an_unknown_key_is_warned_about_with_the_nearest_valid_one(key: str, nea
     assert warning.endswith(f"{nearest}?")
 
 
+@pytest.mark.parametrize("text", ['p2v.name="/open p2v.password=geheim', '"p2v.port=22 p2v.password=geheim'])
+def test_an_open_quote_is_named_where_it_spoils_a_value_and_not_what_it_takes_with_it(text: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        parse(text)
+    assert 'closing double quote (") is missing' in raised.value.message
+    assert "geheim" not in raised.value.message + raised.value.advice
+
+
 @given(st.text())
 @example("\x1b[2J")
 def test_a_warning_about_an_unknown_key_cannot_drive_a_terminal(key: str) -> None:

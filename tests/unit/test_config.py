@@ -237,6 +237,29 @@ def test_a_bad_value_is_refused_by_naming_it_the_reason_and_what_is_valid(key: s
     assert error.message.isprintable()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "my guest",
+        "M\u00fcNCHEN",
+        "Mu\u0308nchen",
+        "\u041c\u043e\u0439 2",
+        "\u0939\u093f\u0928\u094d\u0926\u0940",
+        "web_1+b.c-d",
+        "R&D (old) #2",
+        "9",
+    ],
+)
+def test_a_guest_name_may_have_spaces_and_letters_of_any_script(text: str) -> None:
+    assert value_of("name", text) == text
+
+
+@pytest.mark.parametrize("text", ["9" * 25, "-" + "9" * 25])
+def test_a_number_of_any_length_is_called_above_or_below_the_limit(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"is (below|above) the limit"):
+        value_of("port", text)
+
+
 def test_a_guest_name_of_the_greatest_length_is_taken_and_one_more_is_not() -> None:
     assert value_of("name", "a" * MAX_GUEST_NAME)
     with pytest.raises(SettingsError, match=f"{MAX_GUEST_NAME + 1} characters"):

@@ -20,7 +20,8 @@ LVM_MEMBER = "LVM2_member"
 class Membership:
     """One device is a part of something. identity: what the parts of one thing have in common. name: may be empty.
 
-    unsure: what else belongs to it is not known.
+    unsure: what else belongs to it is not known. members: how many there are at least, as far as this
+    one tells; None where it does not.
     """
 
     kind: str
@@ -28,6 +29,7 @@ class Membership:
     name: str
     device: BlockDevice
     unsure: bool = False
+    members: int | None = None
 
     @property
     def member(self) -> str:
@@ -39,12 +41,16 @@ class Membership:
 
 @dataclass
 class Thing:
-    """What spans the devices. name: may be empty. carriers: for each member, the disks below each device with it."""
+    """What spans the devices. name: may be empty. carriers: for each member, the disks below each device with it.
+
+    members: how many there are at least, by what these say; None where they do not.
+    """
 
     kind: str
     identity: str
     name: str = ""
     unsure: bool = False
+    members: int | None = None
     devices: list[BlockDevice] = field(default_factory=list)
     carriers: dict[str, list[frozenset[str]]] = field(default_factory=dict)
 
@@ -59,11 +65,21 @@ class Thing:
         disks = frozenset[str]().union(*(carriers[0] for carriers in self.carriers.values()))
         every = (frozenset[str]().union(*carriers) for carriers in self.carriers.values() if len(carriers) > 1)
         copies = tuple(same for same in every if len(same) > 1)
-        return DiskGroup(self.kind, self.name or self.identity, disks, copies, unsure=self.unsure)
+        return DiskGroup(
+            self.kind,
+            self.name or self.identity,
+            disks,
+            copies,
+            unseen=max((self.members or 0) - self.seen, 0),
+            members=self.members if (self.members or 0) >= self.seen else None,
+            unsure=self.unsure,
+        )
+
+    def part(self, device: BlockDevice) -> Membership:
+        return Membership(self.kind, self.identity, self.name, device)
 
     def disks_of(self, device: BlockDevice) -> frozenset[str]:
-        part = Membership(self.kind, self.identity, self.name, device)
-        return frozenset[str]().union(*self.carriers.get(part.member, ()))
+        return frozenset[str]().union(*self.carriers.get(self.part(device).member, ()))
 
 
 def gather(parts: Iterable[Membership], devices: BlockDevices, owners: Mapping[str, str]) -> tuple[Thing, ...]:
@@ -75,6 +91,7 @@ def gather(parts: Iterable[Membership], devices: BlockDevices, owners: Mapping[s
         # The first name wins: LVM and the superblocks know it better than the running system.
         thing.name = thing.name or part.name
         thing.unsure |= part.unsure
+        thing.members = max(thing.members or 0, part.members or 0) or None
         if (part.kind, part.identity, part.device.name) not in known:
             known.add((part.kind, part.identity, part.device.name))
             thing.devices.append(part.device)
@@ -100,6 +117,8 @@ def with_superblocks(array: Thing, places: Places) -> DiskGroup:
     members = [device for device in array.devices if device.properties.get("ID_FS_TYPE") == MEMBER]
     blocks = [read_superblock(device, places) for device in members]
     count = max((block.devices or 0 for block in blocks), default=0)
+    spares = [device for device, block in zip(members, blocks, strict=True) if block.spare]
+    seen = array.seen - len({array.part(device).member for device in spares})
     newest = max((block.events or 0 for block in blocks), default=0)
     # One event apart is how an array stops whose members were written one after the other; mdadm takes both.
     behind = [
@@ -110,7 +129,8 @@ def with_superblocks(array: Thing, places: Places) -> DiskGroup:
     return replace(
         array.group,
         members=count or None,
-        unseen=max(count - array.seen, 0),
+        unseen=max(count - seen, 0),
         level=next((block.level for block in blocks if block.level), None),
         behind=frozenset[str]().union(*map(array.disks_of, behind)),
+        spares=frozenset[str]().union(*map(array.disks_of, spares)),
     )

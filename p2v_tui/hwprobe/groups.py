@@ -21,13 +21,13 @@ from p2v_tui.hwprobe.machine import DiskGroup
 from p2v_tui.hwprobe.md import MEMBER, bare
 from p2v_tui.hwprobe.places import Places
 from p2v_tui.hwprobe.signatures import is_repeated, is_stale
-from p2v_tui.hwprobe.spanning import BTRFS, btrfs_devices, find_spanning
+from p2v_tui.hwprobe.spanning import find_spanning
 
 VOLUME_GROUP = "LVM volume group"
 MD_ARRAY = "md array"
 
 # In the place of a volume group's name, which is read after "The LVM volume group".
-UNKNOWN_VOLUME_GROUP = "(unknown: lvm2 is missing or fails)"
+UNKNOWN_VOLUME_GROUP = "(unknown: lvm2 is missing or cannot read it)"
 
 # In these nobody sees what there is while they are not open.
 _OPAQUE = frozenset({MEMBER, "crypto_LUKS", "BitLocker", "bcache"})
@@ -43,12 +43,21 @@ def find_groups(devices: BlockDevices, found: FoundDisks, places: Places) -> tup
     ]
     holding = [device for device in valid if device.properties.get("ID_FS_TYPE") == LVM_MEMBER]
     rows = physical_volumes(holding, places) if holding else []
-    things = gather(_memberships(devices, valid, rows, places), devices, found.names)
-    hidden = _hidden(valid, devices, found.names)
+    silent = holding if rows is None else _not_reported(rows, holding, devices, places)
+    things = gather(_memberships(devices, valid, rows or [], silent, places), devices, found.names)
+    hidden = _hidden(valid, silent, devices, found.names)
     lacking = _lacking(rows or [])
     groups = (_whole(thing, lacking.get(thing.identity, 0), hidden, places) for thing in things)
-    shared = (group for group in groups if (len(group.disks) > 1 or group.unseen) and group.holds_any(offered))
+    worth_saying = (group for group in groups if len(group.disks) > 1 or group.unseen or is_uncounted(group))
+    shared = (group for group in worth_saying if group.holds_any(offered))
     return tuple(sorted(shared, key=lambda it: (it.kind, it.name)))
+
+
+def is_uncounted(group: DiskGroup) -> bool:
+    """Whether its metadata did not say how many members it has, though they do, so that nobody would miss one."""
+    if group.kind == MD_ARRAY:
+        return group.members is None
+    return group.kind == VOLUME_GROUP and group.name == UNKNOWN_VOLUME_GROUP
 
 
 def _whole(thing: Thing, lacking: int, hidden: frozenset[str], places: Places) -> DiskGroup:
@@ -62,20 +71,36 @@ def _whole(thing: Thing, lacking: int, hidden: frozenset[str], places: Places) -
     if thing.kind == VOLUME_GROUP and lacking:
         unsure = group.unsure or bool(hidden)
         members = thing.seen + lacking
-        return replace(group, disks=group.disks | hidden, unseen=lacking, members=members, unsure=unsure)
-    if thing.kind == BTRFS and (count := btrfs_devices(thing.devices[0])):
-        return replace(group, members=count, unseen=max(count - thing.seen, 0))
+        disks = group.disks | hidden
+        return replace(group, disks=disks, unseen=lacking, members=members, unsure=unsure)
     return group
 
 
-def _hidden(valid: Iterable[BlockDevice], devices: BlockDevices, owners: Mapping[str, str]) -> frozenset[str]:
-    """The disks with arrays and encrypted volumes that are not open, in which nobody sees what there is."""
+def _hidden(
+    valid: Iterable[BlockDevice], silent: Iterable[BlockDevice], devices: BlockDevices, owners: Mapping[str, str]
+) -> frozenset[str]:
+    """The disks in which nobody sees what there is: with closed arrays and encrypted volumes, and silent ones."""
     closed = (
         device
         for device in valid
         if device.properties.get("ID_FS_TYPE") in _OPAQUE and not devices.holders_of(device.name)
     )
-    return frozenset(name for device in closed for name in disks_below(device, devices, owners))
+    return frozenset(name for device in (*closed, *silent) for name in disks_below(device, devices, owners))
+
+
+def _not_reported(
+    rows: Iterable[Mapping[str, str]], holding: Iterable[BlockDevice], devices: BlockDevices, places: Places
+) -> list[BlockDevice]:
+    """The physical volumes of which pvs does not say the group: their metadata cannot be read, or are damaged."""
+    known = [
+        device
+        for row in rows
+        if row.get("vg_name") != "[unknown]" and (device := devices.at(row.get("pv_name", ""), places))
+    ]
+    names = {device.name for device in known}
+    # Of a physical volume that is there twice, pvs reports one.
+    uuids = {uuid for device in known if (uuid := device.properties.get("ID_FS_UUID"))}
+    return [it for it in holding if it.name not in names and it.properties.get("ID_FS_UUID") not in uuids]
 
 
 def _lacking(rows: Iterable[Mapping[str, str]]) -> dict[str, int]:
@@ -90,18 +115,24 @@ def _lacking(rows: Iterable[Mapping[str, str]]) -> dict[str, int]:
 
 
 def _memberships(
-    devices: BlockDevices, valid: Sequence[BlockDevice], rows: list[dict[str, str]] | None, places: Places
+    devices: BlockDevices,
+    valid: Sequence[BlockDevice],
+    rows: Sequence[Mapping[str, str]],
+    silent: Sequence[BlockDevice],
+    places: Places,
 ) -> Iterator[Membership]:
-    """valid: the devices on which what is recognised still holds. rows: of the report by pvs, None without it."""
+    """valid: the devices on which what is recognised still holds. rows: of the report by pvs.
+
+    silent: the physical volumes of which it does not say the group.
+    """
     holding = [device for device in valid if device.properties.get("ID_FS_TYPE") == LVM_MEMBER]
-    yield from _physical_volumes(rows or [], holding, devices, places)
+    yield from _physical_volumes(rows, holding, devices, places)
     for device in valid:
         yield from _member_of_array(device)
     yield from find_spanning(devices, valid, places)
     active = [part for device in devices.by_name.values() for part in _active(device, devices)]
     yield from active
-    if rows is None:
-        yield from _unknown(holding, active)
+    yield from _unknown(silent, active)
 
 
 def _member_of_array(device: BlockDevice) -> Iterator[Membership]:
@@ -150,20 +181,19 @@ def _physical_volumes(
         device = devices.at(row.get("pv_name", ""), places)
         name, uuid = row.get("vg_name"), row.get("vg_uuid")
         if device and name and uuid:
-            yield Membership(VOLUME_GROUP, uuid.replace("-", ""), name, device)
             # Of a physical volume that is there twice, pvs reports one and does not use the other.
-            for copy in by_uuid.get(device.properties.get("ID_FS_UUID"), ()):
-                yield Membership(VOLUME_GROUP, uuid.replace("-", ""), name, copy)
+            for part in (device, *by_uuid.get(device.properties.get("ID_FS_UUID"), ())):
+                yield Membership(VOLUME_GROUP, uuid.replace("-", ""), name, part)
 
 
-def _unknown(holding: Iterable[BlockDevice], active: Iterable[Membership]) -> Iterator[Membership]:
-    """The physical volumes as one group where pvs did not say which groups there are, and not all are active.
+def _unknown(silent: Sequence[BlockDevice], active: Iterable[Membership]) -> Iterator[Membership]:
+    """The physical volumes as one group of which pvs did not say the group, where not all of them are active.
 
     A physical volume of unknown group may be a part of any group, an active one too: an active volume shows the disks
     that it lies on, not the others of its group. To ask for a disk too many costs a copy, or the installation of
     lvm2; to let half a group through costs the guest.
     """
     known = {part.device.name for part in active if part.kind == VOLUME_GROUP}
-    if any(device.name not in known for device in holding):
-        for device in holding:
+    if any(device.name not in known for device in silent):
+        for device in silent:
             yield Membership(VOLUME_GROUP, "", UNKNOWN_VOLUME_GROUP, device, unsure=True)

@@ -22,14 +22,20 @@ _METADATA_SIZE: Final = 1 << 20
 _MAGIC: Final = b"PRIVHEAD"
 _GROUP_GUID: Final = slice(0xB0, 0xF0)
 _GROUP_NAME: Final = slice(0xF0, 0x110)
+# The database is in the last MiB of the disk, or of the metadata partition; its header counts the group's disks,
+# those that are missing among them.
+_DATABASE: Final = b"VMDB"
+_DATABASE_GUID: Final = slice(0x35, 0x75)
+_DISKS: Final = slice(0x91, 0x95)
 
 
 @dataclass(frozen=True)
 class LdmGroup:
-    """The disk group of a dynamic disk."""
+    """The disk group of a dynamic disk. disks: how many it has, None where that cannot be read."""
 
     guid: str
     name: str
+    disks: int | None = None
 
 
 def is_dynamic(disk: BlockDevice, devices: BlockDevices) -> bool:
@@ -39,22 +45,40 @@ def is_dynamic(disk: BlockDevice, devices: BlockDevices) -> bool:
 
 def disk_group(disk: BlockDevice, devices: BlockDevices) -> LdmGroup | None:
     """None where it is no dynamic disk, or its header cannot be read."""
-    header = _header(disk, devices)
-    if not header or not header.startswith(_MAGIC):
+    place = _metadata(disk, devices)
+    if place is None:
         return None
-    guid, name = (header[part].split(b"\0")[0].decode(errors="replace") for part in (_GROUP_GUID, _GROUP_NAME))
-    return LdmGroup(guid.lower(), name) if guid else None
+    device, on_mbr = place
+    header = read_at(disk, _MBR_HEADER, 512, (0, _MAGIC)) if on_mbr else _sector(_last_mib(device), _MAGIC)
+    if not header:
+        return None
+    guid, name = (_text(header[part]) for part in (_GROUP_GUID, _GROUP_NAME))
+    if not guid:
+        return None
+    database = _sector(_last_mib(device), _DATABASE)
+    known = database and _text(database[_DATABASE_GUID]).lower() == guid.lower()
+    return LdmGroup(guid.lower(), name, int.from_bytes(database[_DISKS], "big") if database and known else None)
 
 
-def _header(disk: BlockDevice, devices: BlockDevices) -> bytes | None:
+def _metadata(disk: BlockDevice, devices: BlockDevices) -> tuple[BlockDevice, bool] | None:
+    """The device that ends with the metadata, and whether it is a disk with an MBR; None of an ordinary disk."""
     partitions = devices.partitions_of(disk.name)
     for part in partitions:
         if part.properties.get("ID_PART_ENTRY_TYPE", "").lower() == _METADATA_TYPE:
-            metadata = read_at(part, max(part.size - _METADATA_SIZE, 0), min(part.size, _METADATA_SIZE)) or b""
-            found = (at for at in range(0, len(metadata), 512) if metadata[at:].startswith(_MAGIC))
-            return next((metadata[at : at + 512] for at in found), None)
+            return part, False
     # The kernel makes partitions of the volumes' parts, which no entry of the table describes.
     undescribed = any(part.properties.get("ID_PART_ENTRY_TYPE", "0x42").lower() == "0x42" for part in partitions)
-    if disk.properties.get("ID_PART_TABLE_TYPE") != "dos" or not undescribed:
-        return None
-    return read_at(disk, _MBR_HEADER, 512)
+    return (disk, True) if disk.properties.get("ID_PART_TABLE_TYPE") == "dos" and undescribed else None
+
+
+def _last_mib(device: BlockDevice) -> bytes:
+    return read_at(device, max(device.size - _METADATA_SIZE, 0), min(device.size, _METADATA_SIZE)) or b""
+
+
+def _sector(metadata: bytes, magic: bytes) -> bytes | None:
+    found = (at for at in range(0, len(metadata), 512) if metadata[at:].startswith(magic))
+    return next((metadata[at : at + 512] for at in found), None)
+
+
+def _text(raw: bytes) -> str:
+    return raw.split(b"\0")[0].decode(errors="replace")

@@ -28,7 +28,8 @@ def physical_volumes(holding: Iterable[BlockDevice], places: Places) -> list[dic
 def pvs_command(holding: Iterable[BlockDevice]) -> list[str]:
     """The command that reads LVM's metadata on these devices and nothing else on the machine."""
     devices = tuple(holding)
-    command = ["pvs", "--readonly", "--reportformat", "json", "-o", _COLUMNS]
+    # A group of a cluster, or with a system ID, is another host's for LVM, and is not reported without these.
+    command = ["pvs", "--readonly", "--foreign", "--shared", "--reportformat", "json", "-o", _COLUMNS]
     nodes = [str(device.node) for device in devices]
     mapped = [f"/dev/mapper/{device.dm_name}" for device in devices if device.dm_name]
     allowed = ", ".join(json.dumps(f"a|^{re.escape(node)}$|") for node in nodes + mapped)

@@ -141,7 +141,8 @@ class DiskGroup:
     copies: disks of which any one does, because they hold the same member. unseen: how many members are on no disk of
     this machine; members: how many there are in all, None where nobody says. level: md's word (`raid1`, `linear`).
     behind: disks with an older state than the others, which were thrown out of the array. unsure: what is on these
-    disks does not say which belong together, so that all of their kind are taken together.
+    disks does not say which belong together, so that all of their kind are taken together. spares: disks with a
+    member that has no data, but would replace one.
     """
 
     kind: str
@@ -153,6 +154,7 @@ class DiskGroup:
     level: str | None = None
     behind: frozenset[str] = frozenset()
     unsure: bool = False
+    spares: frozenset[str] = frozenset()
 
     def holds_any(self, chosen: frozenset[str]) -> bool:
         return bool(chosen & self.disks.union(*self.copies))

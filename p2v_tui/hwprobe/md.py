@@ -1,37 +1,79 @@
 """What the superblock of a software RAID member says: the array's level and size, and whether this member is current.
 
-blkid knows the array and the member, not how many members there should be. mdadm reads that without assembling.
+blkid knows the array and the member, not how many members there should be. The superblocks of today (1.x) are read
+here, since not every live system has mdadm; what is older or damaged is left to it.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Final
 
 from p2v_tui.hwprobe.blockdev import BlockDevice, key_values
 from p2v_tui.hwprobe.places import Places
+from p2v_tui.hwprobe.raw import read_at
 
 MEMBER = "linux_raid_member"
+
+# include/uapi/linux/raid/md_p.h: struct mdp_superblock_1, little-endian; the roles of the members are behind it.
+MAGIC: Final = (0xA92B4EFC).to_bytes(4, "little")
+MAJOR: Final = slice(4, 8)
+_READ: Final = 4096
+_LEVEL: Final = slice(72, 76)
+_RAID_DISKS: Final = slice(92, 96)
+_DEV_NUMBER: Final = slice(160, 164)
+_EVENTS: Final = slice(200, 208)
+_ROLES: Final = 256
+# From here on a role is no place in the array: a journal, a faulty member, a spare.
+_FIRST_WITHOUT_PLACE: Final = 0xFFFD
+_LEVELS: Final = {-1: "linear"}
 
 
 @dataclass(frozen=True)
 class Superblock:
     """level: mdadm's word, `raid1`, `linear`. devices: how many members the array has when it is whole.
 
-    events: grows with every change of the array; a member that was thrown out stays behind. Each is None where mdadm
-    does not say.
+    events: grows with every change of the array; a member that was thrown out stays behind. spare: it has no place in
+    the array, and no data of it. Each other is None where nothing says so.
     """
 
     level: str | None = None
     devices: int | None = None
     events: int | None = None
+    spare: bool = False
+
+
+def superblock_places(size: int) -> tuple[int, ...]:
+    """Where a superblock of version 1 may be on a member of this size, in bytes: 1.2, 1.1, 1.0."""
+    return tuple(place for place in (4096, 0, (size - 8192) & ~4095) if place >= 0)
 
 
 def read_superblock(device: BlockDevice, places: Places) -> Superblock:
-    """The superblock of one member; an empty one where mdadm is missing or understands nothing."""
+    """The superblock of one member; an empty one where it cannot be read, and mdadm says nothing either."""
+    for place in superblock_places(device.size):
+        block = read_at(device, place, _READ, (0, MAGIC))
+        if block and _little(block[MAJOR]) == 1:
+            return _version_1(block)
     output = places.run(["mdadm", "--examine", "--export", str(device.node)])
     said = key_values((output or "").splitlines())
     return Superblock(said.get("MD_LEVEL"), _number(said.get("MD_DEVICES")), _number(said.get("MD_EVENTS")))
+
+
+def _version_1(block: bytes) -> Superblock:
+    level = int.from_bytes(block[_LEVEL], "little", signed=True)
+    at = _ROLES + 2 * _little(block[_DEV_NUMBER])
+    role = block[at : at + 2]
+    return Superblock(
+        _LEVELS.get(level, f"raid{level}"),
+        _little(block[_RAID_DISKS]),
+        _little(block[_EVENTS]),
+        spare=bool(role) and _little(role) >= _FIRST_WITHOUT_PLACE,
+    )
+
+
+def _little(raw: bytes) -> int:
+    return int.from_bytes(raw, "little")
 
 
 def bare(uuid: str) -> str:

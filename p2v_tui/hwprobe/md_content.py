@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from p2v_tui.hwprobe.machine import Content, Disk
-from p2v_tui.hwprobe.md import MEMBER, bare
+from p2v_tui.hwprobe.md import MAGIC, MAJOR, MEMBER, bare, superblock_places
 
-# include/uapi/linux/raid/md_p.h: the superblock of 1.x, with the sector of the data at 128, and that of 0.90.
-_MAGIC: Final = (0xA92B4EFC).to_bytes(4, "little")
-_MAJOR: Final = slice(4, 8)
+# include/uapi/linux/raid/md_p.h: in the superblock of 1.x the sector of the data is at 128.
 _DATA_OFFSET: Final = slice(128, 136)
 _SUPERBLOCK: Final = 256
 _SECTOR: Final = 512
@@ -67,12 +65,11 @@ def _begins_with_luks(descriptor: int, start: int, size: int) -> bool | None:
 
 def _data_offset(descriptor: int, start: int, size: int) -> int | None:
     """Where the data of a member begin on it, in bytes; None where no superblock is found."""
-    # 1.2 and 1.1 at the beginning, 1.0 at least 8 KiB before the end.
-    for place in (4096, 0, (size - 8192) & ~4095):
-        block = os.pread(descriptor, _SUPERBLOCK, start + place) if place >= 0 else b""
-        if block[:4] == _MAGIC and block[_MAJOR] == (1).to_bytes(4, "little"):
+    for place in superblock_places(size):
+        block = os.pread(descriptor, _SUPERBLOCK, start + place)
+        if block[:4] == MAGIC and block[MAJOR] == (1).to_bytes(4, "little"):
             return int.from_bytes(block[_DATA_OFFSET], "little") * _SECTOR
     oldest = (size & ~(_UNIT_OF_0_90 - 1)) - _UNIT_OF_0_90
-    if oldest >= 0 and os.pread(descriptor, 4, start + oldest) in {_MAGIC, _MAGIC[::-1]}:
+    if oldest >= 0 and os.pread(descriptor, 4, start + oldest) in {MAGIC, MAGIC[::-1]}:
         return 0
     return None

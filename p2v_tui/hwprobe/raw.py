@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import os
+import time
+from typing import Final
 
+from p2v_tui.hwprobe.answers import Answer
 from p2v_tui.hwprobe.blockdev import BlockDevice
+
+# A failing disk can hold a read for minutes. Who does not answer in this time is not waited for.
+_SECONDS: Final = 5.0
 
 
 def read_at(device: BlockDevice, offset: int, length: int, magic: tuple[int, bytes] = (0, b"")) -> bytes | None:
-    """Bytes of a device; None where it cannot be read, has not so many, or other bytes than the magic ones.
+    """Bytes of a device; None where it cannot be read in time, has not so many, or other bytes than the magic ones.
 
     magic: where in the bytes, and what stands there.
     """
+    found = Answer(lambda: _read(device, offset, length)).by(time.monotonic() + _SECONDS) or b""
+    at, wanted = magic
+    return found if len(found) == length and found[at : at + len(wanted)] == wanted else None
+
+
+def _read(device: BlockDevice, offset: int, length: int) -> bytes:
     try:
         descriptor = os.open(device.node, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return None
+        return b""
     try:
-        found = os.pread(descriptor, length, offset)
+        return os.pread(descriptor, length, offset)
     except OSError:
-        return None
+        return b""
     finally:
         os.close(descriptor)
-    at, wanted = magic
-    return found if len(found) == length and found[at : at + len(wanted)] == wanted else None
 
 
 def hexadecimal(block: bytes, offset: int) -> str:

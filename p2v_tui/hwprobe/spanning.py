@@ -62,7 +62,8 @@ def find_spanning(devices: BlockDevices, valid: Sequence[BlockDevice], places: P
     for device in valid:
         kind, uuid = _BY_UUID.get(_type(device)), device.properties.get("ID_FS_UUID")
         if kind and uuid:
-            yield Membership(kind, uuid, label_of(device) or "", device)
+            members = btrfs_devices(device) if kind == BTRFS else None
+            yield Membership(kind, uuid, label_of(device) or "", device, members=members)
     yield from _bcache([device for device in valid if _type(device) == "bcache"], devices)
     yield from _stratis([device for device in valid if _type(device) == "stratis"], places)
     yield from _windows(devices)
@@ -92,9 +93,10 @@ def _bcache(parts: Sequence[BlockDevice], devices: BlockDevices) -> Iterator[Mem
         if set_uuid is not None:
             # A backing device that no cache was attached to has a set of zeros.
             if set_uuid.strip("0"):
-                yield Membership(BCACHE, set_uuid, "", part)
+                # One disk and its cache at least.
+                yield Membership(BCACHE, set_uuid, "", part, members=2)
         elif running:
-            yield Membership(BCACHE, running, running, part)
+            yield Membership(BCACHE, running, running, part, members=2)
         else:
             yield Membership(BCACHE, "", UNKNOWN, part, unsure=True)
 
@@ -121,7 +123,7 @@ def _windows(devices: BlockDevices) -> Iterator[Membership]:
             yield Membership(STORAGE_POOL, "", UNKNOWN, disk, unsure=True)
         group = disk_group(disk, devices)
         if group:
-            yield Membership(DYNAMIC_DISKS, group.guid, group.name, disk)
+            yield Membership(DYNAMIC_DISKS, group.guid, group.name, disk, members=group.disks)
         elif types & LDM_TYPES:
             yield Membership(DYNAMIC_DISKS, "", UNKNOWN, disk, unsure=True)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from p2v_tui.hwprobe.copies import find_copies
-from p2v_tui.hwprobe.groups import MD_ARRAY, VOLUME_GROUP
+from p2v_tui.hwprobe.groups import MD_ARRAY, VOLUME_GROUP, is_uncounted
 from p2v_tui.hwprobe.machine import Disk, DiskGroup, Machine
 from p2v_tui.hwprobe.spanning import (
     BCACHE,
@@ -28,10 +28,10 @@ GROUPS = Subject(
     "Volume groups, arrays and file systems that lie on several disks: whether all of their disks are converted, and "
     "whether the machine has all of them.",
     {
-        Verdict.NOTED: "A part may be where nobody can look, in an array or an encrypted volume that is not open; or "
-        "a member of an array is behind the others.",
-        Verdict.WARNING: "A part is not converted or was not found: the guest lacks what it holds. Or all that is "
-        "converted of an array is a member with an older state.",
+        Verdict.NOTED: "A part may be where nobody can look, in an array or an encrypted volume that is not open; "
+        "a member of an array is behind the others; or its spare is left out.",
+        Verdict.WARNING: "A part is not converted or was not found: the guest lacks what it holds. Or how many parts "
+        "there are could not be found out. Or all that is converted of an array is a member with an older state.",
     },
     "Convert all of their disks or none, in `p2v.disks` or by the check boxes. A disk that was not found: load its "
     "driver, log in to the SAN, look at dmesg.",
@@ -80,6 +80,10 @@ _WITHOUT: Final = {
     EXT_JOURNAL: "The guest does not mount the file system without its journal.",
     XFS_LOG: "The guest does not mount the file system without its log.",
 }
+_HOW_TO_COUNT: Final = {
+    VOLUME_GROUP: "Run pvs in the shell: either lvm2 is missing here, or the metadata cannot be read.",
+    MD_ARRAY: "Run mdadm --examine in the shell: either mdadm is missing here, or the metadata cannot be read.",
+}
 
 
 def judge_groups(disks: Sequence[Disk], machine: Machine) -> Iterator[Check]:
@@ -96,11 +100,17 @@ def judge_groups(disks: Sequence[Disk], machine: Machine) -> Iterator[Check]:
 def _group(group: DiskGroup, chosen: frozenset[str], machine: Machine) -> Iterator[Check]:
     missing = group.missing(chosen)
     what = f"The {group.kind} {group.name}"
-    if missing:
+    if missing and missing <= group.spares and not group.unseen:
+        yield GROUPS.noted(
+            f"{what} does not need {', '.join(sorted(missing))} for its data: a spare. The guest has none.",
+            f"To give it one, convert {', '.join(sorted(group.disks))}.",
+        )
+    elif missing:
         left_out = [f"{each.name} is left out: {each.reason}." for each in machine.excluded if each.name in missing]
         may = "may also need" if group.unsure else "also needs"
         yield GROUPS.warning(
-            f"{what} {may} {', '.join(sorted(missing))}.{_also_unseen(group)} {_without(group, len(missing))}",
+            f"{what} {may} {', '.join(sorted(missing))}.{_also_unseen(group)} "
+            f"{_without(group, len(missing - group.spares))}",
             " ".join([f"Convert all of its disks ({', '.join(sorted(group.disks))}) or none of them.", *left_out]),
         )
     elif group.unseen and group.unsure:
@@ -115,7 +125,17 @@ def _group(group: DiskGroup, chosen: frozenset[str], machine: Machine) -> Iterat
             f"{what} lacks {_parts(group)}: no disk of this machine has it. {_without(group, 0)}",
             "If a disk is missing here, load its driver or log in to its SAN, look at dmesg, and look again.",
         )
+    elif is_uncounted(group):
+        yield _uncounted(group)
     yield from _behind(group, chosen)
+
+
+def _uncounted(group: DiskGroup) -> Check:
+    return GROUPS.warning(
+        f"The {group.kind} {group.name} on {', '.join(sorted(group.disks))} may lack {_word(group)}: how many it has "
+        "could not be found out.",
+        _HOW_TO_COUNT[group.kind],
+    )
 
 
 def _also_unseen(group: DiskGroup) -> str:
@@ -124,8 +144,12 @@ def _also_unseen(group: DiskGroup) -> str:
 
 def _parts(group: DiskGroup) -> str:
     """What was not seen: `1 of its 2 physical volumes`."""
-    word = {VOLUME_GROUP: "physical volumes", MD_ARRAY: "members"}.get(group.kind, "devices")
+    word = _word(group)
     return f"{group.unseen} of its {group.members} {word}" if group.members else f"{group.unseen} of its {word}"
+
+
+def _word(group: DiskGroup) -> str:
+    return {VOLUME_GROUP: "physical volumes", MD_ARRAY: "members"}.get(group.kind, "devices")
 
 
 def _without(group: DiskGroup, missing: int) -> str:

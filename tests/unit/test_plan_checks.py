@@ -9,6 +9,7 @@ import pytest
 
 from p2v_tui.config import Settings
 from p2v_tui.errors import SettingsError
+from p2v_tui.hwprobe.groups import UNKNOWN_VOLUME_GROUP
 from p2v_tui.hwprobe.machine import (
     BootDisk,
     BootSource,
@@ -112,6 +113,28 @@ CASES = [
         NOTED,
         ("sdb", "older state", "degraded"),
         with_group(level="raid1", members=2, behind=frozenset({"sdb"})),
+    ),
+    Case(
+        G.GROUPS,
+        WARNING,
+        ("md array 0 on sda, sdb may lack members", "could not be found out", "mdadm --examine"),
+        with_group(),
+    ),
+    Case(
+        G.GROUPS,
+        WARNING,
+        ("on sda may lack physical volumes", "could not be found out", "pvs"),
+        dataclasses.replace(
+            SERVER,
+            groups=(DiskGroup("LVM volume group", UNKNOWN_VOLUME_GROUP, frozenset({"sda"}), unsure=True),),
+        ),
+    ),
+    Case(
+        G.GROUPS,
+        NOTED,
+        ("does not need sdb", "spare"),
+        with_group(level="raid5", members=2, spares=frozenset({"sdb"})),
+        ("sda",),
     ),
     Case(
         G.GROUPS,

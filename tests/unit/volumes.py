@@ -156,8 +156,11 @@ def luks(path: Path, passphrase: str = "open sesame") -> Path:
     return path
 
 
-def md_member(*, level: int, devices: int, events: int) -> bytes:
-    """The beginning of a member of a software RAID with metadata of version 1.2 (Linux, md_p.h)."""
+def md_member(*, level: int, devices: int, events: int, number: int = 0) -> bytes:
+    """The beginning of a member of a software RAID with metadata of version 1.2 (Linux, md_p.h).
+
+    number: of the member; those after the first `devices` are spares.
+    """
     most = 16
     block = bytearray(256 + 2 * most)
     struct.pack_into("<II", block, 0, 0xA92B4EFC, 1)
@@ -165,6 +168,7 @@ def md_member(*, level: int, devices: int, events: int) -> bytes:
     struct.pack_into("<QI", block, 64, 1700000000, level)
     struct.pack_into("<Q4xI", block, 80, 2048, devices)
     struct.pack_into("<QQQ", block, 128, 2048, 2048, 8)
+    struct.pack_into("<I", block, 160, number)
     block[168:184] = uuid.uuid4().bytes
     struct.pack_into("<QQQII", block, 192, 1700000000, events, (1 << 64) - 1, 0, most)
     struct.pack_into(f"<{most}H", block, 256, *range(devices), *[0xFFFF] * (most - devices))

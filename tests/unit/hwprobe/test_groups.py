@@ -15,7 +15,7 @@ from p2v_tui.hwprobe.blockdev import BlockDevice, BlockDevices
 from p2v_tui.hwprobe.disks import find_disks
 from p2v_tui.hwprobe.exclusion import Exclusion
 from p2v_tui.hwprobe.group_parts import disks_below
-from p2v_tui.hwprobe.groups import UNKNOWN_VOLUME_GROUP, find_groups
+from p2v_tui.hwprobe.groups import UNKNOWN_VOLUME_GROUP, find_groups, is_uncounted
 from p2v_tui.hwprobe.md import Superblock, read_superblock
 from p2v_tui.hwprobe.spanning import btrfs_devices
 from tests.unit.hwprobe.conftest import ProbeRecorded
@@ -62,7 +62,9 @@ def test_a_firmware_raid_set_is_one_disk_and_no_group(recorded: ProbeRecorded) -
 
 
 def test_what_is_on_one_disk_only_is_no_group(recorded: ProbeRecorded) -> None:
-    assert not [kind for kind, _ in found(recorded, "mixed") if kind == "md array"]
+    assert not [
+        kind for (kind, _), disks in found(recorded, "mixed").items() if kind == "md array" and len(disks) > 1
+    ]
 
 
 def test_an_array_without_any_name_is_called_by_its_uuid() -> None:
@@ -234,9 +236,55 @@ def test_mdadm_reads_the_superblocks_that_are_on_the_disks(tmp_path: Path) -> No
     assert read_superblock(disk, Places()) == Superblock("raid1", 2, 17)
 
 
-def test_without_mdadm_nothing_is_known_of_the_other_members() -> None:
+def test_what_mdadm_reads_is_read_without_it(tmp_path: Path) -> None:
+    image = tmp_path / "member"
+    for level, word in ((-1, "linear"), (0, "raid0"), (10, "raid10")):
+        image.write_bytes(md_member(level=level & 0xFFFFFFFF, devices=4, events=17))
+        disk = dataclasses.replace(made_up("sda"), node=image)
+        assert read_superblock(disk, Places(run=lambda _: None)) == Superblock(word, 4, 17)
+
+
+def test_a_spare_does_not_stand_for_a_member_that_is_missing(tmp_path: Path) -> None:
+    disks = []
+    for number, name in ((0, "sda"), (1, "sdb"), (3, "sdc")):
+        image = tmp_path / name
+        image.write_bytes(md_member(level=5, devices=3, events=17, number=number))
+        disks.append(dataclasses.replace(made_up(name, member(name)), node=image))
+    group = array(lambda _: None, *disks)
+    assert (group.disks, group.members, group.unseen) == (frozenset({"sda", "sdb", "sdc"}), 3, 1)
+    assert group.spares == {"sdc"}
+
+
+def test_without_mdadm_and_a_superblock_nothing_is_known_of_the_other_members() -> None:
     group = array(lambda _command: None, made_up("sda", member("1")), made_up("sdb", member("2")))
     assert (group.members, group.unseen, group.level, group.behind) == (None, 0, None, frozenset())
+    assert is_uncounted(group)
+
+
+def test_a_single_disk_of_which_nobody_can_tell_what_it_lacks_is_a_group_too() -> None:
+    assert is_uncounted(array(lambda _command: None, made_up("sda", member("1"))))
+    (group,) = groups_of([made_up("sda", LVM)], pvs=None)
+    assert is_uncounted(group)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [(), ({"pv_name": "/dev/sda", "vg_name": "[unknown]", "vg_uuid": ""},)],
+    ids=["left out", "without metadata"],
+)
+def test_a_physical_volume_of_which_pvs_does_not_say_the_group_may_be_of_any(
+    rows: tuple[dict[str, str], ...],
+) -> None:
+    data = {"pv_name": "/dev/sdb", "vg_name": "data", "vg_uuid": "g-1", "vg_missing_pv_count": "1"}
+    volumes = [made_up(name, {**LVM, "ID_FS_UUID": name}) for name in ("sda", "sdb")]
+    known, unknown = groups_of(volumes, pvs=pv_rows(data, *rows))[::-1]
+    assert (unknown.name, unknown.disks) == (UNKNOWN_VOLUME_GROUP, frozenset({"sda"}))
+    assert (known.name, known.disks, known.unseen, known.unsure) == ("data", frozenset({"sda", "sdb"}), 1, True)
+
+
+def test_a_physical_volume_without_a_group_lacks_nothing() -> None:
+    row = {"pv_name": "/dev/sda", "vg_name": "", "vg_uuid": "", "vg_missing_pv_count": ""}
+    assert groups_of([made_up("sda", LVM)], pvs=pv_rows(row)) == ()
 
 
 def test_a_physical_volume_that_pvs_misses_is_missed(recorded: ProbeRecorded) -> None:

@@ -66,6 +66,15 @@ def test_a_physical_volume_that_is_not_there_is_missed(images: tuple[Path, Path]
     assert (found.name, found.disks, found.members, found.unseen) == ("p2vtest", frozenset("a"), 2, 1)
 
 
+def test_a_group_with_the_system_id_of_its_host_is_seen_as_any_other(images: tuple[Path, Path]) -> None:
+    with attached(*images) as devices:
+        allowed = ", ".join(json.dumps(f"a|^{device}$|") for device in devices)
+        settings = f'devices {{ use_devicesfile=0 filter=[{allowed}, "r|.*|"] }}'
+        run("vgchange", "--config", settings, "--quiet", "--yes", "--systemid", "node1", "p2vtest")
+        found = group(*devices)
+    assert (found.name, found.disks) == ("p2vtest", frozenset("ab"))
+
+
 def test_a_copy_of_a_physical_volume_is_told_from_a_member(images: tuple[Path, Path]) -> None:
     copy = images[0].with_name("copy")
     shutil.copyfile(images[0], copy)

@@ -67,7 +67,10 @@ def test_a_disk_and_its_cache_are_one_set_by_their_superblocks(tmp_path: Path) -
         device("sdd", BCACHE, bcache(tmp_path / "d", none)),
         device("sde", BCACHE, bcache(tmp_path / "e", none)),
     ]
-    assert names(groups(*disks)) == [("bcache set", ["sda", "sdc"], False)]
+    found = groups(*disks)
+    assert names(found) == [("bcache set", ["sda", "sdc"], False), ("bcache set", ["sdb"], False)]
+    # A cache, or the disk behind it.
+    assert [group.unseen for group in found] == [0, 1]
 
 
 def test_a_disk_and_its_cache_are_one_set_while_it_runs(recorded: ProbeRecorded) -> None:
@@ -88,9 +91,20 @@ def private_header(group: str, name: str) -> bytes:
     return bytes(block)
 
 
-def dynamic(path: Path, group: str) -> Path:
-    path.write_bytes(bytes(6 * 512) + private_header(group, "Server-Dg0") + bytes(MIB))
+def dynamic(path: Path, group: str, disks: int | None = None) -> Path:
+    """disks: how many the database at the end counts; None for a disk without one."""
+    path.write_bytes(bytes(6 * 512) + private_header(group, "Server-Dg0") + bytes(MIB) + database(group, disks))
     return path
+
+
+def database(group: str, disks: int | None) -> bytes:
+    """The header of the disk group's database, sixteen sectors before the end, as libldm describes it."""
+    header = bytearray(16 * 512)
+    if disks is not None:
+        header[:4] = b"VMDB"
+        header[0x35:0x75] = group.encode().ljust(64, b"\0")
+        header[0x91:0x95] = disks.to_bytes(4, "big")
+    return bytes(header)
 
 
 DOS = {"ID_PART_TABLE_TYPE": "dos"}
@@ -110,6 +124,15 @@ def test_dynamic_disks_with_an_mbr_belong_to_their_group(tmp_path: Path, part: M
     assert (group.kind, group.name, group.disks) == ("Windows disk group", "Server-Dg0", frozenset({"sda", "sdb"}))
     devices = BlockDevices({device.name: device for device in disks})
     assert all(disk.dynamic for disk in find_disks(devices, {}, Places(proc=NOWHERE)).disks.values())
+
+
+@pytest.mark.parametrize(("counted", "unseen"), [(1, None), (3, 2), (None, None)])
+def test_a_dynamic_disk_misses_the_others_that_its_database_counts(
+    tmp_path: Path, counted: int | None, unseen: int | None
+) -> None:
+    disk = device("sda", DOS, dynamic(tmp_path / "a", GROUP, counted))
+    found = groups(disk, device("sda1", {}, parent="sda"))
+    assert [(group.members, group.unseen) for group in found] == ([(counted, unseen)] if unseen else [])
 
 
 def test_dynamic_disks_with_a_gpt_belong_to_their_group(tmp_path: Path) -> None:

@@ -48,10 +48,30 @@ def other_paths(disks: Iterable[Disk]) -> Iterator[tuple[Disk, Disk]]:
             by_wwn[disk.wwn or ""].append(disk)
 
 
+def may_be_paths(disks: Iterable[Disk]) -> tuple[tuple[Disk, ...], ...]:
+    """The disks of these that call themselves the same, where their content does not tell whether they are.
+
+    Nothing is on them, or it is seen over one path only: the other one of an array that is asleep reads nothing.
+    """
+    found: defaultdict[tuple[object, ...], list[Disk]] = defaultdict(list)
+    for disk in disks:
+        if disk.serial and _has_name(disk):
+            found[disk.wwn, disk.serial, disk.size].append(disk)
+    return tuple(tuple(alike) for alike in found.values() if len(alike) > 1 and not all(map(_has_content, alike)))
+
+
 def _plausible(disk: Disk) -> bool:
+    return _has_name(disk) and _has_content(disk)
+
+
+def _has_name(disk: Disk) -> bool:
+    """Whether its WWN is one, and that of the disk: not a bridge's."""
     name = (disk.wwn or "").rpartition("." if "." in (disk.wwn or "") else "x")[2].replace("-", "")
-    meaningful = len(name) >= _FEWEST_DIGITS and len(set(name)) >= _FEWEST_DIFFERENT
-    return meaningful and not disk.external and bool(disk.partition_table_uuid or disk.contents)
+    return len(name) >= _FEWEST_DIGITS and len(set(name)) >= _FEWEST_DIFFERENT and not disk.external
+
+
+def _has_content(disk: Disk) -> bool:
+    return bool(disk.partition_table_uuid or disk.contents)
 
 
 def _same(one: Disk, other: Disk) -> bool:

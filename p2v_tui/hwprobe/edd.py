@@ -142,11 +142,12 @@ def _hints(drive: EddDrive) -> Sequence[Callable[[Candidate], bool]]:
         hints.append(lambda disk: disk.size == drive.size)
     if drive.interface == "SCSI" and drive.unit is not None:
         hints.append(lambda disk: (disk.target, disk.lun) == (drive.unit, drive.lun or 0))
-    if drive.interface == "SATA" and drive.unit is not None:
-        hints.append(lambda disk: disk.port == drive.unit)
     if drive.interface in {"ATA", "SATA"} and drive.channel not in {None, 0xFF}:
         # The channel is the port, and the device on it is 1 for a slave.
         hints.append(lambda disk: (disk.port, disk.target) == (drive.channel, drive.unit or 0))
+    if drive.interface == "SATA" and drive.unit is not None:
+        # Where the channel says nothing, or is 0 for all, the device is the port.
+        hints.append(lambda disk: disk.port == drive.unit)
     return hints
 
 

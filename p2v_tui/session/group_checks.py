@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from p2v_tui.hwprobe.copies import find_copies
+from p2v_tui.hwprobe.copies import find_copies, may_be_paths
 from p2v_tui.hwprobe.groups import MD_ARRAY, VOLUME_GROUP, is_uncounted
 from p2v_tui.hwprobe.machine import Disk, DiskGroup, Machine
 from p2v_tui.hwprobe.spanning import (
@@ -44,7 +44,8 @@ COPIES = Subject(
         Verdict.NOTED: "Two are one disk over two paths (WWN, serial number, size and content agree): it is "
         "converted once.",
         Verdict.WARNING: "They have: one is a copy of the other. In the guest LVM refuses both, and which of two "
-        "file systems is mounted is left to chance.",
+        "file systems is mounted is left to chance. Or two with the same WWN and serial number may be one disk, and "
+        "nothing on them tells.",
     },
     "Convert one of them: name it in `p2v.disks`, or uncheck the other.",
 )
@@ -93,6 +94,7 @@ def judge_groups(disks: Sequence[Disk], machine: Machine) -> Iterator[Check]:
         if group.holds_any(chosen):
             yield from _group(group, chosen, machine)
     yield from _paths(disks, machine)
+    yield from _maybe_paths(disks)
     yield from _copies(disks, machine)
     yield from _unreadable(disks)
 
@@ -199,6 +201,18 @@ def _paths(disks: Sequence[Disk], machine: Machine) -> Iterator[Check]:
                 "converted once.",
                 "If the path may fail meanwhile, run multipath in the shell and look again: then the map is offered.",
             )
+
+
+def _maybe_paths(disks: Sequence[Disk]) -> Iterator[Check]:
+    for alike in may_be_paths(disks):
+        names = ", ".join(disk.name for disk in alike)
+        best = next((disk for disk in alike if disk.contents or disk.partition_table), alike[0])
+        yield COPIES.warning(
+            f"{names} have the same WWN, serial number and size: they may be one disk over several paths, which "
+            "would be copied more than once, or not to its end over a path that cannot read.",
+            f"Run multipath -ll and lsblk in the shell. If it is one disk, convert one: p2v.disks={best.name}, or "
+            "uncheck the others.",
+        )
 
 
 def _copies(disks: Sequence[Disk], machine: Machine) -> Iterator[Check]:

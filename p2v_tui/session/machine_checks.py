@@ -32,7 +32,7 @@ FAILING = Subject(
     "SMART health.",
     {
         Verdict.NOTED: "Errors that another try, path or member made up for; sectors that the drive has replaced or "
-        "could not read.",
+        "could not read. Or neither the log nor SMART says anything.",
         Verdict.WARNING: "The log tells of data that could not be read; SMART says that the drive fails; the disk "
         "does not answer in 20 seconds.",
     },
@@ -123,6 +123,12 @@ def _failing(health: Health) -> Iterator[Check]:
             yield FAILING.noted(
                 f"The disk {disk.name} has had faults: {'; '.join(slight)}.",
                 _look(disk),
+            )
+        elif disk.read_errors is None and not disk.drive.passed:
+            yield FAILING.noted(
+                f"Whether the disk {disk.name} is failing is not known: the kernel's log cannot be read, and SMART "
+                "says nothing.",
+                "Run p2v-tui as root; or look with dmesg in the shell.",
             )
         else:
             log = "the kernel's log cannot be read" if disk.read_errors is None else "no errors in the kernel's log"

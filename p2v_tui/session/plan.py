@@ -206,7 +206,9 @@ def _find_disk(name: str, machine: Machine) -> Disk:
     if (found := find_named(name, machine.nameable)) is not None:
         return found
     plain_name = plain(name)
-    device = Path(os.path.realpath(name)) if name.startswith("/") else None
+    # `disk/by-id/...` is short for a path.
+    path = name if name.startswith("/") else f"/dev/{name}" if "/" in name else None
+    device = Path(os.path.realpath(path)) if path else None
     for disk in machine.nameable:
         for partition in disk.partitions:
             if plain_name == partition.name or (device and device.name == partition.name):

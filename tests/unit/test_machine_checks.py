@@ -149,8 +149,11 @@ def test_a_key_is_found_by_every_name_of_its_volume(key: str) -> None:
 
 def test_a_log_that_nobody_may_read_is_not_said_to_be_without_errors() -> None:
     checks = judge_machine([SDA], faulty(read_errors=None, overcome_errors=None))
-    assert checks[0].verdict is Verdict.PASSED
-    assert "cannot be read" in checks[0].text
+    assert checks[0].verdict is Verdict.NOTED
+    assert "is not known" in checks[0].text
+    well = judge_machine([SDA], faulty(read_errors=None, overcome_errors=None, drive=Drive(passed=True)))
+    assert well[0].verdict is Verdict.PASSED
+    assert "cannot be read" in well[0].text
 
 
 def test_each_volume_needs_a_key_of_its_own() -> None:

@@ -92,6 +92,12 @@ def test_a_partition_is_refused_with_its_disk_named(name: str, disk: str) -> Non
     assert error.setting == "disks"
 
 
+def test_a_link_to_a_partition_may_be_short_for_a_path_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    link = "/dev/disk/by-id/ata-ST500-part2"
+    monkeypatch.setattr("os.path.realpath", lambda path: "/dev/sda2" if path == link else path)
+    assert "is a partition of sda" in refusal(disks=("disk/by-id/ata-ST500-part2",)).message
+
+
 @pytest.mark.parametrize(
     ("name", "reason"), [("sdz", "runs from it"), ("/dev/sdz", "runs from it"), ("sdc", "a path of mpatha")]
 )

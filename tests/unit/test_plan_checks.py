@@ -38,6 +38,7 @@ LEFT_OUT = ExcludedDisk(
     "mmcblk0", CARD.size, "removable medium", disk=CARD, risk="It may not belong to this machine."
 )
 
+NAMED = Disk("sda", SDA.device, SDA.size, serial="1", wwn="0x600508b4000156d700012000000b0000")
 WITH_BACKUP = dataclasses.replace(SERVER, disks=(SDA, BACKUP), excluded=())
 ONLY_BACKUP = dataclasses.replace(SERVER, disks=(BACKUP,), excluded=())
 WITH_CARD = dataclasses.replace(SERVER, disks=(SDA,), excluded=(LEFT_OUT,))
@@ -145,7 +146,23 @@ CASES = [
             groups=(DiskGroup("LVM volume group", "data", frozenset({"sda"}), unseen=1, members=2, unsure=True),),
         ),
     ),
+    Case(
+        G.COPIES,
+        WARNING,
+        ("sda, sdb have the same WWN", "one disk over several paths", "p2v.disks=sda"),
+        dataclasses.replace(
+            SERVER, disks=(NAMED, dataclasses.replace(NAMED, name="sdb", device=SDB.device)), excluded=()
+        ),
+    ),
     Case(G.COPIES, NOTED, ("sdb and sda are one disk over two paths", "once"), TWO_PATHS),
+    Case(
+        G.COPIES,
+        WARNING,
+        ("sda, sdb have the same WWN", "one disk over several paths", "p2v.disks=sda"),
+        dataclasses.replace(
+            SERVER, disks=(NAMED, dataclasses.replace(NAMED, name="sdb", device=SDB.device)), excluded=()
+        ),
+    ),
     Case(G.COPIES, NOTED, ("sdb and sda are one disk over two paths",), TWO_PATHS, ("sdb",)),
     Case(G.COPIES, WARNING, ("sda, sdb", "LVM2_member pv-1", "LVM refuses", "p2v.disks=sda"), COPIED),
     Case(

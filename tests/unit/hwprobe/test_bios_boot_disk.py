@@ -304,6 +304,9 @@ def test_real_records_of_biosses_name_the_disks_that_they_mean() -> None:
     assert matching_disks(sata, [sda, sdb, usb]) == (sdb,)
     assert matching_disks(replace(sata, unit=0), [sda, sdb, usb]) == (sda,)
     assert matching_disks(key, [sda, sdb, usb]) == (usb,)
+    # A BIOS that counts the ports as channels, each with one device.
+    assert matching_disks(replace(sata, channel=1, unit=0), [sda, sdb, usb]) == (sdb,)
+    assert matching_disks(replace(sata, channel=0, unit=1), [sda, sdb, usb]) == (sdb,)
     vda = Candidate("vda", 10485760 * 512, 0x86531966, frozenset({"00:07.0"}))
     virtual = EddDrive(0x80, 0x86531966, vda.size, "00:07.0", 0xFF, "SCSI", unit=65535, lun=281474976645120)
     assert matching_disks(virtual, [sda, vda]) == (vda,)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from p2v_tui.hwprobe.copies import find_copies, other_paths
+from p2v_tui.hwprobe.copies import find_copies, may_be_paths, other_paths
 from p2v_tui.hwprobe.machine import Content, Disk, Partition, Transport
 
 GIB = 1 << 30
@@ -80,6 +80,31 @@ def test_what_differs_in_anything_is_another_disk(facts: dict[str, object]) -> N
 )
 def test_a_name_that_says_nothing_makes_no_two_disks_one(facts: dict[str, object]) -> None:
     assert paths(dataclasses.replace(LUN, **facts), other(**facts)) == []  # type: ignore[arg-type]
+
+
+EMPTY: dict[str, object] = {"partition_table": None, "partition_table_uuid": None, "partitions": ()}
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "alike"),
+    [
+        # A LUN without anything on it; one of an array that is read over one path only.
+        (EMPTY, EMPTY, True),
+        (EMPTY, {}, True),
+        # What is on them tells: a path, which is not offered; or two disks of a controller that names all the same.
+        ({}, {}, False),
+        (EMPTY, {**EMPTY, "serial": "P9999B"}, False),
+        (EMPTY, {**EMPTY, "size": 2 * GIB}, False),
+        ({**EMPTY, "serial": None}, {**EMPTY, "serial": None}, False),
+        ({**EMPTY, "wwn": "0x5000000000000000"}, {**EMPTY, "wwn": "0x5000000000000000"}, False),
+        ({**EMPTY, "transport": Transport.USB}, {**EMPTY, "transport": Transport.USB}, False),
+    ],
+)
+def test_what_only_calls_itself_the_same_may_be_one_disk(
+    one: dict[str, object], two: dict[str, object], *, alike: bool
+) -> None:
+    first = dataclasses.replace(LUN, **one)  # type: ignore[arg-type]
+    assert may_be_paths([first, other(**two)]) == (((first, other(**two)),) if alike else ())
 
 
 def holding(name: str, *contents: Content, table_uuid: str | None = None) -> Disk:

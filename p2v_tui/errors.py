@@ -54,14 +54,18 @@ class SettingsError(P2VError):
 
 
 class ConnectionFailed(P2VError):
-    """The conversion server cannot be reached, is not the one expected, or does not let us in."""
+    """The conversion server cannot be reached, is not the one expected, or does not let us in.
+
+    given_up: it was tried for as long as the settings say.
+    """
 
     title = "No connection to the conversion server"
     exit_code = 3
 
-    def __init__(self, message: str, advice: str = "", *, setting: str | None = None) -> None:
+    def __init__(self, message: str, advice: str = "", *, setting: str | None = None, given_up: bool = False) -> None:
         super().__init__(message, advice)
         self.setting = setting
+        self.given_up = given_up
 
 
 class ConnectionDropped(ConnectionFailed):

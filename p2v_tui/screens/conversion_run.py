@@ -40,6 +40,7 @@ from p2v_tui.session.events import (
     RemoteOutput,
     Report,
     ServerVersion,
+    Stage,
     StageStarted,
     Status,
     StepStarted,
@@ -378,7 +379,9 @@ def _after(snapshot: Snapshot, event: Event, now: datetime.datetime) -> Snapshot
         case LogDirectoryRemoved():
             changes = {"log_directory": None}
         case StageStarted(stage):
-            changes = {"phases": with_stage(snapshot.phases, stage)}
+            # After a lost connection the checks are made again, and what they say then counts.
+            checks = () if stage is Stage.CHECKING else snapshot.checks
+            changes = {"phases": with_stage(snapshot.phases, stage), "checks": checks}
         case CanWait():
             changes = {"can_wait": True}
         case PhaseStarted(name):

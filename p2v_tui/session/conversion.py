@@ -55,6 +55,7 @@ from p2v_tui.session.outcome import Evidence, check_success, failed, losses
 from p2v_tui.session.output_proof import look_at_output
 from p2v_tui.session.plan import Plan, with_keys
 from p2v_tui.session.preflight import AcceptWarnings, judge, settle
+from p2v_tui.session.preparation import Preparation
 from p2v_tui.session.quantities import duration_text
 from p2v_tui.session.read_only import set_read_only
 from p2v_tui.session.reconnect import is_final, is_refused_login, open_again
@@ -110,18 +111,36 @@ def convert(
         system_data = Answer(functools.partial(collect_system_data, secrets))
         if not server.connected:
             report(Status("Opening the control connection"))
-        found = virt_v2v or server.examine(server.shell())
-        directory = RemoteDirectory.new(datetime.date.today())
+        server.shell()
         look = functools.partial(record_of, plan.disks, plan.guest.name, server.workspace.path)
         record = Answer(look).wait(cancellation.check)
-        earlier = end_earlier(server.shell(), record, report, sudo=server.sudo)
-        if earlier is not None:
-            return _tell(server, plan, earlier, program, report=report, cancellation=cancellation)
-        run = _Run(server, plan, directory, program, record.disks, report=report, cancellation=cancellation)
-        with run.tidied():
-            run.prepare(found, record)
-            run.check(found, health.wait(cancellation.check), accept_warnings)
-            run.start(found)
+        preparation = Preparation(server, report, cancellation, patience=plan.settings.reconnect)
+
+        def begin() -> tuple[_Run, contextlib.ExitStack] | EarlierConversion:
+            """The run with virt-v2v started, and what tidies up behind it; or what has ended already."""
+            found = virt_v2v or server.examine(server.shell())
+            earlier = end_earlier(server.shell(), record, report, sudo=server.sudo)
+            if earlier is not None:
+                return earlier
+            directory = RemoteDirectory.new(datetime.date.today())
+            run = _Run(server, plan, directory, program, record.disks, report=report, cancellation=cancellation)
+            with contextlib.ExitStack() as tidied:
+                tidied.enter_context(run.tidied())
+                try:
+                    run.prepare(found, record)
+                    run.check(found, health.wait(cancellation.check), accept_warnings)
+                    run.start(found)
+                except ConnectionFailed:
+                    run.give_away()
+                    preparation.left(directory)
+                    raise
+                return run, tidied.pop_all()
+
+        begun = preparation.whole(begin)
+        if isinstance(begun, EarlierConversion):
+            return _tell(server, plan, begun, program, report=report, cancellation=cancellation)
+        run, tidied = begun
+        with tidied:
             run.send_system_data(system_data.wait(cancellation.check))
             return run.finish()
 
@@ -341,7 +360,7 @@ class _Run:
         assert self._data and self._following
         self._data.wait_until_open(self._cancellation, self._following.show_events)
         self._worth_reading = True
-        self._data.check_reach(self._server.shell())
+        self._data.check_reach(self._server.shell(), self._cancellation, self._following.show_events)
         self._following.show_events()
 
     def start(self, virt_v2v: VirtV2V) -> None:
@@ -442,6 +461,10 @@ class _Run:
             raise
         finally:
             self._close_data()
+
+    def give_away(self) -> None:
+        """Leaves the remote directory to somebody else, and only tidies up here."""
+        self._made = False
 
     def _close_data(self) -> None:
         if self._data is not None:

@@ -29,7 +29,7 @@ from p2v_tui.session.login import Login
 from p2v_tui.session.login_dialogue import LOGIN_TIMEOUT
 from p2v_tui.session.nbd_server import NbdServer
 from p2v_tui.session.openssh import close_connection, matched_text, open_connection, send
-from p2v_tui.session.reconnect import open_again
+from p2v_tui.session.reconnect import given_up, open_again
 from p2v_tui.session.remote_directory import RemoteDirectory
 from p2v_tui.session.tunnel_policy import STALL, Observation, TunnelPolicy
 from p2v_tui.session.workspace import Workspace
@@ -167,6 +167,9 @@ class DataConnection:
         self._next_generation = generation
         self._closing = Cancellation()
         self._opened = threading.Event()
+        # Set while a tunnel that was open is missing; counted: how many were opened in place of such a one.
+        self._lost = threading.Event()
+        self._reopened = 0
         self._error: P2VError | None = None
         self._server: NbdServer | None = None
         self._tunnel: Tunnel | None = None
@@ -196,6 +199,19 @@ class DataConnection:
             cancellation.check()
             meanwhile()
         cancellation.check()
+        if self._error is not None:
+            raise self._error
+
+    @property
+    def whole(self) -> int | None:
+        """How often it was lost and opened again so far; None while it is lost."""
+        return None if self._lost.is_set() else self._reopened
+
+    def wait_until_whole(self, cancellation: Cancellation, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """As `wait_until_open`, where it was open and was lost."""
+        while self._lost.is_set() and self._error is None:
+            cancellation.wait(LOOK_INTERVAL)
+            meanwhile()
         if self._error is not None:
             raise self._error
 
@@ -329,20 +345,26 @@ class DataConnection:
         if self._upkeep.directory is None:
             raise ConnectionFailed(reason, "Check the network between the two machines and convert again.")
         since = time.monotonic()
+        self._lost.set()
         self._upkeep.tell(ConnectionLost(self.name, reason, self._upkeep.patience))
         tunnel = self._try_to_open(server, compressed=lost.compressed)
+        self._reopened += 1
+        self._lost.clear()
         self._upkeep.tell(ConnectionRestored(self.name, time.monotonic() - since))
         return tunnel
 
     def _try_to_open(self, server: NbdServer, *, compressed: bool) -> Tunnel:
         """Opens the tunnel, as often as it takes. The control connection was let in: a refusal may pass."""
-        return open_again(
-            lambda: self._open_tunnel(compressed=compressed),
-            patience=self._upkeep.patience,
-            wait=lambda seconds: self._look_after(server, seconds),
-            on_failure=lambda error: self._upkeep.tell(Status(f"Still without {self.name}: {error.message}")),
-            let_in_before=True,
-        )
+        try:
+            return open_again(
+                lambda: self._open_tunnel(compressed=compressed),
+                patience=self._upkeep.patience,
+                wait=lambda seconds: self._look_after(server, seconds),
+                on_failure=lambda error: self._upkeep.tell(Status(f"Still without {self.name}: {error.message}")),
+                let_in_before=True,
+            )
+        except ConnectionFailed as error:
+            raise given_up(error) from error
 
     def _replace(self, old: Tunnel, *, compressed: bool) -> Tunnel:
         """Another tunnel beside the present one, which stays until the relay has had time to move over.

@@ -139,10 +139,27 @@ class DataPath:
         for connection in self._connections:
             connection.wait_until_open(cancellation, meanwhile)
 
-    def check_reach(self, shell: RemoteShell) -> None:
-        """That every disk can be read from the server's side. Raises PreflightRefused where one cannot."""
+    def check_reach(
+        self, shell: RemoteShell, cancellation: Cancellation, meanwhile: Callable[[], None] = lambda: None
+    ) -> None:
+        """That every disk can be read from the server's side. Raises PreflightRefused where one cannot.
+
+        A connection that is lost meanwhile is waited for, as in `wait_until_open`, and it is looked again.
+        """
         if not self.relayed:
             return
+        while True:
+            before = [connection.whole for connection in self._connections]
+            try:
+                self._look_whether_all_answer(shell)
+                return
+            except PreflightRefused:
+                for connection in self._connections:
+                    connection.wait_until_whole(cancellation, meanwhile)
+                if None not in before and before == [connection.whole for connection in self._connections]:
+                    raise
+
+    def _look_whether_all_answer(self, shell: RemoteShell) -> None:
         said = shell.run(remote_commands.wait_for_relay(self._directory, REACH_TIMEOUT))
         self.status = relay_status.parse(said.text, len(self._disks), alive=True)
         if self.status is None:

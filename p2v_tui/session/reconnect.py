@@ -40,6 +40,7 @@ def open_again(
     clock: Callable[[], float] = time.monotonic,
     final: Callable[[P2VError], bool] | None = None,
     let_in_before: bool = False,
+    after_success: bool = False,
     chance: Callable[[], float] = random.random,
 ) -> Opened:
     """What open_it returns as soon as it succeeds.
@@ -49,10 +50,11 @@ def open_again(
     patience: seconds for all tries together. wait: called between two with the seconds to let pass. on_failure:
     called with the error of a try, unless it says the same as the one before: an outage may last for hours. final:
     which errors another try would not change, in place of `is_final`. let_in_before: this login worked already, so
-    that it is final only when it has been refused for REFUSAL_PATIENCE. chance: from 0 to 1. Raises such a one at
-    once, and the last error when the patience is at its end.
+    that it is final only when it has been refused for REFUSAL_PATIENCE. after_success: it was open, so that the time
+    runs from the first failure on. chance: from 0 to 1. Raises such a one at once, and the last error when the
+    patience is at its end.
     """
-    deadline = clock() + patience
+    deadline = None if after_success else clock() + patience
     told = ""
     refused_since: float | None = None
     for usual_delay in retry_delays():
@@ -62,6 +64,8 @@ def open_again(
         except (Cancelled, Detached):
             raise
         except P2VError as error:
+            if deadline is None:
+                deadline = clock() + patience
             if let_in_before and is_refused_login(error):
                 delay = max(delay, REFUSAL_DELAY)
                 refused_since = clock() if refused_since is None else refused_since
@@ -79,8 +83,15 @@ def open_again(
 
 
 def is_final(error: P2VError) -> bool:
-    """Whether it would be the same the next time: the server refuses us, or is another one."""
-    return not isinstance(error, ConnectionFailed) or error.setting in _FINAL_SETTINGS
+    """Whether it would be the same the next time: the server refuses us, is another one, or was tried
+    for long enough.
+    """
+    return not isinstance(error, ConnectionFailed) or error.setting in _FINAL_SETTINGS or error.given_up
+
+
+def given_up(error: ConnectionFailed) -> ConnectionFailed:
+    """The same, and final: it was tried for as long as the settings say."""
+    return ConnectionFailed(error.message, error.advice, setting=error.setting, given_up=True)
 
 
 def is_refused_login(error: P2VError) -> bool:

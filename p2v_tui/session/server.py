@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Final
 
 from p2v_tui.config import Settings, secrets_of
-from p2v_tui.errors import ConnectionDropped, ConnectionFailed, SettingsError
+from p2v_tui.errors import ConnectionDropped, ConnectionFailed, P2VError, SettingsError
 from p2v_tui.hwprobe.machine import Disk
 from p2v_tui.kinds import AcceptedWarnings, Secret
 from p2v_tui.secrecy import without_secrets
@@ -142,12 +142,6 @@ class ConversionServer:
             self.drop_shell()
         if self._shell is None:
             self._shell = self._open_shell(cancellation)
-            try:
-                host_keys.check_stored(self.workspace.known_hosts)
-                self._give_environment(self._shell)
-            except BaseException:
-                self.drop_shell()
-                raise
             self._let_in = True
         self._shell.attend(cancellation)
         return self._shell
@@ -171,12 +165,22 @@ class ConversionServer:
         """A new one. The first is tried again here; who loses it later knows better what to do meanwhile."""
         login = self._ready_login()
 
-        def open_it() -> RemoteShell:
+        def log_in() -> RemoteShell:
             if self._settings.hostkey and not login.known_hosts.exists():
                 return host_keys.open_pinned(
                     login, self._settings.hostkey, lambda pinned: RemoteShell(pinned, cancellation)
                 )
             return RemoteShell(login, cancellation)
+
+        def open_it() -> RemoteShell:
+            shell = log_in()
+            try:
+                host_keys.check_stored(self.workspace.known_hosts)
+                self._give_environment(shell)
+            except BaseException:
+                shell.close()
+                raise
+            return shell
 
         if self._let_in:
             return open_it()
@@ -185,12 +189,14 @@ class ConversionServer:
             open_it,
             patience=patience,
             wait=cancellation.wait,
-            on_failure=lambda error: self._report(
-                Warned(f"{error.message} Trying again for up to {duration_text(patience)}. {error.advice}")
-            ),
+            on_failure=lambda error: self._report(Warned(self._words_of_trying(error, patience))),
             # Whoever watches is told of an outage at once; that sshd drops one login of many, passes.
             final=is_final if self._patience else lambda error: not isinstance(error, ConnectionDropped),
         )
+
+    @staticmethod
+    def _words_of_trying(error: P2VError, patience: float) -> str:
+        return f"{error.message} Trying again for up to {duration_text(patience)}. {error.advice}"
 
     @property
     def connected(self) -> bool:
@@ -243,9 +249,17 @@ class ConversionServer:
         self._report(StepStarted(ConnectionStep.HOST_KEY, f"Connecting to {self._host} port {settings.port}"))
         if login.known_hosts.exists():
             self._host_key_done("the known one only")
-        shell = self.shell()
+        self.shell()
         self._report(StepDone(ConnectionStep.LOGIN, f"as {settings.username}"))
-        found = self.examine(shell)
+        found = open_again(
+            lambda: self.examine(self.shell()),
+            patience=self._patience,
+            wait=self._cancellation.wait,
+            on_failure=lambda error: self._report(Warned(self._words_of_trying(error, self._patience))),
+            let_in_before=True,
+            after_success=True,
+        )
+        shell = self.shell()
         if rehearse:
             self._report(StepStarted(ConnectionStep.FORWARDING, "Testing a read through the tunnel"))
             self._rehearse(shell)
@@ -285,7 +299,7 @@ class ConversionServer:
         try:
             data.open(shell)
             data.wait_until_open(self._cancellation)
-            data.check_reach(shell)
+            data.check_reach(shell, self._cancellation)
         finally:
             data.close()
             with contextlib.suppress(ConnectionFailed):

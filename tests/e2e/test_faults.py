@@ -17,7 +17,6 @@ from tests.e2e.disturbed import (
     COPYING,
     DISK_SIZE,
     FAILED,
-    NO_CONNECTION,
     PYTHON,
     RATE,
     SUCCESS,
@@ -246,7 +245,7 @@ def test_cancelling_during_an_outage_frees_the_disk_at_once_and_the_server_when_
     lab.server.stop_sshd()
     run.expect("Lost the control connection")
     run.child.sendintr()
-    run.expect("Stopping virt-v2v on the conversion server", "Still to be stopped there")
+    run.expect("Stopping virt-v2v on the conversion server", "Could not stop it yet")
     assert not run.nbd_servers() and not run.tunnels()
     assert lab.process(WRAPPER)
     lab.server.start()
@@ -269,23 +268,6 @@ def test_a_second_cancellation_does_not_wait_for_the_server(lab: Lab) -> None:
         outcome = run.end()
     assert outcome.code == CANCELLED, outcome.output
     assert "may still run on the conversion server" in outcome.output
-
-
-def test_the_control_connection_killed_during_a_check_is_a_clean_failure(tmp_path: Path, key: Identity) -> None:
-    began = tmp_path / "began"
-    hanging = tmp_path / "qemu-nbd"
-    hanging.write_text(f"#!/bin/sh\n: >{began}\nexec sleep 60\n")
-    hanging.chmod(0o755)
-    with laboratory(tmp_path, key, replace={"/usr/bin/qemu-nbd": hanging}) as lab:
-        run = lab.start()
-        directory = run.wait_for_directory()
-        wait_until(began.exists)
-        end(run.control())
-        outcome = run.end()
-        assert outcome.code == NO_CONNECTION, outcome.output
-        assert "could not be stopped" not in outcome.output
-        assert lab.at_rest
-        assert not (directory / "pid").exists()
 
 
 def test_an_outage_longer_than_the_patience_ends_the_conversion_on_both_sides(lab: Lab) -> None:

@@ -1,9 +1,11 @@
 """Work that signals end in order: it runs in a thread, and the main thread waits for its outcome and for signals.
 
-Nothing is done in a handler. What is set there, such as an Event, could wait for a lock that the interrupted code
-holds; and what the handler of one thread does need not wake another. The interpreter writes each signal's number
-into a pipe (`signal.set_wakeup_fd`), whichever thread it hits, and the main thread reads that. The signals are not
-blocked and taken by sigwait(3): every child would be born with them blocked.
+A handler only writes the signal's number into a pipe that the main thread reads. What is set there, such as an Event,
+could wait for a lock that the interrupted code holds. A signal that hits another thread does not wake the main one,
+whose handlers they are: the interpreter does, by another pipe (`signal.set_wakeup_fd`). What comes out of that one
+counts for nothing: a ^C goes to the whole process group, and a child that has not become another program yet, such as
+ssh, writes into it too. The signals are not blocked and taken by sigwait(3): every child would be born with them
+blocked.
 """
 
 from __future__ import annotations
@@ -33,11 +35,13 @@ class Supervised(Job[Result]):
 
     def run_to_end(self) -> Outcome[Result]:
         """Starts the work, and returns what comes of it. Once only."""
-        with _signals() as signals:
+        with _signals() as (signals, woken):
             self.start()
             ready: list[int] = []
             while self._end_read not in ready:
-                ready, _, _ = select.select([signals, self._end_read], [], [])
+                ready, _, _ = select.select([signals, woken, self._end_read], [], [])
+                if woken in ready:
+                    os.read(woken, 4096)
                 for number in os.read(signals, 4096) if signals in ready else b"":
                     if number == signal.SIGINT:
                         self.cancel()
@@ -54,19 +58,31 @@ class Supervised(Job[Result]):
 
 
 @contextlib.contextmanager
-def _signals() -> Iterator[int]:
-    """While it lasts, the numbers of the signals that come can be read from this descriptor."""
+def _signals() -> Iterator[tuple[int, int]]:
+    """While it lasts, the numbers of the signals that come can be read from the first descriptor.
+
+    The second one can be read when that may be so.
+    """
     reading, writing = os.pipe()
-    os.set_blocking(writing, False)
+    woken, wake = os.pipe()
+    for end in (writing, wake):
+        os.set_blocking(end, False)
+    process = os.getpid()
+
+    def note(number: int, _: object) -> None:
+        if os.getpid() == process:
+            with contextlib.suppress(BlockingIOError):
+                os.write(writing, bytes([number]))
+
     # What the caller ignores stays ignored: nohup means it.
     caught = [number for number in CAUGHT if signal.getsignal(number) is not signal.SIG_IGN]
-    before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    previous = {number: signal.signal(number, lambda *_: None) for number in caught}
+    before = signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    previous = {number: signal.signal(number, note) for number in caught}
     try:
-        yield reading
+        yield reading, woken
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(before)
-        os.close(reading)
-        os.close(writing)
+        for end in (reading, writing, woken, wake):
+            os.close(end)

@@ -79,6 +79,24 @@ def test_a_signal_that_hits_another_thread_is_heard() -> None:
         assert isinstance(run(work), Detached)
 
 
+def test_a_child_that_is_no_other_program_yet_is_not_heard() -> None:
+    """As ssh is for a moment: one ^C, which goes to it too, would be two."""
+
+    def work(cancellation: Cancellation) -> None:
+        child = os.fork()
+        if child == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+            os._exit(0)
+        os.waitpid(child, 0)
+        # Whatever it has left in the pipes is read before this.
+        os.kill(os.getpid(), signal.SIGTERM)
+        while True:
+            cancellation.wait(1e-6)
+
+    for _ in range(20):
+        assert isinstance(run(work), Detached)
+
+
 def test_work_that_hangs_is_left_behind() -> None:
     released = threading.Event()
 

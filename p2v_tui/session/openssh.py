@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import select
+import signal
 import termios
 import time
 import tty
@@ -42,7 +43,7 @@ def open_connection(
     command = login.command(options, remote_command)
     try:
         child: pexpect.spawn[bytes] = pexpect.spawn(
-            "ssh", command, echo=True, timeout=None, encoding=None, maxread=65536
+            "ssh", command, echo=True, timeout=None, encoding=None, maxread=65536, preexec_fn=_die_with_us
         )
     except pexpect.ExceptionPexpect as error:
         raise PreflightRefused(
@@ -88,6 +89,14 @@ def send(child: pexpect.spawn[bytes], data: bytes, look_up: Callable[[], None]) 
                 data = data[os.write(child.child_fd, data) :]
                 continue
         look_up()
+
+
+def _die_with_us() -> None:
+    """In the process that becomes ssh. When we are killed its terminal hangs up, and nothing else ends it.
+
+    nohup's ignored HUP would be inherited: the tunnel would stay, and with it the NBD server that it reads from.
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def _make_raw(child: pexpect.spawn[bytes]) -> None:

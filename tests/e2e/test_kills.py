@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.disturbed import SUCCESS, Lab, laboratory, wait_until
+from tests.e2e.disturbed import COPYING, SUCCESS, Lab, laboratory, wait_until
 from tests.e2e.kills import REST_SECONDS, Kill, kill_and_finish, left_here, left_there
 from tests.lab.conversion_server import Identity
 
@@ -38,3 +39,18 @@ def test_kills_before_virt_v2v_is_started_leave_nothing_on_the_server_without_an
     # The next start removes what is left here.
     assert lab.start().end().code == SUCCESS
     assert not left_here()
+
+
+def test_under_nohup_a_kill_leaves_nothing_here_either(lab: Lab) -> None:
+    """An ignored HUP is inherited; ssh would stay, and with it the NBD server that it has a connection to."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        run = lab.start()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    lab.stand_in.wait_for(COPYING)
+    # Waits until nothing of it runs any more.
+    run.kill()
+    outcome = lab.start().end()
+    assert outcome.code == SUCCESS, outcome.output
+    assert lab.copied

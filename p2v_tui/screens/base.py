@@ -72,7 +72,7 @@ class BaseScreen(Screen[None]):
         for widget in self.focused.ancestors_with_self if self.focused else ():
             found = getattr(widget, "help", None)
             if isinstance(found, Help):
-                self.app.push_screen(Dialog(found.title, f"{found.text}\n\n{keys}"))
+                self.app.push_screen(Dialog(found.title or getattr(widget, "label", ""), f"{found.text}\n\n{keys}"))
                 return
         self.app.push_screen(Dialog("Keys", keys))
 

@@ -47,6 +47,9 @@ FIELDS: Final = {
     "auth.identity.url": "identity",
 }
 Tested = tuple[ConversionServer, VirtV2V]
+_PASSWORD: Final = "Password"
+_IDENTITY: Final = "SSH identity URL"
+_SUDO: Final = "Use sudo when running virt-v2v"
 _FILL_IN: Final = "Fill in the fields, then press Test connection."
 _WORKS: Final = "The connection works. Press Next."
 # Of this screen, with a status of one line: what stands above and below the checks.
@@ -143,14 +146,14 @@ class ConnectionScreen(BaseScreen):
         yield FormField("SSH port", id="port", help=setting_help("remote.port"), value=str(settings.port), width=6)
         yield FormField("User name", id="username", help=setting_help("auth.username"), value=settings.username)
         password = settings.password.reveal() if settings.password else ""
-        yield FormField("Password", id="password", help=setting_help("auth.password"), value=password, password=True)
+        yield FormField(_PASSWORD, id="password", help=setting_help("auth.password"), value=password, password=True)
         yield FormField(
-            "SSH identity URL",
+            _IDENTITY,
             id="identity",
             help=setting_help("auth.identity.url"),
             value=settings.identity_url or "",
         )
-        yield Toggle("Use sudo when running virt-v2v", id="sudo", help=setting_help("auth.sudo"), value=settings.sudo)
+        yield Toggle(_SUDO, id="sudo", help=setting_help("auth.sudo"), value=settings.sudo)
 
     def on_mount(self) -> None:
         self._exclude()
@@ -246,9 +249,15 @@ class ConnectionScreen(BaseScreen):
         """Password and identity exclude each other; root needs no sudo."""
         password = self.query_one("#password", FormField)
         identity = self.query_one("#identity", FormField)
-        identity.set_enabled(not password.value)
-        password.set_enabled(not identity.value or bool(password.value))
-        self.query_one("#sudo", Toggle).disabled = not self._sudo_possible()
+        by_password = bool(password.value)
+        by_identity = bool(identity.value) and not by_password
+        identity.set_enabled(not by_password)
+        identity.set_label("SSH identity (unused)" if by_password else _IDENTITY)
+        password.set_enabled(not by_identity)
+        password.set_label("Password (unused)" if by_identity else _PASSWORD)
+        sudo = self.query_one("#sudo", Toggle)
+        sudo.disabled = not self._sudo_possible()
+        sudo.label = f"{_SUDO} (root needs none)" if sudo.disabled else _SUDO
 
     def _forget_test(self) -> None:
         """What the fields say is not what was tested, or what is being tested."""
@@ -263,8 +272,8 @@ class ConnectionScreen(BaseScreen):
     def _clear(self) -> None:
         """What a test found says nothing about other fields."""
         self.query_one("#next", Action).disabled = True
-        for row in self.query(Row):
-            row.show("")
+        for step in ConnectionStep:
+            self._step_row(step).show("")
         self._show_checks(())
 
     def _start_test(self, settings: Settings) -> None:
@@ -350,7 +359,7 @@ class ConnectionScreen(BaseScreen):
         self.query_one("#test", Action).label = "Test connection"
         if message.server is None or message.virt_v2v is None:
             for step in ConnectionStep:
-                line = self.query_one(f"#step-{step.name.lower()}", Row)
+                line = self._step_row(step)
                 line.show(line.text.replace(_RUNNING, _FAILED))
             self._show_error(message.error or Cancelled())
             return
@@ -364,7 +373,10 @@ class ConnectionScreen(BaseScreen):
 
     def _step(self, step: ConnectionStep, mark: str, text: str) -> None:
         line = f"{mark} {step.value}" + (f": {text}" if text else "")
-        self.query_one(f"#step-{step.name.lower()}", Row).show(line)
+        self._step_row(step).show(line)
+
+    def _step_row(self, step: ConnectionStep) -> Row:
+        return self.query_one(f"#step-{step.name.lower()}", Row)
 
     def _show_checks(self, checks: Sequence[Check]) -> None:
         self._checks = tuple(checks)

@@ -6,6 +6,8 @@ checked, what has gone goes.
 
 from __future__ import annotations
 
+import contextlib
+import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -31,6 +33,7 @@ from p2v_tui.screens.device_words import (
     left_out_lines,
     medium_line,
     shown,
+    size_in_words,
     transport_in_words,
 )
 from p2v_tui.screens.form import Note, Reading, WrongField, setting_help
@@ -93,7 +96,15 @@ class InterfaceRow(DeviceRow):
         # Interfaces' names may hold what an id cannot.
         number = next(self._numbers)
         self.network = FormField(
-            "to network", id=f"network-{number}", help=setting_help("network_map"), value=network, label_width=16
+            "to network",
+            id=f"network-{number}",
+            help=Help(
+                "",
+                f"The target network of {shown(row.name)}: its name where the guest will run.\n\n"
+                "On the kernel command line: p2v.network",
+            ),
+            value=network,
+            label_width=16,
         )
         self.blink = Action(
             "Blink port",
@@ -150,7 +161,7 @@ class DeviceList(Vertical):
         return next((row.toggle for row in self.rows if row.row.name == name), None)
 
     def new_row(self, row: Row, *, checked: bool) -> DeviceRow:
-        return DeviceRow(row, checked=checked, help=setting_help(self.attribute))
+        return DeviceRow(row, checked=checked, help=setting_help(self.attribute, valid="", title=self.heading))
 
     async def show_rows(self, rows: Iterable[Row], wanted: Sequence[str] | None) -> None:
         """wanted: the names that are checked at first; None where the list was shown before.
@@ -261,7 +272,7 @@ class InterfaceList(DeviceList):
         return InterfaceRow(
             row,
             checked=checked,
-            help=setting_help("interfaces", "Ctrl-N makes the port's light blink."),
+            help=setting_help("interfaces", "Ctrl-N makes the port's light blink.", valid="", title=self.heading),
             network=self._network_map.target(row.name),
         )
 
@@ -335,5 +346,8 @@ def _name_of(name: str, disks: Sequence[Disk]) -> str:
 
 
 def _unknown(name: str) -> str:
-    image = name.startswith("/") and not name.startswith("/dev/")
-    return f"{shown(name)}  {'disk image' if image else 'not found on this machine'}"
+    with contextlib.suppress(OSError):
+        status = Path(name).stat()
+        if name.startswith("/") and stat.S_ISREG(status.st_mode):
+            return f"{shown(name)}  {size_in_words(status.st_size)}  disk image"
+    return f"{shown(name)}  not found on this machine"

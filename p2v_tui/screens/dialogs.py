@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Final, Generic, TypeVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -13,9 +13,11 @@ from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from p2v_tui.errors import P2VError
-from p2v_tui.screens.widgets import Action, FormField, Heading, Help, Line
+from p2v_tui.screens.widgets import Action, FormField, Heading, Help, Line, Row, more_of
 
 Result = TypeVar("Result")
+# Lines of a dialog besides its text: the border, title, where there is more, a field, the buttons.
+_FRAME: Final = 6
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Question(ModalScreen[Result]):
             yield Heading(self._title)
             with VerticalScroll(can_focus=False, id="dialog-text"):
                 yield Line(self._text)
+            yield Row(id="dialog-more")
             yield from self.compose_fields()
             with Horizontal(classes="buttons"):
                 for answer in self._answers:
@@ -65,8 +68,22 @@ class Question(ModalScreen[Result]):
 
     def on_mount(self) -> None:
         self.query_one("#dialog-text").styles.height = "auto"
-        self.query_one("#dialog-text").styles.max_height = max(3, self.app.size.height - 6)
+        self.watch(self.query_one("#dialog-text"), "scroll_y", self._show_more, init=False)
+        self._fit()
         self.query_one(f"#{self._answers[0].id}", Action).focus()
+
+    def on_resize(self) -> None:
+        self._fit()
+
+    def _fit(self) -> None:
+        """The text gets the room that the rest of the dialog leaves, and a line says where there is more of it."""
+        self.query_one("#dialog-text").styles.max_height = max(3, self.app.size.height - _FRAME)
+        self.call_after_refresh(self._show_more)
+
+    def _show_more(self) -> None:
+        text, more = self.query_one("#dialog-text", VerticalScroll), self.query_one("#dialog-more", Row)
+        more.show(more_of(text))
+        more.display = text.max_scroll_y > 0
 
     def on_action_pressed(self, message: Action.Pressed) -> None:
         self.dismiss(next(answer.result for answer in self._answers if answer.id == message.action.id))

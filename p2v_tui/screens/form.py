@@ -10,7 +10,7 @@ from textual.widget import Widget
 
 from p2v_tui.config import BY_KEY, Setting
 from p2v_tui.errors import SettingsError
-from p2v_tui.screens.widgets import FormField, Help, Line
+from p2v_tui.screens.widgets import FormField, Help, Line, more_of
 
 LABEL_WIDTH: Final = 25
 # Lines of the form above the field that has just come into view: its heading, or what it belongs to.
@@ -78,12 +78,7 @@ class Form(VerticalScroll, inherit_bindings=False, can_focus=False):
     @property
     def more(self) -> str:
         """Which way there is more of the form than is seen, in words; empty where all is seen."""
-        above, below = round(self.scroll_y) > 0, round(self.scroll_y) < self.max_scroll_y
-        if not above and not below:
-            return ""
-        where = " and ".join(word for word, there in (("above", above), ("below", below)) if there)
-        arrows = ("^" if above else " ") + ("v" if below else " ")
-        return f" {arrows} more {where} (PageUp, PageDown)"
+        return more_of(self)
 
     def _place(self, widget: Widget) -> tuple[int, int]:
         """Where the widget is in the form: its first line and its height."""
@@ -93,12 +88,23 @@ class Form(VerticalScroll, inherit_bindings=False, can_focus=False):
         return sum(widget.virtual_region.y for widget in above), row.virtual_region.height
 
 
-def setting_help(name: str, *more: str) -> Help:
-    """What F1 shows for a setting, from its declaration. more: further paragraphs."""
+def setting_help(name: str, *more: str, valid: str | None = None, title: str = "") -> Help:
+    """What F1 shows for a setting, from its declaration.
+
+    more: further paragraphs. valid: what may be typed, where it is not what the setting takes; empty for what is not
+    typed. title: where it is not the field's label.
+    """
     declared = BY_KEY[f"p2v.{name}"]
-    default = [f"Default: {declared.default_words}."] if declared.default_words else []
-    paragraphs = [declared.help, f"Valid: {declared.kind.valid}.", *default, *more]
-    return Help(f"p2v.{declared.short_name}", "\n\n".join(paragraph for paragraph in paragraphs if paragraph))
+    if valid is None:
+        valid = "" if declared.kind.bare is True else declared.kind.valid
+    paragraphs = [
+        declared.help,
+        valid and f"Valid: {valid}.",
+        declared.default_words and f"Default: {declared.default_words}.",
+        *more,
+        f"On the kernel command line: p2v.{declared.short_name}",
+    ]
+    return Help(title, "\n\n".join(paragraph for paragraph in paragraphs if paragraph))
 
 
 def parse_field(field: FormField, declared: Setting, text: str | None = None) -> Any:

@@ -18,6 +18,10 @@ _NAME, _VCPUS = BY_KEY["p2v.guestname"], BY_KEY["p2v.vcpu.cores"]
 _MEMORY, _FIRMWARE = BY_KEY["p2v.memory"], BY_KEY["p2v.target.firmware"]
 
 
+# The setting's own words are about a kernel command line, where a plain number is bytes.
+_MEMORY_VALID = "megabytes, from 64 on, such as 1024; or a size with its unit, such as 16G"
+
+
 class TargetFields(Vertical):
     """The first part of the conversion screen."""
 
@@ -33,7 +37,7 @@ class TargetFields(Vertical):
         yield FormField("vCPUs", id="vcpus", help=setting_help("vcpu.cores"), label_width=LABEL_WIDTH, width=6)
         yield Note(id="vcpus-note")
         yield Toggle("Copy the physical CPU topology", id="topology", help=setting_help("vcpu.phys_topo"))
-        memory_help = setting_help("memory", "A plain number is megabytes here.")
+        memory_help = setting_help("memory", valid=_MEMORY_VALID)
         yield FormField("Memory (MB)", id="memory", help=memory_help, label_width=LABEL_WIDTH, width=12)
         yield Note(id="memory-note")
         yield Choice(
@@ -85,11 +89,10 @@ class TargetFields(Vertical):
         try:
             return int(parse_field(field, _MEMORY, f"{text}M" if text.isdigit() else None))
         except WrongField as wrong:
-            # The setting's own words are about a kernel command line, where a plain number is bytes.
             raise WrongField(
                 SettingsError(
                     f"Memory: {text!r} is not a size for a guest: too little, too much or no number.",
-                    "Give megabytes, from 64 on, such as 1024; or a size with its unit, such as 16G.",
+                    f"Give {_MEMORY_VALID}.",
                     setting=_MEMORY.name,
                 ),
                 wrong.field,

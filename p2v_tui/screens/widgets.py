@@ -25,7 +25,7 @@ from p2v_tui.screens.ascii_text import cut
 
 @dataclass(frozen=True)
 class Help:
-    """What F1 shows for a widget. text: paragraphs."""
+    """What F1 shows for a widget. title: empty where the widget's label is. text: paragraphs."""
 
     title: str
     text: str
@@ -59,6 +59,16 @@ class Row(Widget):
 
     def render(self) -> Text:
         return Text(cut(self.text, self.size.width), no_wrap=True, end="")
+
+
+def more_of(scrolled: Widget) -> str:
+    """Which way there is more than is seen of what scrolls, in words; empty where all is seen."""
+    above, below = round(scrolled.scroll_y) > 0, round(scrolled.scroll_y) < scrolled.max_scroll_y
+    if not above and not below:
+        return ""
+    where = " and ".join(word for word, there in (("above", above), ("below", below)) if there)
+    arrows = ("^" if above else " ") + ("v" if below else " ")
+    return f" {arrows} more {where} (PageUp, PageDown)"
 
 
 class Heading(Line):
@@ -110,6 +120,10 @@ class FormField(Horizontal):
     @value.setter
     def value(self, text: str) -> None:
         self.input.value = text
+
+    @property
+    def label(self) -> str:
+        return self._label
 
     def set_enabled(self, enabled: bool) -> None:
         self.input.disabled = not enabled
@@ -205,6 +219,7 @@ class Choice(Widget, can_focus=True):
     ) -> None:
         super().__init__(id=id)
         self.help = help
+        self.label = label
         self._label = f"{label}:".rjust(label_width)
         self._options = tuple(options)
         self.set_reactive(Choice.value, value)

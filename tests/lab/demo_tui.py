@@ -33,7 +33,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="p2v-demo-") as scratch:
         key = identity(Path(scratch))
         with ConversionServer(authorized=[key.public_key]) as server:
-            words = f"p2v.server={server.host} p2v.port={server.port} p2v.identity={key.url} p2v.os={output}"
+            words = (
+                f"p2v.server={server.host} p2v.port={server.port} p2v.remote.hostkey={server.fingerprint} "
+                f"p2v.identity={key.url} p2v.os={output}"
+            )
             program = str(Path(sys.executable).with_name("p2v-tui"))
             command = [program, "--interactive", f"--test-disk={disk}", f"--cmdline={words} p2v.name=p2v-demo-tui"]
             code = subprocess.run(command, check=False).returncode

@@ -85,7 +85,8 @@ async def test_help_is_about_the_focused_field(size: str, keys: str, snapshot: S
     async with app.run_test(size=SIZES[size]) as pilot:
         await pilot.press("down", keys)
         await pilot.pause()
-        assert "p2v.port" in screen_text(app)
+        assert "| SSH port " in screen_text(app)
+        assert "On the kernel command line: p2v.port" in screen_text(app)
         assert screen_text(app) == snapshot(name=size)
 
 
@@ -159,6 +160,27 @@ async def test_a_wrong_port_is_named_and_focused() -> None:
         assert app.focused is not None
         assert app.focused.id == "port-input"
         assert "1 to 65535" in status(app)
+
+
+async def test_a_new_test_leaves_the_title_where_it_is() -> None:
+    app = app_for("p2v.server=127.0.0.1")
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.screen.query_one("#port", FormField).value = "65536"
+        await press_action(pilot, "test")
+        await wait_until(pilot, lambda: "1 to 65535" in status(app))
+        assert "Conversion server (1 of 3)" in screen_text(app).splitlines()[0]
+
+
+async def test_a_field_that_is_not_used_says_so() -> None:
+    app = app_for("")
+    async with app.run_test(size=(80, 24)) as pilot:
+        assert "(root needs none)" in screen_text(app)
+        app.screen.query_one("#password", FormField).value = "x"
+        await wait_until(pilot, lambda: "SSH identity (unused):" in screen_text(app))
+        app.screen.query_one("#password", FormField).value = ""
+        await wait_until(pilot, lambda: "unused" not in screen_text(app))
+        app.screen.query_one("#identity", FormField).value = "file:///x"
+        await wait_until(pilot, lambda: "Password (unused):" in screen_text(app))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -369,6 +391,11 @@ async def test_all_checks_and_what_to_do(size: str, snapshot: SnapshotAssertion)
         assert text.index("[warn] reconnecting") < text.index("[warn] memory") < text.index("[note] server's clock")
         assert "apt install python3" in text
         assert screen_text(app) == snapshot
+        if SIZES[size] == (80, 24):
+            assert "v more below (PageUp, PageDown)" in screen_text(app)
+            await pilot.press("pagedown", "pagedown")
+            await wait_until(pilot, lambda: "^  more above (PageUp, PageDown)" in screen_text(app))
+            assert "more below" not in screen_text(app)
 
 
 async def test_a_refusal_is_an_error_with_what_to_do() -> None:

@@ -120,6 +120,8 @@ class RunningScreen(BaseScreen):
         self._told = False
         self._ended = False
         self._question: Dialog | None = None
+        # Where the logs were to be saved last; empty before.
+        self._save_directory = ""
         self._end_listening: Callable[[], None] = lambda: None
 
     def compose(self) -> ComposeResult:
@@ -382,14 +384,15 @@ class RunningScreen(BaseScreen):
             "Save logs",
             "What this screen showed, as a file in a directory of this machine, such as a USB stick's:",
             label="Directory",
-            value=default_directory(),
+            value=self._save_directory or default_directory(),
             help=Help("Directory", "Where the file is made. It must exist. F2 opens a shell to mount a stick."),
             yes="Save",
         )
 
         def decide(answer: bool | None) -> None:
             if answer:
-                self._save(dialog.value.strip())
+                self._save_directory = dialog.value.strip()
+                self._save(self._save_directory)
 
         self.app.push_screen(dialog, decide)
 

@@ -639,12 +639,21 @@ async def test_saved_logs_hold_everything_and_are_private(tmp_path: Path, monkey
 
 
 async def test_a_directory_that_does_not_work_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "default_directory", lambda: str(tmp_path / "none"))
+    places = iter([str(tmp_path / "none"), "/nowhere"])
+    monkeypatch.setattr(running, "default_directory", lambda: next(places))
     async with opened() as screen:
         await screen.hear(*STARTED)
         await screen.press("save")
         await screen.pilot.press("enter")
         await screen.until_shown("The logs were not saved", "No such file or directory")
+        await screen.pilot.press("enter")
+        # What was typed is still there.
+        good = tmp_path / "none2"
+        good.mkdir()
+        await screen.press("save")
+        await screen.pilot.press("end", "2", "enter")
+        await screen.until_shown("Logs saved")
+    assert len(list(good.iterdir())) == 1
 
 
 def test_two_logs_of_the_same_second_are_two_files(tmp_path: Path) -> None:

@@ -202,7 +202,7 @@ def not_looked_at(error: Exception) -> str:
     """What one of DEVICE_FAULTS means, in words for the operator."""
     if isinstance(error, FileNotFoundError | LookupError):
         return "it went away while it was looked at"
-    said = error.strerror if isinstance(error, OSError) else f"the kernel's answer is not understood ({error})"
+    said = error.strerror if isinstance(error, OSError) else "the kernel's answer is not understood"
     return f"it could not be looked at: {said}"
 
 

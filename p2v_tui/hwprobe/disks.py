@@ -113,6 +113,7 @@ def _left_out(device: BlockDevice, exclusion: Exclusion, devices: BlockDevices, 
         _disk(device, devices, places) if can_be_had else None,
         exclusion.risk or "" if can_be_had else "",
         fault=device.fault is not None,
+        own=exclusion.own,
     )
 
 

@@ -13,11 +13,12 @@ from typing import Final
 @dataclass(frozen=True)
 class Exclusion:
     """reason: in words for the operator. risk: what they take upon them who name the disk all the same, a sentence;
-    None where it cannot be converted.
+    None where it cannot be converted. own: it holds a part of this machine for sure, which the guest would lack.
     """
 
     reason: str
     risk: str | None = None
+    own: bool = False
 
 
 # Its size is what nbdkit would serve: nothing.
@@ -94,6 +95,7 @@ def member_of(raid: str) -> Exclusion:
 PATH_WITHOUT_MAP: Final = Exclusion(
     "path of a multipath disk that is not assembled: run `multipath`, then refresh",
     "It is one path of a multipath disk: the conversion ends when that path fails.",
+    own=True,
 )
 
 
@@ -103,6 +105,7 @@ def unassembled(command: str) -> Exclusion:
         f"member of a firmware RAID set that is not assembled: run `{command}`, then refresh",
         "It is one member of a firmware RAID set: of a mirror it holds everything, of any other set only a part. "
         f"Run {command} to convert the set.",
+        own=True,
     )
 
 

@@ -118,7 +118,8 @@ def with_superblocks(array: Thing, places: Places) -> DiskGroup:
     blocks = [read_superblock(device, places) for device in members]
     count = max((block.devices or 0 for block in blocks), default=0)
     spares = [device for device, block in zip(members, blocks, strict=True) if block.spare]
-    seen = array.seen - len({array.part(device).member for device in spares})
+    besides = [device for device, block in zip(members, blocks, strict=True) if block.spare or block.journal]
+    seen = array.seen - len({array.part(device).member for device in besides})
     newest = max((block.events or 0 for block in blocks), default=0)
     # One event apart is how an array stops whose members were written one after the other; mdadm takes both.
     behind = [

@@ -114,7 +114,7 @@ class ExcludedDisk:
 
     disk: what is converted where the operator names it all the same; None where that surely fails or loses data.
     risk: what speaks against it, a sentence. same_as: the name of the disk that this is another path to. fault: it
-    could not be looked at, so that its size is not known.
+    could not be looked at, so that its size is not known. own: it holds a part of this machine for sure.
     """
 
     name: str
@@ -125,6 +125,7 @@ class ExcludedDisk:
     risk: str = ""
     same_as: str | None = None
     fault: bool = False
+    own: bool = False
 
     @property
     def worth_listing(self) -> bool:

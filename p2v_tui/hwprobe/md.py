@@ -25,8 +25,8 @@ _RAID_DISKS: Final = slice(92, 96)
 _DEV_NUMBER: Final = slice(160, 164)
 _EVENTS: Final = slice(200, 208)
 _ROLES: Final = 256
-# From here on a role is no place in the array: a journal, a faulty member, a spare.
-_FIRST_WITHOUT_PLACE: Final = 0xFFFD
+# Roles that are no place in the array: a journal of writes, which it needs; a faulty member; a spare.
+_JOURNAL: Final = 0xFFFD
 _LEVELS: Final = {-1: "linear"}
 
 
@@ -34,14 +34,15 @@ _LEVELS: Final = {-1: "linear"}
 class Superblock:
     """level: mdadm's word, `raid1`, `linear`. devices: how many members the array has when it is whole.
 
-    events: grows with every change of the array; a member that was thrown out stays behind. spare: it has no place in
-    the array, and no data of it. Each other is None where nothing says so.
+    events: grows with every change of the array; a member that was thrown out stays behind. spare, journal: it has no
+    place in the array; without a spare the array has all of its data. The others are None where nothing says so.
     """
 
     level: str | None = None
     devices: int | None = None
     events: int | None = None
     spare: bool = False
+    journal: bool = False
 
 
 def superblock_places(size: int) -> tuple[int, ...]:
@@ -63,12 +64,13 @@ def read_superblock(device: BlockDevice, places: Places) -> Superblock:
 def _version_1(block: bytes) -> Superblock:
     level = int.from_bytes(block[_LEVEL], "little", signed=True)
     at = _ROLES + 2 * _little(block[_DEV_NUMBER])
-    role = block[at : at + 2]
+    role = _little(block[at : at + 2])
     return Superblock(
         _LEVELS.get(level, f"raid{level}"),
         _little(block[_RAID_DISKS]),
         _little(block[_EVENTS]),
-        spare=bool(role) and _little(role) >= _FIRST_WITHOUT_PLACE,
+        spare=role > _JOURNAL,
+        journal=role == _JOURNAL,
     )
 
 

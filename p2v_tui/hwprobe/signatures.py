@@ -7,6 +7,8 @@ the machine uses.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from p2v_tui.hwprobe.blockdev import SYSFS_UNIT, BlockDevice, BlockDevices
 from p2v_tui.hwprobe.contents import partition_number
 
@@ -25,8 +27,14 @@ def is_stale(device: BlockDevice, devices: BlockDevices) -> bool:
     if not partitions or _runs(device, devices) or _table_is_larger(device, devices):
         return False
     # A partition is never a member of a firmware RAID, whatever is in its last sectors.
-    of_partition = is_repeated(device, devices) and not is_firmware_format(kind)
-    return not of_partition and not _has_partner(device, devices)
+    if not is_firmware_format(kind) and (is_repeated(device, devices) or not _hold_something(partitions)):
+        return False
+    return not _has_partner(device, devices)
+
+
+def _hold_something(partitions: Iterable[BlockDevice]) -> bool:
+    """Whether anything is recognised on them: else the table may be what is left over, or a mistake."""
+    return any(part.properties.get("ID_FS_TYPE") for part in partitions)
 
 
 def is_firmware_format(kind: str) -> bool:
@@ -64,15 +72,20 @@ def _number(device: BlockDevice, key: str) -> int:
 
 def _has_partner(device: BlockDevice, devices: BlockDevices) -> bool:
     """Whether another disk is the other half of a mirror, or a member of an array whose table is on the first one."""
-    table = device.properties.get("ID_PART_TABLE_UUID")
     of_array = device.properties.get("ID_FS_TYPE", "").endswith("_raid_member")
     others = (other for other in devices.whole if other.name != device.name and _same_signature(device, other))
     return any(
-        other.properties.get("ID_PART_TABLE_UUID") == table
-        if other.properties.get("ID_PART_TABLE_TYPE")
-        else of_array
+        _table(other, devices) == _table(device, devices) if other.properties.get("ID_PART_TABLE_TYPE") else of_array
         for other in others
     )
+
+
+def _table(disk: BlockDevice, devices: BlockDevices) -> object:
+    """What tells a disk's table from others: its identifier, or where an MBR has none, what is in it."""
+    return disk.properties.get("ID_PART_TABLE_UUID") or [
+        [part.properties.get(key) for key in ("ID_PART_ENTRY_OFFSET", "ID_PART_ENTRY_SIZE", "ID_FS_UUID")]
+        for part in devices.partitions_of(disk.name)
+    ]
 
 
 def _same_signature(one: BlockDevice, other: BlockDevice) -> bool:

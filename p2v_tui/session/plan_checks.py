@@ -21,7 +21,8 @@ CHOICE = Subject(
     "Which disks are converted, where `p2v.disks` names none: see [how disks are chosen](disks.md).",
     {
         Verdict.NOTED: "A disk on USB or FireWire is not converted, because it may not belong to this machine.",
-        Verdict.WARNING: "The machine has no other disks than such: a driver for the right ones may be missing.",
+        Verdict.WARNING: "The machine has no other disks than such: a driver for the right ones may be missing. Or a "
+        "firmware RAID set or a multipath disk is not assembled, and nothing of it is converted.",
     },
     "Name the disks in `p2v.disks`, or check their boxes.",
 )
@@ -65,6 +66,7 @@ def _chosen(disks: Sequence[Disk], machine: Machine) -> Iterator[Check]:
             f"Name them if they are: p2v.disks={names.replace(' ', '')}. If others are missing, so may be their "
             "driver: look at dmesg and lspci in the shell.",
         )
+    yield from _not_assembled(machine)
     chosen = {disk.name for disk in disks}
     for disk in machine.disks:
         if disk.name not in chosen:
@@ -73,6 +75,16 @@ def _chosen(disks: Sequence[Disk], machine: Machine) -> Iterator[Check]:
                 "machine, which is a guess.",
                 f"If it does, name it with the others: p2v.disks={','.join(each.name for each in (*disks, disk))}.",
             )
+
+
+def _not_assembled(machine: Machine) -> Iterator[Check]:
+    reasons = dict.fromkeys(each.reason for each in machine.excluded if each.own)
+    for reason in reasons:
+        names = ", ".join(each.name for each in machine.excluded if each.reason == reason)
+        yield CHOICE.warning(
+            f"Not converted: {names}, each a {reason}.",
+            "Do so in the shell and look again, or the guest lacks what is there. If it is not needed, accept this.",
+        )
 
 
 def _bus(disk: Disk) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from p2v_tui.config import Settings
 from p2v_tui.errors import SettingsError
+from p2v_tui.hwprobe.exclusion import unassembled
 from p2v_tui.hwprobe.groups import UNKNOWN_VOLUME_GROUP
 from p2v_tui.hwprobe.machine import (
     BootDisk,
@@ -38,6 +39,10 @@ LEFT_OUT = ExcludedDisk(
     "mmcblk0", CARD.size, "removable medium", disk=CARD, risk="It may not belong to this machine."
 )
 
+SET = unassembled("mdadm --assemble --scan")
+WITH_SET = dataclasses.replace(
+    SERVER, disks=(SDA,), excluded=tuple(ExcludedDisk(name, 1, SET.reason, own=SET.own) for name in ("sdb", "sdc"))
+)
 NAMED = Disk("sda", SDA.device, SDA.size, serial="1", wwn="0x600508b4000156d700012000000b0000")
 WITH_BACKUP = dataclasses.replace(SERVER, disks=(SDA, BACKUP), excluded=())
 ONLY_BACKUP = dataclasses.replace(SERVER, disks=(BACKUP,), excluded=())
@@ -81,6 +86,7 @@ CASES = [
     Case(P.CHOICE, NOTED, ("sdu is not converted", "USB", "a guess", "p2v.disks=sda,sdu"), WITH_BACKUP),
     Case(P.CHOICE, NOTED, ("FireWire",), dataclasses.replace(WITH_BACKUP, disks=(SDA, FIREWIRE))),
     Case(P.CHOICE, WARNING, ("only disks", "sdu", "a guess", "p2v.disks=sdu", "driver"), ONLY_BACKUP),
+    Case(P.CHOICE, WARNING, ("Not converted: sdb, sdc, each a member of", "mdadm --assemble"), WITH_SET),
     Case(P.OVERRULED, WARNING, ("mmcblk0 was named", "may not belong"), WITH_CARD, ("sda", "mmcblk0")),
     Case(
         G.GROUPS,

@@ -255,6 +255,18 @@ def test_a_spare_does_not_stand_for_a_member_that_is_missing(tmp_path: Path) -> 
     assert group.spares == {"sdc"}
 
 
+def test_a_journal_of_writes_is_no_member_and_no_spare(tmp_path: Path) -> None:
+    disks = []
+    for number, name in ((0, "sda"), (1, "sdb"), (3, "sdc")):
+        block = bytearray(md_member(level=5, devices=3, events=17, number=number))
+        role = 4096 + 256 + 2 * 3
+        block[role : role + 2] = (0xFFFD).to_bytes(2, "little")
+        (tmp_path / name).write_bytes(block)
+        disks.append(dataclasses.replace(made_up(name, member(name)), node=tmp_path / name))
+    group = array(lambda _: None, *disks)
+    assert (group.unseen, group.spares, group.disks) == (1, frozenset(), frozenset({"sda", "sdb", "sdc"}))
+
+
 def test_without_mdadm_and_a_superblock_nothing_is_known_of_the_other_members() -> None:
     group = array(lambda _command: None, made_up("sda", member("1")), made_up("sdb", member("2")))
     assert (group.members, group.unseen, group.level, group.behind) == (None, 0, None, frozenset())

@@ -57,6 +57,20 @@ def test_a_mirror_shows_the_same_table_on_another_member() -> None:
     assert stale(device("sda", MEMBER), sda1, device("sdb", {**MEMBER, "ID_FS_TYPE": "ddf_raid_member"}))
 
 
+def test_disks_whose_tables_have_no_identifier_are_compared_by_what_is_in_them() -> None:
+    nameless = {key: value for key, value in MEMBER.items() if key != "ID_PART_TABLE_UUID"}
+    sda, sda1 = device("sda", nameless), device("sda1", {**PART, "ID_FS_UUID": "a"}, parent="sda")
+    sdb, twin = device("sdb", nameless), device("sdb1", {**PART, "ID_FS_UUID": "a"}, parent="sdb")
+    assert not stale(sda, sda1, sdb, twin)
+    assert stale(sda, sda1, sdb, device("sdb1", {**PART, "ID_FS_UUID": "b"}, parent="sdb"))
+
+
+@pytest.mark.parametrize("kind", ["LVM2_member", "btrfs", "zfs_member", "linux_raid_member"])
+def test_partitions_with_nothing_on_them_do_not_speak_against_what_is_on_the_whole_disk(kind: str) -> None:
+    empty = {"ID_PART_ENTRY_OFFSET": "8", "ID_PART_ENTRY_SIZE": "992"}
+    assert not stale(device("sda", {**MEMBER, "ID_FS_TYPE": kind}), device("sda1", empty, parent="sda"))
+
+
 def test_it_holds_where_something_runs_on_the_whole_disk() -> None:
     assert not stale(device("sda", MEMBER), device("sda1", PART, parent="sda"), device("md127", {}, slaves=("sda",)))
 

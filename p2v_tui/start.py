@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from typing import Final
 
 CANCELLED: Final = 6
@@ -15,6 +16,7 @@ CANCELLED: Final = 6
 
 def main() -> int:
     """Runs the program and returns its exit code."""
+    _open_what_is_closed()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # What the caller ignores stays ignored: nohup means it.
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -22,6 +24,16 @@ def main() -> int:
     from p2v_tui import cli  # noqa: PLC0415
 
     return cli.main()
+
+
+def _open_what_is_closed() -> None:
+    """A standard stream that the caller closed takes and gives nothing, and no file of ours gets its number."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            # The lowest free number is the one that is missing.
+            opened = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(opened, True)
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
 def _end(number: int, _frame: object) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from tests.lab.ports import closed_port
 
 # The import that takes longest waits until the test has sent its signal, and for as long as a minute.
 HELD = """
@@ -48,3 +51,22 @@ def test_a_signal_that_the_caller_ignores_stays_ignored() -> None:
     )
     done = subprocess.run(["sh", "-c", 'trap "" HUP; exec "$0" -c "$1"', sys.executable, script], check=False)
     assert done.returncode == signal.SIG_IGN
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"])
+def test_a_stream_that_the_caller_closed_is_not_missed(tmp_path: Path, closed: str) -> None:
+    image = tmp_path / "disk.img"
+    image.write_bytes(bytes(1 << 20))
+    with closed_port() as port:
+        words = f"p2v.server=127.0.0.1 p2v.port={port} p2v.password=x p2v.reconnect=0 p2v.disks={image} p2v.post="
+        program = Path(sys.executable).with_name("p2v-tui")
+        done = subprocess.run(
+            ["sh", "-c", f'exec "$0" "$1" {closed}', program, f"--cmdline={words}"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    # No connection, and no traceback.
+    assert done.returncode == 3, done
+    assert "Traceback" not in done.stderr

@@ -5,17 +5,21 @@ The packages come from where this machine's own apt gets them; no host is named 
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import enum
 import functools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from tests.lab.commands import LabFailure, run_command
 
 # What is built here takes minutes, and so may whoever waits for it: twice that on a slow machine.
 LOCK_SECONDS = 2400.0
+KindT = TypeVar("KindT", bound=enum.Enum)
 
 
 @functools.cache
@@ -58,6 +62,20 @@ def sources_of(suite: str) -> str:
     own, _ = apt_sources()
     repository = next(repository for repository, release, _ in _debian_entries() if release == own)
     return f"deb {repository} {suite} main\n"
+
+
+def build_by_name(module: str, kinds: type[KindT], make: Callable[[KindT], Path]) -> int:
+    """The command line of a module that builds something: those that are named, or all; prints where they are."""
+    names = [kind.value for kind in kinds]
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description="Build these and print where they are.")
+    parser.add_argument("name", nargs="*", help=f"{', '.join(names)}; all when none is given")
+    try:
+        for name in parser.parse_args().name or names:
+            print(make(kinds(name)))
+    except (LabFailure, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
 
 
 def _debian_entries() -> list[list[str]]:

@@ -15,7 +15,6 @@ Not here: converting, booting. Nothing here needs root, but an ordinary user nee
 
 from __future__ import annotations
 
-import argparse
 import enum
 import functools
 import hashlib
@@ -24,8 +23,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.lab.commands import LabFailure, run_command
-from tests.lab.debian import apt_sources, cache_directory, mmdebstrap, only_builder
+from tests.lab.commands import run_command
+from tests.lab.debian import apt_sources, build_by_name, cache_directory, mmdebstrap, only_builder
 from tests.lab.kvm import libguestfs_environment
 
 
@@ -244,19 +243,5 @@ def _guestfish(image: Path, mebibytes: int, commands: str) -> None:
     )
 
 
-def main() -> int:
-    """The command line: make one disk, or all, and print where they are."""
-    parser = argparse.ArgumentParser(prog="python -m tests.lab.guest_disk", description=main.__doc__)
-    parser.add_argument("kind", nargs="*", help="system, data; both when none is given")
-    names = parser.parse_args().kind or [kind.value for kind in GuestDisk]
-    try:
-        for name in names:
-            print(guest_disk(GuestDisk(name)))
-    except (LabFailure, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(build_by_name("tests.lab.guest_disk", GuestDisk, guest_disk))

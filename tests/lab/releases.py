@@ -9,7 +9,6 @@ away. Debian 11 has no package of virt-v2v: it stands for servers with an old Op
 
 from __future__ import annotations
 
-import argparse
 import enum
 import hashlib
 import os
@@ -19,7 +18,7 @@ import tempfile
 from pathlib import Path
 
 from tests.lab.commands import LabFailure, run_command
-from tests.lab.debian import LOCK_SECONDS, cache_directory, mmdebstrap, only_builder, sources_of
+from tests.lab.debian import LOCK_SECONDS, build_by_name, cache_directory, mmdebstrap, only_builder, sources_of
 
 _PACKAGES = (
     "libguestfs-tools",
@@ -91,19 +90,5 @@ def _build(release: Release, packages: tuple[str, ...], keep: Path) -> None:
         root.rename(keep)
 
 
-def main() -> int:
-    """The command line: make the roots of these releases, or of all, and print where they are."""
-    parser = argparse.ArgumentParser(prog="python -m tests.lab.releases", description=main.__doc__)
-    parser.add_argument("release", nargs="*", help="all when none is given")
-    names = parser.parse_args().release or [release.value for release in Release]
-    try:
-        for name in names:
-            print(server_root(Release(name)))
-    except (LabFailure, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(build_by_name("tests.lab.releases", Release, server_root))

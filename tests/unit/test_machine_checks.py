@@ -17,6 +17,7 @@ from p2v_tui.hwprobe.ntfs import NtfsState
 from p2v_tui.session import machine_checks
 from p2v_tui.session.checks import Check, Subject, Verdict, of_verdict
 from p2v_tui.session.machine_checks import SUBJECTS, judge_machine
+from tests.unit.check_cases import assert_all_are_listed, assert_all_can_come, assert_said_once, case_id
 from tests.unit.machines import GIB, SDA, SDB
 from tests.unit.volumes import luks, ntfs, partitioned, swap
 
@@ -106,30 +107,18 @@ CASES = [
 ]
 
 
-def case_id(case: Case) -> str:
-    return f"{case.subject.name}-{case.verdict.value}"
-
-
 @pytest.mark.parametrize("case", CASES, ids=case_id)
 def test_what_is_wrong_with_a_disk_is_said_once_with_what_to_do_and_nothing_else_is(case: Case) -> None:
     checks = judge_machine([case.disk], case.health, case.keys)
-    said = [check for check in checks if check.verdict is not Verdict.PASSED]
-    assert [(check.name, check.verdict) for check in said] == [(case.subject.name, case.verdict)]
-    for words in case.says:
-        assert words in f"{said[0].text} {said[0].advice}"
-    # Several of them are shown one after the other.
-    assert said[0].text.endswith(".")
-    assert said[0].advice.endswith(".")
+    assert_said_once(case, checks)
 
 
 def test_every_verdict_that_is_declared_can_come_and_no_other() -> None:
-    declared = {(subject.name, verdict) for subject in SUBJECTS for verdict in subject.when}
-    assert {(case.subject.name, case.verdict) for case in CASES} == declared
+    assert_all_can_come(SUBJECTS, CASES)
 
 
 def test_all_subjects_are_declared_in_the_list_that_the_docs_are_made_from() -> None:
-    made = {value.name for value in vars(machine_checks).values() if isinstance(value, Subject)}
-    assert sorted(made) == sorted(subject.name for subject in SUBJECTS)
+    assert_all_are_listed(SUBJECTS, machine_checks)
 
 
 def test_sound_disks_pass_everything() -> None:

@@ -28,6 +28,7 @@ from p2v_tui.session.checks import Check, Subject, Verdict
 from p2v_tui.session.disk_choice import default_disks
 from p2v_tui.session.plan import make_plan
 from p2v_tui.session.plan_checks import SUBJECTS
+from tests.unit.check_cases import assert_all_are_listed, assert_all_can_come, assert_said_once, case_id
 from tests.unit.machines import CCISS, MULTIPATH, SDA, SDB, SERVER, STRIPED
 
 NOTED, WARNING = Verdict.NOTED, Verdict.WARNING
@@ -199,25 +200,17 @@ def checks(machine: Machine, *disks: str) -> tuple[Check, ...]:
     return make_plan(Settings(disks=disks or None), machine).checks
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.subject.name}-{case.verdict.value}")
+@pytest.mark.parametrize("case", CASES, ids=case_id)
 def test_what_is_doubtful_in_a_choice_is_said_once_with_what_to_do_and_nothing_else_is(case: Case) -> None:
-    said = checks(case.machine, *case.disks or ())
-    assert [(check.name, check.verdict) for check in said] == [(case.subject.name, case.verdict)]
-    for words in case.says:
-        assert words in f"{said[0].text} {said[0].advice}"
-    assert said[0].text.endswith(".")
-    assert said[0].advice.endswith(".")
+    assert_said_once(case, checks(case.machine, *case.disks or ()))
 
 
 def test_every_verdict_that_is_declared_can_come_and_no_other() -> None:
-    declared = {(subject.name, verdict) for subject in SUBJECTS for verdict in subject.when}
-    assert {(case.subject.name, case.verdict) for case in CASES} == declared
+    assert_all_can_come(SUBJECTS, CASES)
 
 
 def test_all_subjects_are_declared_in_the_list_that_the_docs_are_made_from() -> None:
-    modules = (plan_checks, group_checks)
-    made = {value.name for module in modules for value in vars(module).values() if isinstance(value, Subject)}
-    assert sorted(made) == sorted(subject.name for subject in SUBJECTS)
+    assert_all_are_listed(SUBJECTS, plan_checks, group_checks)
 
 
 def test_whole_groups_of_fixed_disks_need_no_word() -> None:

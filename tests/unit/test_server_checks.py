@@ -19,6 +19,7 @@ from p2v_tui.session.plan import Plan, make_plan
 from p2v_tui.session.server_checks import SUBJECTS, judge_server
 from p2v_tui.session.server_facts import NO_POOL, Access, Directory, ExistingFile, Place, ServerFacts, Space
 from p2v_tui.session.virt_v2v import VirtV2V
+from tests.unit.check_cases import assert_all_are_listed, assert_all_can_come, assert_said_once, case_id
 from tests.unit.machines import GIB, SDA, SERVER
 
 NOW = 1_795_445_195.0
@@ -246,24 +247,13 @@ CASES = [
 ]
 
 
-def case_id(case: Case) -> str:
-    return f"{case.subject.name}-{case.verdict.value}"
-
-
 @pytest.mark.parametrize("case", CASES, ids=case_id)
 def test_what_is_wrong_with_a_server_is_said_once_with_what_to_do_and_nothing_else_is(case: Case) -> None:
-    said = [check for check in case.checks() if check.verdict is not Verdict.PASSED]
-    assert [(check.name, check.verdict) for check in said] == [(case.subject.name, case.verdict)]
-    for words in case.says:
-        assert words in f"{said[0].text} {said[0].advice}"
-    # Several of them are shown one after the other.
-    assert said[0].text.endswith(".")
-    assert said[0].advice.endswith(".")
+    assert_said_once(case, case.checks())
 
 
 def test_every_verdict_that_is_declared_can_come_and_no_other() -> None:
-    declared = {(subject.name, verdict) for subject in SUBJECTS for verdict in subject.when}
-    assert {(case.subject.name, case.verdict) for case in CASES} == declared
+    assert_all_can_come(SUBJECTS, CASES)
 
 
 @pytest.mark.parametrize(
@@ -361,6 +351,4 @@ def test_a_path_from_the_server_is_one_word_of_the_advice() -> None:
 
 
 def test_all_subjects_are_declared_in_the_list_that_the_docs_are_made_from() -> None:
-    modules = (server_checks, directory_checks, output_checks, output_mode_checks, guest_checks)
-    made = {value.name for module in modules for value in vars(module).values() if isinstance(value, Subject)}
-    assert sorted(made) == sorted(subject.name for subject in SUBJECTS)
+    assert_all_are_listed(SUBJECTS, server_checks, directory_checks, output_checks, output_mode_checks, guest_checks)

@@ -7,17 +7,24 @@ from dataclasses import dataclass
 
 from p2v_tui.hwprobe.places import Places, entries, read_text
 
-# What a firmware says whose maker has filled nothing in; the last three are on many boards.
+# What a firmware says whose maker has filled nothing in: one byte again and again, or a row of numbers, with its
+# bytes in either order. The last one is Dell's without a service tag.
 _NO_UUIDS = re.compile(
-    "(0{8}-0{4}-0{4}-0{4}-0{12}|f{8}-f{4}-f{4}-f{4}-f{12}|03000200-0400-0500-0006-000700080009|"
-    "12345678-1234-5678-90ab-cddeefaabbcc|fefefefe-fefe-fefe-fefe-fefefefefefe)"
+    r"([0-9a-f]{2})\1{3}(-\1\1){3}-\1{6}|"
+    "(03000200-0400-0500|00020003-0004-0005)-0006-000700080009|"
+    "(12345678-1234-5678|78563412-3412-7856)-90ab-cddeefaabbcc|"
+    "(01020304-0506-0708|04030201-0605-0807)-090a-0b0c0d0e0f10|"
+    "4c4c4544-0000-2010-8020-80c04f202020"
 )
 _NO_SERIALS = re.compile(
-    r"|[0. x-]*|[\W_]*|none|n/?a|not (specified|applicable|available|present)|default string|empty|unknown|invalid|"
-    r"system serial number|to be filled by o\.?e\.?m\.?|o\.?e\.?m\.?|(chassis )?serial number|0?123456789(0|abcdef)?"
+    r"|[0. x-]*|[\W_]*|none|n/?a|not (specified|applicable|available|present)|default( string)?|empty|unknown|"
+    r"invalid|undefined|no (asset|serial)|system serial number|to be filled by o\.?e\.?m\.?|o\.?e\.?m\.?|"
+    r"(chassis )?serial number|0?123456789(0|abcdef)?"
 )
 # ARPHRD_ETHER.
 _ETHERNET = "1"
+# The bit in the first byte of an address that is nobody's (IEEE 802): locally administered.
+_LOCAL = 0x02
 
 
 @dataclass(frozen=True)
@@ -56,12 +63,18 @@ def _worth(text: str, nothing: re.Pattern[str]) -> str | None:
 
 
 def _macs(places: Places) -> set[str]:
-    """Of the interfaces with hardware behind them, as udev or not; the permanent one where a bond gave another."""
-    found = set()
+    """Of the interfaces with hardware behind them, as udev or not; the permanent one where a bond gave another.
+
+    Of those that can be the machine's alone, where there are any: an adapter on USB goes from machine to machine in
+    somebody's pocket, and a management controller's network over USB has one address in every machine of its make,
+    mostly a locally administered one.
+    """
+    found: dict[bool, set[str]] = {True: set(), False: set()}
     for entry in entries(places.sys / "class/net"):
         if not (entry / "device").exists() or read_text(entry / "type") not in {_ETHERNET, None}:
             continue
         address = read_text(entry / "bonding_slave/perm_hwaddr") or read_text(entry / "address") or ""
         if re.fullmatch("([0-9a-f]{2}:){5}[0-9a-f]{2}", address.lower()) and set(address) != {"0", ":"}:
-            found.add(address.lower())
-    return found
+            usb = any(re.fullmatch("usb[0-9]+", part) for part in (entry / "device").resolve().parts)
+            found[not usb and not int(address[:2], 16) & _LOCAL].add(address.lower())
+    return found[True] or found[False]

@@ -31,6 +31,10 @@ class RecordedDisk:
     serial: str | None
     mark: str
 
+    def may_be(self, other: RecordedDisk) -> bool:
+        """By its serial number, where both have one: the kernel's names go from disk to disk."""
+        return self.serial == other.serial if self.serial and other.serial else self.name == other.name
+
     def unchanged_since(self, earlier: RecordedDisk) -> bool:
         """Whether it is the disk of that record, and has provably not been written since."""
         return self == earlier and bool(self.mark)
@@ -81,9 +85,7 @@ class MachineRecord:
         return self.guest == earlier.guest and self._shares_disk(earlier)
 
     def _shares_disk(self, earlier: MachineRecord) -> bool:
-        names = {disk.name for disk in earlier.disks}
-        serials = {disk.serial for disk in earlier.disks if disk.serial}
-        return any(disk.name in names or disk.serial in serials for disk in self.disks)
+        return any(mine.may_be(theirs) for mine in self.disks for theirs in earlier.disks)
 
     def unchanged_since(self, earlier: MachineRecord) -> bool:
         return len(self.disks) == len(earlier.disks) and all(

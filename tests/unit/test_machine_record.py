@@ -77,6 +77,8 @@ def test_a_disk_without_a_mark_is_never_proved_unchanged() -> None:
         ((("sda", None),), "db1", True, True),
         ((("sda", None),), "another", True, False),
         ((("sdz", "S3R1AL"),), "another", True, False),
+        # Another disk, with the name that one had.
+        ((("sda", "AN0THER"),), "another", False, False),
         ((("sdz", None),), "db1", True, False),
         ((("sdz", None),), "another", False, False),
     ],

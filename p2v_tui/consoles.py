@@ -155,7 +155,7 @@ def run_interactive(
         code = session.run(handover)
         if code is not None:
             return code
-        print("p2v-tui: tmux cannot use this terminal; going on without it.", file=sys.stderr)
+        print("p2v-tui: tmux cannot use this terminal; continuing without it.", file=sys.stderr)
     return show_screens(handover)
 
 

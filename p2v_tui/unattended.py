@@ -150,7 +150,7 @@ class _Job:
 
         found = find_saved(wanted)
         for other in others:
-            words = f"Left alone: another {other.in_words}. p2v-tui --interactive can go on with it."
+            words = f"Left alone: another {other.in_words}. p2v-tui --interactive can continue it."
             self._console.show(Status(words))
         if found is None:
             return False

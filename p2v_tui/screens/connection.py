@@ -62,7 +62,7 @@ def host_key_dialog(server: str, fingerprint: str) -> Dialog:
         "Is this the conversion server?",
         f"{server} has the host key\n\n{fingerprint}\n\nTo check, run this on the server:\n"
         "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub",
-        yes="Yes, go on",
+        yes="Yes, it is",
         no="No",
     )
 

@@ -34,7 +34,7 @@ Work = Callable[[Report, Cancellation], None]
 _OFFER: Final = """was left running there when p2v-tui ended. It waits for the disks of this machine, or has ended \
 by now.
 
-Go on: the disks are served to it again, and its log is shown from the beginning.
+Continue it: the disks are served to it again, and its log is shown from the beginning.
 Stop it: virt-v2v is ended there; what it has made so far is useless.
 Leave it alone: the next start asks again."""
 
@@ -77,7 +77,7 @@ class LeftRunning:
                 _leave_alone(found)
 
         answers = (
-            Answer("go-on", "Go on with it", "go-on", "Serves the disks to it again and shows how it goes."),
+            Answer("go-on", "Continue it", "go-on", "Serves the disks to it again and shows how it goes."),
             Answer("stop", "Stop it", "stop", "Ends virt-v2v on the conversion server."),
             Answer("leave", "Leave it alone", "leave", "Does nothing about it now."),
         )
@@ -96,7 +96,7 @@ class LeftRunning:
             label="Password",
             value=self._known_password(settings),
             help=setting_help("auth.password"),
-            yes="Go on",
+            yes="Continue",
             password=True,
         )
 
@@ -140,7 +140,7 @@ class LeftRunning:
             run.start()
             self._show_run()
 
-        self._app.push_screen(WorkDialog("Going on with the conversion", self._state.jobs, prepare), start)
+        self._app.push_screen(WorkDialog("Continuing the conversion", self._state.jobs, prepare), start)
 
     def _stop(self, found: Found, settings: Settings) -> None:
         saved = found[1]

@@ -326,7 +326,7 @@ class RunningScreen(BaseScreen):
                 "virt-v2v is stopped on the conversion server, and what it has copied so far is useless.\n"
                 "Nothing is changed on the disks of this machine.",
                 yes="Yes, cancel it",
-                no="No, go on",
+                no="No, continue",
             ),
             decide,
         )

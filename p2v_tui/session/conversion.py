@@ -201,7 +201,7 @@ def resume(
     program = find_program(plan.nbd)
     _set_read_only(plan, report)
     with no_sleep():
-        report(Status(f"Going on with the conversion that was started at {saved.started:%Y-%m-%d %H:%M:%S}"))
+        report(Status(f"Continuing the conversion that was started at {saved.started:%Y-%m-%d %H:%M:%S}"))
         patience = plan.settings.reconnect
         try:
             open_again(
@@ -213,7 +213,7 @@ def resume(
                 ),
             )
         except ConnectionFailed as error:
-            advice = "The conversion may still run there: start p2v-tui again to go on with it."
+            advice = "The conversion may still run there: start p2v-tui again to continue it."
             raise ConnectionFailed(error.message, f"{error.advice} {advice}", setting=error.setting) from error
         server.workspace.keep = False
         if server.shell().run(remote_commands.read_progress(saved.directory, 0, 0)).text.startswith("unstarted\n"):

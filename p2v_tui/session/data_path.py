@@ -173,7 +173,7 @@ class DataPath:
                 raise PreflightRefused(
                     f"The disk {disk.name} ({disk.size} bytes) cannot be read through its tunnel from the conversion "
                     f"server: {seen}.",
-                    "Look whether its sshd forwards Unix sockets (AllowStreamLocalForwarding), and into "
+                    "Check whether its sshd forwards Unix sockets (AllowStreamLocalForwarding), and look into "
                     f"{self._directory.relay_log} there.",
                 )
 
@@ -301,7 +301,7 @@ class DataPath:
                         f"Look at the disk with `dmesg` and `smartctl -a {disk.device}`, and convert again.",
                     )
                 raise ConversionFailed(
-                    f"The relay on the conversion server gave {disk.name} up: {relay.reason or 'no reason'}.",
+                    f"The relay on the conversion server gave up on {disk.name}: {relay.reason or 'no reason'}.",
                     "Check the network between the two machines and convert again.",
                 )
         if self.status.lost:

@@ -211,7 +211,7 @@ def answer_length(option: int, no_zeroes: bool, data: bytearray) -> Optional[int
     while len(data) >= at + ANSWER.size:
         magic, answered, kind, length = ANSWER.unpack_from(data, at)
         if magic != ANSWER_MAGIC or answered != option:
-            raise TunnelFault("the answer to an option is none")
+            raise TunnelFault("the answer to an option is not one")
         at += ANSWER.size + length
         if at > MAX_ANSWER_BYTES:
             raise TunnelFault("the answer to an option is too long")
@@ -494,7 +494,7 @@ class Transmission:
                 break
             magic, flags, command, cookie, offset, length = REQUEST.unpack_from(data, at)
             if magic != REQUEST_MAGIC:
-                raise ClientFault("the client sent something that is no request")
+                raise ClientFault("the client sent something that is not a request")
             packed = bytes(data[at : at + REQUEST.size])
             at += REQUEST.size
             self._take(Request(packed, command, flags, cookie, offset, length))
@@ -555,7 +555,7 @@ class Transmission:
         """
         magic, error, cookie = REPLY.unpack(header)
         if magic != REPLY_MAGIC:
-            raise TunnelFault("the server sent something that is no reply")
+            raise TunnelFault("the server sent something that is not a reply")
         if error == ESHUTDOWN:
             # Whoever ends the server means no harm to the client: another server will answer.
             raise TunnelLost("the server is shutting down")

@@ -60,7 +60,7 @@ def failed_read(disk: Disk, read: FailedRead) -> ConversionFailed:
     if read.error == errno.ENOMEM:
         return ConversionFailed(
             f"The NBD server of {disk.name} had no memory left to read the disk {place}.",
-            "Close other programs on this machine, and look whether something else on the conversion server reads "
+            "Close other programs on this machine, and check whether something else on the conversion server reads "
             "its disks (its relay.log). Then convert again.",
         )
     return ConversionFailed(

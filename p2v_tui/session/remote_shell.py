@@ -98,7 +98,7 @@ class RemoteShell:
                 self._given_up = True
                 raise ConnectionFailed(
                     f"The conversion server {self._host} did not finish a command in {timeout:.0f} seconds.",
-                    "Look whether it is overloaded or its disks hang.",
+                    "Check whether it is overloaded or its disks hang.",
                 )
 
         try:

@@ -33,7 +33,7 @@ from tests.e2e.disturbed import (
 from tests.lab.accounts import Account
 from tests.lab.conversion_server import Identity
 
-GOING_ON = "Going on with the conversion that was started at"
+GOING_ON = "Continuing the conversion that was started at"
 
 
 @pytest.fixture

@@ -102,4 +102,4 @@ def test_the_key_is_gone_when_virt_v2v_ends_though_p2v_tui_was_killed(
     # Started again, it tells how that ended, and tidies up here.
     outcome = run_p2v(words)
     assert outcome.code == 5
-    assert "Going on with the conversion" in outcome.output
+    assert "Continuing the conversion" in outcome.output

@@ -34,7 +34,7 @@ def test_from_an_empty_screen_to_a_guest_that_boots_with_a_wrong_password_on_the
         fill_in(terminal, "Password", "wrong", shown="*****")
         press(terminal, "Test connection")
         terminal.wait_for(r"Is this the conversion server\?[\s\S]*" + re.escape(password_server.fingerprint))
-        press(terminal, "Yes, go on")
+        press(terminal, "Yes, it is")
         # The focus is where the mistake is.
         terminal.wait_for(r">\s*Password:[\s\S]*refused\s+the\s+password")
         fill_in(terminal, "Password", account.password, shown="*" * len(account.password))
@@ -147,7 +147,7 @@ def test_killed_in_mid_conversion_it_is_gone_on_with_by_the_keyboard(lab: Lab) -
         terminal.signal(signal.SIGKILL)
         terminal.wait_for_exit()
     with screens(lab) as terminal:
-        shown = terminal.wait_for(r"A conversion was left running[\s\S]*>\[ Go on with it \]")
+        shown = terminal.wait_for(r"A conversion was left running[\s\S]*>\[ Continue it \]")
         assert f"to {lab.server.host}" in " ".join(shown.replace("|", " ").split())
         terminal.press("Enter")
         terminal.wait_for(r"Conversion \(3 of 3\)[\s\S]*\[ \.\. \] Copying disk 1/1")
@@ -233,7 +233,7 @@ def test_left_waiting_or_ended_from_outside_it_can_be_stopped_at_the_next_start(
             assert terminal.wait_for_exit() == DETACHED
     assert converting(lab)
     with screens(lab) as terminal:
-        terminal.wait_for(r"A conversion was left running[\s\S]*>\[ Go on with it \]")
+        terminal.wait_for(r"A conversion was left running[\s\S]*>\[ Continue it \]")
         press(terminal, "Stop it", "Right")
         terminal.wait_for(r"virt-v2v does not run any more on")
         assert lab.at_rest

@@ -259,7 +259,7 @@ def connect(terminal: Terminal, server: ConversionServer, account: Account) -> N
     fill_in(terminal, "Password", account.password, shown="*" * len(account.password), patience=STEP_SECONDS)
     press(terminal, "Test connection", patience=STEP_SECONDS)
     terminal.wait_for(rf"Is this the conversion server\?{_REST}{re.escape(server.fingerprint)}", STEP_SECONDS)
-    press(terminal, "Yes, go on", patience=STEP_SECONDS)
+    press(terminal, "Yes, it is", patience=STEP_SECONDS)
     terminal.wait_for(rf">\[ Next \]{_REST}\[ ok \] login", STEP_SECONDS)
     terminal.press("Enter")
     terminal.wait_for(rf"Conversion \(2 of 3\){_REST}Guest name", STEP_SECONDS)

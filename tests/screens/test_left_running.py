@@ -124,7 +124,7 @@ async def until_shown(pilot: Pilot[int], *words: str) -> None:
 async def test_it_is_offered_at_the_start(size: str, shelf: Shelf, snapshot: SnapshotAssertion) -> None:
     shelf.put(Settings(server="conv.example.com", disks=("sda", "sdb")))
     async with started(shelf, size=size) as pilot:
-        await until_shown(pilot, ">[ Go on with it ]")
+        await until_shown(pilot, ">[ Continue it ]")
         assert text(pilot) == snapshot
 
 
@@ -158,7 +158,7 @@ async def test_a_password_is_asked_for_and_what_cannot_be_reached_is_offered_aga
             await press(pilot, "go-on")
             await until_shown(pilot, "Log in again", "The password of conv on 127.0.0.1:")
             await pilot.press(*"Tr0ub4dor", "enter")
-            await until_shown(pilot, "Conversion (3 of 3)", "refuses connections", "start p2v-tui again to go on")
+            await until_shown(pilot, "Conversion (3 of 3)", "refuses connections", "start p2v-tui again to continue")
             assert "Tr0ub4dor" not in text(pilot)
             run = state(pilot).run
             assert run is not None and isinstance(run.snapshot.error, ConnectionFailed)
@@ -265,7 +265,7 @@ async def test_going_on_can_be_cancelled_while_it_is_not_reached_and_nothing_is_
             await wait_until(pilot, lambda: isinstance(pilot.app.screen, RunningScreen))
             run = state(pilot).run
             assert run is not None
-            await wait_until(pilot, lambda: "Going on with the conversion" in run.snapshot.status)
+            await wait_until(pilot, lambda: "Continuing the conversion" in run.snapshot.status)
             await press(pilot, "cancel")
             await pilot.press("right", "enter")
             await wait_until(pilot, lambda: run.finished)

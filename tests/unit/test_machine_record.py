@@ -1,4 +1,4 @@
-"""Whose a remote directory is: read from what the server says, and when nobody can go on with it."""
+"""Whose a remote directory is: read from what the server says, and when nobody can continue it."""
 
 from __future__ import annotations
 

@@ -23,6 +23,7 @@ from p2v_tui.session.stopping import stop
 
 _LINE: Final = re.compile(r"(virt-p2v-[0-9]{8}-[a-z0-9]{8}) ([a-z0-9-]{1,20}) (alive|dead) ([A-Za-z0-9+/=]+|-) (.*)")
 UNSTARTED: Final = "unstarted"
+RUNNING: Final = "running"
 SUCCEEDED: Final = "ended-0"
 REBOOTED: Final = "rebooted"
 
@@ -42,12 +43,23 @@ class EarlierConversion:
         return f"conversion of {disks} that this machine started at {self.record.started:%Y-%m-%d %H:%M:%S}"
 
 
-def find_earlier(shell: RemoteShell, mine: MachineRecord) -> list[EarlierConversion]:
-    """Those of this machine that nobody can go on with, the oldest first. Raises as `RemoteShell.run` does."""
-    found = filter(None, map(_read, shell.run(remote_commands.earlier_conversions()).text.splitlines()))
-    orphans = [
-        each for each in found if mine.same_machine(each.record) and mine.orphaned(each.record, served=each.served)
-    ]
+def find_earlier(shell: RemoteShell, mine: MachineRecord, report: Report) -> list[EarlierConversion]:
+    """Those of this machine that nobody can go on with, the oldest first. Raises as `RemoteShell.run` does.
+
+    Another one that runs and makes a guest of the same name is only told of: it may have another place for its files.
+    """
+    orphans = []
+    for each in filter(None, map(_read, shell.run(remote_commands.earlier_conversions()).text.splitlines())):
+        if mine.same_machine(each.record) and mine.orphaned(each.record, served=each.served):
+            orphans.append(each)
+        elif each.state == RUNNING and each.record.guest == mine.guest:
+            report(
+                Warned(
+                    f"Another conversion to a guest named {mine.guest} runs on the conversion server, in "
+                    f"{each.directory.path}, since {each.record.started:%Y-%m-%d %H:%M:%S}. If both write to the "
+                    "same place, the disks become a mixture: cancel, and give another name (p2v.name)."
+                )
+            )
     return sorted(orphans, key=lambda each: each.record.started)
 
 
@@ -74,7 +86,7 @@ def end_earlier(shell: RemoteShell, mine: MachineRecord, report: Report, *, sudo
     too. Raises PreflightRefused for one that has succeeded where that cannot be proved: it is for the operator to say
     whether the guest is as the machine is now. Else as `RemoteShell.run` does.
     """
-    for earlier in find_earlier(shell, mine):
+    for earlier in find_earlier(shell, mine, report):
         if earlier.state == UNSTARTED:
             stop(shell, earlier.directory, sudo=False)
             shell.run(remote_commands.remove_directory(earlier.directory))
@@ -96,7 +108,7 @@ def end_earlier(shell: RemoteShell, mine: MachineRecord, report: Report, *, sudo
 
 def _end(shell: RemoteShell, earlier: EarlierConversion, report: Report, *, sudo: bool) -> str:
     """Ends what still runs of it, virt-v2v and the relay. The state that it has then."""
-    running = earlier.state == "running"
+    running = earlier.state == RUNNING
     if running:
         report(
             Warned(

@@ -154,6 +154,7 @@ def test_another_machines_conversion_is_never_touched(lab: Lab) -> None:
     change_record(directory, other_machine)
     outcome = lab.start().end()
     assert outcome.code == REFUSED, outcome.output
+    assert "Another conversion to a guest named guest runs on the conversion server" in outcome.output
     assert ENDED not in outcome.output
     assert not (directory / "status").exists()
     assert lab.process("stand_in_virt_v2v.py").is_running()

@@ -591,6 +591,7 @@ class _Run:
                 warnings=following.log.warnings,
                 relays=following.final_relays(),
                 lies=look_at_output(self._server, self._plan),
+                causes=following.log.causes,
             ),
             advice,
         )

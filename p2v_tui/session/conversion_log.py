@@ -23,6 +23,8 @@ _LAST_PHASE = "Finishing off"
 _FIRST_PHASES = ("Setting up the source", "Opening the source")
 _WARNING = re.compile(r"\S+: warning: ")
 _OWN_WARNING = re.compile(r"virt-v2v: warning: ")
+# What cannot be the rest of a warning.
+_ANOTHER: Final = re.compile(r"(?:virt-v2v|nbdkit|nbdcopy|qemu-\S+|libguestfs|error): ")
 _BLUE: Final = "\x1b[1;34m"
 _RESET: Final = "\x1b[0m"
 # nbdcopy: "42% [***---]" on stderr after a carriage return; qemu-img (virt-v2v 1.x): "(42.10/100%)".
@@ -87,8 +89,9 @@ class ConversionLog:
         self._reason = ReasonFinder(debug=debug)
         self._warnings: list[str] = []
         self._warning_count = 0
-        # Lines that may still belong to the last warning.
+        # Lines that may still belong to the last warning, and whether it ends with its colour.
         self._warning_left = 0
+        self._warning_in_colour = False
         self._phases = 0
         self.copies = Copies()
 
@@ -112,6 +115,11 @@ class ConversionLog:
     def reason(self) -> Reason:
         """Why virt-v2v failed, where it did."""
         return self._reason.reason
+
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """What other programs called an error, whether virt-v2v failed or not."""
+        return self._reason.causes
 
     @property
     def warnings(self) -> Warnings:
@@ -192,11 +200,20 @@ class ConversionLog:
         self._warning_count += 1
         if len(self._warnings) < MAX_WARNINGS:
             self._warnings.append(_OWN_WARNING.sub("", text))
-            # In colours it lasts until they are taken back.
-            self._warning_left = _MAX_WARNING_LINES if shown.startswith("\x1b") and _RESET not in shown else 0
+            # In colours it lasts until they are taken back; else a line that virt-v2v has wrapped ends with a space.
+            self._warning_in_colour = shown.startswith("\x1b")
+            goes_on = _RESET not in shown if self._warning_in_colour else text.endswith(" ")
+            self._warning_left = _MAX_WARNING_LINES if goes_on else 0
 
     def _warning_goes_on(self, text: str, shown: str) -> bool:
         if self._warning_left == 0:
             return False
-        self._warning_left = 0 if _RESET in shown else self._warning_left - 1
+        if self._warning_in_colour:
+            over = _RESET in shown
+        elif _ANOTHER.match(text):
+            self._warning_left = 0
+            return False
+        else:
+            over = not text.endswith(" ")
+        self._warning_left = 0 if over else self._warning_left - 1
         return bool(text.strip())

@@ -22,12 +22,12 @@ _POINTS_ELSEWHERE: Final = re.compile(
     r"\b(?:earlier|previous) (?:error|message)|\bsee (?:the )?(?:above|earlier|previous)"
     r"|\b(?:messages?|errors?|printed)[^.]* above\b|\bcommand failed|\bexited with"
     r"|\b(?:exit|exited|return) (?:code|status)"
-    r"|did not start up|guestfs_launch failed|appliance (?:failed|closed)",
+    r"|did not start up|not installed or not working|guestfs_launch failed|appliance (?:failed|closed)",
     re.IGNORECASE,
 )
 # Errors of the programs that copy.
 _COPIER: Final = re.compile(
-    r"nbdkit: (?!.*\bdebug: ).*\berror: |nbd(?:copy|info): (?!debug)|qemu-(?:img|nbd|system-\S+): "
+    r"nbdkit: (?!.*\bdebug: ).*\berror: |nbd(?:copy|info): (?!debug)|qemu-(?:img|nbd|kvm|system-\S+): "
 )
 # Of the others that virt-v2v runs. In debugging output they say "error" all the time and mean nothing by it.
 _OTHER: Final = re.compile(
@@ -134,7 +134,13 @@ class ReasonFinder:
         if not _POINTS_ELSEWHERE.search(error):
             return Reason(error)
         last = [line for line in self._now.last if not line.startswith("virt-v2v: ")]
-        return Reason(error, _distinct(self._now.causes() or last or self._earlier or self._now.helpers))
+        lines = self._now.causes() or last or self._earlier or self._now.helpers
+        return Reason(error, _distinct(line for line in lines if not _repeats(error, line)))
+
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """The errors of other programs that were no consequence of another one's."""
+        return _distinct([*self._earlier, *self._now.causes()])
 
     def _is_helper(self, text: str) -> bool:
         if _TRACEBACK in text:
@@ -189,6 +195,11 @@ class ReasonFinder:
             return _distinct([now.exception, *now.causes()])
         telling = [line for line in now.last if not _CONSEQUENCE.search(line)]
         return _distinct([*now.causes()[: _SHOWN - 1], *telling] or now.last)
+
+
+def _repeats(error: str, line: str) -> bool:
+    """Whether the error has the line's words, as where virt-v2v passes libguestfs's on."""
+    return " ".join(line.removeprefix("libguestfs: error: ").split()).rstrip(".") in error
 
 
 def _distinct(lines: Iterable[str]) -> tuple[str, ...]:

@@ -32,8 +32,9 @@ _SHOWN: Final = 10
 class Evidence:
     """disks: the names of those that were to be converted.
 
-    copies, warnings: of virt-v2v's log. relays: what the relay says of each disk, nothing where there was none.
-    lies: what is at the output, None where that could not be looked at.
+    copies, warnings: of virt-v2v's log. causes: what other programs called an error in it. relays: what the relay
+    says of each disk, nothing where there was none. lies: what is at the output, None where that could not be looked
+    at.
     """
 
     disks: Sequence[str]
@@ -41,6 +42,7 @@ class Evidence:
     warnings: Warnings
     relays: Sequence[DiskRelay] = ()
     lies: Lies | None = None
+    causes: Sequence[str] = ()
 
     @property
     def unread(self) -> list[str]:
@@ -65,8 +67,9 @@ def check_success(evidence: Evidence, log: str) -> None:
     """Raises ConversionFailed where exit code 0 was no success. log: where the whole log is, a sentence."""
     for warning in evidence.warnings.first:
         if _UNDEFINED in warning:
+            why = "".join(f" {cause.rstrip('.')}." for cause in evidence.causes)
             raise ConversionFailed(
-                f"The disks were copied, but libvirt has no such guest: {warning.rstrip('.')}.",
+                f"The disks were copied, but libvirt has no such guest: {warning.rstrip('.')}.{why}",
                 f"Define it by hand with `virsh define` from the XML that the log names. {log}",
             )
     missing = list(_missing(evidence))

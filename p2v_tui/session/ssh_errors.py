@@ -12,9 +12,12 @@ from p2v_tui.session.terminal_text import plain
 # ssh's exit code for a failure of its own; every other one is the remote command's, or its login shell's.
 SSH_FAILED = 255
 
-# What ssh adds with LogLevel=VERBOSE, which tells how far the login came: no part of any reason.
+# What ssh adds with LogLevel=VERBOSE, which tells how far the login came, and its question about the host key, which
+# is answered: no part of any reason.
 _CHATTER = re.compile(
     r"Authenticated (to|using|with) |Warning: Permanently added |Transferred: sent |Bytes per second: sent "
+    r"|The authenticity of host |\S+ key fingerprint is |This (?:host )?key is (?:not )?known by "
+    r"|Are you sure you want to continue connecting "
 )
 _LOGGED_IN = re.compile(rb"^Authenticated to [^\n]*\.\r*$", re.MULTILINE)
 _PARTLY = re.compile(r"^Authenticated (using \S+ )?with partial success", re.MULTILINE)
@@ -59,8 +62,11 @@ def explain(
     for pattern, make in _EXPLANATIONS:
         if match := re.search(pattern, text, re.MULTILINE):
             return make(attempt, match)
-    if is_logged_in(transcript) and exit_code not in {None, SSH_FAILED}:
-        return _session_ended(attempt, _after_login(transcript), exit_code or 0)
+    if is_logged_in(transcript):
+        said = _after_login(transcript)
+        if exit_code in {None, SSH_FAILED}:
+            return _session_closed(attempt, said)
+        return _session_ended(attempt, said, exit_code or 0)
     said = " / ".join(last_lines(text, 3)) or "nothing"
     return ConnectionFailed(
         f"ssh to {attempt.place} as {user} ended before the login was complete. It said: {said}.",
@@ -119,8 +125,19 @@ def _session_ended(attempt: _Attempt, said: str, exit_code: int) -> P2VError:
         f"{attempt.user} may log in to {attempt.host} but gets no shell: the session ended at once with exit code "
         f"{exit_code}" + (f" and said: {words}." if words else ", without a word."),
         f"Look at the account's login shell there (getent passwd {attempt.user}: /bin/false and nologin give none), "
-        "at its start-up files, and at ForceCommand in sshd_config.",
+        "at its start-up files, and at ForceCommand in sshd_config."
+        + (" A command= in authorized_keys takes the shell's place, too." if attempt.by_identity else ""),
         setting="auth.username",
+    )
+
+
+def _session_closed(attempt: _Attempt, said: str) -> P2VError:
+    words = " / ".join(last_lines(said, 3))
+    return ConnectionFailed(
+        f"The conversion server {attempt.host} let {attempt.user} in and closed the connection at once"
+        + (f". ssh said: {words}." if words else ", without a word."),
+        f"Look at sshd's log there (journalctl -u ssh -u sshd), at ChrootDirectory, ForceCommand and MaxSessions in "
+        f"its sshd_config, and at the limits of {attempt.user} (ulimit -u). By hand: {attempt.by_hand}",
     )
 
 
@@ -145,8 +162,8 @@ def _dropped(attempt: _Attempt, match: re.Match[str]) -> P2VError:
     return ConnectionDropped(
         f"{attempt.place} closed the connection before the login: {match[0].strip()}.",
         "sshd does so when too many log in at once (MaxStartups), to an address with failed logins before "
-        "(PerSourcePenalties, fail2ban), and where hosts.deny or a firewall forbids this machine. Look at sshd's log "
-        "there: journalctl -u ssh -u sshd",
+        "(PerSourcePenalties, fail2ban), and where hosts.deny or a firewall forbids this machine; another service on "
+        "this port does, too (p2v.port). Look at sshd's log there: journalctl -u ssh -u sshd",
     )
 
 
@@ -155,6 +172,14 @@ def _silent(attempt: _Attempt, _: re.Match[str]) -> P2VError:
         f"{attempt.place} does not answer.",
         "Check the address, that the server is up, and that no firewall drops the packets.",
         setting="remote.server",
+    )
+
+
+def _no_ssh(attempt: _Attempt, _: re.Match[str]) -> P2VError:
+    return ConnectionFailed(
+        f"{attempt.place} takes the connection, but no SSH server answers there.",
+        f"Check p2v.port: another service may listen on {attempt.port}. An sshd that is overloaded is as silent.",
+        setting="remote.port",
     )
 
 
@@ -242,8 +267,8 @@ def _identity_refused(attempt: _Attempt, methods: list[str]) -> P2VError:
     root = " Root may be forbidden to log in (PermitRootLogin)." if attempt.user == "root" else ""
     return ConnectionFailed(
         f"The conversion server {attempt.host} refused the SSH identity for {attempt.user}.",
-        f"Add the public key to ~{attempt.user}/.ssh/authorized_keys there; check that file's owner and mode.{hint}"
-        + root,
+        f"Add the public key to ~{attempt.user}/.ssh/authorized_keys there; check that file's owner and mode, and "
+        f"from= before the key.{hint}" + root,
         setting="auth.identity.url",
     )
 
@@ -278,8 +303,8 @@ def _where_forwarding_is_set(attempt: _Attempt) -> str:
     )
     return (
         f" for {attempt.user} in its sshd_config, and reload sshd. CIS and STIG profiles set AllowTcpForwarding to "
-        "no; `local`, DisableForwarding and Match blocks forbid it as well. To see them there: "
-        f"grep -ri forwarding /etc/ssh/sshd_config*.{key}"
+        "no; `local`, DisableForwarding, PermitListen and Match blocks forbid it as well. To see them there: "
+        f"grep -riE 'forwarding|permitlisten' /etc/ssh/sshd_config*.{key}"
     )
 
 
@@ -317,6 +342,11 @@ _EXPLANATIONS: tuple[tuple[str, Callable[[_Attempt, re.Match[str]], P2VError]], 
         r"^ssh: connect to [^\r\n]*: (No route to host|(?:Network|Host) is (?:unreachable|down)|"
         r"Cannot assign requested address|Permission denied|Invalid argument)",
         _unreachable,
+    ),
+    (
+        r"^Connection timed out during banner exchange|^(?:kex_exchange_identification|ssh_exchange_identification|"
+        r"banner exchange): [^\r\n]*banner line (?:too long|contains invalid|\d+: (?:HTTP/|<|220[ -]|\* OK|\+OK))",
+        _no_ssh,
     ),
     (_OF_SSH + r"[^\r\n]*(?:timed out|not responding)", _silent),
     (

@@ -35,7 +35,7 @@ READ = (DiskRelay(1, "done", distinct=65536), DiskRelay(2, "done", distinct=6553
 def evidence(log: str, *, relays: tuple[DiskRelay, ...] = READ, lies: Lies | None = None) -> Evidence:
     read = ConversionLog(debug=False)
     read.feed(log.encode(), final=True)
-    return Evidence(("sda", "sdb"), read.copies, read.warnings, relays, lies)
+    return Evidence(("sda", "sdb"), read.copies, read.warnings, relays, lies, read.causes)
 
 
 def refused(found: Evidence) -> ConversionFailed:
@@ -105,6 +105,25 @@ def test_a_guest_that_libvirt_does_not_know_is_none() -> None:
     error = refused(evidence(COMPLETE.replace("[  12.0]", f"{warning}[  12.0]")))
     assert "libvirt has no such guest" in error.message
     assert "/tmp/v2vlibvirt1.xml" in error.message
+
+
+def test_why_libvirt_does_not_know_the_guest_is_what_virsh_said() -> None:
+    said = (
+        "error: Failed to define domain from /tmp/v2vlibvirt1.xml\n"
+        "error: unsupported configuration: machine type 'pc-q35-6.2' does not exist\n"
+        "virt-v2v: warning: could not define libvirt domain.  The libvirt XML is still \n"
+        "available in \u2018/tmp/v2vlibvirt1.xml\u2019.  Try running \u2018virsh define \n"
+        "/tmp/v2vlibvirt1.xml\u2019 yourself instead.\n"
+    )
+    error = refused(evidence(COMPLETE.replace("[  12.0]", f"{said}[  12.0]")))
+    assert "machine type 'pc-q35-6.2' does not exist" in error.message
+    assert "/tmp/v2vlibvirt1.xml\u2019 yourself instead." in error.message
+
+
+@pytest.mark.parametrize("after", ["virt-v2v: error: no room", "nbdkit: error: no room", "[   9.0] Copying disk 1/2"])
+def test_what_follows_a_wrapped_warning_is_no_part_of_it(after: str) -> None:
+    found = evidence(f"virt-v2v: warning: there are no drivers for this version of \n{after}\n")
+    assert found.warnings.first == ("there are no drivers for this version of",)
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,20 @@ RECORDED: list[tuple[bytes, type[P2VError], str | None, str]] = [
         "remote.server",
         "does not answer",
     ),
-    (b"Connection timed out during banner exchange\r\n", ConnectionFailed, "remote.server", "does not answer"),
+    (b"Connection timed out during banner exchange\r\n", ConnectionFailed, "remote.port", "no SSH server answers"),
+    (
+        b"kex_exchange_identification: banner line too long\r\n",
+        ConnectionFailed,
+        "remote.port",
+        "no SSH server answers",
+    ),
+    (
+        b"kex_exchange_identification: banner line 0: HTTP/1.1 400 Bad Request\r\n"
+        b"kex_exchange_identification: Connection closed by remote host\r\n",
+        ConnectionFailed,
+        "remote.port",
+        "no SSH server answers",
+    ),
     (
         b"ssh: connect to host conv port 2222: No route to host\r\n",
         ConnectionFailed,
@@ -281,3 +294,31 @@ def test_no_explanation_carries_a_control_sequence_of_the_servers(said: bytes, s
     text = said[:place] + sequence.encode() + said[place:]
     error = explain(text, "conv", 2222, "root", False)
     assert plain(error.message) == error.message
+
+
+HOST_KEY_QUESTION = (
+    b"The authenticity of host '[conv]:2222 ([10.0.0.1]:2222)' can't be established.\r\n"
+    b"ED25519 key fingerprint is SHA256:C4LD6d6mRduWDArKmix/OtyjLQEtUVHctmjgKKWVHgQ.\r\n"
+    b"This key is not known by any other names.\r\n"
+    b"Are you sure you want to continue connecting (yes/no/[fingerprint])? yes\r\n"
+)
+
+
+def test_the_question_about_the_host_key_is_no_reason() -> None:
+    assert "It said: nothing." in explain(HOST_KEY_QUESTION, "conv", 2222, "root", True, exit_code=255).message
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (b"", "without a word."),
+        (b"channel 0: open failed: connect failed: open failed\r\n", "ssh said: channel 0: open failed"),
+    ],
+)
+def test_a_session_that_sshd_closes_is_no_failed_login(said: bytes, words: str) -> None:
+    """As with a ChrootDirectory that has no shell, or MaxSessions 0."""
+    transcript = HOST_KEY_QUESTION + b'Authenticated to conv ([10.0.0.1]:2222) using "publickey".\r\n' + said
+    error = explain(transcript, "conv", 2222, "root", True, exit_code=255)
+    assert "let root in and closed the connection at once" in error.message
+    assert words in error.message
+    assert "ChrootDirectory" in error.advice

@@ -68,6 +68,7 @@ class Question(ModalScreen[Result]):
 
     def on_mount(self) -> None:
         self.query_one("#dialog-text").styles.height = "auto"
+        self.query_one("#dialog-more").display = False
         self.watch(self.query_one("#dialog-text"), "scroll_y", self._show_more, init=False)
         self._fit()
         self.query_one(f"#{self._answers[0].id}", Action).focus()

@@ -15,7 +15,10 @@ from p2v_tui.session.openssh_tools import run_tool
 MAX_SIZE: Final = 64 * 1024
 SETTING: Final = "auth.identity.url"
 # PEM's and OpenSSH's own; PuTTY's cannot be used, but is a key.
-_PRIVATE_KEY: Final = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----|PuTTY-User-Key-File-")
+_PUTTY_KEY: Final = b"PuTTY-User-Key-File-"
+_PRIVATE_KEY: Final = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----|" + _PUTTY_KEY)
+# A line of authorized_keys and the like, or what ssh.com's tools export.
+_PUBLIC_KEY: Final = re.compile(rb"\s*(ssh-|ecdsa-|sk-)[a-z0-9@.-]+ AAAA|-----* ?BEGIN [A-Z0-9 ]*PUBLIC KEY")
 _WANTED: Final = Wanted(
     "SSH identity",
     "a private key",
@@ -62,13 +65,25 @@ def _check_key(url: str, path: Path) -> None:
     done = run_tool(["ssh-keygen", "-y", "-P", "", "-f", str(path)], TIMEOUT)
     if done.returncode == 0:
         return
-    said = done.stderr.strip().splitlines() or ["ssh-keygen gives no reason"]
     if "passphrase" in done.stderr:
         raise _error(
             f"The SSH identity {without_secrets(url)} has a passphrase.",
             "Nobody is there to type it for every connection. Make a key without one: ssh-keygen -t ed25519 -N ''",
         )
-    raise _error(
-        f"What {without_secrets(url)} gives is not an SSH private key: {said[-1]}.",
-        "Give the URL of the private key (not of the .pub file).",
+    why, advice = _why_not_a_key(path.read_bytes(), done.stderr)
+    raise _error(f"What {without_secrets(url)} gives is not an SSH private key: {why}.", advice)
+
+
+def _why_not_a_key(content: bytes, said: str) -> tuple[str, str]:
+    """The reason, and what to do. said: by ssh-keygen, which names our copy of the file in it."""
+    if _PUTTY_KEY in content:
+        return "it is in PuTTY's format", "Export it for OpenSSH: puttygen KEY.ppk -O private-openssh -o KEY"
+    if _PUBLIC_KEY.match(content):
+        return "it is a public key", "Give the URL of the private key (not of the .pub file)."
+    if not _PRIVATE_KEY.search(content):
+        return "it has no line -----BEGIN ... PRIVATE KEY-----", "Give the URL of the private key."
+    last = (said.strip().splitlines() or ["ssh-keygen gives no reason"])[-1]
+    return (
+        f"ssh-keygen says: {last.rpartition(chr(34) + ': ')[2]}",
+        "It may be damaged. Check it where it comes from: ssh-keygen -y -f KEY",
     )

@@ -71,6 +71,9 @@ def web(keys: Path) -> Iterator[str]:
         "/page": b"<html>Please log in</html>\n",
         "/empty": b"",
         "/huge": b"x" * (MAX_SIZE + 1),
+        "/putty": b"PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\n",
+        "/public": (keys / "id.pub").read_bytes(),
+        "/damaged": key[: len(key) // 2],
     }
     handler = type("Handler", (_Handler,), {"answers": answers})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -113,11 +116,26 @@ def test_a_web_server_that_is_not_there_is_an_error_with_its_reason(destination:
     assert "refused" in refusal("http://127.0.0.1:1/id", destination).message
 
 
-@pytest.mark.parametrize("name", ["page", "empty"])
-def test_what_is_no_key_is_refused(web: str, destination: Path, name: str) -> None:
-    message = refusal(f"{web}/{name}", destination).message
-    assert "not an SSH private key" in message
-    assert "[" not in message
+@pytest.mark.parametrize(
+    ("name", "why", "helps"),
+    [
+        ("page", "PRIVATE KEY", "URL of the private key"),
+        ("empty", "PRIVATE KEY", "URL of the private key"),
+        ("putty", "PuTTY's format", "puttygen"),
+        ("public", "it is a public key", "not of the .pub file"),
+        ("damaged", "ssh-keygen says", "ssh-keygen -y"),
+    ],
+)
+def test_what_is_no_key_is_refused_as_what_it_is(
+    web: str, destination: Path, name: str, why: str, helps: str
+) -> None:
+    error = refusal(f"{web}/{name}", destination)
+    assert "not an SSH private key" in error.message
+    assert why in error.message
+    assert helps in error.advice
+    assert "[" not in error.message
+    # Our copy of it is nobody else's business, and gone by then.
+    assert str(destination) not in f"{error.message} {error.advice}"
 
 
 def test_what_is_far_too_long_for_a_key_is_refused_before_it_is_stored(web: str, destination: Path) -> None:

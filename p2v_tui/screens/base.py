@@ -76,6 +76,11 @@ class BaseScreen(Screen[None]):
                 return
         self.app.push_screen(Dialog("Keys", keys))
 
+    @property
+    def _has_focus(self) -> bool:
+        """Whether a key has somewhere to go: what is disabled while it has the focus keeps it for a moment."""
+        return self.focused is not None and self.focused.focusable
+
     def show_run(self) -> None:
         """Shows whether a conversion runs; called when that may have changed."""
 

@@ -187,13 +187,19 @@ class ConnectionScreen(BaseScreen):
         fields = self.query_one("#fields")
         was_shown = fields.disabled
         fields.disabled = self.query_one("#test", Action).disabled = run is not None
+        following = self.query_one("#next", Action)
         if run is not None:
-            self.query_one("#status", Line).show(run_text(run, self.query_one("#next", Action).label))
-            if self.focused is None:
-                self.query_one("#next").focus()
+            # A conversion that was continued at the start has had no test here, and there is a way back to it.
+            following.disabled = False
+            self.query_one("#status", Line).show(run_text(run, following.label))
+            if not self._has_focus:
+                following.focus()
         elif was_shown:
             self._exclude()
             self.query_one("#status", Line).show(_WORKS if self.state.server else _FILL_IN)
+            if self.state.server is None:
+                self.query_one("#server-input").focus()
+                following.disabled = True
 
     @on(Action.Pressed, "#next")
     async def _next_pressed(self) -> None:

@@ -425,10 +425,10 @@ PageUp, PageDown     the page before, the next page"""
         start.label = _START if run is None else _SHOW
         if run is not None:
             self._status(run_text(run, _SHOW))
-            if self.focused is None:
-                start.focus()
         elif was_shown:
             self._status(_CHOOSE)
+        if (run is not None or was_shown) and not self._has_focus:
+            start.focus()
         if run is None and self._machine is not None and (error := self.state.failure) is not None:
             self.state.failure = None
             refused = (check.key for check in self._refused() if check.key in _FIELD_OF_CHECK)

@@ -49,6 +49,7 @@ async def test_a_conversion_that_runs_or_that_nobody_saw_end_keeps_the_other_scr
         first = app.screen
         assert isinstance(first, ConnectionScreen)
         await until_shown(pilot, "db1 is being converted", "Press Next to return to it")
+        assert first.focused is first.query_one("#next")
         await app.push_screen(ConversionScreen(state, watch=lambda _: NoWatch()))
         second = app.screen
         await until_shown(pilot, "db1 is being converted", "[ Show the conversion ]")
@@ -76,4 +77,7 @@ async def test_a_conversion_that_runs_or_that_nobody_saw_end_keeps_the_other_scr
         await pilot.press("escape")
         await wait_until(pilot, lambda: app.screen is first)
         assert not first.query_one("#server-input").is_disabled
+        # Nothing was tested here, so there is no next screen; and a key has somewhere to go.
+        assert first.query_one("#next", Action).disabled
+        await wait_until(pilot, lambda: first.focused is first.query_one("#server-input"))
         assert not first.query_one("#test", Action).disabled

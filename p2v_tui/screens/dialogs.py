@@ -82,9 +82,11 @@ class Question(ModalScreen[Result]):
         self.call_after_refresh(self._show_more)
 
     def _show_more(self) -> None:
-        text, more = self.query_one("#dialog-text", VerticalScroll), self.query_one("#dialog-more", Row)
-        more.show(more_of(text))
-        more.display = text.max_scroll_y > 0
+        # A dialog may be over before it was drawn: then there is neither.
+        texts, rows = self.query("#dialog-text").results(VerticalScroll), self.query("#dialog-more").results(Row)
+        for text, more in zip(texts, rows, strict=False):
+            more.show(more_of(text))
+            more.display = text.max_scroll_y > 0
 
     def on_action_pressed(self, message: Action.Pressed) -> None:
         self.dismiss(next(answer.result for answer in self._answers if answer.id == message.action.id))

@@ -82,7 +82,7 @@ def test_a_version_that_is_too_old_is_refused_and_named(said: str) -> None:
 
 @pytest.mark.parametrize("said", ["", "2.2.0\n", "virt-v2v: error\n", "virt-v2v two\n", "xvirt-v2v 2.2.0\n"])
 def test_what_is_no_version_is_refused(said: str) -> None:
-    with pytest.raises(PreflightRefused, match="does not say its version"):
+    with pytest.raises(PreflightRefused, match="did not print its version"):
         _version(said)
 
 

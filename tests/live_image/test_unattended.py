@@ -110,7 +110,8 @@ def test_a_machine_that_boots_by_pxe_converts_itself_and_powers_itself_off(
     with ConversionServer(authorized=[key.public_key]) as server:
         settings = (
             f"p2v.server=10.0.2.2 p2v.port={server.port} p2v.identity=http://10.0.2.2:{web_port}/id "
-            f"p2v.hostkey={server.fingerprint} p2v.name=by-pxe p2v.os={output} "
+            # A server that does not answer is waited for, and virt-v2v waits as long for its disks.
+            f"p2v.hostkey={server.fingerprint} p2v.name=by-pxe p2v.os={output} p2v.reconnect=90 "
             'p2v.fail="echo p2v.fail was here" p2v.accept_warnings '
             f'p2v.ssh_key="{access.key.public_key.read_text().strip()}"'
         )

@@ -98,7 +98,7 @@ def test_a_server_that_refuses(small_disk: Path) -> None:
 def test_a_silent_server(small_disk: Path) -> None:
     with silent_port() as port:
         outcome = run_p2v(f"p2v.server=127.0.0.1 p2v.port={port} p2v.disks={small_disk} p2v.password=x {AT_ONCE}")
-    refused(outcome, CONNECTION, f"127.0.0.1 port {port} does not answer", "firewall")
+    refused(outcome, CONNECTION, f"127.0.0.1 port {port} takes the connection, but no SSH server answers", "p2v.port")
 
 
 @pytest.mark.parametrize("authentication", [Authentication.PASSWORD, Authentication.KEYBOARD_INTERACTIVE])

@@ -25,15 +25,17 @@ SNAPSHOTS = DOCS.parent / "tests" / "snapshots"
 
 SETTINGS_HEAD = """# Settings
 
-Every setting is a word of the kernel command line, of the file of `--config`, or of `--cmdline`. The names are
-virt-p2v's; those marked *new* are p2v-tui's own. Each has a full name; where there is a short one, both mean the
-same. The first one given holds; a setting marked *each adds one* may be given several times.
+Settings are words on the kernel command line, in the file of `--config`, or in `--cmdline`. The names are virt-p2v's.
+Those marked *new* are p2v-tui's own. Where two names stand together, both mean the same.
 
-A value with spaces in it is put in double quotes: `p2v.post="systemctl poweroff"`, or the whole word is:
-`"p2v.post=systemctl poweroff"`. There is no way to write a double quote inside a value. A yes-or-no setting may
-stand without a value. An empty value (`p2v.of=`), as a template leaves it, means that nothing is given, but for lists
-(`p2v.interfaces=`: none), commands (`p2v.post=`: none) and yes-or-no settings (yes). A word that starts with `p2v.`
-and is no setting is ignored with a warning, which names one that is much like it.
+- If a setting is given twice, the first one counts. A setting marked *each adds one* may be given several times.
+- Put a value with spaces in double quotes: `p2v.post="systemctl poweroff"` or `"p2v.post=systemctl poweroff"`. A
+  value cannot contain a double quote.
+- A yes-or-no setting needs no value: `p2v.sudo` means `p2v.sudo=true`.
+- An empty value (`p2v.of=`), as templates often leave one, counts as not given. There are three exceptions: for a
+  list it means "none" (`p2v.interfaces=`), for a command "run nothing" (`p2v.post=`), for a yes-or-no setting "yes".
+- A word that starts with `p2v.` and is not a setting is ignored. A warning names a
+  setting that looks like it, if there is one.
 
 This page is made from `p2v_tui/config.py` by `python docs/generate.py`.
 
@@ -68,22 +70,24 @@ def exit_codes_page() -> str:
 
 PREFLIGHT_HEAD = """# Checks before a conversion
 
-A conversion takes hours, so what could end it is looked for before it starts: what concerns the conversion server
-alone in the connection test, and everything before virt-v2v is started. Nothing is changed, here or there.
+A conversion takes hours. So p2v-tui first looks for everything that could end it. The connection test checks the
+conversion server. The rest is checked when you start the conversion, before virt-v2v runs. The checks change nothing,
+on either machine.
 
 Each check has a verdict:
 
 | verdict | what it means |
 |---|---|
-| passed | nothing is against it |
-| noted | worth knowing; needs nobody's consent |
-| warning | likely to lose the conversion or the guest; needs consent: on the screen, or by `p2v.accept_warnings` |
-| refused | cannot work; nothing starts |
+| passed | nothing speaks against it |
+| noted | good to know; nothing to decide |
+| warning | the conversion or the guest will probably fail; it starts only if you accept the warning, on the screen or with `p2v.accept_warnings` |
+| refused | it cannot work; nothing starts |
 
-`p2v.accept_warnings=space,clock` accepts the warnings of the checks of these names, which stand in brackets below;
-without a value it accepts all. A refusal names those that it needs.
+`p2v.accept_warnings=space,clock` accepts the warnings of these two checks. The name to use stands in brackets behind
+the check. Without a value the setting accepts all warnings. When a warning stops a conversion, the message names what
+to accept.
 
-What cannot be found out speaks neither for nor against anything: there is no such check then.
+What p2v-tui cannot find out is not judged: the check is left out.
 
 This page is made from `p2v_tui/session/*_checks.py` by `python docs/generate.py`.
 """

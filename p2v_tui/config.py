@@ -157,129 +157,158 @@ class Settings:
         "remote.server",
         "server",
         kind=SERVER,
-        help="The name or IP address of the conversion server. Without it p2v-tui is interactive.",
+        help="The conversion server. With it p2v-tui converts unattended; without it, it opens the screens.",
     )
-    port: int = _setting("remote.port", "port", kind=number(1, 65535, "PORT"), default=22, help="The SSH port there.")
+    port: int = _setting(
+        "remote.port",
+        "port",
+        kind=number(1, 65535, "PORT"),
+        default=22,
+        help="The SSH port of the conversion server.",
+    )
     hostkey: tuple[str, ...] | None = _setting(
         "remote.hostkey",
         "hostkey",
         kind=FINGERPRINTS,
         peer=False,
         default_words="the key of the first connection, for the whole run",
-        help="The fingerprint of the conversion server's host key, or several. A server with any other key is "
-        "refused.",
+        help="Pins the conversion server's host key. A server that shows another key is refused before anything is "
+        "sent to it. Give several where the server has several keys.",
     )
     username: str = _setting(
-        "auth.username", "username", kind=USER_NAME, default="root", help="The user to log in as there."
+        "auth.username",
+        "username",
+        kind=USER_NAME,
+        default="root",
+        help="The account to log in to on the conversion server. virt-v2v runs as this user, or as root with "
+        "p2v.sudo.",
     )
     password: Secret | None = _setting(
         "auth.password",
         "password",
         kind=SECRET,
         default_words="asked for once, where there is a terminal",
-        help="The SSH password. Ignored when p2v.identity is given.",
+        help="The password of that account. Not used when p2v.identity is given.",
     )
     identity_url: str | None = _setting(
         "auth.identity.url",
         "identity",
         kind=IDENTITY_URL,
-        help="The URL of an SSH private key without a passphrase: http, https, file, or whatever curl(1) knows. "
-        "It overrides p2v.password.",
+        help="Log in with the SSH private key at this URL, which must have no passphrase. p2v-tui reads http, https "
+        "and file itself, and leaves all others to curl(1). p2v.password is not used then.",
     )
     sudo: bool = _setting(
         "auth.sudo",
         "sudo",
         kind=BOOLEAN,
         default=False,
-        help="Run virt-v2v with sudo, which must not ask for a password.",
+        help="Run virt-v2v as root, with sudo. sudo must not ask for a password.",
     )
     guestname: str | None = _setting(
         "guestname",
         "name",
         kind=GUEST_NAME,
         default_words="the machine's host name, else a random one",
-        help="The name of the guest.",
+        help="The name of the guest. Its disks and its description are named after it, too.",
     )
     phys_topo: bool = _setting(
         "vcpu.phys_topo",
         kind=BOOLEAN,
         default=False,
-        help="Give the guest the machine's sockets, cores and threads; p2v.vcpu.cores is then ignored.",
+        help="Give the guest the same sockets, cores and threads as this machine has. p2v.vcpu.cores is not used "
+        "then.",
     )
     vcpus: int | None = _setting(
         "vcpu.cores",
         kind=number(1, 4096),
         default_words="the machine's online logical processors",
-        help="The number of virtual CPUs of the guest. p2v.vcpus, as virt-p2v before 1.42.3 has it, is taken too.",
+        help="How many virtual CPUs the guest gets. The old name p2v.vcpus (virt-p2v before 1.42.3) works as well.",
         old_names=("vcpus",),
     )
     memory: int | None = _setting(
-        "memory", kind=MEMORY, default_words="the memory installed in the machine", help="The guest's memory."
+        "memory",
+        kind=MEMORY,
+        default_words="the memory installed in the machine",
+        help="How much memory the guest gets.",
     )
     cpu_vendor: str | None = _setting(
         "cpu.vendor",
         kind=text("VENDOR", "a CPU vendor that libvirt knows, such as Intel or AMD"),
         default_words=_FROM_MACHINE,
-        help="The vendor of the virtual CPU.",
+        help="The vendor that the guest's CPU reports.",
     )
     cpu_model: str | None = _setting(
         "cpu.model",
         kind=text("MODEL", "a CPU model that libvirt knows, such as IvyBridge"),
         default_words="virt-v2v's choice",
-        help="The model of the virtual CPU.",
+        help="The model of the guest's CPU.",
     )
     cpu_acpi: bool | None = _setting(
-        "cpu.acpi", kind=BOOLEAN, default_words=_FROM_MACHINE, help="Whether the guest has ACPI."
+        "cpu.acpi",
+        kind=BOOLEAN,
+        default_words=_FROM_MACHINE,
+        help="Give the guest ACPI. virt-v2v's libvirt XML always has it.",
     )
     cpu_apic: bool | None = _setting(
-        "cpu.apic", kind=BOOLEAN, default_words=_FROM_MACHINE, help="Whether the guest has an APIC."
+        "cpu.apic",
+        kind=BOOLEAN,
+        default_words=_FROM_MACHINE,
+        help="Give the guest an APIC. virt-v2v's libvirt XML always has it.",
     )
     cpu_pae: bool | None = _setting(
-        "cpu.pae", kind=BOOLEAN, default_words=_FROM_MACHINE, help="Whether the guest has PAE."
+        "cpu.pae",
+        kind=BOOLEAN,
+        default_words=_FROM_MACHINE,
+        help="Give the guest PAE. virt-v2v's libvirt XML always has it.",
     )
     rtc_basis: str | None = _setting(
         "rtc.basis",
         kind=choice("unknown", "utc", "localtime"),
         default_words=_FROM_MACHINE,
-        help="The basis of the real-time clock. No virt-v2v reads it so far: it is only shown.",
+        help="What the real-time clock shows: UTC or local time. It has no effect: virt-v2v does not read it.",
     )
     rtc_offset: int | None = _setting(
         "rtc.offset",
         kind=number(-86400, 86400, "SECONDS"),
         default_words=_FROM_MACHINE,
-        help="The real-time clock's offset from its basis, in seconds. No virt-v2v reads it so far.",
+        help="By how many seconds the real-time clock is off. It has no effect: virt-v2v does not read it.",
     )
     disks: tuple[str, ...] | None = _setting(
         "disks",
-        kind=list_of("sda,sdb,...", "names of fixed disks, or absolute paths of disk images, by commas"),
+        kind=list_of("sda,sdb,...", "names of fixed disks, or absolute paths of disk images, separated by commas"),
         default_words="all that are built in",
-        help="The fixed disks to convert; the first one is the guest's boot disk. Stable names of a disk are its "
-        "links /dev/disk/by-id/..., by-path/..., and serial:SERIAL and wwn:WWN.",
+        help="The disks to convert. The guest boots from the first one. sda can be another disk after the next boot: "
+        "/dev/disk/by-id/..., /dev/disk/by-path/..., serial:SERIAL and wwn:WWN name the same disk at every boot.",
     )
     removable: tuple[str, ...] | None = _setting(
         "removable",
-        kind=list_of("sr0,...", "names of CD, DVD and floppy drives by commas"),
-        default_words="all but those of a management controller, as far as a guest has room",
-        help="The removable drives that the guest gets, empty: at most four CD or DVD drives and two floppy drives. "
-        "One that this machine lacks is said and left out.",
+        kind=list_of("sr0,...", "names of CD, DVD and floppy drives, separated by commas"),
+        default_words="as many as a guest has room for, without those of a management controller",
+        help="The CD, DVD and floppy drives that the guest gets. They are empty. A guest has room for four CD or DVD "
+        "drives and two floppy drives. A name that this machine does not have is left out, with a note.",
     )
     interfaces: tuple[str, ...] | None = _setting(
         "interfaces",
-        kind=list_of("em1,...", "names of network interfaces by commas"),
+        kind=list_of("em1,...", "names of network interfaces, separated by commas"),
         default_words="all physical ones",
-        help="The network interfaces that the guest gets. Those that this machine lacks are said and left out: one "
-        "line serves several kinds of machines. To have none of those named is a warning.",
+        help="The network interfaces that the guest gets. A name that this machine does not have is left out, with a "
+        "note, so that one line fits several kinds of machines. If it has none of them, that is a warning.",
     )
     network_map: NetworkMap | None = _setting(
         "network_map",
         "network",
         kind=NETWORK_MAP,
         default_words="the network `default` for all",
-        help="The target network of each interface: p2v.network=em1:rhevm,em2:management,other connects em1 to "
-        "rhevm, em2 to management and all others to other. An interface that this machine lacks is only said.",
+        help="The network that each interface is connected to. p2v.network=em1:rhevm,em2:management,other connects "
+        "em1 to rhevm, em2 to management and all others to other. An interface that this machine does not have "
+        "is left out, with a note.",
     )
     output_type: str = _setting(
-        "output.type", "o", kind=OUTPUT_MODE, default="local", help="The output mode, virt-v2v's -o."
+        "output.type",
+        "o",
+        kind=OUTPUT_MODE,
+        default="local",
+        help="Where the guest goes: to files, libvirt, oVirt, OpenStack, ... (virt-v2v's -o).",
     )
     output_allocation: str = _setting(
         "output.allocation",
@@ -287,27 +316,28 @@ class Settings:
         kind=choice("none", "sparse", "preallocated"),
         default="none",
         default_words="virt-v2v's own",
-        help="The output allocation, virt-v2v's -oa.",
+        help="Whether the guest's disks take up only what they hold (sparse) or their whole size (virt-v2v's -oa).",
     )
     output_connection: str | None = _setting(
         "output.connection",
         "oc",
         kind=text("URI", "a URI as the output mode wants it"),
-        help="The output connection, virt-v2v's -oc.",
+        help="The service that the guest is sent to, such as oVirt's or OpenStack's API (virt-v2v's -oc).",
     )
     output_format: str | None = _setting(
         "output.format",
         "of",
         kind=Kind("(raw|qcow2)", "raw or qcow2", matching(r"[a-z0-9]+", "is not a disk format"), str),
         default_words="virt-v2v's own",
-        help="The format of the guest's disks, virt-v2v's -of.",
+        help="The format of the guest's disks (virt-v2v's -of).",
     )
     output_storage: str | None = _setting(
         "output.storage",
         "os",
         kind=text("STORAGE", "a directory, pool or storage as the output mode wants it"),
         default_words="/var/tmp where the mode takes a directory, else none",
-        help="The output storage on the conversion server, virt-v2v's -os.",
+        help="Where the guest's disks are stored: a directory of the conversion server, a pool, a storage domain "
+        "(virt-v2v's -os).",
     )
     output_misc: tuple[str, ...] = _setting(
         "output.misc",
@@ -315,58 +345,66 @@ class Settings:
         kind=OPTIONS,
         default=(),
         default_words="none",
-        help="Further options of the output mode, each one a virt-v2v -oo. Those of OpenStack that hold a "
-        "secret, such as os-password, are passed on in the environment.",
+        help="More options of the output mode (virt-v2v's -oo). Other users of the server do not see OpenStack's "
+        "secrets, such as os-password: virt-v2v gets them in its environment.",
     )
     output_password: Secret | None = _setting(
         "output.password",
         "op",
         kind=SECRET,
         peer=False,
-        help="The password for the output connection. It is sent as a file that only virt-v2v's user can read, "
-        "passed as -op, and removed at the end.",
+        help="The password for p2v.oc (virt-v2v's -op). On the server it is in a file that only virt-v2v's user can "
+        "read, and that is removed at the end.",
     )
     keys: tuple[KeySource, ...] = _setting(
         "key",
         kind=KEYS,
         peer=False,
         default=(),
-        help="The key of an encrypted volume (LUKS or BitLocker), from a URL: http, https, file, or whatever curl(1) "
-        "knows. Give it once for each volume. It is tried on the volume before the start, and goes to the "
-        "conversion server in a file that is removed at the end.",
+        help="Unlocks an encrypted volume (LUKS or BitLocker) for virt-v2v, with the key at this URL. Give it once "
+        "for each volume. The key is tried on the volume before the start. On the server it is in a file that "
+        "is removed at the end.",
     )
     root: str = _setting(
         "root",
         kind=ROOT,
         peer=False,
         default="first",
-        help="Which operating system to convert where there are several, virt-v2v's --root.",
+        help="Which operating system to convert, on a machine with several (virt-v2v's --root).",
     )
     nbd: str | None = _setting(
         "nbd",
         kind=choice("nbdkit", "qemu-nbd"),
         peer=False,
         default_words="nbdkit, else qemu-nbd",
-        help="The program that serves the disks, read-only.",
+        help="The program that serves the disks to virt-v2v, read-only.",
     )
     target_firmware: str = _setting(
         "target.firmware",
         kind=choice("auto", "bios", "uefi"),
         peer=False,
         default="auto",
-        default_words="auto: as the machine boots, where that is sure, else virt-v2v finds out",
-        help="The firmware of the guest.",
+        default_words="auto: as the machine boots, if that is certain; otherwise virt-v2v finds out",
+        help="Whether the guest boots with BIOS or UEFI.",
     )
-    pre: str | None = _setting("pre", kind=COMMAND, dumped=False, help="A command to run before the conversion.")
+    pre: str | None = _setting(
+        "pre",
+        kind=COMMAND,
+        dumped=False,
+        help="A command that runs on this machine before the conversion. If it fails, nothing is converted.",
+    )
     post: str | None = _setting(
         "post",
         kind=COMMAND,
         dumped=False,
-        default_words="poweroff for root booted with it on /proc/cmdline, else nothing",
-        help="A command to run after a successful conversion.",
+        default_words="poweroff, if p2v-tui runs as root and took its settings from /proc/cmdline; otherwise nothing",
+        help="A command that runs on this machine after a successful conversion.",
     )
     fail: str | None = _setting(
-        "fail", kind=COMMAND, dumped=False, help="A command to run after any failure, the connection's too."
+        "fail",
+        kind=COMMAND,
+        dumped=False,
+        help="A command that runs on this machine after any failure, also when there was no connection.",
     )
     reconnect: int = _setting(
         "reconnect",
@@ -374,15 +412,15 @@ class Settings:
         peer=False,
         default=3600,
         default_words="3600, an hour",
-        help="For how many seconds a lost connection is opened again before the conversion is given up; unattended, "
-        "the first one too. virt-v2v waits so long for its disks.",
+        help="For how many seconds p2v-tui tries to reconnect before it gives the conversion up. virt-v2v waits that "
+        "long for its disks. Unattended, p2v-tui tries the first connection that long, too.",
     )
     skip_test_connection: bool = _setting(
         "skip_test_connection",
         kind=BOOLEAN,
         default=False,
         dumped=False,
-        help="Do not wait for the network and do not test the connection first.",
+        help="Start without waiting for the network and without testing the connection.",
     )
     accept_warnings: AcceptedWarnings = _setting(
         "accept_warnings",
@@ -390,22 +428,22 @@ class Settings:
         default=AcceptedWarnings(),
         default_words="false: no check",
         peer=False,
-        help="Convert although these checks before the conversion warn: p2v.accept_warnings=space,clock. What a "
-        "check refuses is refused all the same.",
+        help="Convert despite the warnings of these checks: p2v.accept_warnings=space,clock. It does not help "
+        "against a check that refuses.",
     )
     debug: bool = _setting(
         "debug",
         kind=BOOLEAN,
         default=False,
         dumped=False,
-        help="Full debugging of virt-v2v (-v -x) in the conversion log.",
+        help="Write full debugging output of virt-v2v (-v -x) to the conversion log.",
     )
     dump_config_and_exit: bool = _setting(
         "dump_config_and_exit",
         kind=BOOLEAN,
         default=False,
         dumped=False,
-        help="Print the settings with the machine's defaults filled in, secrets hidden, and exit.",
+        help="Print all settings, with this machine's defaults filled in and secrets hidden, and exit.",
     )
     dry_run: bool = _setting(
         "dry_run",
@@ -413,8 +451,8 @@ class Settings:
         default=False,
         peer=False,
         dumped=False,
-        help="Make every check and say whether the conversion can start, as --dry-run does. Nothing is changed, no "
-        "command runs afterwards, and the machine stays on.",
+        help="Only check whether the conversion can start, as --dry-run does. It changes nothing, runs no command "
+        "and leaves the machine on.",
     )
     interactive: bool = _setting(
         "interactive",
@@ -422,7 +460,7 @@ class Settings:
         default=False,
         peer=False,
         dumped=False,
-        help="Show the screens, filled in, even if p2v.server is given.",
+        help="Open the screens, filled in, even if p2v.server is given.",
     )
     # What only the live image heeds (live-image/root) is declared too, so that nobody is warned of it.
     ssh_key: str | None = _setting(
@@ -431,7 +469,8 @@ class Settings:
         peer=False,
         dumped=False,
         default_words="none: nobody can log in over the network",
-        help="On the live image: the SSH key that logs in as root to this machine (docs/live-image-boot.md).",
+        help="On the live image: lets you log in to this machine as root by SSH, with this key "
+        "(docs/live-image-boot.md).",
     )
     shell: bool = _setting(
         "shell",
@@ -439,8 +478,8 @@ class Settings:
         default=False,
         peer=False,
         dumped=False,
-        help="On the live image: a shell on every console in place of the screens or of the conversion. "
-        "Give it without a value.",
+        help="On the live image: opens a shell on every console, instead of the screens or the conversion. Give it "
+        "without a value.",
     )
 
 

@@ -387,7 +387,7 @@ BOOLEAN: Final = Kind(
 )
 ACCEPTED_WARNINGS: Final = Kind(
     "[CHECK,...]",
-    "no value or true (all checks), false (none), or names of checks by commas (docs/preflight.md lists them)",
+    "no value or true (all checks), false (none), or names of checks from docs/preflight.md, separated by commas",
     _accepted_warnings,
     _format_accepted_warnings,
     bare=AcceptedWarnings(every=True),
@@ -462,7 +462,7 @@ FINGERPRINTS: Final = Kind(
 )
 OPTIONS: Final = Kind(
     "OPTION=VALUE,...",
-    "OPTION=VALUE items by commas; a comma inside a value is written `\\,` and a backslash `\\\\`",
+    "OPTION=VALUE items, separated by commas; write a comma inside a value as `\\,` and a backslash as `\\\\`",
     _options,
     _format_options,
     dump=lambda options: " ".join(_shown_options(_format_options(options))),
@@ -471,7 +471,7 @@ OPTIONS: Final = Kind(
 )
 NETWORK_MAP: Final = Kind(
     "interface:target,...",
-    "interface:network pairs and at most one default network, by commas",
+    "interface:network pairs and at most one default network, separated by commas",
     _network_map,
     _format_network_map,
     dump=lambda network_map: _format_network_map(network_map).replace(",", " "),

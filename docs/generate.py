@@ -80,7 +80,7 @@ Each check has a verdict:
 |---|---|
 | passed | nothing speaks against it |
 | noted | good to know; nothing to decide |
-| warning | the conversion or the guest will probably fail; it starts only if you accept the warning, on the screen or with `p2v.accept_warnings` |
+| warning | probably loses the conversion or the guest; accept it on the screen or with `p2v.accept_warnings` |
 | refused | it cannot work; nothing starts |
 
 `p2v.accept_warnings=space,clock` accepts the warnings of these two checks. The name to use stands in brackets behind

@@ -17,8 +17,8 @@ import messages
 
 from p2v_tui import cli
 from p2v_tui.config import SETTINGS, Setting
-from p2v_tui.session.checks import Subject, Verdict
-from p2v_tui.session.preflight import SUBJECTS
+from p2v_tui.session.preflight.preflight import SUBJECTS
+from p2v_tui.session.words.checks import Subject, Verdict
 
 DOCS = Path(__file__).resolve().parent
 SNAPSHOTS = DOCS.parent / "tests" / "snapshots"
@@ -89,7 +89,7 @@ to accept.
 
 What p2v-tui cannot find out is not judged: the check is left out.
 
-This page is made from `p2v_tui/session/*_checks.py` by `python docs/generate.py`.
+This page is made from `p2v_tui/session/*/*_checks.py` by `python docs/generate.py`.
 """
 
 

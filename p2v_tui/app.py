@@ -21,19 +21,20 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import Screen
 
-from p2v_tui import __version__, session
+from p2v_tui import __version__
 from p2v_tui.config import Settings
 from p2v_tui.errors import Cancelled, Detached, as_failure
+from p2v_tui.front.conversion_run import ConversionRun
 from p2v_tui.screens.base import BaseScreen
 from p2v_tui.screens.connection import ConnectionScreen
 from p2v_tui.screens.console_driver import HungUp
-from p2v_tui.screens.conversion_run import ConversionRun
 from p2v_tui.screens.dialogs import Answer, Dialog, Question, error_dialog
 from p2v_tui.screens.left_running import FindSaved, LeftRunning
 from p2v_tui.screens.look import STYLES, is_capable
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import FieldInput
-from p2v_tui.session.quantities import duration_text
+from p2v_tui.session.conversion.saved_conversion import find_saved
+from p2v_tui.session.words.quantities import duration_text
 
 ABOUT = f"""p2v-tui {__version__}
 Converts a physical machine to a virtual one, by virt-v2v on a conversion server.
@@ -259,7 +260,7 @@ def run(settings: Settings, *, image: Path | None = None, iso: bool = False, war
     warnings: about the settings, shown on the first screen.
     """
     state = State(settings, image=image, iso=iso, warnings=tuple(warnings))
-    app = P2VTui(state, find_saved=session.find_saved)
+    app = P2VTui(state, find_saved=find_saved)
     code = app.run(mouse=False) or 0
     state.jobs.close()
     conversion = state.run

@@ -94,7 +94,7 @@ def _check_accepted(settings: Settings) -> None:
     """Raises SettingsError where p2v.accept_warnings names a check that there is not."""
     if settings.accept_warnings.keys:
         # Which checks there are, the session knows, and that is not loaded for the sake of every start.
-        from p2v_tui.session.preflight import check_keys  # noqa: PLC0415
+        from p2v_tui.session.preflight.preflight import check_keys  # noqa: PLC0415
 
         check_keys(settings.accept_warnings)
 

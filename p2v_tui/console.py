@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Final, TextIO
 
 from p2v_tui.errors import P2VError
+from p2v_tui.front.event_text import check_lines, log_directory_line, loss_lines, outage_lines
 from p2v_tui.secrecy import without_secrets
-from p2v_tui.session.checks import Check, Verdict
-from p2v_tui.session.event_text import check_lines, log_directory_line, loss_lines, outage_lines
-from p2v_tui.session.events import (
+from p2v_tui.session.words.checks import Check, Verdict
+from p2v_tui.session.words.events import (
     Checked,
     ConnectionLost,
     ConnectionRestored,
@@ -31,8 +31,8 @@ from p2v_tui.session.events import (
     StepStarted,
     Warned,
 )
-from p2v_tui.session.quantities import duration_text, size_text
-from p2v_tui.session.terminal_text import plain
+from p2v_tui.session.words.quantities import duration_text, size_text
+from p2v_tui.session.words.terminal_text import plain
 
 # A line of progress this often, in seconds: a serial console must stay readable, a quiet one must not look dead.
 COPY_LINE_INTERVAL: Final = 10.0

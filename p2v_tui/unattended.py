@@ -20,26 +20,17 @@ from p2v_tui.front.signals import Supervised
 from p2v_tui.hwprobe import Machine
 from p2v_tui.kinds import Secret
 from p2v_tui.secrecy import without_secrets
-from p2v_tui.session import (
-    Cancellation,
-    ConversionServer,
-    NeverStarted,
-    Plan,
-    SavedConversion,
-    convert,
-    describe,
-    fill_in,
-    find_saved,
-    make_plan,
-    resume,
-    why_not_gone_on_with,
-)
-from p2v_tui.session.dry_run import in_words, rehearse, verdict
-from p2v_tui.session.events import Status, Warned
-from p2v_tui.session.preflight import settle
-from p2v_tui.session.quantities import size_text
-from p2v_tui.session.terminal_text import plain
-from p2v_tui.session.workspace import Workspace
+from p2v_tui.session.conversion.conversion import NeverStarted, convert, describe, resume, why_not_gone_on_with
+from p2v_tui.session.conversion.dry_run import in_words, rehearse, verdict
+from p2v_tui.session.conversion.saved_conversion import SavedConversion, find_saved
+from p2v_tui.session.conversion.server import ConversionServer
+from p2v_tui.session.plan.plan import Plan, fill_in, make_plan
+from p2v_tui.session.preflight.preflight import settle
+from p2v_tui.session.ssh.workspace import Workspace
+from p2v_tui.session.words.cancellation import Cancellation
+from p2v_tui.session.words.events import Status, Warned
+from p2v_tui.session.words.quantities import size_text
+from p2v_tui.session.words.terminal_text import plain
 
 DEFAULT_POST: Final = "poweroff"
 # How long what is before the conversion has to end in order when it is cancelled, in seconds: a tool may hang.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 from p2v_tui.errors import Cancelled, P2VError, as_failure
-from p2v_tui.session import Cancellation
+from p2v_tui.session.words.cancellation import Cancellation
 
 # How long work has to end in order once it is cancelled, in seconds; then it is left to itself.
 GRACE: Final = 0.8

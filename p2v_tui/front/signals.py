@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
 from p2v_tui.front.jobs import Job, Outcome
-from p2v_tui.session import Cancellation
+from p2v_tui.session.words.cancellation import Cancellation
 
 CAUGHT: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -9,7 +9,7 @@ import sys
 import termios
 from typing import Final
 
-from p2v_tui.session import Cancellation
+from p2v_tui.session.words.cancellation import Cancellation
 
 _LOOK_INTERVAL: Final = 0.1
 

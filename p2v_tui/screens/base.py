@@ -10,8 +10,8 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from p2v_tui import __version__
-from p2v_tui.screens.conversion_run import ConversionRun
-from p2v_tui.screens.device_words import shown
+from p2v_tui.front.conversion_run import ConversionRun
+from p2v_tui.front.device_words import shown
 from p2v_tui.screens.dialogs import Dialog
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Help, Line, Row

@@ -12,9 +12,9 @@ from rich.text import Text
 from textual.geometry import Size
 from textual.widget import Widget
 
-from p2v_tui.screens.ascii_text import cut
-from p2v_tui.screens.device_words import shown
-from p2v_tui.session.checks import Check, Verdict
+from p2v_tui.front.ascii_text import cut
+from p2v_tui.front.device_words import shown
+from p2v_tui.session.words.checks import Check, Verdict
 
 _MARKS: Final = {
     Verdict.REFUSED: "[fail]",

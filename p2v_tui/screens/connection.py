@@ -16,17 +16,19 @@ from textual.widgets import Input
 
 from p2v_tui.config import BY_KEY, Settings
 from p2v_tui.errors import Cancelled, P2VError, PreflightRefused, SettingsError
+from p2v_tui.front.device_words import shown
 from p2v_tui.front.jobs import Job, Outcome
 from p2v_tui.screens.base import BaseScreen, run_text
 from p2v_tui.screens.check_words import CheckList, checks_text, counts_in_words, not_passed, worst_first
-from p2v_tui.screens.device_words import shown
 from p2v_tui.screens.dialogs import Dialog
 from p2v_tui.screens.form import setting_help
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action, FormField, Help, Line, Row, Toggle
-from p2v_tui.session import Cancellation, ConversionServer, VirtV2V
-from p2v_tui.session.checks import Check, Verdict, of_verdict
-from p2v_tui.session.events import (
+from p2v_tui.session.conversion.server import ConversionServer
+from p2v_tui.session.plan.virt_v2v import VirtV2V
+from p2v_tui.session.words.cancellation import Cancellation
+from p2v_tui.session.words.checks import Check, Verdict, of_verdict
+from p2v_tui.session.words.events import (
     Checked,
     ConnectionStep,
     Event,

@@ -25,26 +25,25 @@ from p2v_tui import __version__
 from p2v_tui.cmdline import format_settings
 from p2v_tui.config import BOOT_SETTINGS, SETTINGS, Settings
 from p2v_tui.errors import Cancelled, P2VError, SettingsError, as_failure
+from p2v_tui.front.device_words import changes_in_words, shown
 from p2v_tui.front.jobs import Job, Outcome
+from p2v_tui.front.port_blinking import BLINK_SECONDS, blink_port
 from p2v_tui.hwprobe import Disk, Machine
 from p2v_tui.hwprobe.changes import DeviceWatch
 from p2v_tui.screens.base import BaseScreen, run_text
 from p2v_tui.screens.device_lists import DeviceList, DiskList, InterfaceList, InterfaceRow, MediaList, disks_to_show
-from p2v_tui.screens.device_words import changes_in_words, shown
 from p2v_tui.screens.dialogs import Dialog, error_dialog
 from p2v_tui.screens.form import Form, Reading, WrongField
 from p2v_tui.screens.key_fields import KeyFields
 from p2v_tui.screens.output_fields import OutputFields
-from p2v_tui.screens.port_blinking import BLINK_SECONDS, blink_port
 from p2v_tui.screens.state import State
 from p2v_tui.screens.target_fields import TargetFields
 from p2v_tui.screens.widgets import Action, Heading, Help, Line, Toggle
 from p2v_tui.secrecy import HIDDEN
-from p2v_tui.session import Plan, fill_in, make_plan, with_keys
-from p2v_tui.session.checks import Check, Verdict, of_verdict
-from p2v_tui.session.events import Event, Status
-from p2v_tui.session.plan import disk_image
-from p2v_tui.session.volume_keys import WrongKey, need_all_keys
+from p2v_tui.session.plan.plan import Plan, disk_image, fill_in, make_plan, with_keys
+from p2v_tui.session.plan.volume_keys import WrongKey, need_all_keys
+from p2v_tui.session.words.checks import Check, Verdict, of_verdict
+from p2v_tui.session.words.events import Event, Status
 
 # From this many columns on, the form has two, as virt-p2v's dialog.
 WIDE: Final = 120

@@ -21,9 +21,7 @@ from textual.widget import Widget
 
 from p2v_tui.config import BY_KEY, Settings
 from p2v_tui.errors import SettingsError
-from p2v_tui.hwprobe import Disk, Machine
-from p2v_tui.kinds import NetworkMap
-from p2v_tui.screens.device_words import (
+from p2v_tui.front.device_words import (
     convertible,
     disk_details,
     disk_line,
@@ -36,10 +34,12 @@ from p2v_tui.screens.device_words import (
     size_in_words,
     transport_in_words,
 )
+from p2v_tui.hwprobe import Disk, Machine
+from p2v_tui.kinds import NetworkMap
 from p2v_tui.screens.form import Note, Reading, WrongField, setting_help
 from p2v_tui.screens.widgets import Action, FormField, Heading, Help, Toggle
-from p2v_tui.session.disk_choice import default_disks, only_external
-from p2v_tui.session.disk_names import find_named
+from p2v_tui.session.plan.disk_choice import default_disks, only_external
+from p2v_tui.session.plan.disk_names import find_named
 
 _NETWORK = BY_KEY["p2v.network_map"]
 

@@ -8,13 +8,13 @@ from itertools import count
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
+from p2v_tui.front.device_words import shown
 from p2v_tui.hwprobe import Disk
 from p2v_tui.kinds import KeySource, Secret
-from p2v_tui.screens.device_words import shown
 from p2v_tui.screens.form import LABEL_WIDTH, Note, Reading
 from p2v_tui.screens.widgets import FormField, Heading, Help
 from p2v_tui.secrecy import without_secrets
-from p2v_tui.session.volume_keys import BITLOCKER, EncryptedVolume, find_encrypted
+from p2v_tui.session.plan.volume_keys import BITLOCKER, EncryptedVolume, find_encrypted
 
 
 class KeyRow(Vertical):

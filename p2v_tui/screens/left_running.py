@@ -15,17 +15,20 @@ from textual.message import Message
 
 from p2v_tui.config import Settings
 from p2v_tui.errors import Cancelled, P2VError
+from p2v_tui.front.conversion_run import ConversionRun, going_on_with
+from p2v_tui.front.device_words import shown
 from p2v_tui.front.jobs import Job, Jobs, Outcome
 from p2v_tui.kinds import Secret
-from p2v_tui.screens.conversion_run import ConversionRun, going_on_with
-from p2v_tui.screens.device_words import shown
 from p2v_tui.screens.dialogs import Answer, Dialog, Question, TextDialog, error_dialog
 from p2v_tui.screens.form import setting_help
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action, Line
-from p2v_tui.session import Cancellation, ConversionServer, SavedConversion, give_up
-from p2v_tui.session.events import Event, Report, Status, Warned
-from p2v_tui.session.workspace import Workspace
+from p2v_tui.session.conversion.saved_conversion import SavedConversion
+from p2v_tui.session.conversion.server import ConversionServer
+from p2v_tui.session.conversion.stopping import give_up
+from p2v_tui.session.ssh.workspace import Workspace
+from p2v_tui.session.words.cancellation import Cancellation
+from p2v_tui.session.words.events import Event, Report, Status, Warned
 
 Found = tuple[Workspace, SavedConversion]
 FindSaved = Callable[[], Found | None]

@@ -20,10 +20,10 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from p2v_tui.screens.ascii_text import ascii_text
-from p2v_tui.screens.conversion_run import MAX_LINES, LogLine
+from p2v_tui.front.ascii_text import ascii_text
+from p2v_tui.front.conversion_run import MAX_LINES, LogLine
 from p2v_tui.screens.widgets import Help
-from p2v_tui.session.terminal_text import harmless, plain
+from p2v_tui.session.words.terminal_text import harmless, plain
 
 HELP: Final = Help(
     "Output of virt-v2v",

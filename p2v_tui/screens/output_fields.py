@@ -14,11 +14,11 @@ from textual.widgets import Input
 
 from p2v_tui.config import BY_KEY, Settings
 from p2v_tui.errors import SettingsError
-from p2v_tui.screens.device_words import shown
+from p2v_tui.front.device_words import shown
 from p2v_tui.screens.form import LABEL_WIDTH, Note, Reading, WrongField, parse_field, setting_help
 from p2v_tui.screens.widgets import Choice, FormField, Heading, Toggle
-from p2v_tui.session import VirtV2V
-from p2v_tui.session.output_modes import ALLOCATIONS, FORMATS, OutputMode, Use, find_mode
+from p2v_tui.session.plan.output_modes import ALLOCATIONS, FORMATS, OutputMode, Use, find_mode
+from p2v_tui.session.plan.virt_v2v import VirtV2V
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from rich.text import Text
 from textual.geometry import Offset, Size
 from textual.widget import Widget
 
-from p2v_tui.screens.ascii_text import cut
-from p2v_tui.screens.phases import Phase, PhaseState, current_phase
-from p2v_tui.session.events import DiskProgress
-from p2v_tui.session.quantities import size_text
+from p2v_tui.front.ascii_text import cut
+from p2v_tui.front.phases import Phase, PhaseState, current_phase
+from p2v_tui.session.words.events import DiskProgress
+from p2v_tui.session.words.quantities import size_text
 
 # How often bytes, rate and time left change on the screen, in seconds.
 DETAILS_INTERVAL: Final = 10.0

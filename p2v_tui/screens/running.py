@@ -21,20 +21,20 @@ from textual.message import Message
 from textual.timer import Timer
 
 from p2v_tui.errors import P2VError
+from p2v_tui.front.ascii_text import ascii_text
+from p2v_tui.front.conversion_run import Snapshot
 from p2v_tui.front.jobs import Outcome
-from p2v_tui.screens.ascii_text import ascii_text
+from p2v_tui.front.outcome_words import end_text, outage_text, outcome_text, status_text
+from p2v_tui.front.saved_log import default_directory, save
 from p2v_tui.screens.base import BaseScreen
 from p2v_tui.screens.check_words import checks_text, not_passed
-from p2v_tui.screens.conversion_run import Snapshot
 from p2v_tui.screens.dialogs import Dialog, TextDialog, error_dialog
 from p2v_tui.screens.log_pane import LogPane
-from p2v_tui.screens.outcome_words import end_text, outage_text, outcome_text, status_text
 from p2v_tui.screens.progress import DiskBars, PhaseList
-from p2v_tui.screens.saved_log import default_directory, save
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action, Help, Line
-from p2v_tui.session.checks import Check
-from p2v_tui.session.terminal_text import plain
+from p2v_tui.session.words.checks import Check
+from p2v_tui.session.words.terminal_text import plain
 
 # The least time between two looks, in seconds, and how long after the first news of a batch to wait for the others.
 PAINT_INTERVAL: Final = 1.0

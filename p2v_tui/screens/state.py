@@ -8,10 +8,12 @@ from pathlib import Path
 from p2v_tui import hwprobe
 from p2v_tui.config import Settings
 from p2v_tui.errors import P2VError, SettingsError
+from p2v_tui.front.conversion_run import ConversionRun
 from p2v_tui.front.jobs import Jobs
 from p2v_tui.hwprobe import Machine
-from p2v_tui.screens.conversion_run import ConversionRun
-from p2v_tui.session import ConversionServer, Plan, VirtV2V
+from p2v_tui.session.conversion.server import ConversionServer
+from p2v_tui.session.plan.plan import Plan
+from p2v_tui.session.plan.virt_v2v import VirtV2V
 
 
 @dataclass

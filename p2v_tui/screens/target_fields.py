@@ -9,8 +9,8 @@ from textual.widgets import Input
 
 from p2v_tui.config import BY_KEY, Settings
 from p2v_tui.errors import SettingsError
+from p2v_tui.front.device_words import MIB, memory_warning, topology_in_words, vcpu_warning
 from p2v_tui.hwprobe import Machine
-from p2v_tui.screens.device_words import MIB, memory_warning, topology_in_words, vcpu_warning
 from p2v_tui.screens.form import LABEL_WIDTH, Note, Reading, WrongField, parse_field, setting_help
 from p2v_tui.screens.widgets import Choice, FormField, Heading, Toggle
 

@@ -20,7 +20,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from p2v_tui.screens.ascii_text import cut
+from p2v_tui.front.ascii_text import cut
 
 
 @dataclass(frozen=True)

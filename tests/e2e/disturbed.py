@@ -20,7 +20,7 @@ from typing import Any, Final
 import pexpect
 import psutil
 
-from p2v_tui.session.terminal_text import plain
+from p2v_tui.session.words.terminal_text import plain
 from tests.e2e.conftest import with_key
 from tests.e2e.program import CONVERSION_SECONDS, Outcome, log_directory, spawn_p2v, wait_for_exit
 from tests.lab.commands import run_command

@@ -7,10 +7,10 @@ import shutil
 from pathlib import Path
 
 from p2v_tui.config import Settings
-from p2v_tui.session import SavedConversion
-from p2v_tui.session.machine_record import RecordedDisk
-from p2v_tui.session.remote_directory import RemoteDirectory
-from p2v_tui.session.workspace import Workspace
+from p2v_tui.session.conversion.machine_record import RecordedDisk
+from p2v_tui.session.conversion.saved_conversion import SavedConversion
+from p2v_tui.session.remote.directory import RemoteDirectory
+from p2v_tui.session.ssh.workspace import Workspace
 from tests.e2e.program import run_p2v
 from tests.lab.ports import closed_port
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from p2v_tui.session.nbd_server import MAX_FRUITLESS_STARTS, PROGRAMS
+from p2v_tui.session.data.nbd_server import MAX_FRUITLESS_STARTS, PROGRAMS
 from tests.e2e.disturbed import (
     COPYING,
     DISK_SIZE,

@@ -10,14 +10,14 @@ import pytest
 
 from p2v_tui.config import Settings
 from p2v_tui.hwprobe import probe
-from p2v_tui.session.cancellation import Cancellation
-from p2v_tui.session.checks import Verdict, of_verdict
-from p2v_tui.session.login import Login, PasswordSource
-from p2v_tui.session.plan import Plan, make_plan
-from p2v_tui.session.remote_shell import RemoteShell
-from p2v_tui.session.server_checks import judge_server
-from p2v_tui.session.server_facts import Directory, Place, ServerFacts, survey_server
-from p2v_tui.session.virt_v2v import VirtV2V
+from p2v_tui.session.plan.plan import Plan, make_plan
+from p2v_tui.session.plan.virt_v2v import VirtV2V
+from p2v_tui.session.preflight.server_checks import judge_server
+from p2v_tui.session.preflight.server_facts import Directory, Place, ServerFacts, survey_server
+from p2v_tui.session.ssh.login import Login, PasswordSource
+from p2v_tui.session.ssh.shell import RemoteShell
+from p2v_tui.session.words.cancellation import Cancellation
+from p2v_tui.session.words.checks import Verdict, of_verdict
 from tests.lab.accounts import Account
 from tests.lab.conversion_server import ConversionServer, Identity
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from p2v_tui.session.checks import Check, Verdict
-from p2v_tui.session.plan import Plan
-from p2v_tui.session.server_checks import judge_server
-from p2v_tui.session.server_facts import Place
-from p2v_tui.session.virt_v2v import VirtV2V
+from p2v_tui.session.plan.plan import Plan
+from p2v_tui.session.plan.virt_v2v import VirtV2V
+from p2v_tui.session.preflight.server_checks import judge_server
+from p2v_tui.session.preflight.server_facts import Place
+from p2v_tui.session.words.checks import Check, Verdict
 from tests.screens.scripted_conversion import plan
 from tests.unit.machines import GIB
 from tests.unit.test_server_checks import HEALTHY, MIB, NOW, space, spaces, without

@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from textual.pilot import Pilot
 
 from p2v_tui.app import P2VTui
+from p2v_tui.front.conversion_run import ConversionRun
 from p2v_tui.screens import running
-from p2v_tui.screens.conversion_run import ConversionRun
 from p2v_tui.screens.log_pane import LogPane
 from p2v_tui.screens.running import RunningScreen
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action
-from p2v_tui.session.events import LogDirectory, RemoteOutput, Status, Warned
+from p2v_tui.session.words.events import LogDirectory, RemoteOutput, Status, Warned
 from tests.screens.conftest import SIZES, screen_text, wait_until
 from tests.screens.scripted_conversion import MADE, NoServer, Said, ScriptedConversion, plan, state
 

@@ -1,4 +1,4 @@
-"""A stand-in for `session.convert` that says what a test tells it to, when it tells it to."""
+"""A stand-in for `conversion.convert` that says what a test tells it to, when it tells it to."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from p2v_tui.config import Settings
 from p2v_tui.errors import Cancelled
 from p2v_tui.kinds import AcceptedWarnings
 from p2v_tui.screens.state import State
-from p2v_tui.session import Cancellation, ConversionServer, Plan, VirtV2V, make_plan
-from p2v_tui.session.checks import Check
-from p2v_tui.session.conversion_log import ConversionLog, CopyPercent
-from p2v_tui.session.events import (
+from p2v_tui.session.conversion.log import ConversionLog, CopyPercent
+from p2v_tui.session.conversion.server import ConversionServer
+from p2v_tui.session.plan.plan import Plan, make_plan
+from p2v_tui.session.plan.virt_v2v import VirtV2V
+from p2v_tui.session.preflight.preflight import AcceptWarnings, settle
+from p2v_tui.session.words.cancellation import Cancellation
+from p2v_tui.session.words.checks import Check
+from p2v_tui.session.words.events import (
     CanWait,
     Checked,
     ConnectionLost,
@@ -29,7 +33,6 @@ from p2v_tui.session.events import (
     Report,
     Status,
 )
-from p2v_tui.session.preflight import AcceptWarnings, settle
 from tests.unit.machines import SERVER
 
 GIB = 1 << 30

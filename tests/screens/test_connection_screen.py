@@ -16,11 +16,11 @@ from p2v_tui.errors import Cancelled, P2VError, PreflightRefused
 from p2v_tui.screens.connection import ConnectionScreen, host_key_dialog
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action, FormField, Line, Toggle
-from p2v_tui.session import Cancellation
-from p2v_tui.session import ConversionServer as ConversionServerAccess
-from p2v_tui.session.checks import Check, Verdict
-from p2v_tui.session.events import Checked, ConnectionStep, Event, StepDone, StepStarted
-from p2v_tui.session.ssh_errors import password_refused
+from p2v_tui.session.conversion.server import ConversionServer as ConversionServerAccess
+from p2v_tui.session.ssh.errors import password_refused
+from p2v_tui.session.words.cancellation import Cancellation
+from p2v_tui.session.words.checks import Check, Verdict
+from p2v_tui.session.words.events import Checked, ConnectionStep, Event, StepDone, StepStarted
 from tests.lab.conversion_server import ConversionServer, Identity, identity
 from tests.lab.ports import closed_port, silent_port
 from tests.screens.conftest import SIZES, screen_text, wait_until

@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 
 from p2v_tui.config import Settings
 from p2v_tui.errors import Cancelled, ConversionFailed, PreflightRefused
-from p2v_tui.kinds import Secret
-from p2v_tui.screens import conversion_run
-from p2v_tui.screens.ascii_text import ascii_text
-from p2v_tui.screens.conversion_run import ConversionRun, Snapshot
-from p2v_tui.screens.phases import (
+from p2v_tui.front import conversion_run
+from p2v_tui.front.ascii_text import ascii_text
+from p2v_tui.front.conversion_run import ConversionRun, Snapshot
+from p2v_tui.front.phases import (
     Phase,
     PhaseState,
     current_phase,
@@ -24,9 +23,12 @@ from p2v_tui.screens.phases import (
     with_stage,
     with_started,
 )
+from p2v_tui.kinds import Secret
 from p2v_tui.screens.progress import bar, disk_row, phases_text, window
-from p2v_tui.session import Cancellation, ConversionServer, make_plan
-from p2v_tui.session.events import (
+from p2v_tui.session.conversion.server import ConversionServer
+from p2v_tui.session.plan.plan import make_plan
+from p2v_tui.session.words.cancellation import Cancellation
+from p2v_tui.session.words.events import (
     DiskProgress,
     Event,
     LogDirectory,

@@ -17,6 +17,8 @@ from p2v_tui import cmdline
 from p2v_tui.app import P2VTui
 from p2v_tui.config import Settings
 from p2v_tui.errors import P2VError, PreflightRefused, SettingsError
+from p2v_tui.front.conversion_run import ConversionRun
+from p2v_tui.front.port_blinking import CannotBlink
 from p2v_tui.hwprobe.machine import (
     Clock,
     Content,
@@ -31,19 +33,18 @@ from p2v_tui.hwprobe.machine import (
 from p2v_tui.kinds import NetworkMap
 from p2v_tui.screens import conversion
 from p2v_tui.screens.conversion import ConversionScreen
-from p2v_tui.screens.conversion_run import ConversionRun
 from p2v_tui.screens.device_lists import DeviceList, InterfaceRow
 from p2v_tui.screens.dialogs import Dialog
 from p2v_tui.screens.key_fields import KeyFields
-from p2v_tui.screens.port_blinking import CannotBlink
 from p2v_tui.screens.running import RunningScreen
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action, Choice, FormField, Line, Toggle
-from p2v_tui.session import VirtV2V, volume_keys
-from p2v_tui.session.checks import Check, Verdict
-from p2v_tui.session.events import Checked
-from p2v_tui.session.output_modes import OUTPUT_MODES
-from p2v_tui.session.plan import fill_in, make_plan
+from p2v_tui.session.plan import volume_keys
+from p2v_tui.session.plan.output_modes import OUTPUT_MODES
+from p2v_tui.session.plan.plan import fill_in, make_plan
+from p2v_tui.session.plan.virt_v2v import VirtV2V
+from p2v_tui.session.words.checks import Check, Verdict
+from p2v_tui.session.words.events import Checked
 from tests.lab.encrypted_disk import luks_disk
 from tests.screens.conftest import SIZES, screen_lines, screen_text, wait_until
 from tests.screens.scripted_conversion import NoServer, ScriptedConversion, plan

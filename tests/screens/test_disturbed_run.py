@@ -11,12 +11,12 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from p2v_tui.errors import Cancelled, Detached, PreflightRefused
-from p2v_tui.screens.conversion_run import ConversionRun, Outage
+from p2v_tui.front.conversion_run import ConversionRun, Outage
+from p2v_tui.front.outcome_words import outage_text
 from p2v_tui.screens.dialogs import Dialog
 from p2v_tui.screens.log_pane import LogPane
-from p2v_tui.screens.outcome_words import outage_text
 from p2v_tui.screens.running import RunningScreen
-from p2v_tui.session.events import (
+from p2v_tui.session.words.events import (
     CONTROL,
     CanWait,
     ConnectionLost,

@@ -22,11 +22,11 @@ from p2v_tui.screens.left_running import Found
 from p2v_tui.screens.running import RunningScreen
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action
-from p2v_tui.session import SavedConversion, machine_record
-from p2v_tui.session.machine_record import RecordedDisk
-from p2v_tui.session.remote_directory import RemoteDirectory
-from p2v_tui.session.saved_conversion import read
-from p2v_tui.session.workspace import Workspace
+from p2v_tui.session.conversion import machine_record
+from p2v_tui.session.conversion.machine_record import RecordedDisk
+from p2v_tui.session.conversion.saved_conversion import SavedConversion, read
+from p2v_tui.session.remote.directory import RemoteDirectory
+from p2v_tui.session.ssh.workspace import Workspace
 from tests.lab.ports import closed_port, silent_port
 from tests.screens.conftest import SIZES, screen_text, wait_until
 from tests.unit.machines import SDA, SDB, SERVER
@@ -64,7 +64,7 @@ class Shelf:
         return workspace.path
 
     def find(self) -> Found | None:
-        """The first one that nobody has, as `session.find_saved` without looking at other people's."""
+        """The first one that nobody has, as `find_saved` without looking at other people's."""
         for path in self._paths:
             workspace = Workspace.adopt(path)
             saved = read(workspace) if workspace is not None else None

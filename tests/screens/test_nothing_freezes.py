@@ -21,8 +21,11 @@ from p2v_tui.screens.left_running import Found, WorkDialog
 from p2v_tui.screens.running import RunningScreen
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action
-from p2v_tui.session import Cancellation, VirtV2V, server, workspace
-from p2v_tui.session.events import Report
+from p2v_tui.session.conversion import server
+from p2v_tui.session.plan.virt_v2v import VirtV2V
+from p2v_tui.session.ssh import workspace
+from p2v_tui.session.words.cancellation import Cancellation
+from p2v_tui.session.words.events import Report
 from tests.screens.conftest import screen_text, wait_until
 from tests.screens.running_screen import opened as running_screen
 from tests.screens.scripted_conversion import FINISHED, STARTED
@@ -293,7 +296,7 @@ async def test_logs_can_be_saved_elsewhere_when_python_finds_no_directory_for_te
     def fail() -> str:
         raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
 
-    monkeypatch.setattr("p2v_tui.screens.saved_log.tempfile.gettempdir", fail)
+    monkeypatch.setattr("p2v_tui.front.saved_log.tempfile.gettempdir", fail)
     async with running_screen() as screen:
         await screen.press("save")
         await screen.until_shown("Directory:", "/tmp")

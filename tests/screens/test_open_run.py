@@ -5,10 +5,10 @@ from __future__ import annotations
 from textual.pilot import Pilot
 
 from p2v_tui.app import P2VTui
+from p2v_tui.front.conversion_run import ConversionRun
 from p2v_tui.hwprobe import Machine
 from p2v_tui.screens.connection import ConnectionScreen
 from p2v_tui.screens.conversion import ConversionScreen
-from p2v_tui.screens.conversion_run import ConversionRun
 from p2v_tui.screens.running import RunningScreen
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action, FormField, Toggle

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from p2v_tui.screens.port_blinking import BLINK_SECONDS, CannotBlink, blink_port
+from p2v_tui.front.port_blinking import BLINK_SECONDS, CannotBlink, blink_port
 
 
 def ethtool(directory: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -60,6 +60,6 @@ def test_a_program_that_cannot_be_run_is_told(tmp_path: Path, monkeypatch: pytes
 
 def test_no_ethtool_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    monkeypatch.setattr("p2v_tui.screens.port_blinking._SBIN", ())
+    monkeypatch.setattr("p2v_tui.front.port_blinking._SBIN", ())
     with pytest.raises(CannotBlink, match="ethtool is not installed here"):
         blink_port("em1")

@@ -15,13 +15,14 @@ from rich.console import Console
 from syrupy.assertion import SnapshotAssertion
 
 from p2v_tui.errors import Cancelled, ConversionFailed, P2VError
-from p2v_tui.screens import running, saved_log
-from p2v_tui.screens.conversion_run import ConversionRun, LogLine
+from p2v_tui.front import saved_log
+from p2v_tui.front.conversion_run import ConversionRun, LogLine
+from p2v_tui.screens import running
 from p2v_tui.screens.dialogs import Dialog
 from p2v_tui.screens.log_pane import LogPane, rows_of
 from p2v_tui.screens.running import PowerFailed, RunningScreen
-from p2v_tui.session.conversion_log import ConversionLog
-from p2v_tui.session.events import (
+from p2v_tui.session.conversion.log import ConversionLog
+from p2v_tui.session.words.events import (
     DiskProgress,
     Event,
     OutputKind,
@@ -30,7 +31,7 @@ from p2v_tui.session.events import (
     Status,
     Warned,
 )
-from p2v_tui.session.terminal_text import SGR
+from p2v_tui.session.words.terminal_text import SGR
 from tests.screens.conftest import SIZES, screen_lines
 from tests.screens.running_screen import Clock, opened
 from tests.screens.scripted_conversion import (

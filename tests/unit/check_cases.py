@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import Protocol
 
-from p2v_tui.session.checks import Check, Subject, Verdict
+from p2v_tui.session.words.checks import Check, Subject, Verdict
 
 
 class CheckCase(Protocol):

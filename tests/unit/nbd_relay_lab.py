@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from p2v_tui.session import nbd_relay
+from p2v_tui.session.data import nbd_relay
 
 RELAY = Path(nbd_relay.__file__)
 PATIENCE = 20.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from p2v_tui.errors import Cancelled, Detached
-from p2v_tui.session.cancellation import Cancellation
+from p2v_tui.session.words.cancellation import Cancellation
 
 
 def test_nothing_is_raised_before_anybody_asks() -> None:

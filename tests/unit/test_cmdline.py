@@ -13,7 +13,7 @@ from p2v_tui.cmdline import Word, format_settings, parse, read_proc_cmdline, spl
 from p2v_tui.config import BY_KEY, Settings
 from p2v_tui.errors import SettingsError
 from p2v_tui.kinds import KeySource, NetworkMap, Secret
-from p2v_tui.session.terminal_text import plain
+from p2v_tui.session.words.terminal_text import plain
 from tests.unit.setting_values import NETWORK_MAPS, all_settings
 
 FRAGMENTS = st.lists(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from p2v_tui.session.compression import FAST, MOVE_TIMEOUT, TRIAL_INTERVAL, WINDOW, CompressionChoice, Trial
+from p2v_tui.session.data.compression import FAST, MOVE_TIMEOUT, TRIAL_INTERVAL, WINDOW, CompressionChoice, Trial
 
 MB = 1_000_000
 

@@ -25,7 +25,7 @@ from p2v_tui.kinds import (
     Secret,
 )
 from p2v_tui.secrecy import HIDDEN, without_secrets
-from p2v_tui.session import fill_in
+from p2v_tui.session.plan.plan import fill_in
 from tests.unit.setting_values import VALUES, all_settings
 
 SECRET = "Tr0ub4dor&3"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from p2v_tui.console import COPY_LINE_INTERVAL, QUIET_LINE_INTERVAL, Console
 from p2v_tui.errors import ConnectionFailed
-from p2v_tui.session.events import (
+from p2v_tui.session.words.events import (
     Converted,
     DiskProgress,
     HostKeyLearnt,
@@ -23,8 +23,8 @@ from p2v_tui.session.events import (
     Status,
     Warned,
 )
-from p2v_tui.session.quantities import size_text
-from p2v_tui.session.terminal_text import plain
+from p2v_tui.session.words.quantities import size_text
+from p2v_tui.session.words.terminal_text import plain
 
 GIB = 1 << 30
 MIB = 1 << 20

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from p2v_tui.session.conversion_log import MAX_LINE, ConversionLog, CopyPercent, LogEvent
-from p2v_tui.session.events import OutputKind, PhaseStarted, RemoteOutput
-from p2v_tui.session.terminal_text import harmless
+from p2v_tui.session.conversion.log import MAX_LINE, ConversionLog, CopyPercent, LogEvent
+from p2v_tui.session.words.events import OutputKind, PhaseStarted, RemoteOutput
+from p2v_tui.session.words.terminal_text import harmless
 
 # As virt-v2v 2.2 --colours writes it on both streams, with nbdcopy's bar and the appliance's serial console among it.
 RECORDED = (

@@ -11,14 +11,15 @@ import pytest
 
 from p2v_tui.errors import ConnectionFailed, ConversionFailed
 from p2v_tui.hwprobe.machine import Disk
-from p2v_tui.session import compression, data_connection
-from p2v_tui.session.compression import MOVE_TIMEOUT, WINDOW
-from p2v_tui.session.data_connection import DataConnection, Upkeep
-from p2v_tui.session.data_path import DataPath
-from p2v_tui.session.events import Event, Happened, Warned
-from p2v_tui.session.relay_status import Cause, DiskRelay, FailedRead, RelayStatus
-from p2v_tui.session.remote_directory import RemoteDirectory
-from p2v_tui.session.workspace import Workspace
+from p2v_tui.session.data import compression
+from p2v_tui.session.data import connection as data_connection
+from p2v_tui.session.data.compression import MOVE_TIMEOUT, WINDOW
+from p2v_tui.session.data.connection import DataConnection, Upkeep
+from p2v_tui.session.data.path import DataPath
+from p2v_tui.session.data.relay_status import Cause, DiskRelay, FailedRead, RelayStatus
+from p2v_tui.session.remote.directory import RemoteDirectory
+from p2v_tui.session.ssh.workspace import Workspace
+from p2v_tui.session.words.events import Event, Happened, Warned
 from tests.unit.nbd_relay_lab import wait_until
 
 MB = 1_000_000

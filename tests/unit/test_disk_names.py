@@ -9,7 +9,7 @@ import pytest
 
 from p2v_tui.errors import SettingsError
 from p2v_tui.hwprobe.machine import Disk
-from p2v_tui.session.disk_names import find_named
+from p2v_tui.session.plan.disk_names import find_named
 
 LUN = Disk(
     "mpatha",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from p2v_tui.errors import ConversionFailed
-from p2v_tui.session.disk_source import DiskSource, identify
+from p2v_tui.session.data.disk_source import DiskSource, identify
 from tests.unit.nbd_relay_lab import wait_until
 
 MIB = 1 << 20

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from p2v_tui.session.conversion_log import ConversionLog
-from p2v_tui.session.failure_reason import Reason
+from p2v_tui.session.conversion.failure_reason import Reason
+from p2v_tui.session.conversion.log import ConversionLog
 
 LOGS = Path(__file__).with_name("logs")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from p2v_tui.session import gate as gate_module
-from p2v_tui.session.gate import Gate, Password, WaitingRoom
+from p2v_tui.session.data import gate as gate_module
+from p2v_tui.session.data.gate import Gate, Password, WaitingRoom
 
 GREETING = b"NBDMAGICIHAVEOPT"
 SECONDS = 20

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from p2v_tui.errors import ConnectionFailed
-from p2v_tui.session.identity import MAX_SIZE, fetch_identity
+from p2v_tui.session.ssh.identity import MAX_SIZE, fetch_identity
 
 PASSPHRASE = "Tr0ub4dor&3"
 

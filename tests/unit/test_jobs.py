@@ -11,7 +11,7 @@ import pytest
 
 from p2v_tui.errors import Cancelled, ConnectionFailed, InternalError, LocalFailure, P2VError, as_failure
 from p2v_tui.front.jobs import Job, Jobs, Outcome
-from p2v_tui.session import Cancellation
+from p2v_tui.session.words.cancellation import Cancellation
 
 Outcomes = queue.SimpleQueue[Outcome[str]]
 FULL = OSError(errno.ENOSPC, "No space left on device", "/tmp/p2v-tui-x")

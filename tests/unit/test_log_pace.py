@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from p2v_tui.session.log_pace import LEAST, MOST, LogPace
+from p2v_tui.session.conversion.log_pace import LEAST, MOST, LogPace
 
 
 def test_a_fast_line_brings_more_at_once_up_to_a_limit() -> None:

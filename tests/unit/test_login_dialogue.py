@@ -10,10 +10,10 @@ import pytest
 
 from p2v_tui.errors import ConnectionFailed
 from p2v_tui.kinds import Secret
-from p2v_tui.session import login_dialogue
-from p2v_tui.session.cancellation import Cancellation
-from p2v_tui.session.login import Login, PasswordSource
-from p2v_tui.session.openssh import close_connection, matched_text, open_connection
+from p2v_tui.session.ssh import login_dialogue
+from p2v_tui.session.ssh.login import Login, PasswordSource
+from p2v_tui.session.ssh.openssh import close_connection, matched_text, open_connection
+from p2v_tui.session.words.cancellation import Cancellation
 
 PASSWORD = "conv@conv's password: "
 AUTHENTICATED = 'Authenticated to conv ([192.0.2.1]:22) using "password".\r\n'

@@ -14,9 +14,9 @@ from p2v_tui.hwprobe.images import read_image
 from p2v_tui.hwprobe.machine import Content, Disk, Partition
 from p2v_tui.hwprobe.md_content import ArrayMember
 from p2v_tui.hwprobe.ntfs import NtfsState
-from p2v_tui.session import machine_checks
-from p2v_tui.session.checks import Check, Subject, Verdict, of_verdict
-from p2v_tui.session.machine_checks import SUBJECTS, judge_machine
+from p2v_tui.session.preflight import machine_checks
+from p2v_tui.session.preflight.machine_checks import SUBJECTS, judge_machine
+from p2v_tui.session.words.checks import Check, Subject, Verdict, of_verdict
 from tests.unit.check_cases import assert_all_are_listed, assert_all_can_come, assert_said_once, case_id
 from tests.unit.machines import GIB, SDA, SDB
 from tests.unit.volumes import luks, ntfs, partitioned, swap

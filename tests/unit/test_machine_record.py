@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2v_tui.hwprobe.this_machine import MachineIdentity
-from p2v_tui.session.machine_record import MachineRecord, RecordedDisk, parse
+from p2v_tui.session.conversion.machine_record import MachineRecord, RecordedDisk, parse
 
 RECORD = MachineRecord(
     identity=MachineIdentity("4c4c4544-0042-3510-8052-b4c04f564433", "b5r3d3j", frozenset({"52:54:00:00:00:0a"})),

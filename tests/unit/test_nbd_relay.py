@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from p2v_tui.session import nbd_relay
+from p2v_tui.session.data import nbd_relay
 from tests.unit.nbd_relay_lab import (
     MIB,
     PATIENCE,

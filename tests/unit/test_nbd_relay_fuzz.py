@@ -20,8 +20,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from p2v_tui.session import nbd_relay
-from p2v_tui.session.nbd_relay import (
+from p2v_tui.session.data import nbd_relay
+from p2v_tui.session.data.nbd_relay import (
     CMD_BLOCK_STATUS,
     CMD_DISC,
     CMD_FLUSH,

@@ -20,15 +20,15 @@ import psutil
 import pytest
 
 from p2v_tui.errors import Cancelled, ConversionFailed, PreflightRefused
-from p2v_tui.session.cancellation import Cancellation
-from p2v_tui.session.nbd_server import (
+from p2v_tui.session.data.nbd_server import (
     MAX_DATA,
     MAX_FRUITLESS_STARTS,
     PROGRAMS,
     NbdServer,
     find_program,
 )
-from p2v_tui.session.workspace import Workspace
+from p2v_tui.session.ssh.workspace import Workspace
+from p2v_tui.session.words.cancellation import Cancellation
 from tests.lab.odd_disk import OddDisk
 from tests.unit.nbd_client import NbdClient
 from tests.unit.nbd_relay_lab import wait_until
@@ -146,7 +146,7 @@ def test_after_closing_neither_a_process_nor_a_socket_is_left(
 def test_a_server_that_hangs_is_ended_too(
     image: Path, workspace: Workspace, program: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("p2v_tui.session.nbd_server.STOP_TIMEOUT", 0.2)
+    monkeypatch.setattr("p2v_tui.session.data.nbd_server.STOP_TIMEOUT", 0.2)
     server = serve(program, image, workspace)
     (pid, *_) = users_of(str(image))
     os.kill(pid, signal.SIGSTOP)
@@ -158,8 +158,8 @@ def test_it_dies_with_us_however_we_end(program: str, image: Path, workspace: Wo
     script = f"""
 import os, signal
 from pathlib import Path
-from p2v_tui.session.cancellation import Cancellation
-from p2v_tui.session.nbd_server import NbdServer
+from p2v_tui.session.words.cancellation import Cancellation
+from p2v_tui.session.data.nbd_server import NbdServer
 NbdServer({program!r}, Path({str(image)!r}), Path({str(workspace.nbd_socket(0))!r}),
           Path({str(workspace.nbd_log(0))!r}), Cancellation())
 print("serving", flush=True)
@@ -293,7 +293,7 @@ def test_a_disk_that_cannot_be_opened_for_a_moment_is_tried_again(
     image.rename(away)
     kill_all(image)
     assert not server.start_again()
-    monkeypatch.setattr("p2v_tui.session.nbd_server.FRUITLESS_SECONDS", 0.0)
+    monkeypatch.setattr("p2v_tui.session.data.nbd_server.FRUITLESS_SECONDS", 0.0)
     with pytest.raises(ConversionFailed, match="No such file"):
         server.start_again()
     server.close()
@@ -319,8 +319,8 @@ def test_what_nbdkit_says_of_a_failed_read_is_found(workspace: Workspace, tmp_pa
 SERVE = """
 import sys
 from pathlib import Path
-from p2v_tui.session.cancellation import Cancellation
-from p2v_tui.session.nbd_server import NbdServer
+from p2v_tui.session.words.cancellation import Cancellation
+from p2v_tui.session.data.nbd_server import NbdServer
 program, image, socket, log = sys.argv[1:]
 NbdServer(program, Path(image), Path(socket), Path(log), Cancellation())
 print("serving", flush=True)

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from p2v_tui.errors import ConversionFailed
-from p2v_tui.session.conversion_log import ConversionLog
-from p2v_tui.session.event_text import loss_lines
-from p2v_tui.session.events import Converted
-from p2v_tui.session.failure_reason import Reason
-from p2v_tui.session.outcome import Evidence, check_success, failed, losses
-from p2v_tui.session.output_proof import Lies
-from p2v_tui.session.relay_status import DiskRelay
+from p2v_tui.front.event_text import loss_lines
+from p2v_tui.session.conversion.failure_reason import Reason
+from p2v_tui.session.conversion.log import ConversionLog
+from p2v_tui.session.conversion.outcome import Evidence, check_success, failed, losses
+from p2v_tui.session.conversion.output_proof import Lies
+from p2v_tui.session.data.relay_status import DiskRelay
+from p2v_tui.session.words.events import Converted
 
 LOGS = Path(__file__).with_name("logs")
 LOG_PLACE = "The whole log is /tmp/x/log."

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from p2v_tui.config import Settings
 from p2v_tui.errors import SettingsError
 from p2v_tui.kinds import Secret
-from p2v_tui.session.output_modes import OUTPUT_MODES, Output, choose_output, disk_letters, find_mode
-from p2v_tui.session.output_options import unknown_options, wrong_options
-from p2v_tui.session.remote_commands import quote
-from p2v_tui.session.virt_v2v import VirtV2V
+from p2v_tui.session.plan.output_modes import OUTPUT_MODES, Output, choose_output, disk_letters, find_mode
+from p2v_tui.session.plan.output_options import unknown_options, wrong_options
+from p2v_tui.session.plan.virt_v2v import VirtV2V
+from p2v_tui.session.remote.commands import quote
 from tests.unit.setting_values import TEXT
 
 PASSWORD_FILE = "/tmp/virt-p2v-20260309-abcdefgh/output-password"

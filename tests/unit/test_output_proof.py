@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from p2v_tui.config import Settings
-from p2v_tui.session.output_proof import Lies, look_command, what_lies
-from p2v_tui.session.plan import Plan, make_plan
+from p2v_tui.session.conversion.output_proof import Lies, look_command, what_lies
+from p2v_tui.session.plan.plan import Plan, make_plan
 from tests.unit.machines import SERVER
 
 NAMES = ["web", "my guest", 'Müller\'s "x"', "$(touch x)", "*"]

@@ -26,9 +26,9 @@ from p2v_tui.hwprobe.machine import (
     RemovableMedium,
 )
 from p2v_tui.kinds import KeySource, NetworkMap, Secret
-from p2v_tui.session import volume_keys
-from p2v_tui.session.checks import Verdict, of_verdict
-from p2v_tui.session.plan import Plan, fill_in, make_plan, with_keys
+from p2v_tui.session.plan import volume_keys
+from p2v_tui.session.plan.plan import Plan, fill_in, make_plan, with_keys
+from p2v_tui.session.words.checks import Verdict, of_verdict
 from p2v_tui.xmlgen import Topology
 from tests.unit.machines import CCISS, DISKLESS, GIB, MULTIPATH, SDA, SDB, SERVER, STRIPED
 

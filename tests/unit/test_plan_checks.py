@@ -23,11 +23,11 @@ from p2v_tui.hwprobe.machine import (
     Transport,
 )
 from p2v_tui.hwprobe.spanning import STORAGE_SPACES_TYPE
-from p2v_tui.session import group_checks, plan_checks
-from p2v_tui.session.checks import Check, Subject, Verdict
-from p2v_tui.session.disk_choice import default_disks
-from p2v_tui.session.plan import make_plan
-from p2v_tui.session.plan_checks import SUBJECTS
+from p2v_tui.session.plan import group_checks, plan_checks
+from p2v_tui.session.plan.disk_choice import default_disks
+from p2v_tui.session.plan.plan import make_plan
+from p2v_tui.session.plan.plan_checks import SUBJECTS
+from p2v_tui.session.words.checks import Check, Subject, Verdict
 from tests.unit.check_cases import assert_all_are_listed, assert_all_can_come, assert_said_once, case_id
 from tests.unit.machines import CCISS, MULTIPATH, SDA, SDB, SERVER, STRIPED
 

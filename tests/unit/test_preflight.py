@@ -10,10 +10,10 @@ import pytest
 from p2v_tui import cli, cmdline
 from p2v_tui.errors import PreflightRefused, SettingsError
 from p2v_tui.kinds import AcceptedWarnings
-from p2v_tui.session.checks import Check, Verdict
-from p2v_tui.session.output_checks import COPY, LOGS
-from p2v_tui.session.preflight import SUBJECTS, check_keys, settle
-from p2v_tui.session.server_checks import CLOCK, KVM
+from p2v_tui.session.preflight.output_checks import COPY, LOGS
+from p2v_tui.session.preflight.preflight import SUBJECTS, check_keys, settle
+from p2v_tui.session.preflight.server_checks import CLOCK, KVM
+from p2v_tui.session.words.checks import Check, Verdict
 
 NOTHING = AcceptedWarnings()
 ALL = AcceptedWarnings(every=True)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2v_tui.session.progress import RATE_WINDOW, ProgressTracker
+from p2v_tui.session.conversion.progress import RATE_WINDOW, ProgressTracker
 from tests.unit.machines import SDA, SDB
 
 MIB = 1 << 20

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2v_tui.hwprobe.machine import Disk
-from p2v_tui.session import read_errors
-from p2v_tui.session.read_errors import failed_read, failed_somewhere, locate
-from p2v_tui.session.relay_status import MAX_ERRNO, FailedRead
+from p2v_tui.session.data import read_errors
+from p2v_tui.session.data.read_errors import failed_read, failed_somewhere, locate
+from p2v_tui.session.data.relay_status import MAX_ERRNO, FailedRead
 from tests.lab.odd_disk import OddDisk
 from tests.unit.machines import SDA
 

@@ -16,10 +16,14 @@ import pytest
 from p2v_tui.config import Settings
 from p2v_tui.errors import ConnectionFailed
 from p2v_tui.hwprobe.machine import Disk, Partition
-from p2v_tui.session import Cancellation, ConversionServer, SavedConversion, convert, make_plan, resume
-from p2v_tui.session.machine_record import record_disk
-from p2v_tui.session.read_only import set_read_only
-from p2v_tui.session.remote_directory import RemoteDirectory
+from p2v_tui.session.conversion.conversion import convert, resume
+from p2v_tui.session.conversion.machine_record import record_disk
+from p2v_tui.session.conversion.read_only import set_read_only
+from p2v_tui.session.conversion.saved_conversion import SavedConversion
+from p2v_tui.session.conversion.server import ConversionServer
+from p2v_tui.session.plan.plan import make_plan
+from p2v_tui.session.remote.directory import RemoteDirectory
+from p2v_tui.session.words.cancellation import Cancellation
 from tests.lab.ports import closed_port
 from tests.unit.machines import SERVER
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from p2v_tui.errors import Cancelled, ConnectionFailed, Detached, P2VError, PreflightRefused
-from p2v_tui.session.reconnect import (
+from p2v_tui.session.ssh.reconnect import (
     LONGEST_DELAY,
     REFUSAL_PATIENCE,
     is_final,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2v_tui.session.relay_status import MAX_REASON, Cause, DiskRelay, FailedRead, parse
+from p2v_tui.session.data.relay_status import MAX_REASON, Cause, DiskRelay, FailedRead, parse
 
 DISK: dict[str, Any] = {
     "port": 40001,

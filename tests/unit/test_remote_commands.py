@@ -16,9 +16,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from p2v_tui.session import remote_commands
-from p2v_tui.session.earlier import made_files
-from p2v_tui.session.remote_commands import (
+from p2v_tui.session.conversion.earlier import made_files
+from p2v_tui.session.remote import commands as remote_commands
+from p2v_tui.session.remote.commands import (
     make_directory,
     quote,
     read_progress,
@@ -28,7 +28,7 @@ from p2v_tui.session.remote_commands import (
     wrapper_script,
     write_files,
 )
-from p2v_tui.session.remote_directory import RemoteDirectory
+from p2v_tui.session.remote.directory import RemoteDirectory
 
 LIMIT = 1 << 20
 MACHINE = '{"guest": "it\'s $(reboot) 100%s"}'

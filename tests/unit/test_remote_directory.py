@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from p2v_tui.session.remote_directory import RemoteDirectory
+from p2v_tui.session.remote.directory import RemoteDirectory
 
 TODAY = datetime.date(2026, 3, 9)
 

@@ -13,9 +13,10 @@ import psutil
 import pytest
 
 from p2v_tui.errors import Cancelled, ConnectionFailed, PreflightRefused
-from p2v_tui.session.cancellation import Cancellation
-from p2v_tui.session.login import Login, PasswordSource
-from p2v_tui.session.remote_shell import RemoteShell, Result, cannot_store
+from p2v_tui.session.remote.result import Result
+from p2v_tui.session.ssh.login import Login, PasswordSource
+from p2v_tui.session.ssh.shell import RemoteShell, cannot_store
+from p2v_tui.session.words.cancellation import Cancellation
 
 # ssh without a network: everything up to `--` and the host are options, what follows goes to the login shell.
 STAND_IN = """#!/bin/sh

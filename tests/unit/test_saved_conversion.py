@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from p2v_tui.config import SETTINGS, Settings
 from p2v_tui.kinds import KeySource, Secret
-from p2v_tui.session import workspace
-from p2v_tui.session.machine_record import RecordedDisk
-from p2v_tui.session.remote_directory import RemoteDirectory
-from p2v_tui.session.saved_conversion import SavedConversion, find_saved, read
-from p2v_tui.session.workspace import Workspace
+from p2v_tui.session.conversion.machine_record import RecordedDisk
+from p2v_tui.session.conversion.saved_conversion import SavedConversion, find_saved, read
+from p2v_tui.session.remote.directory import RemoteDirectory
+from p2v_tui.session.ssh import workspace
+from p2v_tui.session.ssh.workspace import Workspace
 from tests.unit.setting_values import all_settings
 
 SAVED = SavedConversion(

@@ -13,12 +13,12 @@ import pytest
 from p2v_tui.config import Settings
 from p2v_tui.hwprobe.machine import Content, Machine, Partition
 from p2v_tui.kinds import Secret
-from p2v_tui.session import directory_checks, guest_checks, output_checks, output_mode_checks, server_checks
-from p2v_tui.session.checks import Check, Subject, Verdict, of_verdict
-from p2v_tui.session.plan import Plan, make_plan
-from p2v_tui.session.server_checks import SUBJECTS, judge_server
-from p2v_tui.session.server_facts import NO_POOL, Access, Directory, ExistingFile, Place, ServerFacts, Space
-from p2v_tui.session.virt_v2v import VirtV2V
+from p2v_tui.session.plan.plan import Plan, make_plan
+from p2v_tui.session.plan.virt_v2v import VirtV2V
+from p2v_tui.session.preflight import directory_checks, guest_checks, output_checks, output_mode_checks, server_checks
+from p2v_tui.session.preflight.server_checks import SUBJECTS, judge_server
+from p2v_tui.session.preflight.server_facts import NO_POOL, Access, Directory, ExistingFile, Place, ServerFacts, Space
+from p2v_tui.session.words.checks import Check, Subject, Verdict, of_verdict
 from tests.unit.check_cases import assert_all_are_listed, assert_all_can_come, assert_said_once, case_id
 from tests.unit.machines import GIB, SDA, SERVER
 

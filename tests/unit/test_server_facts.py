@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2v_tui.session import survey_command
-from p2v_tui.session.server_facts import (
+from p2v_tui.session.preflight import survey_command
+from p2v_tui.session.preflight.server_facts import (
     NO_POOL,
     Access,
     Directory,
@@ -27,7 +27,7 @@ from p2v_tui.session.server_facts import (
     Space,
     parse_facts,
 )
-from p2v_tui.session.survey_command import Libvirt, survey
+from p2v_tui.session.preflight.survey_command import Libvirt, survey
 from tests.unit.volumes import mounted_ntfs, ntfs
 
 # What /bin/sh is on the distributions: dash, bash, and on small ones busybox.

@@ -13,7 +13,7 @@ import pytest
 
 from p2v_tui.errors import Cancelled, ConnectionFailed, Detached, P2VError
 from p2v_tui.front.signals import CAUGHT, Supervised
-from p2v_tui.session import Cancellation
+from p2v_tui.session.words.cancellation import Cancellation
 
 
 def run(work: Callable[[Cancellation], None], *, grace: float | None = None) -> P2VError | None:

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2v_tui.errors import ConnectionDropped, ConnectionFailed, NothingInCommon, P2VError, PreflightRefused
-from p2v_tui.session.ssh_errors import explain, last_lines, no_answer, password_refused
-from p2v_tui.session.terminal_text import plain
+from p2v_tui.session.remote.result import last_lines
+from p2v_tui.session.ssh.errors import explain, no_answer, password_refused
+from p2v_tui.session.words.terminal_text import plain
 
 CHANGED = b"""@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@\r
 @    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\r

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from p2v_tui.session.remote_commands import stop_wrapper
-from p2v_tui.session.remote_directory import RemoteDirectory
+from p2v_tui.session.remote.commands import stop_wrapper
+from p2v_tui.session.remote.directory import RemoteDirectory
 
 Sleeper = subprocess.Popen[bytes]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from p2v_tui.session.terminal_text import SGR, harmless, plain
+from p2v_tui.session.words.terminal_text import SGR, harmless, plain
 
 # Text that is rich in what escape sequences are made of: plain st.text() would hardly ever form one.
 HOSTILE = st.one_of(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from p2v_tui.session.events import Event, Happened
-from p2v_tui.session.relay_status import DiskRelay
-from p2v_tui.session.tunnel_policy import SLOW_DISK, STALL, Observation, TunnelPolicy
+from p2v_tui.session.data.relay_status import DiskRelay
+from p2v_tui.session.data.tunnel_policy import SLOW_DISK, STALL, Observation, TunnelPolicy
+from p2v_tui.session.words.events import Event, Happened
 
 READING = DiskRelay(port=40001, state="relaying", size=1 << 30, relayed=1 << 20, generation=1)
 

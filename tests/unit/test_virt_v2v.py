@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2v_tui.errors import PreflightRefused
-from p2v_tui.session.terminal_text import plain
-from p2v_tui.session.virt_v2v import _version, parse_features
+from p2v_tui.session.plan.virt_v2v import parse_features, parse_version
+from p2v_tui.session.words.terminal_text import plain
 
 _OLD = ["virt-v2v", "libguestfs-rewrite", "input:disk", "input:libvirt", "input:libvirtxml", "input:ova"]
 _CONVERT = ["convert:enterprise-linux", "convert:windows"]
@@ -68,13 +68,13 @@ def test_the_modes_are_sorted_and_none_is_there_twice() -> None:
     ],
 )
 def test_the_version_is_read(said: str, version: str) -> None:
-    assert _version(said) == version
+    assert parse_version(said) == version
 
 
 @pytest.mark.parametrize("said", ["virt-v2v 1.27.99\n", "virt-v2v 0.9.1\n", "virt-v2v 1.3\n"])
 def test_a_version_that_is_too_old_is_refused_and_named(said: str) -> None:
     with pytest.raises(PreflightRefused) as raised:
-        _version(said)
+        parse_version(said)
     assert "too old" in raised.value.message
     assert said.split()[1] in raised.value.message
     assert "1.28" in raised.value.advice
@@ -83,7 +83,7 @@ def test_a_version_that_is_too_old_is_refused_and_named(said: str) -> None:
 @pytest.mark.parametrize("said", ["", "2.2.0\n", "virt-v2v: error\n", "virt-v2v two\n", "xvirt-v2v 2.2.0\n"])
 def test_what_is_no_version_is_refused(said: str) -> None:
     with pytest.raises(PreflightRefused, match="did not print its version"):
-        _version(said)
+        parse_version(said)
 
 
 @pytest.mark.parametrize("text", ["", "virt-v2v\n", "output:local\n", "virt-v2v\ninput:disk\n", "usage: virt-v2v\n"])
@@ -104,14 +104,14 @@ def test_a_line_that_is_no_name_is_not_taken_over(line: str) -> None:
 @given(st.text() | st.text(max_size=20).map(lambda text: f"virt-v2v 2.{text}"))
 def test_no_version_text_raises_anything_but_a_refusal_that_drives_no_terminal(said: str) -> None:
     try:
-        assert plain(_version(said)) == _version(said)
+        assert plain(parse_version(said)) == parse_version(said)
     except PreflightRefused as error:
         assert plain(error.message) == error.message
 
 
 def test_a_version_of_thousands_of_digits_is_none() -> None:
     with pytest.raises(PreflightRefused):
-        _version("virt-v2v 2." + "9" * 9000)
+        parse_version("virt-v2v 2." + "9" * 9000)
 
 
 @given(

@@ -20,13 +20,11 @@ from hypothesis import strategies as st
 from p2v_tui.errors import SettingsError
 from p2v_tui.hwprobe.machine import Content, Disk, Partition
 from p2v_tui.kinds import KeySource, Secret
-from p2v_tui.session import volume_keys
-from p2v_tui.session.events import Event, Status
-from p2v_tui.session.plan import disk_image
-from p2v_tui.session.remote_directory import RemoteDirectory
-from p2v_tui.session.system_data import scrub
-from p2v_tui.session.virt_v2v import VirtV2V
-from p2v_tui.session.volume_keys import (
+from p2v_tui.session.conversion.system_data import scrub
+from p2v_tui.session.plan import volume_keys
+from p2v_tui.session.plan.plan import disk_image
+from p2v_tui.session.plan.virt_v2v import VirtV2V
+from p2v_tui.session.plan.volume_keys import (
     BITLOCKER,
     LUKS,
     AssignedKey,
@@ -42,6 +40,8 @@ from p2v_tui.session.volume_keys import (
     try_key,
     without_key,
 )
+from p2v_tui.session.remote.directory import RemoteDirectory
+from p2v_tui.session.words.events import Event, Status
 from tests.lab.bitlocker import bitlocker_volume, recovery_password
 from tests.lab.encrypted_disk import luks_disk, luks_volume, partitioned
 
@@ -397,8 +397,8 @@ def test_the_loop_device_goes_even_when_we_are_killed(slow_image: Path) -> None:
     script = f"""
 from pathlib import Path
 from p2v_tui.kinds import Secret
-from p2v_tui.session.plan import disk_image
-from p2v_tui.session.volume_keys import find_encrypted, try_key
+from p2v_tui.session.plan.plan import disk_image
+from p2v_tui.session.plan.volume_keys import find_encrypted, try_key
 try_key(find_encrypted([disk_image(Path({str(slow_image)!r}))])[0], Secret("swordfish"))
 """
     process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from p2v_tui.errors import Cancelled
-from p2v_tui.session.cancellation import Cancellation
-from p2v_tui.session.events import Event, Warned
-from p2v_tui.session.fetch import FetchFailed, Persistence, Wanted, fetch, fetch_persistently
-from p2v_tui.session.web import NotRead, read_url
+from p2v_tui.session.ssh.fetch import FetchFailed, Persistence, Wanted, fetch, fetch_persistently
+from p2v_tui.session.ssh.web import NotRead, read_url
+from p2v_tui.session.words.cancellation import Cancellation
+from p2v_tui.session.words.events import Event, Warned
 from tests.lab.ports import free_port
 
 LIMIT = 1000

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from p2v_tui.session import workspace
-from p2v_tui.session.workspace import Workspace, abandoned
+from p2v_tui.session.ssh import workspace
+from p2v_tui.session.ssh.workspace import Workspace, abandoned
 
 
 @pytest.fixture(autouse=True)

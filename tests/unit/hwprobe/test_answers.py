@@ -10,7 +10,7 @@ import pytest
 
 from p2v_tui.errors import Cancelled
 from p2v_tui.hwprobe.answers import Answer
-from p2v_tui.session.cancellation import Cancellation
+from p2v_tui.session.words.cancellation import Cancellation
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from p2v_tui.hwprobe import Content, Disk, Machine, Transport
 from p2v_tui.hwprobe.blockdev import BlockDevice, BlockDevices
 from p2v_tui.hwprobe.contents import partitions_of
 from p2v_tui.hwprobe.disks import block_drivers
-from p2v_tui.session.disk_names import find_named
+from p2v_tui.session.plan.disk_names import find_named
 from tests.unit.hwprobe.conftest import ProbeRecorded
 
 

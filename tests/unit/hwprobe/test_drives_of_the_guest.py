@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from p2v_tui.hwprobe import Machine, MediumKind, RemovableMedium
-from p2v_tui.session.plan_devices import choose_drives, usable
+from p2v_tui.session.plan.devices import choose_drives, usable
 from p2v_tui.xmlgen import Guest, GuestDisk, Topology, physical_xml
 from p2v_tui.xmlgen.drives import drive_names
 from tests.lab.commands import run_command

@@ -9,8 +9,8 @@ import pytest
 from p2v_tui.hwprobe import Content, Disk, Partition, Places
 from p2v_tui.hwprobe.health import examine_health
 from p2v_tui.hwprobe.md_content import ArrayMember
-from p2v_tui.session.checks import Verdict
-from p2v_tui.session.machine_checks import judge_machine
+from p2v_tui.session.preflight.machine_checks import judge_machine
+from p2v_tui.session.words.checks import Verdict
 from tests.unit.hwprobe.conftest import ProbeRecorded
 
 MIB = 1 << 20

@@ -14,9 +14,9 @@ import psutil
 import pytest
 
 from p2v_tui.hwprobe.machine import Disk
-from p2v_tui.session.conversion_log import ConversionLog, CopyPercent, LogEvent
-from p2v_tui.session.events import OutputKind, PhaseStarted, RemoteOutput
-from p2v_tui.session.virt_v2v import parse_features
+from p2v_tui.session.conversion.log import ConversionLog, CopyPercent, LogEvent
+from p2v_tui.session.plan.virt_v2v import parse_features
+from p2v_tui.session.words.events import OutputKind, PhaseStarted, RemoteOutput
 from p2v_tui.xmlgen import physical_xml
 from p2v_tui.xmlgen.guest import Guest, GuestDisk, Topology
 from tests.lab.commands import LabFailure, program

@@ -1,0 +1,406 @@
+"""One conversion as a screen sees it: it runs in a thread of its own, whether a screen looks or not.
+
+The thread folds the session's events into a `Snapshot` that never changes, and the log's lines into a bounded store;
+listeners are told that there is something new and fetch it when they like. No Textual in here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import itertools
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from p2v_tui.errors import InternalError, P2VError, as_failure
+from p2v_tui.front.event_text import check_lines, log_directory_line, outage_lines
+from p2v_tui.front.phases import Phase, first_phases, when_ended, with_stage, with_started
+from p2v_tui.session.conversion import conversion
+from p2v_tui.session.conversion.saved_conversion import SavedConversion
+from p2v_tui.session.conversion.server import ConversionServer
+from p2v_tui.session.plan.plan import Plan
+from p2v_tui.session.plan.virt_v2v import VirtV2V
+from p2v_tui.session.preflight.preflight import AcceptWarnings
+from p2v_tui.session.words.cancellation import Cancellation
+from p2v_tui.session.words.checks import Check, Verdict
+from p2v_tui.session.words.events import (
+    CONTROL,
+    CanWait,
+    Checked,
+    ConnectionLost,
+    ConnectionRestored,
+    Converted,
+    DiskProgress,
+    Event,
+    Happened,
+    HostKeyLearnt,
+    LogDirectory,
+    LogDirectoryRemoved,
+    OutputKind,
+    PhaseStarted,
+    Progress,
+    RemoteOutput,
+    Report,
+    ServerVersion,
+    Stage,
+    StageStarted,
+    Status,
+    StepStarted,
+    Warned,
+)
+
+# What is kept of the log here; the conversion server has all of it. With virt-v2v's debugging it is 100 000 lines.
+MAX_LINES: Final = 20_000
+MAX_CHARACTERS: Final = 8 << 20
+MAX_WARNINGS: Final = 100
+# How often a question looks whether it has been cancelled, in seconds.
+ANSWER_INTERVAL: Final = 0.1
+
+Listener = Callable[[], None]
+
+
+class Convert(Protocol):
+    """`conversion.convert`, or a stand-in."""
+
+    def __call__(
+        self,
+        server: ConversionServer,
+        plan: Plan,
+        report: Report,
+        cancellation: Cancellation,
+        virt_v2v: VirtV2V | None = None,
+        *,
+        accept_warnings: AcceptWarnings,
+    ) -> Converted: ...
+
+
+def going_on_with(saved: SavedConversion) -> Convert:
+    """What goes on with a conversion that another process of ours left running."""
+
+    def resume(
+        server: ConversionServer,
+        plan: Plan,
+        report: Report,
+        cancellation: Cancellation,
+        virt_v2v: VirtV2V | None = None,
+        *,
+        accept_warnings: AcceptWarnings,
+    ) -> Converted:
+        del virt_v2v, accept_warnings
+        return conversion.resume(server, plan, saved, report, cancellation)
+
+    return resume
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """number: counted from 0, over all lines of the run. kind: None for what p2v-tui itself says.
+
+    text: may hold SGR colours where it is virt-v2v's.
+    """
+
+    number: int
+    at: datetime.datetime
+    text: str
+    kind: OutputKind | None
+
+
+@dataclass(frozen=True)
+class Outage:
+    """A connection that is lost. since, until: when it was lost, and when it will be given up."""
+
+    connection: str
+    since: datetime.datetime
+    until: datetime.datetime
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Where the conversion is. lines: how many there have been, kept or not. warnings: the last ones.
+
+    checks: of the preflight, so far. to_accept: the warnings among them that wait for the operator's consent.
+    outages: in the order in which they began. cancelling, detaching: asked for, and not over yet. can_wait: the
+    conversion would wait on the server if we left.
+    """
+
+    phases: tuple[Phase, ...]
+    disks: tuple[DiskProgress, ...]
+    status: str = ""
+    log_directory: str | None = None
+    warnings: tuple[str, ...] = ()
+    lines: int = 0
+    checks: tuple[Check, ...] = ()
+    to_accept: tuple[Check, ...] = ()
+    outages: tuple[Outage, ...] = ()
+    cancelling: bool = False
+    detaching: bool = False
+    can_wait: bool = False
+    outcome: Converted | None = None
+    error: P2VError | None = None
+
+    @property
+    def finished(self) -> bool:
+        return self.outcome is not None or self.error is not None
+
+
+class ConversionRun:
+    """Starts when `start` is called, once. All methods can be called from any thread.
+
+    convert: what does the work. left_running: by another process, so that this one only goes on with it. now: the
+    time of day, for the log.
+    """
+
+    def __init__(
+        self,
+        server: ConversionServer,
+        plan: Plan,
+        virt_v2v: VirtV2V | None = None,
+        *,
+        convert: Convert = conversion.convert,
+        left_running: bool = False,
+        now: Callable[[], datetime.datetime] = datetime.datetime.now,
+    ) -> None:
+        self.server = server
+        self.plan = plan
+        # Set by the screen that showed the end when the operator leaves it.
+        self.outcome_seen = False
+        self.left_running = left_running
+        self._virt_v2v = virt_v2v
+        self._convert = convert
+        self._now = now
+        self._cancellation = Cancellation()
+        self._accepted: bool | None = None
+        self._answered = threading.Event()
+        self._lock = threading.Lock()
+        self._lines: deque[LogLine] = deque()
+        self._characters = 0
+        self._listeners: list[Listener] = []
+        self._close_server = False
+        self._snapshot = Snapshot(
+            phases=first_phases(), disks=tuple(DiskProgress(disk.name, disk.size, 0, 0.0) for disk in plan.disks)
+        )
+        # No daemon: virt-v2v must be stopped in order, and the remote side tidied, before the process ends.
+        self._thread = threading.Thread(target=self._work, name="conversion", daemon=False)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def cancel(self) -> None:
+        """Asks for the end; it comes when virt-v2v has been stopped."""
+        with self._lock:
+            if self._snapshot.finished or self._snapshot.cancelling:
+                return
+            # Only the control connection matters now.
+            outages = tuple(outage for outage in self._snapshot.outages if outage.connection == CONTROL)
+            self._snapshot = dataclasses.replace(self._snapshot, cancelling=True, outages=outages)
+        self._cancellation.cancel()
+        self._tell()
+
+    def stop_waiting(self) -> None:
+        """After `cancel`: ends without having stopped virt-v2v where the server cannot be reached."""
+        if self._snapshot.cancelling:
+            self._cancellation.cancel()
+
+    def detach(self) -> None:
+        """Ends all that is here, soon; the conversion waits on the server. One that has not begun is cancelled."""
+        with self._lock:
+            if self._snapshot.finished or self._snapshot.cancelling:
+                return
+            self._snapshot = dataclasses.replace(self._snapshot, detaching=True, outages=())
+        self._cancellation.detach()
+        self._tell()
+
+    def accept(self, accepted: bool) -> None:
+        """The operator's answer to the warnings that the snapshot asks to accept."""
+        with self._lock:
+            self._snapshot = dataclasses.replace(self._snapshot, to_accept=())
+        self._accepted = accepted
+        self._answered.set()
+
+    @property
+    def can_wait(self) -> bool:
+        """Whether there is a conversion on the server that would wait for us if we left now."""
+        begun = self.left_running or self._snapshot.can_wait
+        return begun and not self._snapshot.finished and self.plan.settings.reconnect > 0
+
+    @property
+    def exit_code(self) -> int:
+        """What the program ends with when this is its last conversion, and over."""
+        error = self._snapshot.error
+        return 0 if error is None else error.exit_code
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Waits for the end; whether it came. Not for the screens' thread."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self._snapshot
+
+    @property
+    def finished(self) -> bool:
+        return self._snapshot.finished
+
+    def lines_from(self, number: int) -> tuple[LogLine, ...]:
+        """The lines from that number on, but for those that were too many to keep."""
+        with self._lock:
+            count = min(len(self._lines), max(0, self._snapshot.lines - number))
+            return tuple(itertools.islice(reversed(self._lines), count))[::-1]
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Calls the listener, from the run's thread, whenever something is new. What is returned ends that."""
+        with self._lock:
+            self._listeners.append(listener)
+
+        def end() -> None:
+            with self._lock:
+                if listener in self._listeners:
+                    self._listeners.remove(listener)
+
+        return end
+
+    def adopt_server(self) -> bool:
+        """Makes the run close the server when it ends. False where it has ended: then the caller has to."""
+        with self._lock:
+            if self._snapshot.finished:
+                return False
+            self._close_server = True
+            return True
+
+    def _work(self) -> None:
+        outcome: Converted | None = None
+        error: P2VError | None = None
+        try:
+            outcome = self._convert(
+                self.server,
+                self.plan,
+                self._report,
+                self._cancellation,
+                self._virt_v2v,
+                accept_warnings=self._accept_warnings,
+            )
+        except Exception as failure:
+            # Whatever goes wrong, the operator must see it, and the lines that tell why can be saved.
+            error = as_failure(failure)
+            for line in error.trace if isinstance(error, InternalError) else ():
+                self._add_line(line, OutputKind.DEBUG)
+        self._end(outcome, error)
+
+    def _end(self, outcome: Converted | None, error: P2VError | None) -> None:
+        if error is not None and any(check.text in error.message for check in self._snapshot.checks):
+            # What speaks against it stands there already.
+            self._add_line(f"{error.title}.", None)
+        elif error is not None:
+            self._add_line(error.headline, None)
+            if error.advice:
+                self._add_line(error.advice, None)
+        with self._lock:
+            self._snapshot = dataclasses.replace(
+                self._snapshot,
+                phases=when_ended(self._snapshot.phases, succeeded=outcome is not None),
+                outcome=outcome,
+                error=error,
+                to_accept=(),
+                outages=(),
+                cancelling=False,
+                detaching=False,
+            )
+            close_server = self._close_server
+        if close_server:
+            self.server.close()
+        self._tell()
+
+    def _accept_warnings(self, warnings: Sequence[Check]) -> bool:
+        """Waits for the operator's answer."""
+        with self._lock:
+            self._snapshot = dataclasses.replace(self._snapshot, to_accept=tuple(warnings))
+        self._tell()
+        while not self._answered.wait(ANSWER_INTERVAL):
+            self._cancellation.check()
+        self._add_line(f"The operator {'accepted' if self._accepted else 'did not accept'} the warnings", None)
+        return bool(self._accepted)
+
+    def _report(self, event: Event) -> None:
+        for text, kind in _lines_of(event):
+            self._add_line(text, kind)
+        with self._lock:
+            self._snapshot = _after(self._snapshot, event, self._now())
+        self._tell()
+
+    def _add_line(self, text: str, kind: OutputKind | None) -> None:
+        with self._lock:
+            self._lines.append(LogLine(self._snapshot.lines, self._now(), text, kind))
+            self._characters += len(text)
+            while len(self._lines) > MAX_LINES or self._characters > MAX_CHARACTERS:
+                self._characters -= len(self._lines.popleft().text)
+            self._snapshot = dataclasses.replace(self._snapshot, lines=self._snapshot.lines + 1)
+
+    def _tell(self) -> None:
+        with self._lock:
+            listeners = tuple(self._listeners)
+        for listener in listeners:
+            listener()
+
+
+def _lines_of(event: Event) -> Iterator[tuple[str, OutputKind | None]]:
+    """What the log says of an event."""
+    match event:
+        case RemoteOutput(text, kind):
+            yield text, kind
+        case Status(text) | Happened(text) | StepStarted(_, text):
+            yield text, None
+        case Warned(text):
+            yield f"warning: {text}", None
+        case LogDirectory() | LogDirectoryRemoved():
+            yield log_directory_line(event), None
+        case HostKeyLearnt(fingerprint):
+            yield f"The conversion server's host key is {fingerprint}", None
+        case ServerVersion(version, modes):
+            yield f"virt-v2v {version}, output modes {', '.join(modes)}", None
+        case Checked(check):
+            # What is well is not worth a line.
+            yield from ((line, None) for line in check_lines(check) if check.verdict is not Verdict.PASSED)
+        case ConnectionLost() | ConnectionRestored():
+            yield from ((line, None) for line in outage_lines(event))
+        case Converted():
+            yield f"Made: {event.where}", None
+
+
+def _after(snapshot: Snapshot, event: Event, now: datetime.datetime) -> Snapshot:
+    """Where the conversion is when this has happened."""
+    changes: dict[str, Any] = {}
+    match event:
+        case Status(text) | StepStarted(_, text):
+            changes = {"status": text}
+        case Warned(text) | RemoteOutput(text, OutputKind.WARNING):
+            changes = {"warnings": (*snapshot.warnings, text)[-MAX_WARNINGS:]}
+        case LogDirectory(path):
+            changes = {"log_directory": path}
+        case LogDirectoryRemoved():
+            changes = {"log_directory": None}
+        case StageStarted(stage):
+            # After a lost connection the checks are made again, and what they say then counts.
+            checks = () if stage is Stage.CHECKING else snapshot.checks
+            changes = {"phases": with_stage(snapshot.phases, stage), "checks": checks}
+        case CanWait():
+            changes = {"can_wait": True}
+        case PhaseStarted(name):
+            changes = {"phases": with_started(snapshot.phases, name)}
+        case Progress(disks):
+            changes = {"disks": disks}
+        case Checked(check):
+            changes = {"checks": (*snapshot.checks, check)}
+        # Once it is cancelled the disks are not served any more.
+        case ConnectionLost(connection, _, seconds) if connection == CONTROL or not snapshot.cancelling:
+            lost = {outage.connection: outage for outage in snapshot.outages}
+            since = lost[connection].since if connection in lost else now
+            lost[connection] = Outage(connection, since, now + datetime.timedelta(seconds=seconds))
+            changes = {"outages": tuple(lost.values())}
+        case ConnectionRestored(connection):
+            left = tuple(outage for outage in snapshot.outages if outage.connection != connection)
+            changes = {"outages": left}
+    return dataclasses.replace(snapshot, **changes)

@@ -1,0 +1,226 @@
+"""What the conversion screen says of the machine: its disks, drives, interfaces and what changed, in words.
+
+Texts that come from disks and cards are made harmless here: no control character, and only what every console has.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from p2v_tui.front.ascii_text import ascii_text
+from p2v_tui.hwprobe import Content, Cpu, Disk, ExcludedDisk, Machine, NetworkInterface, RemovableMedium
+from p2v_tui.hwprobe.contents import ESP_TYPES
+from p2v_tui.hwprobe.groups import MD_ARRAY, VOLUME_GROUP
+from p2v_tui.hwprobe.machine import MediumKind, Transport
+from p2v_tui.session.words.terminal_text import plain
+
+MIB: Final = 1 << 20
+
+_TRANSPORTS: Final = {
+    Transport.NVME: "NVMe",
+    Transport.VIRTIO: "virtio",
+    Transport.ISCSI: "iSCSI",
+    Transport.FIBRE_CHANNEL: "Fibre Channel",
+    Transport.CCISS: "Smart Array",
+    Transport.XEN: "Xen",
+    Transport.FIREWIRE: "FireWire",
+}
+_CONTENTS: Final = {
+    "ntfs": "Windows NTFS",
+    "vfat": "FAT",
+    "crypto_LUKS": "LUKS (encrypted)",
+    "BitLocker": "BitLocker (encrypted)",
+    "zfs_member": "ZFS",
+}
+_LONGEST_LABEL: Final = 16
+
+# KVM itself takes more than QEMU's machines do: `max_cpus` in hw/i386/pc_piix.c and pc_q35.c. 710 is what Red Hat
+# supports for one guest of RHEL 9; 512 MB is the least that it supports.
+_I440FX_VCPUS: Final = 255
+_OLD_Q35_VCPUS: Final = 288
+_SUPPORTED_VCPUS: Final = 710
+_LEAST_MEMORY: Final = 512 * MIB
+# 46 bits of physical address, as most processors have.
+_MOST_MEMORY: Final = 64 << 40
+
+
+def shown(text: str | None) -> str:
+    """The text as every console can show it, on one line."""
+    return " ".join(ascii_text(plain(text or "")).split())
+
+
+def size_in_words(size: int) -> str:
+    """Bytes as a disk's label counts them: in powers of 1000."""
+    number, units = float(size), iter(("bytes", "kB", "MB", "GB", "TB"))
+    unit = next(units)
+    while number >= 999.5 and unit != "TB":
+        number, unit = number / 1000, next(units)
+    text = f"{number:.0f}" if number >= 99.95 or unit == "bytes" else f"{number:.1f}".removesuffix(".0")
+    return f"{text} {unit}"
+
+
+def disk_line(disk: Disk) -> str:
+    """Name, size, model and how it is attached."""
+    words = [shown(disk.name), size_in_words(disk.size), shown(disk.model), transport_in_words(disk.transport)]
+    return "  ".join(word for word in words if word)
+
+
+def disk_details(disk: Disk, machine: Machine) -> str:
+    """The serial number and what is on the disk; of the boot disk, that it is a guess where it is one."""
+    serial = f"serial {shown(disk.serial)}: " if disk.serial else ""
+    guess = ""
+    if machine.boot_disk and machine.boot_disk.guessed and len(machine.disks) > 1 and disk == machine.disks[0]:
+        guess = f"; the boot disk by a guess: {machine.boot_disk.evidence}"
+    return serial + contents_in_words(disk, machine) + guess
+
+
+def transport_in_words(transport: Transport | None) -> str:
+    return _TRANSPORTS.get(transport, transport.name) if transport else ""
+
+
+def contents_in_words(disk: Disk, machine: Machine) -> str:
+    """What was recognised on the disk, in its order; what is there several times is counted."""
+    esp = {part.content for part in disk.partitions if part.content and part.type in ESP_TYPES}
+    found = Counter("EFI" if content in esp else _content(content, disk, machine) for content in disk.contents)
+    words = [f"{count} x {name}" if count > 1 else name for name, count in found.items()]
+    if not words and disk.partitions:
+        count = len(disk.partitions)
+        return f"{count} partition{'s' if count > 1 else ''}, nothing recognised"
+    return ", ".join(words) or "nothing recognised"
+
+
+def _content(content: Content, disk: Disk, machine: Machine) -> str:
+    kinds = {"LVM2_member": (VOLUME_GROUP, "LVM"), "linux_raid_member": (MD_ARRAY, "RAID")}
+    if content.type in kinds:
+        kind, word = kinds[content.type]
+        names = [shown(group.name) for group in machine.groups if group.kind == kind and disk.name in group.disks]
+        return " ".join([word, "+".join(names)]) if names else word
+    name = _CONTENTS.get(content.type, shown(content.type))
+    label = shown(content.label)
+    if not label:
+        return name
+    short = label if len(label) <= _LONGEST_LABEL else label[: _LONGEST_LABEL - 1] + "~"
+    return f'{name} "{short}"'
+
+
+def left_out_lines(excluded: Iterable[ExcludedDisk]) -> list[str]:
+    """The disks that are not offered with the reason, those of one reason together.
+
+    Devices of no size and no model (loop0, nbd0 and their like) are nothing that anybody would look for.
+    """
+    by_reason: dict[str, list[ExcludedDisk]] = {}
+    for disk in excluded:
+        if disk.worth_listing:
+            by_reason.setdefault(disk.reason, []).append(disk)
+    return [f"{_names(disks)}: {shown(reason)}" for reason, disks in by_reason.items()]
+
+
+def _names(disks: Sequence[ExcludedDisk]) -> str:
+    if len(disks) == 1:
+        return f"{shown(disks[0].name)} ({size_in_words(disks[0].size)})"
+    return ", ".join(shown(disk.name) for disk in disks)
+
+
+def convertible(media: Iterable[RemovableMedium]) -> list[RemovableMedium]:
+    """The drives that a guest can have, too."""
+    return [medium for medium in media if medium.kind is not MediumKind.OTHER]
+
+
+def medium_line(medium: RemovableMedium) -> str:
+    kind = {MediumKind.CDROM: "CD or DVD drive", MediumKind.FLOPPY: "floppy drive"}.get(medium.kind, "")
+    controller = "(of the management controller)" if medium.management else ""
+    return "  ".join(word for word in (shown(medium.name), kind, shown(medium.model), controller) if word)
+
+
+def interface_line(interface: NetworkInterface) -> str:
+    return f"{shown(interface.name)}  {shown(interface.mac)}  {carrier_in_words(interface)}"
+
+
+def interface_details(interface: NetworkInterface) -> str:
+    """Vendor and model, or the driver where the hardware database knows neither."""
+    words = " ".join(word for word in (shown(interface.vendor), shown(interface.model)) if word)
+    driver = shown(interface.driver)
+    return words or (f"driver {driver}" if driver else "unknown card")
+
+
+def carrier_in_words(interface: NetworkInterface) -> str:
+    return {True: "link up", False: "link down", None: "not up"}[interface.carrier]
+
+
+def changes_in_words(before: Machine, after: Machine) -> str:
+    """What came, went and changed between two looks; empty where nothing did that the screen shows."""
+    words = _came_and_went("disk", before.disks, after.disks)
+    words += _came_and_went("drive", convertible(before.removable), convertible(after.removable))
+    words += _came_and_went("network interface", before.interfaces, after.interfaces)
+    links = {interface.name: interface.carrier for interface in before.interfaces}
+    words += [
+        f"{shown(interface.name)}: {carrier_in_words(interface)}."
+        for interface in after.interfaces
+        if interface.name in links and links[interface.name] != interface.carrier
+    ]
+    if not words and _shown_of(before) != _shown_of(after):
+        words = ["The disk list was updated."]
+    return " ".join(words)
+
+
+def _came_and_went(
+    kind: str,
+    before: Sequence[Disk] | Sequence[RemovableMedium] | Sequence[NetworkInterface],
+    after: Sequence[Disk] | Sequence[RemovableMedium] | Sequence[NetworkInterface],
+) -> list[str]:
+    old = {identity(device): device for device in before}
+    new = {identity(device): device for device in after}
+    came = [f"{shown(new[key].name)}" for key in new if key not in old]
+    gone = [f"{shown(old[key].name)}" for key in old if key not in new]
+    words = [f"New {kind}{'s' if len(came) > 1 else ''}: {', '.join(came)}."] if came else []
+    return words + ([f"Gone: {', '.join(gone)}."] if gone else [])
+
+
+def identity(device: Disk | RemovableMedium | NetworkInterface) -> tuple[str, ...]:
+    """What tells a device from another one that gets its name later."""
+    if isinstance(device, Disk):
+        return (device.name, device.wwn or device.serial or "", str(device.size))
+    if isinstance(device, NetworkInterface):
+        return (device.name, device.mac)
+    return (device.name, device.kind.value)
+
+
+def _shown_of(machine: Machine) -> tuple[object, ...]:
+    return (machine.disks, machine.groups, machine.excluded, machine.removable, machine.interfaces)
+
+
+def topology_in_words(cpu: Cpu) -> str:
+    counts = ((cpu.sockets, "socket"), (cpu.cores, "core"), (cpu.threads, "thread"))
+    return " x ".join(f"{count} {name}{'' if count == 1 else 's'}" for count, name in counts)
+
+
+def vcpu_warning(vcpus: int, machine: Machine) -> str:
+    """What speaks against this number of vCPUs; empty where nothing does. Nothing here forbids it."""
+    warnings = []
+    if vcpus > machine.cpu.online:
+        warnings.append(f"this machine has only {machine.cpu.online}")
+    if vcpus > _SUPPORTED_VCPUS:
+        warnings.append(f"RHEL 9 supports at most {_SUPPORTED_VCPUS} in a guest")
+    if vcpus > _OLD_Q35_VCPUS:
+        warnings.append(f"QEMU before 8.1 runs at most {_OLD_Q35_VCPUS}")
+    elif vcpus > _I440FX_VCPUS:
+        warnings.append(f"QEMU's i440fx machine runs at most {_I440FX_VCPUS}")
+    return _warning(warnings)
+
+
+def memory_warning(memory: int, machine: Machine) -> str:
+    """As vcpu_warning. memory: bytes."""
+    warnings = []
+    if memory > machine.memory:
+        warnings.append(f"this machine has only {machine.memory // MIB} MB")
+    if memory > _MOST_MEMORY:
+        warnings.append("KVM hosts with 46 address bits end at 64 TiB")
+    if memory < _LEAST_MEMORY:
+        warnings.append("guests with less than 512 MB are not supported and may not start")
+    return _warning(warnings)
+
+
+def _warning(warnings: Sequence[str]) -> str:
+    return f"Warning: {'; '.join(warnings)}." if warnings else ""

@@ -1,0 +1,105 @@
+"""What the running screen says of a conversion: where it is, what is lost, what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from p2v_tui.front.conversion_run import ConversionRun, LogLine, Outage, Snapshot
+from p2v_tui.front.event_text import loss_lines
+from p2v_tui.front.phases import PhaseState, current_phase
+from p2v_tui.session.words.events import Converted, OutputKind
+from p2v_tui.session.words.quantities import duration_text
+from p2v_tui.session.words.terminal_text import plain
+
+_OUTAGES_NAMED: Final = 2
+
+
+def status_text(snapshot: Snapshot) -> str:
+    if snapshot.detaching:
+        return "Leaving; the conversion waits on the server"
+    return "Cancelling; waiting for virt-v2v to end" if snapshot.cancelling else snapshot.status
+
+
+def end_text(run: ConversionRun) -> str:
+    if run.snapshot.outcome is not None:
+        return "The guest is on the conversion server."
+    if run.left_running and run.snapshot.log_directory is None:
+        return "Nothing was changed on the conversion server: it can be tried again."
+    return "No guest was created."
+
+
+def outage_text(outages: Sequence[Outage], *, cancelling: bool) -> str:
+    """What is lost, since and until when, and what that means; empty where nothing is."""
+    if not outages:
+        return ""
+    since, until = min(each.since for each in outages), min(each.until for each in outages)
+    until_text = f"{until:%H:%M:%S}" if until.date() == since.date() else f"{until:%Y-%m-%d %H:%M}"
+    if cancelling:
+        return (
+            f"!!! No connection to the server since {since:%H:%M:%S}: virt-v2v may still run there.\n"
+            f"!!! It is stopped as soon as the server answers; p2v-tui tries until {until_text}."
+        )
+    names = [each.connection for each in outages]
+    if len(names) > _OUTAGES_NAMED:
+        names = [*names[: _OUTAGES_NAMED - 1], f"{len(names) - _OUTAGES_NAMED + 1} more"]
+    return (
+        f"!!! LOST since {since:%H:%M:%S}: {', '.join(names)}.\n"
+        f"!!! p2v-tui reconnects until {until_text}. Nothing is lost so far."
+    )
+
+
+def outcome_text(run: ConversionRun, last_lines: int, longest: int | None = None, *, iso: bool) -> str:
+    """What came of it, in words. last_lines: how many of virt-v2v's are quoted, at most.
+
+    longest: characters of the error's message, where there is not room for any. iso: this machine runs from our live
+    image, and does nothing else.
+    """
+    snapshot = run.snapshot
+    if snapshot.outcome is not None:
+        return _success_text(snapshot.outcome, snapshot.warnings[-last_lines:], iso=iso)
+    if snapshot.error is None:
+        return ""
+    phase = snapshot.phases[current_phase(snapshot.phases)]
+    text = [_cut(snapshot.error.headline, longest)]
+    if phase.state is PhaseState.FAILED:
+        text.append(f"Failed during: {phase.name}")
+    if snapshot.error.advice:
+        text.append(snapshot.error.advice)
+    if lines := _lines_that_matter(run.lines_from(0), snapshot.error.message, last_lines):
+        text += ["Last output of virt-v2v:", *(f"  {plain(line)}" for line in lines)]
+    return "\n".join(text)
+
+
+def _cut(text: str, longest: int | None) -> str:
+    return text if longest is None or len(text) <= longest else f"{text[:longest]}... (Details shows the rest)"
+
+
+def _success_text(outcome: Converted, warnings: Sequence[str], *, iso: bool) -> str:
+    text = [
+        f"Conversion finished successfully in {duration_text(outcome.seconds)}.",
+        f"Made: {outcome.where}",
+        "Shut this machine down now. Never start it again while the guest runs."
+        if iso
+        else "Never run this machine and the guest at the same time.",
+    ]
+    # First what the guest lacks: the rest may be many.
+    text += [plain(line) for line in loss_lines(outcome) if outcome.left_out]
+    if warnings:
+        text += ["Warnings:", *(f"  {plain(warning)}" for warning in warnings)]
+    return "\n".join(text)
+
+
+def _lines_that_matter(lines: Sequence[LogLine], message: str, count: int) -> list[str]:
+    """virt-v2v's last errors and warnings that the message does not hold; without any, its last lines."""
+    said = [line for line in lines if line.kind not in {None, OutputKind.DEBUG}]
+    matter = [line for line in said if line.kind in {OutputKind.ERROR, OutputKind.WARNING}]
+    chosen: list[str] = []
+    # From the end, so that a log of any length costs the same.
+    for line in reversed(matter or said):
+        text = plain(line.text)
+        if not (matter and text.rpartition(": ")[2].strip() in message):
+            chosen.append(text)
+        if len(chosen) == count:
+            break
+    return chosen[::-1]

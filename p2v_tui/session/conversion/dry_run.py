@@ -1,0 +1,65 @@
+"""A dry run: every check that a conversion makes before it starts, its verdict in one line, and nothing changed."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Sequence
+
+from p2v_tui.hwprobe.answers import Answer
+from p2v_tui.hwprobe.health import examine_health
+from p2v_tui.kinds import AcceptedWarnings
+from p2v_tui.session.conversion.server import ConversionServer
+from p2v_tui.session.data.nbd_server import find_program
+from p2v_tui.session.plan.plan import Plan, with_keys
+from p2v_tui.session.plan.virt_v2v import VirtV2V
+from p2v_tui.session.preflight.preflight import judge
+from p2v_tui.session.preflight.server_facts import survey_server
+from p2v_tui.session.words.cancellation import Cancellation
+from p2v_tui.session.words.checks import Check, Verdict, of_verdict
+from p2v_tui.session.words.events import Checked, Report, Status, Warned
+from p2v_tui.session.words.quantities import size_text
+
+
+def rehearse(
+    server: ConversionServer, plan: Plan, report: Report, cancellation: Cancellation
+) -> tuple[Plan, VirtV2V, tuple[Check, ...]]:
+    """The plan with its keys, the server's virt-v2v, and what all checks say, each of them reported.
+
+    Raises SettingsError, ConnectionFailed, PreflightRefused or Cancelled where a conversion would before its checks.
+    """
+    find_program(plan.nbd)
+    found = server.test_connection()
+    # What this virt-v2v does not take.
+    plan.output.arguments(found, "")
+    health = Answer(functools.partial(examine_health, plan.disks))
+    plan = Answer(functools.partial(with_keys, plan, report, server.persistence)).wait(cancellation.check)
+    for key in plan.keys:
+        if key.unchecked:
+            report(Warned(key.unchecked))
+    report(Status("Checking the output and the disks"))
+    facts = survey_server(server.shell(), plan, sudo=server.sudo, kept=server.sudo_keeps)
+    checks = judge(facts, found, plan, health.wait(cancellation.check), time.time())
+    for check in checks:
+        report(Checked(check))
+    return plan, found, checks
+
+
+def verdict(plan: Plan, checks: Sequence[Check], accepted: AcceptedWarnings) -> str:
+    """`Ready: sda 200 MiB -> /srv/vm as guest1, 1 warning accepted`"""
+    if refused := of_verdict(checks, Verdict.REFUSED):
+        return f"Refused: {in_words(plan)}, {_count(refused, 'refusal')}"
+    warnings = of_verdict(checks, Verdict.WARNING)
+    if to_accept := [check for check in warnings if not accepted.accepts(check.key)]:
+        return f"Warnings: {in_words(plan)}, {_count(to_accept, 'warning')} to accept"
+    return f"Ready: {in_words(plan)}" + (f", {_count(warnings, 'warning')} accepted" if warnings else "")
+
+
+def in_words(plan: Plan) -> str:
+    """What is to become what, and where."""
+    disks = ", ".join(f"{disk.name} {size_text(disk.size)}" for disk in plan.disks)
+    return f"{disks} -> {plan.output.place} as {plan.guest.name}"
+
+
+def _count(checks: Sequence[Check], what: str) -> str:
+    return f"{len(checks)} {what}{'' if len(checks) == 1 else 's'}"

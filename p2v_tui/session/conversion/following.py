@@ -1,0 +1,193 @@
+"""Follows virt-v2v on the server to its end: its log, its state, and what the relay says, each a second.
+
+However often the control connection has to be opened again meanwhile. What the end means is `conversion`'s.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from p2v_tui.errors import (
+    Cancelled,
+    ConnectionFailed,
+    ConversionFailed,
+    Detached,
+    P2VError,
+)
+from p2v_tui.session.conversion.log import ConversionLog, CopyPercent
+from p2v_tui.session.conversion.log_pace import LogPace
+from p2v_tui.session.conversion.output_proof import ask
+from p2v_tui.session.conversion.progress import ProgressTracker
+from p2v_tui.session.conversion.server import ConversionServer
+from p2v_tui.session.data import relay_status
+from p2v_tui.session.data.compression import WORTHWHILE
+from p2v_tui.session.data.path import DataPath
+from p2v_tui.session.data.relay_status import DiskRelay, RelayStatus
+from p2v_tui.session.plan.plan import Plan
+from p2v_tui.session.remote import commands as remote_commands
+from p2v_tui.session.remote.directory import RemoteDirectory
+from p2v_tui.session.ssh.reconnect import open_again
+from p2v_tui.session.words.cancellation import Cancellation
+from p2v_tui.session.words.events import CONTROL, ConnectionLost, ConnectionRestored, Report, Status
+
+# How often the log and the counters are read, in seconds.
+INTERVAL: Final = 1.0
+# A reading of the log that takes longer, in seconds, is given up and the control connection opened again: to ask
+# twice costs nothing, and a new connection shows whether the server can be reached.
+READ_TIMEOUT: Final = 30.0
+# How often the relay is looked at until it has ended, when virt-v2v has.
+FINAL_TRIES: Final = 10
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """One look at the server. state: `running`, `ended CODE`, `gone`, `rebooted` or `missing`.
+
+    whole: the log has no more than this, as it was then.
+    """
+
+    state: str
+    relay: RelayStatus | None
+    log: bytes
+    whole: bool
+
+    @property
+    def ended(self) -> bool:
+        return self.state != "running" and self.whole
+
+
+class Following:
+    """One virt-v2v, from when it was started, or is taken over, to its end.
+
+    log: what it has said so far. out_of_reach: whether we have tried for long enough to open the control connection.
+    """
+
+    def __init__(
+        self,
+        server: ConversionServer,
+        plan: Plan,
+        directory: RemoteDirectory,
+        data: DataPath,
+        *,
+        report: Report,
+        cancellation: Cancellation,
+    ) -> None:
+        self.log = ConversionLog(debug=plan.debug)
+        self.out_of_reach = False
+        self._server = server
+        self._plan = plan
+        self._directory = directory
+        self._data = data
+        self._report = report
+        self._cancellation = cancellation
+        self._pace = LogPace()
+        self._tracker = ProgressTracker(plan.disks)
+
+    def to_the_end(self) -> str:
+        """Reports virt-v2v's output and the progress until it has ended; the state in which it did, see `_Reading`.
+
+        Raises ConversionFailed where the server or a disk cannot be reached any more.
+        """
+        offset = 0
+        while True:
+            reading = self._read(offset)
+            offset += len(reading.log)
+            self._report_log(reading)
+            self._show_progress()
+            self.show_events()
+            if reading.ended:
+                if reading.relay is not None:
+                    self._data.status = reading.relay
+                return reading.state
+            self._data.check()
+            self._data.admit(functools.partial(ask, self._server))
+            if reading.state == "running":
+                self._data.follow(reading.relay, copying=self._tracker.long_copies(WORTHWHILE))
+            if reading.whole:
+                self._cancellation.wait(INTERVAL)
+
+    def _read(self, offset: int) -> _Reading:
+        """One look at the server, however often the control connection has to be opened again for it."""
+        while True:
+            limit, asked = self._pace.limit, time.monotonic()
+            command = remote_commands.read_progress(self._directory, offset, limit)
+            try:
+                if not self._server.connected:
+                    raise ConnectionFailed("ssh has ended.", "")
+                output = self._server.shell().run(command, timeout=READ_TIMEOUT).output
+            except ConnectionFailed as error:
+                self._pace.less()
+                self._open_control_again(error)
+                continue
+            state, _, rest = output.partition(b"\n")
+            relay, _, log = rest.partition(b"\n")
+            self._pace.came(len(log), time.monotonic() - asked)
+            status = self._relay(relay.decode(errors="replace"))
+            return _Reading(state.decode(errors="replace"), status, log, len(log) < limit)
+
+    def final_relays(self) -> tuple[DiskRelay, ...]:
+        """What the relay says of the disks when it is over, where it can: virt-v2v's wrapper ends it as the last."""
+        command = remote_commands.read_progress(self._directory, 0, 0)
+        for _ in range(FINAL_TRIES):
+            if self._data.status is None or not self._data.status.alive:
+                break
+            answer = ask(self._server, command)
+            self._data.status = self._relay(answer.partition("\n")[2].partition("\n")[0]) or self._data.status
+            time.sleep(INTERVAL / FINAL_TRIES)
+        return self._data.status.disks if self._data.status else ()
+
+    def _relay(self, line: str) -> RelayStatus | None:
+        word, _, status = line.partition(" ")
+        return None if word == "none" else relay_status.parse(status, len(self._plan.disks), alive=word == "alive")
+
+    def _open_control_again(self, error: P2VError) -> None:
+        self._server.drop_shell()
+        since = time.monotonic()
+        patience = self._plan.settings.reconnect
+        self._report(ConnectionLost(CONTROL, error.message, patience))
+        try:
+            open_again(
+                self._server.shell,
+                patience=patience,
+                wait=self._let_pass,
+                on_failure=lambda failure: self._report(Status(f"Still without {CONTROL}: {failure.message}")),
+                let_in_before=True,
+            )
+        except (Cancelled, Detached, ConversionFailed):
+            raise
+        except P2VError as final:
+            self.out_of_reach = True
+            raise ConversionFailed(
+                f"The control connection was lost and cannot be opened again: {final.message}",
+                f"{final.advice} The log so far is {self._directory.log} on the conversion server.",
+            ) from final
+        self._report(ConnectionRestored(CONTROL, time.monotonic() - since))
+
+    def _let_pass(self, seconds: float) -> None:
+        """Waits; what the data connections do meanwhile is still reported.
+
+        One that is given up ends nothing yet: why it cannot be opened, the control connection will tell better.
+        """
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self.show_events()
+            self._show_progress()
+            self._cancellation.wait(min(left, INTERVAL))
+
+    def _report_log(self, reading: _Reading) -> None:
+        for event in self.log.feed(reading.log, final=reading.ended):
+            if isinstance(event, CopyPercent):
+                self._tracker.percent(event.disk, event.percent, time.monotonic())
+                continue
+            self._report(event)
+
+    def _show_progress(self) -> None:
+        self._report(self._tracker.sample(self._data.bytes_served, time.monotonic()))
+
+    def show_events(self) -> None:
+        """What the data connections did meanwhile."""
+        for event in self._data.events():
+            self._report(event)

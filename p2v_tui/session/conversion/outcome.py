@@ -1,0 +1,125 @@
+"""Whether a conversion that virt-v2v calls a success is one, and what it left out; why a failed one failed.
+
+virt-v2v ends with 0 when it was only asked for its options, and when it has left a disk out that it did not like. So
+its log, the relay that passed the disks on, and what lies at the output are compared with the plan. What cannot be
+looked at proves nothing and disproves nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from p2v_tui.errors import ConversionFailed
+from p2v_tui.session.conversion.failure_reason import Reason
+from p2v_tui.session.conversion.log import Copies, Warnings
+from p2v_tui.session.conversion.output_proof import Lies
+from p2v_tui.session.data.relay_status import DiskRelay
+
+# virt-v2v's warnings of something that the guest lacks: input/parse_libvirt_xml.ml, output/*.ml, convert/*.ml.
+_LOSS: Final = re.compile(
+    r"\bignored\b(?!\))|\bskipp(?:ed|ing)\b|could not define|not supported\b|does not support"
+    r"|could not (?:copy|convert)|\bleft out\b|will not (?:boot|work)|may not (?:boot|work)",
+    re.IGNORECASE,
+)
+_UNDEFINED: Final = "could not define libvirt domain"
+_SHOWN: Final = 10
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """disks: the names of those that were to be converted.
+
+    copies, warnings: of virt-v2v's log. causes: what other programs called an error in it. relays: what the relay
+    says of each disk, nothing where there was none. lies: what is at the output, None where that could not be looked
+    at.
+    """
+
+    disks: Sequence[str]
+    copies: Copies
+    warnings: Warnings
+    relays: Sequence[DiskRelay] = ()
+    lies: Lies | None = None
+    causes: Sequence[str] = ()
+
+    @property
+    def unread(self) -> list[str]:
+        """The disks of which virt-v2v has got no byte. Only what is over is counted: a status may be a second old."""
+        return [
+            name
+            for name, relay in zip(self.disks, self.relays, strict=False)
+            if relay.state == "done" and relay.distinct == 0
+        ]
+
+    @property
+    def read(self) -> list[str]:
+        return [name for name, relay in zip(self.disks, self.relays, strict=False) if relay.distinct > 0]
+
+
+def losses(warnings: Warnings) -> tuple[str, ...]:
+    """virt-v2v's warnings that mean that something of the machine is not in the guest."""
+    return tuple(warning for warning in warnings.first if _LOSS.search(warning))[:_SHOWN]
+
+
+def check_success(evidence: Evidence, log: str) -> None:
+    """Raises ConversionFailed where exit code 0 was no success. log: where the whole log is, a sentence."""
+    for warning in evidence.warnings.first:
+        if _UNDEFINED in warning:
+            why = "".join(f" {cause.rstrip('.')}." for cause in evidence.causes)
+            raise ConversionFailed(
+                f"The disks were copied, but libvirt has no such guest: {warning.rstrip('.')}.{why}",
+                f"Define it by hand with `virsh define` from the XML that the log names. {log}",
+            )
+    missing = list(_missing(evidence))
+    if not missing:
+        return
+    said = "".join(f" virt-v2v warned: {warning.rstrip('.')}." for warning in losses(evidence.warnings))
+    proved = ", ".join(_proved(evidence)) or "nothing"
+    raise ConversionFailed(
+        f"virt-v2v ended without an error, but the guest is not complete: {'; '.join(missing)}.{said}",
+        f"What is proved: {proved}. Do not use what is at the output; this machine and its disks are as they were. "
+        f"Look into the log for the cause, then convert again. {log}",
+    )
+
+
+def failed(exit_code: int, reason: Reason, log: str, log_parent: str) -> ConversionFailed:
+    """For an exit code that is not 0. log_parent: the directory in which the log found room, or not."""
+    if text := reason.text:
+        # Only where the words are not virt-v2v's own does the number tell something: 126 and 127 are the shell's.
+        code = "" if reason.error else f" (exit code {exit_code})"
+        return ConversionFailed(f"virt-v2v failed{code}: {text}.", log)
+    return ConversionFailed(
+        f"virt-v2v failed: it gave no reason (exit code {exit_code}).",
+        f"Look with `df {log_parent}` there whether its log found no room. {log}",
+    )
+
+
+def _missing(evidence: Evidence) -> Iterator[str]:
+    """What contradicts the success, each in words that stand in a list."""
+    copies, disks = evidence.copies, evidence.disks
+    if copies.understood:
+        left_out = [name for number, name in enumerate(disks) if number not in copies.begun]
+        if not copies.begun:
+            yield "it copied no disk"
+        elif left_out and copies.total is not None and copies.total < len(disks):
+            yield f"it copied {copies.total} of {len(disks)} disks"
+        elif left_out:
+            yield f"it did not copy {', '.join(left_out)}"
+        if not copies.finished:
+            yield "its log ends before its last phase, Finishing off"
+    if evidence.unread:
+        yield f"it never read {', '.join(evidence.unread)}"
+    if evidence.lies is not None:
+        yield from evidence.lies.wrong
+
+
+def _proved(evidence: Evidence) -> Iterator[str]:
+    copies = evidence.copies
+    if copies.understood and copies.begun:
+        yield f"the copy of {len(copies.begun)} of {len(evidence.disks)} disks began"
+    if evidence.read:
+        yield f"{', '.join(evidence.read)} {'was' if len(evidence.read) == 1 else 'were'} read"
+    if evidence.lies is not None and evidence.lies.there:
+        yield f"{', '.join(evidence.lies.there)} {'is' if len(evidence.lies.there) == 1 else 'are'} there"

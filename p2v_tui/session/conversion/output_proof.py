@@ -1,0 +1,123 @@
+"""Looks, when virt-v2v has ended, at what lies at the output: files in a directory, a domain of libvirt's.
+
+Only where the login user can look; a place that cannot be reached or does not answer is not looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from p2v_tui.errors import P2VError
+from p2v_tui.session.conversion.server import ConversionServer
+from p2v_tui.session.plan.plan import Plan
+from p2v_tui.session.preflight.server_facts import asked_libvirt
+from p2v_tui.session.preflight.survey_command import LIMIT, Libvirt, ask_libvirt
+from p2v_tui.session.remote.commands import quote
+from p2v_tui.session.words.terminal_text import plain
+
+# -oo options with which the files get other names than ours.
+_RENAMING = ("json-disks-pattern", "disk")
+# The last line of an answer that is whole.
+_END = "end"
+ASK_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True)
+class Lies:
+    """there: what was found, as an operator calls it. wrong: what was not, each in words that stand in a list."""
+
+    there: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
+
+
+def look_at_output(server: ConversionServer, plan: Plan) -> Lies | None:
+    """None where it cannot be looked at; that a connection is lost by now takes nothing from the conversion."""
+    command = look_command(plan, sudo=server.sudo)
+    return what_lies(plan, ask(server, command)) if command else None
+
+
+def ask(server: ConversionServer, command: str) -> str:
+    """What it prints there; nothing where the server cannot be asked. Nothing is at stake any more."""
+    try:
+        return server.shell().run(command, timeout=ASK_SECONDS, cancellable=False).text
+    except P2VError:
+        return ""
+
+
+def look_command(plan: Plan, *, sudo: bool) -> str | None:
+    """The command; None where the output cannot be looked at from there. sudo: virt-v2v ran by it."""
+    output = plan.output
+    if output.mode.is_libvirt:
+        libvirt = asked_libvirt(plan, sudo=sudo)
+        return _ask_domain(libvirt, sudo=sudo) if libvirt else None
+    files = _files(plan)
+    if not files or not output.storage:
+        return None
+    look = """cd "$1" || exit; shift
+for file; do
+  if [ -s "$file" ]; then echo there; elif [ -e "$file" ]; then echo empty; else echo missing; fi
+done
+echo end"""
+    return f"{LIMIT}\n$limit {quote('sh', '-c', look, 'sh', output.storage, *files)} 2>/dev/null"
+
+
+def what_lies(plan: Plan, answer: str) -> Lies | None:
+    """From what the command printed; None where it says nothing."""
+    words = [plain(line).strip() for line in answer.splitlines()]
+    if not words or words[-1] != _END:
+        return None
+    return _domain(plan, words[:-1]) if plan.output.mode.is_libvirt else _in_directory(plan, words[:-1])
+
+
+def _files(plan: Plan) -> tuple[str, ...]:
+    if any(option.partition("=")[0] in _RENAMING for option in plan.output.misc):
+        return ()
+    return plan.output.mode.files(plan.guest.name, len(plan.disks))
+
+
+def _in_directory(plan: Plan, words: list[str]) -> Lies | None:
+    files = _files(plan)
+    if len(words) != len(files):
+        return None
+    at = f"{(plan.output.storage or '').rstrip('/')}/"
+    found = list(zip(files, words, strict=True))
+    return Lies(
+        tuple(f"{at}{name}" for name, word in found if word == "there"),
+        tuple(f"{at}{name} is {word}" for name, word in found if word in {"missing", "empty"}),
+    )
+
+
+def _ask_domain(libvirt: Libvirt, *, sudo: bool) -> str:
+    """Prints `domain no`, or `domain yes` and how many disks it has; nothing where libvirt does not answer.
+
+    A name of digits alone would be taken for the number of a domain.
+    """
+    name = quote(libvirt.domain)
+    return f"""{LIMIT}
+root={"yes" if sudo else "no"}; [ "$(id -u)" != 0 ] || root=yes
+{ask_libvirt(libvirt.connection)}
+if domains=$(ask_libvirt list --all --name); then
+  if printf '%s\\n' "$domains" | grep -Fxq -e {name}; then
+    echo domain yes
+    case {name} in *[!0-9]*) ;; *) echo end; exit ;; esac
+    disks=$(ask_libvirt domblklist --details --domain {name}) &&
+      echo disks "$(printf '%s\\n' "$disks" | grep -c '^ *[a-z]* *disk ')"
+  else
+    echo domain no
+  fi
+  echo end
+fi"""
+
+
+def _domain(plan: Plan, words: list[str]) -> Lies | None:
+    said = dict(word.partition(" ")[::2] for word in words)
+    name, disks = plan.guest.name, said.get("disks", "")
+    match said.get("domain"):
+        case "no":
+            return Lies(wrong=(f"libvirt has no domain {name}",))
+        case "yes" if disks.isdigit() and int(disks[:9]) < len(plan.disks):
+            return Lies((f"the domain {name}",), (f"the domain {name} has {disks} of {len(plan.disks)} disks",))
+        case "yes":
+            return Lies((f"the domain {name}",))
+    return None

@@ -1,0 +1,112 @@
+"""What comes before virt-v2v, begun anew whenever the control connection is lost in the middle of it.
+
+Little is lost with it, and what half of it left on the server nobody could go on with: that is removed there first.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from p2v_tui.errors import Cancelled, Detached, P2VError
+from p2v_tui.session.conversion.server import ConversionServer
+from p2v_tui.session.conversion.stopping import stop
+from p2v_tui.session.remote import commands as remote_commands
+from p2v_tui.session.remote.directory import RemoteDirectory
+from p2v_tui.session.ssh.reconnect import open_again
+from p2v_tui.session.ssh.shell import RemoteShell
+from p2v_tui.session.words.cancellation import Cancellation
+from p2v_tui.session.words.events import (
+    CONTROL,
+    ConnectionLost,
+    ConnectionRestored,
+    LogDirectoryRemoved,
+    Report,
+    Status,
+    Warned,
+)
+
+Begun = TypeVar("Begun")
+
+
+class Preparation:
+    """patience: for how many seconds a lost connection is tried again; 0 is not at all."""
+
+    def __init__(
+        self, server: ConversionServer, report: Report, cancellation: Cancellation, *, patience: float
+    ) -> None:
+        self._server = server
+        self._report = report
+        self._cancellation = cancellation
+        self._patience = patience
+        self._lost_at: float | None = None
+        self._left: list[RemoteDirectory] = []
+
+    def left(self, directory: RemoteDirectory) -> None:
+        """Takes the directory over from an attempt that lost its connection."""
+        self._left.append(directory)
+
+    def whole(self, begin: Callable[[], Begun]) -> Begun:
+        """What `begin` returns. It is called again after each ConnectionFailed, once the server can be reached.
+
+        Raises what it raises, with nothing left on the server if that can be reached.
+        """
+
+        def attempt() -> Begun:
+            shell = self._server.shell()
+            if self._lost_at is not None:
+                self._report(ConnectionRestored(CONTROL, time.monotonic() - self._lost_at))
+                self._lost_at = None
+            if self._left:
+                self._tidy(shell)
+                self._report(Status("virt-v2v had not started: the preparation begins anew"))
+            return begin()
+
+        try:
+            return open_again(
+                attempt,
+                patience=self._patience,
+                wait=self._cancellation.wait,
+                on_failure=self._tell,
+                let_in_before=True,
+                after_success=True,
+            )
+        except Detached as error:
+            # Whoever ends us does not wait for a server that cannot be reached.
+            self._cancellation.again.cancel()
+            self._tidy_once()
+            raise Cancelled from error
+        except P2VError:
+            self._tidy_once()
+            raise
+
+    def _tell(self, error: P2VError) -> None:
+        if self._lost_at is None:
+            self._lost_at = time.monotonic()
+            self._report(ConnectionLost(CONTROL, error.message, self._patience))
+        else:
+            self._report(Status(f"Still without {CONTROL}: {error.message}"))
+
+    def _tidy(self, shell: RemoteShell, *, cancellable: bool = True) -> None:
+        while self._left:
+            directory = self._left[0]
+            stop(shell, directory, sudo=self._server.sudo, cancellable=cancellable)
+            shell.run(remote_commands.remove_directory(directory), cancellable=cancellable)
+            del self._left[0]
+            self._report(LogDirectoryRemoved())
+
+    def _tidy_once(self) -> None:
+        """Nothing is waited for: the relay ends by itself, and the next start removes what it finds."""
+        if not self._left:
+            return
+        try:
+            self._tidy(self._server.shell(cancelled_by=self._cancellation.again), cancellable=False)
+        except P2VError as error:
+            places = ", ".join(directory.path for directory in self._left)
+            self._report(
+                Warned(
+                    f"What was prepared on the conversion server is still there: {error.message} The next start of "
+                    f"p2v-tui on this machine removes it, or run there: rm -r {places}"
+                )
+            )

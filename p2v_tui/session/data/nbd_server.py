@@ -1,0 +1,276 @@
+"""Serves one disk, read-only, over NBD on a Unix socket: nbdkit or qemu-nbd, as a child of ours that may die."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import socket
+import struct
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from p2v_tui.errors import ConversionFailed, PreflightRefused
+from p2v_tui.session.words.cancellation import Cancellation
+
+PROGRAMS: Final = ("nbdkit", "qemu-nbd")
+START_TIMEOUT: Final = 15.0
+STOP_TIMEOUT: Final = 5.0
+ANSWER_TIMEOUT: Final = 0.5
+BACKLOG: Final = 16
+# An NBD server that dies so often, each time before it has lived so many seconds and read so many bytes of the disk
+# since it was ready, is not started again. A connection without a read costs it some 50 bytes.
+MAX_FRUITLESS_STARTS: Final = 5
+FRUITLESS_SECONDS: Final = 30.0
+FRUITLESS_BYTES: Final = 4096
+# How much memory the conversion server can make ours take, by many large requests at once, in bytes: an allocation
+# beyond it fails. An honest nbdcopy (before 1.12) makes 8 threads of nbdkit hold 32 MiB each, twice while the relay
+# moves to another tunnel; nbdkit has 192 MiB set aside from the start, without using them.
+MAX_DATA: Final = 768 << 20
+# In bytes; 8 MiB by default, of which ten connections with 8 threads each would take nearly all of that.
+THREAD_STACK: Final = 512 << 10
+
+# NBD's newstyle handshake (its doc/proto.md): two magic words and flags from the server; flags, then the option ABORT
+# from the client; the header of the answer to it.
+_GREETING_SIZE: Final = 18
+_GOODBYE: Final = struct.pack(">I8sII", 3, b"IHAVEOPT", 2, 0)
+_REPLY_SIZE: Final = 20
+
+
+_READ_ERROR: Final = re.compile(r"error: pread: (.+)")
+
+
+def find_program(wanted: str | None) -> str:
+    """`wanted`, or the first of PROGRAMS that is installed. Raises PreflightRefused when it is not there."""
+    for program in (wanted,) if wanted else PROGRAMS:
+        if shutil.which(program):
+            return program
+    raise PreflightRefused(
+        f"{wanted or ' and '.join(PROGRAMS)} {'is' if wanted else 'are'} not installed on this machine, so its disks "
+        "cannot be served.",
+        "Install nbdkit, or qemu-utils for qemu-nbd"
+        + (", or leave p2v.nbd out to use the other one." if wanted else "."),
+    )
+
+
+def command(program: str, device: Path) -> list[str]:
+    """The command line that serves `device` read-only.
+
+    Where: on the listening socket that it finds as descriptor 3 (systemd's socket activation, sd_listen_fds(3)).
+    """
+    if program == "nbdkit":
+        options = ["--foreground", "--readonly", "--newstyle", "--threads=8"]
+        return ["nbdkit", *options, "file", f"file={device}"]
+    # --shared=0: any number of clients, --persistent: one after the other.
+    options = ["--read-only", "--persistent", "--shared=0", "--format=raw", "--cache=none"]
+    if not device.is_block_device():
+        options.remove("--cache=none")
+    return ["qemu-nbd", *options, str(device)]
+
+
+# $1: our process id. When we were killed before setpriv could ask the kernel for its signal, the parent is another
+# one by now: no moment is left in which the program could outlive us. LISTEN_PID must be the program's own process
+# id, which only a process that becomes it can know.
+_BECOME_SERVER: Final = f"""\
+[ "$PPID" = "$1" ] || exit
+shift
+ulimit -d {MAX_DATA >> 10}
+ulimit -s {THREAD_STACK >> 10}
+exec 3<&0 </dev/null
+LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"
+"""
+
+
+def _start_command(program: Sequence[str]) -> list[str]:
+    """Starts the program, with its socket as standard input. The kernel kills it when the starting thread ends."""
+    return ["setpriv", "--pdeathsig=KILL", "/bin/sh", "-c", _BECOME_SERVER, "sh", str(os.getpid()), *program]
+
+
+class NbdServer:
+    """A running NBD server. `bytes_served` grows while it is read. `close()` ends it.
+
+    The listening socket is ours: while the program is started again no connection is refused, it waits. The program
+    dies with the thread that started it, not only with the process (prctl(2), PR_SET_PDEATHSIG).
+
+    Raises PreflightRefused when it does not start; `log` receives what it says.
+    """
+
+    def __init__(self, program: str, device: Path, socket: Path, log: Path, cancellation: Cancellation) -> None:
+        self.socket = socket
+        self._program = program
+        self._device = device
+        self._log = log
+        self._cancellation = cancellation
+        # What former programs have served, and the present one: what it has read, and had when it was ready.
+        self._served_before = 0
+        self._count = 0
+        self._idle_count = 0
+        self._fruitless_starts = 0
+        # Since when it cannot be started, where it cannot.
+        self._failing_since: float | None = None
+        self._started = 0.0
+        self._listener = _listen(socket)
+        self._process: subprocess.Popen[bytes] | None = None
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def running(self) -> bool:
+        if self._process is None or self._process.returncode is not None:
+            return False
+        # As long as an ended program is not collected, the kernel knows what it has read.
+        with contextlib.suppress(ChildProcessError):
+            if os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                return True
+        self._look_at_count()
+        self._process.wait()
+        return False
+
+    @property
+    def last_words(self) -> str:
+        lines: Sequence[str] = self._log.read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it said nothing"
+
+    @property
+    def read_error(self) -> str | None:
+        """What nbdkit said of the last read that failed; qemu-nbd says nothing."""
+        found = _READ_ERROR.findall(self._log.read_text(errors="replace"))
+        return str(found[-1]) if found else None
+
+    @property
+    def bytes_served(self) -> int:
+        """Bytes read from the disk so far; what the kernel counts, so that counting costs nothing.
+
+        For the thread that owns the server.
+        """
+        if self.running:
+            self._look_at_count()
+        return self._served_before + self._served
+
+    def start_again(self, *, wanted: bool = True) -> bool:
+        """Starts the program anew where it has died, and whether it had: nbdkit aborts when a connection drops.
+
+        wanted: whether somebody waits for data. A program that nobody asks for any is no fruitless one.
+
+        A disk that cannot be opened for a moment is tried again with the next call. Raises ConversionFailed when that
+        has lasted for FRUITLESS_SECONDS, or when the program died MAX_FRUITLESS_STARTS times in a row without having
+        served anything.
+        """
+        if self.running:
+            return False
+        if self._failing_since is None:
+            self._count_life(wanted=wanted)
+        self._served_before += self._served
+        self._count = self._idle_count = 0
+        try:
+            self._start()
+        except PreflightRefused as error:
+            # Where it runs, it waits for the disk, and so do we.
+            if self.running:
+                return True
+            now = time.monotonic()
+            self._failing_since = self._failing_since or now
+            if now - self._failing_since >= FRUITLESS_SECONDS:
+                raise ConversionFailed(error.message, error.advice) from error
+            return False
+        self._failing_since = None
+        return True
+
+    def _count_life(self, *, wanted: bool) -> None:
+        """Of the program that has ended. Raises ConversionFailed when it was one fruitless life too many."""
+        if self._served >= FRUITLESS_BYTES or time.monotonic() - self._started >= FRUITLESS_SECONDS:
+            self._fruitless_starts = 0
+        elif wanted:
+            self._fruitless_starts += 1
+        if self._fruitless_starts >= MAX_FRUITLESS_STARTS:
+            raise ConversionFailed(
+                f"The NBD server of {self._device} ends again and again: {self.last_words}.",
+                "Look for a disk error in the kernel's log (dmesg) and convert again.",
+            )
+
+    def close(self) -> None:
+        self._end_process()
+        self._listener.close()
+        self.socket.unlink(missing_ok=True)
+
+    @property
+    def _served(self) -> int:
+        """By the present program, as far as was looked at."""
+        return self._count - self._idle_count
+
+    def _look_at_count(self) -> None:
+        """rchar: socket traffic is received by recv() and not in it, so it is what was read from the disk."""
+        assert self._process is not None
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            counters = Path(f"/proc/{self._process.pid}/io").read_text()
+            self._count = max(self._count, int(counters.partition("rchar: ")[2].split()[0]))
+
+    def _start(self) -> None:
+        self._started = time.monotonic()
+        with self._log.open("ab") as output:
+            # In a session of its own, so that ^C on the terminal reaches only us and things end in order.
+            self._process = subprocess.Popen(
+                _start_command(command(self._program, self._device)),
+                stdin=self._listener.fileno(),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._wait_until_ready()
+
+    def _end_process(self) -> None:
+        if self._process is None:
+            return
+        if self.running:
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+        # A process that hangs in the kernel on a dying disk does not even die of KILL: it is left to itself.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(STOP_TIMEOUT)
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT
+        self._cancellation.check()
+        while not self.answers():
+            if not self.running or time.monotonic() > deadline:
+                raise PreflightRefused(
+                    f"{self._program} cannot serve {self._device}: {self.last_words}.",
+                    "Check that the disk can be read: dd if=DISK of=/dev/null count=1",
+                )
+            self._cancellation.wait(0.02)
+        self._look_at_count()
+        self._idle_count = self._count
+
+    def answers(self) -> bool:
+        """Whether it speaks NBD by now: the socket accepts connections before the program has opened the disk."""
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(ANSWER_TIMEOUT)
+            client.connect(str(self.socket))
+            if client.recv(_GREETING_SIZE).startswith(b"NBDMAGICIHAVEOPT"):
+                # A client that says goodbye leaves no complaint in the log.
+                client.sendall(_GOODBYE)
+                client.recv(_REPLY_SIZE)
+                return True
+        return False
+
+
+def _listen(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        path.unlink(missing_ok=True)
+        listener.bind(str(path))
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener

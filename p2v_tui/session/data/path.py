@@ -1,0 +1,318 @@
+"""All data connections of one conversion, and the relay on the server that makes the loss of one invisible.
+
+Without a Python on the server there is no relay: then virt-v2v reads from the tunnels' own ports, as with virt-p2v,
+and a lost tunnel is a lost conversion.
+"""
+
+from __future__ import annotations
+
+import functools
+import queue
+import re
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, Protocol
+
+from p2v_tui.errors import ConversionFailed, PreflightRefused
+from p2v_tui.hwprobe.answers import Answer
+from p2v_tui.hwprobe.machine import Disk
+from p2v_tui.session.data import read_errors, relay_status
+from p2v_tui.session.data.connection import LOOK_INTERVAL, DataConnection
+from p2v_tui.session.data.relay_status import Cause, FailedRead, RelayStatus
+from p2v_tui.session.data.tunnel_policy import Observation
+from p2v_tui.session.remote import commands as remote_commands
+from p2v_tui.session.remote.directory import RemoteDirectory
+from p2v_tui.session.ssh.shell import RemoteShell
+from p2v_tui.session.words.cancellation import Cancellation
+from p2v_tui.session.words.events import Event, Warned
+
+# Sent to the server and run there; never imported here.
+RELAY_PROGRAM: Final = Path(__file__).with_name("nbd_relay.py")
+# How long the relay may take to reach a disk through its tunnel once that is open, in seconds.
+REACH_TIMEOUT: Final = 30
+# A try that begins within our patience may last so much longer, in seconds: the relay must not give up before us.
+GRACE: Final = 10
+# How long the failure may wait for the place of an unreadable sector, in seconds.
+LOCATE_SECONDS: Final = 5.0
+
+
+class MakeConnection(Protocol):
+    """Makes a data connection that is not open yet: `ConversionServer.data_connection` but for the program."""
+
+    def __call__(
+        self,
+        disk: Disk,
+        number: int,
+        *,
+        directory: RemoteDirectory | None,
+        tell: Callable[[Event], None],
+        generation: int,
+    ) -> DataConnection: ...
+
+
+class DataPath:
+    """`open` or `take_over`, then `wait_until_ready`; `close` at the end.
+
+    many_clients: virt-v2v opens more than one connection to a disk. clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        disks: Sequence[Disk],
+        directory: RemoteDirectory,
+        make_connection: MakeConnection,
+        *,
+        patience: int,
+        many_clients: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.relayed = True
+        self.status: RelayStatus | None = None
+        self._disks = tuple(disks)
+        self._directory = directory
+        self._make_connection = make_connection
+        self._patience = patience
+        self._many_clients = many_clients
+        self._connections: list[DataConnection] = []
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._clock = clock
+        # The disks to whose port a stranger has come, which was told.
+        self._strangers: set[str] = set()
+        # By the disk's number, where exactly its first failed read failed.
+        self._unreadable: dict[int, Answer[FailedRead]] = {}
+
+    def open(self, shell: RemoteShell) -> None:
+        """Starts all data connections, and the relay while they log in. Raises ConnectionFailed, PreflightRefused."""
+        directory = self._directory
+        self._start([1] * len(self._disks))
+        shell.write_files({directory.relay: RELAY_PROGRAM.read_bytes()})
+        patience = self._patience + GRACE
+        started = shell.run(
+            remote_commands.start_relay(directory, len(self._disks), patience, many_clients=self._many_clients)
+        )
+        if started.status == remote_commands.NO_PYTHON:
+            self._go_without_relay()
+            return
+        self.status = relay_status.parse(started.text, len(self._disks), alive=True)
+        if started.status != 0 or self.status is None:
+            raise PreflightRefused(
+                f"The relay for the data connections does not start on the conversion server: {started.last_line}.",
+                f"Look into {directory.relay_log} there, and whether its loopback interface is up.",
+            )
+
+    def _go_without_relay(self) -> None:
+        """Tunnels that end in ports of the server, as virt-p2v has them."""
+        self.close()
+        self.relayed = False
+        self._events.put(
+            Warned(
+                "The conversion server has no python3, so nothing there can bridge the loss of a data connection: if "
+                "one is lost, so is the conversion. Each disk comes out at a port of the server's loopback that all "
+                "its local users can connect to: who is not the login user or root gets nothing, but can delay it."
+            )
+        )
+        self._start([1] * len(self._disks))
+
+    def take_over(self, shell: RemoteShell) -> None:
+        """Opens new tunnels to the relay that is there. Raises ConnectionFailed."""
+        listed = shell.run(remote_commands.tunnel_sockets(self._directory)).text
+        generations = [1] * len(self._disks)
+        for disk, used in re.findall(r"^disk(\d{1,4})\.(\d{1,9})\.(?:sock|port)$", listed, re.MULTILINE):
+            if int(disk) < len(generations):
+                generations[int(disk)] = max(generations[int(disk)], int(used) + 1)
+        self._start(generations)
+
+    def _start(self, generations: Sequence[int]) -> None:
+        directory = self._directory if self.relayed else None
+        self._connections = [
+            self._make_connection(disk, number, directory=directory, tell=self._events.put, generation=generation)
+            for number, (disk, generation) in enumerate(zip(self._disks, generations, strict=True))
+        ]
+        for connection in self._connections:
+            connection.start()
+
+    def wait_until_open(self, cancellation: Cancellation, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Raises what a data connection failed with: ConnectionFailed, PreflightRefused; or Cancelled.
+
+        meanwhile: called now and then: it may be tried for long.
+        """
+        for connection in self._connections:
+            connection.wait_until_open(cancellation, meanwhile)
+
+    def check_reach(
+        self, shell: RemoteShell, cancellation: Cancellation, meanwhile: Callable[[], None] = lambda: None
+    ) -> None:
+        """That every disk can be read from the server's side. Raises PreflightRefused where one cannot.
+
+        A connection that is lost meanwhile is waited for, as in `wait_until_open`, and it is looked again.
+        """
+        if not self.relayed:
+            return
+        while True:
+            before = [connection.whole for connection in self._connections]
+            try:
+                self._look_whether_all_answer(shell)
+                return
+            except PreflightRefused:
+                for connection in self._connections:
+                    connection.wait_until_whole(cancellation, meanwhile)
+                if None not in before and before == [connection.whole for connection in self._connections]:
+                    raise
+
+    def _look_whether_all_answer(self, shell: RemoteShell) -> None:
+        said = shell.run(remote_commands.wait_for_relay(self._directory, REACH_TIMEOUT))
+        self.status = relay_status.parse(said.text, len(self._disks), alive=True)
+        if self.status is None:
+            raise PreflightRefused(
+                "The relay for the data connections ended on the conversion server.",
+                f"Look into {self._directory.relay_log} there.",
+            )
+        for disk, relay in zip(self._disks, self.status.disks, strict=True):
+            if relay.size != disk.size:
+                seen = relay.reason or ("nothing answers" if relay.size is None else f"it has {relay.size} bytes")
+                raise PreflightRefused(
+                    f"The disk {disk.name} ({disk.size} bytes) cannot be read through its tunnel from the conversion "
+                    f"server: {seen}.",
+                    "Check whether its sshd forwards Unix sockets (AllowStreamLocalForwarding), and look into "
+                    f"{self._directory.relay_log} there.",
+                )
+
+    @property
+    def ports(self) -> list[int]:
+        """One for each disk, on the conversion server's loopback."""
+        if self.status is not None:
+            return [disk.port for disk in self.status.disks]
+        return [connection.port or 0 for connection in self._connections]
+
+    @property
+    def bytes_served(self) -> list[int]:
+        return [connection.bytes_served for connection in self._connections]
+
+    def events(self) -> list[Event]:
+        """What has happened to the connections since the last call."""
+        found = []
+        while not self._events.empty():
+            found.append(self._events.get())
+        return found
+
+    def check(self) -> None:
+        """Raises ConversionFailed once a data connection has been given up."""
+        for connection in self._connections:
+            connection.check()
+
+    def check_sources(self) -> None:
+        """Raises ConversionFailed where a disk has gone, was exchanged, or has another size than at the beginning.
+
+        What was read of it then is not what the disk holds, though nothing has failed.
+        """
+        for connection in self._connections:
+            connection.check_source()
+
+    def follow(self, status: RelayStatus | None, *, copying: Sequence[bool]) -> None:
+        """Passes on what the relay says: a stalled tunnel is replaced, on a slow line compression is tried.
+
+        copying: of each disk, whether virt-v2v copies it and will for some time, so that the line is what it waits
+        for. Raises ConversionFailed when the relay is gone or has given a disk up.
+        """
+        if not self.relayed or status is None:
+            return
+        self.status = status
+        self.check_relay()
+        now = self._clock()
+        for number, (connection, relay) in enumerate(zip(self._connections, status.disks, strict=True)):
+            connection.observe(Observation(now, relay, copying[number]))
+            if relay.failure is not None and number not in self._unreadable:
+                self._locate(number, relay.failure)
+                # virt-v2v decides whether it can do without.
+                failed = read_errors.failed_read(connection.disk, relay.failure)
+                self._events.put(Warned(f"{failed.message} {failed.advice}"))
+
+    def _locate(self, number: int, read: FailedRead) -> Answer[FailedRead]:
+        """Where exactly it failed."""
+        if number not in self._unreadable:
+            self._unreadable[number] = Answer(functools.partial(read_errors.locate, self._disks[number], read))
+        return self._unreadable[number]
+
+    def admit(self, ask: Callable[[str], str]) -> None:
+        """Serves virt-v2v where no relay asks who comes: when the server says that none of those is a stranger.
+
+        ask: runs a command on the server and returns its output; empty where the server cannot be reached.
+        """
+        if self.relayed:
+            return
+        for connection in self._connections:
+            # Those who had come before the server was asked: another one may be a stranger.
+            waiting, port = connection.waiting, connection.port
+            if not waiting or port is None:
+                continue
+            users = ask(remote_commands.clients_of(port)).split()
+            strangers = sorted(set(users[1:]) - {users[0], "0"}) if users else []
+            if len(users) > 1 and not strangers:
+                connection.admit(waiting, last=not self._many_clients)
+            elif strangers and connection.disk.name not in self._strangers:
+                self._strangers.add(connection.disk.name)
+                self._events.put(
+                    Warned(
+                        f"Another user of the conversion server ({', '.join(strangers)}) has connected to the port "
+                        f"of {connection.disk.name}. The disk is served to nobody until that user has gone: look "
+                        f"there with ss -tnp 'dport = :{port}'"
+                    )
+                )
+
+    def explain_failure(self) -> None:
+        """Raises ConversionFailed where virt-v2v failed because it lost a disk."""
+        if not self.relayed:
+            # virt-v2v may end before a connection's thread has looked whether its tunnel is there.
+            time.sleep(2 * LOOK_INTERVAL)
+        self.check()
+        self.check_sources()
+        self._check_reads()
+        self.check_relay()
+
+    def _check_reads(self) -> None:
+        """Raises ConversionFailed where a disk could not be read in some place."""
+        for number, relay in enumerate(self.status.disks if self.status else ()):
+            if relay.failure is not None:
+                located = self._locate(number, relay.failure).by(time.monotonic() + LOCATE_SECONDS) or relay.failure
+                raise read_errors.failed_read(self._disks[number], located)
+        if not self.relayed:
+            for connection in self._connections:
+                if connection.read_error is not None:
+                    raise read_errors.failed_somewhere(connection.disk, connection.read_error)
+
+    def check_relay(self) -> None:
+        """Raises ConversionFailed where the relay was lost, or gave up; `status` is the last that was heard of it."""
+        if not self.relayed or self.status is None:
+            return
+        for number, (disk, relay) in enumerate(zip(self._disks, self.status.disks, strict=True)):
+            if relay.state == "given up":
+                self.check_sources()
+                self._check_reads()
+                if relay.cause is Cause.DISK:
+                    raise ConversionFailed(
+                        f"The disk {disk.name} cannot be opened any more, or is another one than at the beginning: "
+                        f"{disk.device} does not answer as it did.",
+                        "Look with `lsblk` and into the kernel's log (dmesg) whether it was detached, exchanged, or "
+                        "came back under another name, and convert again.",
+                    )
+                if self._connections[number].server_hangs:
+                    raise ConversionFailed(
+                        f"The disk {disk.name} did not answer for too long: its NBD server hangs.",
+                        f"Look at the disk with `dmesg` and `smartctl -a {disk.device}`, and convert again.",
+                    )
+                raise ConversionFailed(
+                    f"The relay on the conversion server gave up on {disk.name}: {relay.reason or 'no reason'}.",
+                    "Check the network between the two machines and convert again.",
+                )
+        if self.status.lost:
+            raise ConversionFailed(
+                "The relay on the conversion server (nbd_relay.py), by which virt-v2v reads the disks, was killed.",
+                f"Look for the out-of-memory killer there and into {self._directory.relay_log}, and convert again.",
+            )
+
+    def close(self) -> None:
+        for connection in self._connections:
+            connection.cancel()
+        for connection in self._connections:
+            connection.close()

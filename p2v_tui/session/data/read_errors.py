@@ -1,0 +1,76 @@
+"""A read that failed, in words: which disk, where, and what to do about it."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+import re
+import subprocess
+from typing import Final
+
+from p2v_tui.errors import ConversionFailed
+from p2v_tui.hwprobe.machine import Disk
+from p2v_tui.session.data.relay_status import FailedRead
+
+# The unit of the kernel's log and of ddrescue, whatever the disk's own sectors are. In bytes.
+SECTOR: Final = 512
+# What the kernel reads at once, in bytes.
+PAGE: Final = 4096
+# How long the disk may take to be read there once more, in seconds: a drive tries a bad sector for half a minute.
+LOCATE_TIMEOUT: Final = 60.0
+
+
+def locate(disk: Disk, read: FailedRead) -> FailedRead:
+    """The first page in that read that cannot be read; the read itself where that cannot be told.
+
+    By dd, which stops there and can be ended: what hangs in a thread of ours would keep us from ending.
+    """
+    first = read.offset - read.offset % PAGE
+    count = -(-(read.offset + read.length - first) // PAGE)
+    place = [f"if={disk.device}", "of=/dev/null", f"bs={PAGE}", f"skip={first // PAGE}", f"count={count}"]
+    try:
+        done = subprocess.run(
+            ["setpriv", "--pdeathsig=KILL", "dd", *place],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env={**os.environ, "LC_ALL": "C"},
+            timeout=LOCATE_TIMEOUT,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return read
+    passed = re.search(rb"^(\d+)\+\d+ records in", done.stderr, re.MULTILINE)
+    if done.returncode == 0 or not passed or int(passed[1]) >= count:
+        return read
+    return dataclasses.replace(read, offset=first + int(passed[1]) * PAGE, length=PAGE)
+
+
+def failed_somewhere(disk: Disk, words: str) -> ConversionFailed:
+    """A read that failed where nobody kept its place. words: the NBD server's."""
+    return ConversionFailed(f"The disk {disk.name} cannot be read everywhere: {words}.", _advice(disk))
+
+
+def failed_read(disk: Disk, read: FailedRead) -> ConversionFailed:
+    """The failure that it is for the conversion, once virt-v2v has ended because of it."""
+    first, last = read.offset // SECTOR, max(read.offset, read.offset + read.length - 1) // SECTOR
+    where = f"sector {first}" if first == last else f"sectors {first} to {last} (of {SECTOR} bytes)"
+    place = f"at byte {read.offset}, {where}"
+    words = os.strerror(read.error)
+    if read.error == errno.ENOMEM:
+        return ConversionFailed(
+            f"The NBD server of {disk.name} had no memory left to read the disk {place}.",
+            "Close other programs on this machine, and check whether something else on the conversion server reads "
+            "its disks (its relay.log). Then convert again.",
+        )
+    return ConversionFailed(
+        f"The disk {disk.name} cannot be read {place}: {words}.",
+        _advice(disk),
+    )
+
+
+def _advice(disk: Disk) -> str:
+    return (
+        f"Look at the disk with `dmesg` and `smartctl -a {disk.device}`. Copy what can be read to another disk, with "
+        f"`ddrescue -d {disk.device} /mnt/disk.img /mnt/disk.map`, and convert the image: p2v.disks=/mnt/disk.img"
+    )

@@ -1,0 +1,115 @@
+"""What the relay on the conversion server says of itself (`nbd_relay.py` documents its status line)."""
+
+from __future__ import annotations
+
+import enum
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from p2v_tui.session.words.terminal_text import plain
+
+MAX_REASON = 200
+MAX_ERRNO = 4095
+
+
+class Cause(enum.Enum):
+    """What a disk that was given up lacks: any working tunnel, or itself. Of all else there is only the reason."""
+
+    NONE = ""
+    TUNNEL = "tunnel"
+    DISK = "disk"
+
+
+@dataclass(frozen=True)
+class FailedRead:
+    """A read that this machine's NBD server answered with an error. In bytes; error: the errno of Linux."""
+
+    offset: int
+    length: int
+    error: int
+
+
+@dataclass(frozen=True)
+class DiskRelay:
+    """One disk's part. size: bytes, None while no tunnel has answered.
+
+    relayed: bytes passed on to virt-v2v so far, all reads together, which is more than the disk has where it reads
+    twice. distinct: bytes of the disk that virt-v2v has got at least once, rounded up to blocks of 64 KiB (more on
+    disks above 64 GiB), never more than size. So 0 proves that nothing of the disk was read, and a disk that was
+    copied whole has its size there; less where virt-v2v skipped what it had trimmed or zeroed in its overlay.
+
+    state: `waiting`, `ready`, `relaying`, `done` or `given up`, with the reason and its cause. silent: for how many
+    seconds requests have been open without a byte coming. stalled: the same, but the tunnel has not even answered a
+    handshake; where it has, it is the disk that is slow. failures: reads that failed; failure: the first of them.
+    """
+
+    port: int
+    state: str
+    size: int | None = None
+    reason: str = ""
+    relayed: int = 0
+    generation: int = 0
+    silent: float = 0.0
+    distinct: int = 0
+    stalled: float = 0.0
+    cause: Cause = Cause.NONE
+    failures: int = 0
+    failure: FailedRead | None = None
+
+
+@dataclass(frozen=True)
+class RelayStatus:
+    """alive: whether its process is there. disks: in the order of the plan's.
+
+    The last status of a relay that has ended stays valid: it tells what each disk has delivered (DiskRelay.distinct).
+    """
+
+    alive: bool
+    disks: tuple[DiskRelay, ...] = ()
+
+    @property
+    def lost(self) -> bool:
+        """Whether it is gone and never said that it would: killed."""
+        return not self.alive and any(disk.state in {"waiting", "ready", "relaying"} for disk in self.disks)
+
+
+def parse(text: str, disks: int, *, alive: bool) -> RelayStatus | None:
+    """None where that is no status for so many disks. It comes from the server: nothing in it is believed blindly."""
+    try:
+        entries: Any = json.loads(text)["disks"]
+        found = tuple(_disk(entry) for entry in entries)
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return None
+    return RelayStatus(alive, found) if len(found) == disks else None
+
+
+def _disk(entry: Any) -> DiskRelay:
+    """Raises ValueError, KeyError or TypeError where it is not one."""
+    size = entry["size"]
+    return DiskRelay(
+        port=_number(entry["port"], 65535),
+        state=plain(str(entry["state"]))[:MAX_REASON],
+        size=None if size is None else _number(size),
+        reason=plain(str(entry["reason"]))[:MAX_REASON],
+        relayed=_number(entry["relayed"]),
+        generation=_number(entry["generation"]),
+        silent=float(_number(int(entry["silent"]))),
+        distinct=_number(entry["distinct"]),
+        stalled=float(_number(int(entry["stalled"]))),
+        cause=Cause(entry["cause"]),
+        failures=_number(entry["failures"]),
+        failure=None if entry["failure"] is None else _failed_read(entry["failure"]),
+    )
+
+
+def _failed_read(entry: Any) -> FailedRead:
+    return FailedRead(
+        offset=_number(entry["offset"]), length=_number(entry["length"]), error=_number(entry["error"], MAX_ERRNO)
+    )
+
+
+def _number(value: Any, largest: int = 1 << 63) -> int:
+    if not isinstance(value, int) or not 0 <= value <= largest:
+        raise ValueError("no such number")
+    return value

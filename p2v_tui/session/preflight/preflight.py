@@ -1,0 +1,80 @@
+"""What the checks before a conversion lead to: it may start, it may not, or the operator has to say so."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+from p2v_tui.errors import PreflightRefused, SettingsError
+from p2v_tui.hwprobe.health import Health
+from p2v_tui.kinds import AcceptedWarnings
+from p2v_tui.session.plan import devices as plan_devices
+from p2v_tui.session.plan import guess_checks, plan_checks
+from p2v_tui.session.plan.plan import Plan
+from p2v_tui.session.plan.virt_v2v import VirtV2V
+from p2v_tui.session.preflight import machine_checks, server_checks
+from p2v_tui.session.preflight.server_facts import ServerFacts
+from p2v_tui.session.words.checks import Check, Subject, Verdict, of_verdict
+
+# Called with the warnings; whether the operator wants to start all the same.
+AcceptWarnings = Callable[[Sequence[Check]], bool]
+
+# All that is looked at, by the heading that it has in docs/preflight.md.
+SUBJECTS: Final[Mapping[str, tuple[Subject, ...]]] = {
+    "On the conversion server": server_checks.SUBJECTS,
+    "On the machine to convert": machine_checks.SUBJECTS,
+    "On the choice of what is converted": (
+        *plan_checks.SUBJECTS,
+        *guess_checks.SUBJECTS,
+        *plan_devices.SUBJECTS,
+    ),
+}
+
+
+def judge(facts: ServerFacts, virt_v2v: VirtV2V, plan: Plan, health: Health, now: float) -> tuple[Check, ...]:
+    """What all checks say of the plan, the server and the disks. now: seconds since the epoch, as here."""
+    return (
+        *plan.checks,
+        *server_checks.judge_server(facts, virt_v2v, plan, now, health.windows),
+        *machine_checks.judge_machine(plan.disks, health, [key.id for key in plan.keys]),
+    )
+
+
+def settle(checks: Sequence[Check], accepted: AcceptedWarnings, ask: AcceptWarnings = lambda _: False) -> None:
+    """Raises PreflightRefused where a check refuses, or warns and neither the setting nor the operator accepts it."""
+    if refused := of_verdict(checks, Verdict.REFUSED):
+        raise PreflightRefused(_joined(check.text for check in refused), _joined(check.advice for check in refused))
+    warnings = of_verdict(checks, Verdict.WARNING)
+    open_warnings = [check for check in warnings if not accepted.accepts(check.key)]
+    if open_warnings and not ask(open_warnings):
+        raise PreflightRefused(
+            _joined(check.text for check in open_warnings),
+            _joined([*(check.advice for check in open_warnings), how_to_accept(warnings)]),
+        )
+
+
+def how_to_accept(warnings: Sequence[Check]) -> str:
+    """The setting that accepts these warnings and no other."""
+    keys = ",".join(dict.fromkeys(check.key for check in warnings if check.key)) or "true"
+    return f"p2v.accept_warnings={keys} starts despite {'it' if len(warnings) == 1 else 'them'}."
+
+
+def check_keys(accepted: AcceptedWarnings) -> None:
+    """Raises SettingsError, with the keys that there are, for one that no check has."""
+    subjects = [subject for part in SUBJECTS.values() for subject in part]
+    known = {subject.key for subject in subjects}
+    warn = sorted({subject.key for subject in subjects if Verdict.WARNING in subject.when})
+    for key in accepted.keys:
+        if key not in known:
+            near = difflib.get_close_matches(key, warn, n=1)
+            meant = f"Did you mean {near[0]}? " if near else ""
+            raise SettingsError(
+                f"p2v.accept_warnings: no check is called {key!r}.",
+                f"{meant}These checks can warn: {', '.join(warn)}.",
+                setting="accept_warnings",
+            )
+
+
+def _joined(texts: Iterable[str]) -> str:
+    return " ".join(dict.fromkeys(text for text in texts if text))

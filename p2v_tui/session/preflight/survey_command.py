@@ -1,0 +1,234 @@
+"""The one remote command that asks the conversion server everything the preflight wants to know.
+
+It needs no more rights than the login user has, and nothing of it can hang: what touches a file system or a daemon
+that may be dead runs under timeout(1). What it prints, and what that means, is for `server_facts.py` to read.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from p2v_tui.session.remote.directory import PARENT
+
+# Of each part that asks something that may be dead, on the server.
+PART_SECONDS = 5
+
+# Sets $limit, which runs a command for so long. Without timeout(1) on the server there are no limits.
+LIMIT = f"limit='timeout -s KILL {PART_SECONDS}'; $limit true 2>/dev/null || limit="
+
+# Where virt-v2v 2.2 looks for the firmware of a UEFI guest (common/mlv2v/uefi.ml): code and variables.
+_UEFI = (
+    ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
+    ("/usr/share/OVMF/OVMF_CODE.secboot.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
+    ("/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd"),
+    ("/usr/share/edk2/ovmf/OVMF_CODE.secboot.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd"),
+    ("/usr/share/qemu/ovmf-x86_64-code.bin", "/usr/share/qemu/ovmf-x86_64-vars.bin"),
+)
+
+
+# The variables that the survey goes by.
+_READ_HERE = ("VIRT_V2V_TMPDIR", "LIBGUESTFS_CACHEDIR", "TMPDIR", "VIRTIO_WIN", "VIRT_TOOLS_DATA_DIR")
+
+
+@dataclass(frozen=True)
+class Libvirt:
+    """What is asked of libvirt on the server. connection: its URI, None for the default one. pool, domain: names."""
+
+    connection: str | None
+    pool: str
+    domain: str
+
+
+def survey(
+    *,
+    sudo: bool,
+    kept: Sequence[str] = (),
+    storage: str | None = None,
+    files: Sequence[str] = (),
+    libvirt: Libvirt | None = None,
+) -> str:
+    """The command. sudo: virt-v2v runs by it, so as root, with an environment of its own but for the names in `kept`.
+
+    storage: the directory that the guest's disks go to; with `libvirt` it is the pool's. files: names that the guest
+    will have in it.
+    """
+    return "\n".join(
+        [
+            _basics(sudo=sudo, kept=kept),
+            f"storage={shlex.quote(storage or '')}",
+            _PROGRAMS,
+            _MACHINE,
+            _windows_and_uefi(),
+            _survey_libvirt(libvirt) if libvirt else "",
+            f"files={shlex.quote(_lines(files))}",
+            f"logs={shlex.quote(PARENT)}",
+            _PLACES,
+            _TIME_OUTS,
+            "echo end yes",
+        ]
+    )
+
+
+def _lines(words: Sequence[str]) -> str:
+    return "\n".join(words)
+
+
+def _basics(*, sudo: bool, kept: Sequence[str]) -> str:
+    """Programs are looked for where virt-v2v will look. Without timeout(1) on the server there are no limits."""
+    lost = [name for name in _READ_HERE if name not in kept]
+    return f"""sudo={"yes" if sudo else "no"}
+echo clock "$(date +%s)"
+root=$sudo; [ "$(id -u)" != 0 ] || root=yes
+echo root $root
+echo user "$(id -un)"
+if [ $sudo = yes ]; then
+  # It gives virt-v2v an environment of its own.
+  unset x {" ".join(lost)}
+  PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+fi
+{LIMIT}"""
+
+
+# Each plugin is loaded, which costs some milliseconds: a file of the right name may be of the wrong version. The
+# Pythons are those that start_relay tries.
+_PROGRAMS = """new_enough='import sys; sys.exit(sys.version_info < (3, 6))'
+try() {
+  program=$1; shift
+  $limit "$@" >/dev/null 2>&1
+  case $? in 0) echo program $program yes ;; 124|137) ;; *) echo program $program no ;; esac
+}
+try nbdkit nbdkit --version
+try nbdkit-nbd nbdkit nbd --version
+try nbdkit-file nbdkit file --version
+try nbdkit-cow nbdkit --filter=cow nbd --version
+try nbdcopy nbdcopy --version
+try qemu-img qemu-img --version
+try qemu-nbd qemu-nbd --version
+python=no
+for program in python3 /usr/libexec/platform-python; do
+  [ $python = yes ] || ! $limit $program -I -c "$new_enough" 2>/dev/null || python=yes
+done
+echo program python $python
+# virt-v2v connects to `localhost`; the relay listens on 127.0.0.1 and ::1.
+if command -v getent >/dev/null; then
+  echo localhost $($limit getent ahosts localhost | sed "s/[[:space:]].*//" | sort -u)
+fi"""
+
+# MemAvailable and SwapFree are in KiB. supermin takes a kernel from any of these places, unless it is told another.
+_MACHINE = r"""sed -n 's/^MemAvailable: *\([0-9]*\) kB$/memory \1/p
+  s/^SwapFree: *\([0-9]*\) kB$/swap \1/p' /proc/meminfo
+kvm=denied
+[ -e /dev/kvm ] || kvm=missing
+if [ -e /dev/kvm ] && { [ $root = yes ] || { [ -r /dev/kvm ] && [ -w /dev/kvm ]; }; }; then kvm=usable; fi
+echo kvm $kvm
+kernel=missing
+for file in /boot/vmlinu[xz]-* /lib/modules/*/vmlinuz; do
+  [ -e "$file" ] || continue
+  if [ $root = yes ] || [ -r "$file" ]; then kernel=usable; break; fi
+  kernel=denied
+done
+for file in /usr/lib*/guestfs/README.fixed /usr/lib/*/guestfs/README.fixed; do
+  [ ! -e "$file" ] || kernel=
+done
+[ -n "$SUPERMIN_KERNEL$LIBGUESTFS_PATH" ] || [ -z "$kernel" ] || echo kernel $kernel"""
+
+
+def _windows_and_uefi() -> str:
+    pairs = " ".join(shlex.quote(f"{code} {variables}") for code, variables in _UEFI)
+    return f"""uefi=no
+for pair in {pairs}; do
+  [ ! -e "${{pair% *}}" ] || [ ! -e "${{pair#* }}" ] || uefi=yes
+done
+echo uefi $uefi
+there() {{
+  word=$1; shift
+  for file; do [ ! -e "$file" ] || {{ echo $word yes; return; }}; done
+  echo $word no
+}}
+there virtio-win "${{VIRTIO_WIN:-/usr/share/virtio-win}}"
+tools=${{VIRT_TOOLS_DATA_DIR:-/usr/share/virt-tools}}
+there windows-service "$tools/rhsrvany.exe" "$tools/pvvxsvc.exe"
+there ntfs /usr/bin/ntfs-3g /bin/ntfs-3g /usr/sbin/mount.ntfs-3g /sbin/mount.ntfs-3g \\
+  /usr/lib*/guestfs/supermin.d/*winsupport* /usr/lib/*/guestfs/supermin.d/*winsupport*"""
+
+
+def ask_libvirt(connection: str | None) -> str:
+    """Defines ask_libvirt, a read-only virsh, which libvirt allows to every user. Wants $limit, and $root from
+    `yes` or `no`: virt-v2v's default connection is the system's for root and the session's for others.
+    """
+    return f"""uri={shlex.quote(connection or "")}
+[ -n "$uri" ] || [ $root = no ] || uri=qemu:///system
+ask_libvirt() {{ $limit virsh -r ${{uri:+-c "$uri"}} "$@" 2>&1; }}"""
+
+
+# libvirt writes the path as XML.
+_DECODE = r"""sed "s/&lt;/</g; s/&gt;/>/g; s/&quot;/\"/g; s/&apos;/'/g; s/&amp;/\&/g" """.strip()
+
+
+def _survey_libvirt(libvirt: Libvirt) -> str:
+    """Where it does not answer nothing is said."""
+    return f"""{ask_libvirt(libvirt.connection)}
+try virsh virsh --version
+if command -v virsh >/dev/null; then
+  if domains=$(ask_libvirt list --all --name); then
+    taken=no; printf '%s\\n' "$domains" | grep -Fxq -e {shlex.quote(libvirt.domain)} && taken=yes
+    echo domain $taken
+    if pool=$(ask_libvirt pool-dumpxml {shlex.quote(libvirt.pool)}); then
+      pool_type=$(printf '%s\\n' "$pool" | sed -n "s/^<pool type='\\([a-z-]*\\)'.*/\\1/p" | head -n 1)
+      storage=$(printf '%s\\n' "$pool" | sed -n 's:^ *<path>\\(.*\\)</path>.*:\\1:p' | head -n 1 | {_DECODE})
+      echo pool "${{pool_type:-other}}" "$storage"
+    else
+      case $pool in *'failed to get pool'*) echo pool missing ;; esac
+    fi
+  fi
+fi"""
+
+
+# One file system at a time, each in a shell of its own under the time limit: a dead NFS server blocks whoever looks.
+# A btrfs has another device number for each subvolume, so two places are told to share their space by df's source.
+_PLACES = r"""look='
+word=$1; directory=$2; root=$3; files=$4
+kind=missing; [ ! -e "$directory" ] || kind=no-directory
+[ ! -d "$directory" ] || kind=read-only
+[ ! -d "$directory" ] || [ ! -w "$directory" ] || [ ! -x "$directory" ] || kind=there
+if [ "$kind" = missing ]; then
+  above=$directory
+  while [ ! -d "$above" ] && [ "$above" != "${above%/*}" ]; do above=${above%/*}; done
+  [ -x "${above:-/}" ] || kind=unreachable
+fi
+# What the login user may do does not say what root may.
+if [ "$root" = yes ] && [ "$(id -u)" != 0 ]; then
+  case $kind in read-only) kind=there ;; unreachable) kind= ;; esac
+fi
+if [ "$kind" = there ] || [ "$kind" = read-only ]; then
+  point=$(df -P "$directory" | sed -n "\$s/.*% //p")
+  while read -r _ mounted _ options _; do
+    [ "$mounted" != "$point" ] || flags=$options
+  done </proc/mounts
+  case $flags in ro | ro,*) kind=read-only-file-system ;; esac
+fi
+[ -z "$kind" ] || echo directory "$word" "$kind" "$directory"
+[ -z "$files" ] || printf "%s\n" "$files" | while IFS= read -r file; do
+  [ ! -e "$directory/$file" ] || echo existing $(stat -L -c "%s %Y" "$directory/$file") "$file"
+done
+set -- $(stat -L -f -c "%a %S %c %d" "$directory"; stat -L -c %d "$directory")
+[ $# -eq 5 ] || exit
+source=$(df -P "$directory" | sed -n "\$s/ .*//p")
+echo space $word $* "${source:--}" "$directory"
+'
+look_at() { $limit sh -c "$look" sh "$1" "$2" $root "$3" 2>/dev/null; }
+[ -z "$storage" ] || look_at storage "$storage" "$files"
+look_at overlay "${VIRT_V2V_TMPDIR:-${LIBGUESTFS_CACHEDIR:-${TMPDIR:-/var/tmp}}}"
+[ -z "$TMPDIR" ] || look_at temporary "$TMPDIR"
+look_at logs "$logs"
+"""
+
+# sshd takes the first value that it meets; Debian and Fedora include the directory first. A Match ends what holds
+# for all.
+_TIME_OUTS = r"""[ -z "$TMOUT" ] || echo tmout "$TMOUT"
+for file in /etc/ssh/sshd_config.d/*.conf /etc/ssh/sshd_config; do
+  [ ! -r "$file" ] || tr A-Z a-z <"$file" | sed -n '/^[[:space:]]*match[[:space:]]/q
+    s/^[[:space:]]*\(clientalive[a-z]*\)[[:space:]=]\{1,\}\([0-9a-z]*\).*/\1 \2/p'
+done"""

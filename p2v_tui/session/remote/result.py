@@ -1,0 +1,47 @@
+"""What a command on the conversion server ended with, whatever connection it ran over."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Protocol
+
+from p2v_tui.session.words.terminal_text import plain
+
+# What ssh adds with LogLevel=VERBOSE, which tells how far the login came, and its question about the host key, which
+# is answered: no part of any reason.
+_CHATTER = re.compile(
+    r"Authenticated (to|using|with) |Warning: Permanently added |Transferred: sent |Bytes per second: sent "
+    r"|The authenticity of host |\S+ key fingerprint is |This (?:host )?key is (?:not )?known by "
+    r"|Are you sure you want to continue connecting "
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """status: the command's exit status. output: its standard output and error."""
+
+    status: int
+    output: bytes
+
+    @property
+    def text(self) -> str:
+        return self.output.decode(errors="replace")
+
+    @property
+    def last_line(self) -> str:
+        """Its last words, harmless for a terminal."""
+        return (last_lines(self.text, 1) or ["it said nothing"])[0]
+
+
+class CommandRunner(Protocol):
+    """Runs commands on the conversion server one after the other: `RemoteShell`, for those who need no more of it."""
+
+    def run(self, command: str, *, timeout: float = ...) -> Result:
+        """Waits for the command's end, `timeout` seconds at most. Raises ConnectionFailed and Cancelled."""
+
+
+def last_lines(text: str, count: int) -> list[str]:
+    """The last lines of a program's output that are not empty, harmless for a terminal, without ssh's statistics."""
+    lines = [line for line in (plain(raw).strip() for raw in text.splitlines()) if line]
+    return [line for line in lines if not _CHATTER.match(line)][-count:]

@@ -1,0 +1,72 @@
+"""Pinned host keys: which of the server's keys is the pinned one is found out with ssh itself.
+
+ssh asks about a key that is not known before it proves who we are. The first connection usually tells; ssh-keyscan
+would make five more that log in to nothing, of which sshd takes only a few at once (MaxStartups).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, TypeVar
+
+from p2v_tui.errors import ConnectionFailed, NothingInCommon, as_failure
+from p2v_tui.session.ssh.login import Login
+
+# A server has one key of each kind and shows one. First in ssh's own order, which ed25519 leads, then kind by kind.
+_KINDS: Final = (
+    "",
+    "rsa-sha2-512,rsa-sha2-256",
+    "ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521",
+    "ssh-ed25519",
+)
+
+Opened = TypeVar("Opened")
+
+
+def check_stored(known_hosts: Path) -> None:
+    """That the key which was accepted is there: ssh goes on where it cannot store it, and would take any other then.
+
+    Raises LocalFailure.
+    """
+    try:
+        stored = known_hosts.read_bytes()
+    except FileNotFoundError:
+        stored = b""
+    if not stored.endswith(b"\n"):
+        raise as_failure(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(known_hosts)))
+
+
+def open_pinned(login: Login, pinned: Sequence[str], open_it: Callable[[Login], Opened]) -> Opened:
+    """What open_it returns for the login with the server's pinned key, which is then the only known one.
+
+    Raises ConnectionFailed where the server has none of them, and what open_it raises.
+    """
+    offered: list[str] = []
+
+    def accept(fingerprint: str) -> bool:
+        if fingerprint not in pinned:
+            offered.append(fingerprint)
+            return False
+        return login.accept_host_key(fingerprint)
+
+    for kind in _KINDS:
+        before = len(offered)
+        try:
+            return open_it(dataclasses.replace(login, accept_host_key=accept, host_key_algorithms=kind))
+        except NothingInCommon:
+            if not kind:
+                raise
+        except ConnectionFailed:
+            if len(offered) == before:
+                raise
+    raise ConnectionFailed(
+        f"{login.host} port {login.port} is not the server that p2v.remote.hostkey pins. Its host keys are "
+        f"{', '.join(dict.fromkeys(offered))}; pinned is {', '.join(pinned)}.",
+        "Nothing was sent to it. Compare with what `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` prints on "
+        "the server itself.",
+        setting="remote.hostkey",
+    )

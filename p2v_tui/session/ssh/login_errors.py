@@ -1,0 +1,68 @@
+"""Why a login was given up, where ssh itself does not say so: the errors of the conversation."""
+
+from __future__ import annotations
+
+from p2v_tui.errors import ConnectionFailed
+from p2v_tui.session.ssh.errors import last_heard, no_answer
+from p2v_tui.session.ssh.login import Login
+
+_IDENTITY = "auth.identity.url"
+_START_UP = (
+    "Look at the account's start-up files (.bashrc) and at ForceCommand in the server's sshd_config: neither may ask "
+    "anything or start another shell where there is no terminal."
+)
+
+
+def password_expired(user: str, host: str) -> ConnectionFailed:
+    return ConnectionFailed(
+        f"The password of {user} on the conversion server {host} has expired: the server wants a new one.",
+        f"Log in there by hand and change it: ssh {user}@{host}. Or use an SSH identity (p2v.identity).",
+        setting="auth.password",
+    )
+
+
+def more_than_a_password(question: str) -> ConnectionFailed:
+    return ConnectionFailed(
+        f"The conversion server asks for more than a password: {question!r}.",
+        "p2v-tui cannot answer that for every connection; use an SSH identity (p2v.identity) that the server takes "
+        "alone (AuthenticationMethods publickey in a Match block for this user).",
+        setting=_IDENTITY,
+    )
+
+
+def no_password(user: str) -> ConnectionFailed:
+    return ConnectionFailed(
+        f"The conversion server asks {user} for a password, and none was given.",
+        "Give p2v.password or p2v.identity.",
+        setting="auth.password",
+    )
+
+
+def host_key_not_accepted(login: Login, fingerprint: str) -> ConnectionFailed:
+    return ConnectionFailed(
+        f"The host key of {login.host} ({fingerprint}) was not accepted.",
+        "Compare it with what `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` prints on the server.",
+        setting="remote.hostkey",
+    )
+
+
+def nobody_answers(login: Login, question: str, *, logged_in: bool) -> ConnectionFailed:
+    """A question that waits for a person: before the login is complete PAM's, after it the session's."""
+    if not logged_in:
+        return more_than_a_password(question)
+    return ConnectionFailed(
+        f"{login.user} was let in to {login.host}, but no shell answers: something there waits at {question!r}.",
+        _START_UP,
+        setting="auth.username",
+    )
+
+
+def no_end(login: Login, transcript: bytes, seconds: float, *, logged_in: bool) -> ConnectionFailed:
+    if not logged_in:
+        return no_answer(transcript, login.host, login.port, seconds)
+    return ConnectionFailed(
+        f"{login.user} was let in to {login.host}, but no shell answered in {seconds:.0f} seconds."
+        + last_heard(transcript),
+        _START_UP,
+        setting="remote.server",
+    )

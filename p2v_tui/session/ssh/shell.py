@@ -1,0 +1,163 @@
+"""A POSIX shell on the conversion server, on which commands are run one after the other.
+
+It has no terminal there: no prompt, no echo, no line that is too long, and nothing that dies of a hang-up with it.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Final
+
+import pexpect
+
+from p2v_tui.errors import ConnectionFailed, P2VError, PreflightRefused
+from p2v_tui.kinds import Secret
+from p2v_tui.session.remote import commands as remote_commands
+from p2v_tui.session.remote.directory import PARENT
+from p2v_tui.session.remote.result import Result, last_lines
+from p2v_tui.session.ssh.login import Login
+from p2v_tui.session.ssh.openssh import close_connection, matched_text, open_connection, send
+from p2v_tui.session.words.cancellation import Cancellation
+
+COMMAND_TIMEOUT: Final = 120.0
+# How often a wait for a command looks up to see whether it was cancelled, in seconds.
+SLICE: Final = 0.25
+
+
+class RemoteShell:
+    """One control connection. Commands run in subshells: nothing they set lasts.
+
+    Raises on opening: ConnectionFailed, PreflightRefused, Cancelled.
+    """
+
+    def __init__(self, login: Login, cancellation: Cancellation) -> None:
+        self._host = login.host
+        self._cancellation = cancellation
+        self._token = secrets.token_hex(12)
+        self._commands = 0
+        self._given_up = False
+        self._child = open_connection(
+            login,
+            ["-T"],
+            remote_commands.start_shell(self._token),
+            rb"\n" + self._token.encode() + rb"\r?\n",
+            cancellation,
+        )
+        send(self._child, f"{remote_commands.set_locale()}\n".encode(), cancellation.check)
+
+    def attend(self, cancellation: Cancellation) -> None:
+        """Is cancelled by that one from now on."""
+        self._cancellation = cancellation
+
+    @property
+    def usable(self) -> bool:
+        """Whether the connection is there, as far as this end knows."""
+        return not self._given_up and self._child.isalive()
+
+    def run(
+        self,
+        command: str,
+        *,
+        timeout: float = COMMAND_TIMEOUT,
+        cancellable: bool = True,
+    ) -> Result:
+        """Runs one command, without input, and waits for its end.
+
+        Raises ConnectionFailed when the connection is lost or the command does not end in `timeout` seconds, and
+        Cancelled. After a Cancelled the shell can still be used: what is left of the old output is skipped.
+        """
+        self._commands += 1
+        mark = f"{self._token}-{self._commands}"
+        deadline = time.monotonic() + timeout
+
+        def look_up() -> None:
+            if cancellable:
+                self._cancellation.check()
+            if time.monotonic() > deadline:
+                self._given_up = True
+                raise ConnectionFailed(
+                    f"The conversion server {self._host} did not finish a command in {timeout:.0f} seconds.",
+                    "Check whether it is overloaded or its disks hang.",
+                )
+
+        try:
+            send(self._child, _framed(command, mark).encode(), look_up)
+        except P2VError:
+            # Half a command was sent: nothing that follows would be understood.
+            self._given_up = True
+            raise
+        pattern = rb"\n" + mark.encode() + rb" (\d+)\r?\n"
+        while True:
+            look_up()
+            matched = self._child.expect([pattern, pexpect.EOF, pexpect.TIMEOUT], timeout=SLICE, searchwindowsize=512)
+            if matched == 0:
+                output: bytes = self._child.before or b""
+                # What an earlier command, given up by a cancellation, still said.
+                stale = re.compile(rb"\n" + self._token.encode() + rb"-\d+ \d+\r?\n")
+                return Result(int(matched_text(self._child)), stale.split(output)[-1])
+            if matched == 1:
+                self._given_up = True
+                raise self._lost(self._child.before or b"")
+
+    def export(self, variables: Mapping[str, Secret]) -> None:
+        """Gives these to every command from now on. Raises as `run` does."""
+        send(self._child, remote_commands.environment_file(variables), self._cancellation.check)
+        self.run(":")
+
+    def write_files(self, files: Mapping[str, bytes]) -> None:
+        """Stores contents at their paths, with mode 0600. Raises PreflightRefused when one is not stored whole."""
+        result = self.run(remote_commands.write_files(files))
+        if result.status != 0:
+            raise cannot_store(next((path for path in files if path in result.text), "a file"), result)
+
+    def close(self) -> None:
+        close_connection(self._child)
+
+    def __enter__(self) -> RemoteShell:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _lost(self, said: bytes) -> ConnectionFailed:
+        words = " / ".join(last_lines(said.decode(errors="replace"), 2))
+        return ConnectionFailed(
+            f"The control connection to {self._host} was lost." + (f" ssh said: {words}." if words else ""),
+            "Check the network and the server.",
+        )
+
+
+def cannot_store(path: str, result: Result) -> PreflightRefused:
+    """The error for a file or directory that the conversion server did not take."""
+    if re.search("No space left|quota", result.text, re.IGNORECASE):
+        # The same words for both.
+        return PreflightRefused(
+            f"The conversion server has no space left for {path}, or no free inodes.",
+            f"Look there with df -h {PARENT} and df -i {PARENT}, free some, and start again.",
+        )
+    if re.search(r"base64: (command )?not found|base64: No such file", result.text):
+        return PreflightRefused(
+            "The conversion server has no base64, by which files are sent to it.",
+            "Install it there: apt install coreutils, or dnf install coreutils.",
+        )
+    if "Read-only file system" in result.text:
+        return PreflightRefused(
+            f"The conversion server cannot store {path}: its file system is mounted read-only.",
+            f"Look there with findmnt --target {PARENT}.",
+        )
+    # The path itself comes last where writing it failed.
+    said = [line for line in last_lines(result.text, 5) if line != path]
+    return PreflightRefused(
+        f"The conversion server cannot store {path}: {said[-1] if said else result.last_line}.",
+        f"{PARENT} there must be writable for the user.",
+    )
+
+
+def _framed(command: str, mark: str) -> str:
+    return f"(\n{command}\n) 2>&1 </dev/null\nprintf '\\n%s %s\\n' {mark} \"$?\"\n"

@@ -1,0 +1,207 @@
+"""Reads a small file from a URL of the network: http and https by requests, every other scheme by curl(1).
+
+There is one limit on the whole, name look-up and redirections among it: a server that sends a byte now and then would
+outlast every limit on a single read.
+"""
+
+from __future__ import annotations
+
+import errno
+import http
+import os
+import re
+import selectors
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+from urllib.parse import urlsplit
+
+from p2v_tui.hwprobe.answers import Answer
+from p2v_tui.session.words.cancellation import Cancellation
+
+TIMEOUT: Final = 30.0
+# How soon a cancellation is felt, in seconds.
+_INTERVAL: Final = 0.1
+_MAX_REDIRECTIONS: Final = 5
+# Answers after which another try may succeed: time-outs, too many requests, and what a proxy says of a server.
+_PASSING_ANSWERS: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+# curl(1): a proxy or a host that cannot be looked up now, no connection, cut off, too late, nothing sent, received.
+_PASSING_EXIT_CODES: Final = frozenset({5, 7, 18, 28, 52, 55, 56})
+_COULD_NOT_RESOLVE: Final = 6
+
+
+class NotRead(Exception):
+    """Why, a clause that follows a colon. passing: another try may succeed. address_at_fault: the URL is wrong."""
+
+    def __init__(self, reason: str, *, passing: bool, address_at_fault: bool = False) -> None:
+        super().__init__(reason)
+        self.passing = passing
+        self.address_at_fault = address_at_fault
+
+
+def read_url(url: str, limit: int, cancellation: Cancellation, timeout: float = TIMEOUT) -> bytes:
+    """What the URL gives, but no more than limit + 1 bytes. timeout: seconds for the whole.
+
+    Raises NotRead, Cancelled; FileNotFoundError where curl is needed and not installed.
+    """
+    if urlsplit(url).scheme.lower() in {"http", "https"}:
+        return _in_time(lambda: _read_http(url, limit, timeout), timeout, cancellation)
+    return _read_curl(url, limit, timeout, cancellation)
+
+
+def _too_late(timeout: float) -> NotRead:
+    return NotRead(f"it did not answer within {timeout:.0f} seconds", passing=True)
+
+
+def _in_time(work: Callable[[], bytes], timeout: float, cancellation: Cancellation) -> bytes:
+    """Runs the work in a thread that nobody has to wait for: what hangs in a look-up or in a header is left."""
+    deadline = time.monotonic() + timeout
+
+    def look_up() -> None:
+        cancellation.check()
+        if time.monotonic() > deadline:
+            raise _too_late(timeout)
+
+    return Answer(work).wait(look_up)
+
+
+def _read_http(url: str, limit: int, timeout: float) -> bytes:
+    # 40 ms of imports that most runs never need.
+    import requests  # noqa: PLC0415
+    import urllib3  # noqa: PLC0415
+
+    try:
+        with requests.Session() as session:
+            request = session.prepare_request(requests.Request("GET", url))
+            for _ in range(_MAX_REDIRECTIONS + 1):
+                around = session.merge_environment_settings(request.url or url, {}, True, None, None)
+                response = session.send(request, timeout=timeout, allow_redirects=False, **around)
+                with response:
+                    if response.next is None:
+                        _check_status(response.status_code, response.reason)
+                        # Past requests, whose own reader has no limit.
+                        return response.raw.read(limit + 1, decode_content=True) or b""
+                    _check_redirection(request.url or url, response.next.url or "")
+                    request = response.next
+    except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError, OSError) as error:
+        raise _http_failure(url, error) from error
+    raise NotRead(f"the web server redirects more than {_MAX_REDIRECTIONS} times", passing=False)
+
+
+def _check_status(code: int, reason: str | None) -> None:
+    if code != http.HTTPStatus.OK:
+        raise NotRead(f"the web server answers {code} {reason or ''}".rstrip(), passing=code in _PASSING_ANSWERS)
+
+
+def _check_redirection(here: str, there: str) -> None:
+    if urlsplit(here).scheme.lower() == "https" and urlsplit(there).scheme.lower() != "https":
+        raise NotRead(
+            "the web server redirects from https to http, where everybody on the way could read it", passing=False
+        )
+
+
+def _http_failure(url: str, error: Exception) -> NotRead:
+    """The reason in words; what requests and urllib3 say is for programmers."""
+    host = urlsplit(url).hostname or url
+    known = (_system_failure(host, cause) for cause in _causes(error))
+    if failure := next((failure for failure in known if failure is not None), None):
+        return failure
+    names = " ".join(type(cause).__name__ for cause in _causes(error))
+    if "Timeout" in names:
+        return NotRead(f"{host} does not answer", passing=True)
+    if re.search("ConnectionError|ProtocolError|ChunkedEncodingError|IncompleteRead", names):
+        return NotRead(f"{host} ended the connection in the middle", passing=True)
+    return NotRead("the address is not a valid URL", passing=False, address_at_fault=True)
+
+
+def _system_failure(host: str, cause: BaseException) -> NotRead | None:
+    """None where it is not the system's or TLS's own error."""
+    match cause:
+        case ssl.SSLCertVerificationError():
+            reason = cause.verify_message or "it is not valid"
+            found = NotRead(f"the certificate of {host} is not accepted ({reason})", passing=False)
+        case ssl.SSLError():
+            found = NotRead(f"{host} does not speak TLS there", passing=False)
+        case socket.gaierror():
+            found = _not_resolved(host, passing=cause.errno == socket.EAI_AGAIN)
+        case TimeoutError():
+            found = NotRead(f"{host} does not answer", passing=True)
+        case OSError(errno=int() as number) if number in errno.errorcode:
+            found = NotRead(os.strerror(number).lower(), passing=True)
+        case _:
+            return None
+    return found
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what led to it: urllib3 keeps that in `reason`, requests in its arguments."""
+    seen: list[BaseException] = []
+    waiting = [error]
+    while waiting:
+        current = waiting.pop(0)
+        if not isinstance(current, BaseException) or current in seen:
+            continue
+        seen.append(current)
+        yield current
+        waiting += [getattr(current, "reason", None), current.__cause__, current.__context__]
+        waiting += [argument for argument in current.args if isinstance(argument, BaseException)]
+
+
+def _not_resolved(host: str, *, passing: bool) -> NotRead:
+    return NotRead(f"the name {host} {'could not be looked up' if passing else 'does not exist'}", passing=passing)
+
+
+def _read_curl(url: str, limit: int, timeout: float, cancellation: Cancellation) -> bytes:
+    # The URL may hold a password: it goes in by standard input, as ps shows every argument.
+    command = ["curl", "--silent", "--show-error", "--fail", "--globoff", "--max-time", f"{timeout:.0f}"]
+    quoted = url.replace("\\", "\\\\").replace('"', '\\"')
+    with subprocess.Popen(
+        [*command, "--config", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as curl:
+        try:
+            assert curl.stdin
+            curl.stdin.write(f'url = "{quoted}"\n'.encode())
+            curl.stdin.close()
+            content, complaint = _output_of(curl, limit, timeout + 5, cancellation)
+        finally:
+            curl.kill()
+    if len(content) > limit or curl.returncode == 0:
+        return content
+    raise _curl_failure(url, curl.returncode, complaint)
+
+
+def _output_of(
+    curl: subprocess.Popen[bytes], limit: int, timeout: float, cancellation: Cancellation
+) -> tuple[bytes, str]:
+    """What it writes, and its complaint; no more than the limit is read."""
+    assert curl.stdout
+    assert curl.stderr
+    written: dict[int, bytes] = {curl.stdout.fileno(): b"", curl.stderr.fileno(): b""}
+    deadline = time.monotonic() + timeout
+    with selectors.DefaultSelector() as selector:
+        for descriptor in written:
+            selector.register(descriptor, selectors.EVENT_READ)
+        while selector.get_map():
+            cancellation.check()
+            if time.monotonic() > deadline:
+                raise _too_late(timeout)
+            for key, _ in selector.select(_INTERVAL):
+                data = os.read(key.fd, 4096)
+                written[key.fd] += data
+                if not data:
+                    selector.unregister(key.fd)
+                elif len(written[key.fd]) > limit:
+                    return written[curl.stdout.fileno()], ""
+    curl.wait()
+    content, complaint = written.values()
+    return content, complaint.decode(errors="replace").strip()
+
+
+def _curl_failure(url: str, code: int, complaint: str) -> NotRead:
+    if code == _COULD_NOT_RESOLVE:
+        # curl does not tell a name that does not exist from one that cannot be looked up now.
+        return _not_resolved(urlsplit(url).hostname or url, passing=True)
+    return NotRead(complaint or f"curl ends with {code}", passing=code in _PASSING_EXIT_CODES)

@@ -1,0 +1,1 @@
+"""What every room says: events, checks, quantities, cancellation, and text that is safe for a terminal."""

@@ -1,0 +1,233 @@
+"""What a session tells its front end while it works: frozen dataclasses, given to one callback in order.
+
+The callback is called from the thread that runs the session. Texts that come from the server may hold SGR colour
+sequences and no other control characters (see `terminal_text.py`).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from p2v_tui.session.words.checks import Check
+
+# The name of the connection that is none of a disk's.
+CONTROL: Final = "the control connection"
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the session does now, a sentence."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Happened:
+    """Something worth a line that the session did or met on its way: not what it does now, and no warning."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Warned:
+    """Something that the operator should know and that does not stop the conversion."""
+
+    text: str
+
+
+class ConnectionStep(enum.Enum):
+    """The steps of a connection test, in their order."""
+
+    NETWORK = "network"
+    HOST_KEY = "host key"
+    LOGIN = "login"
+    VERSION = "virt-v2v"
+    FEATURES = "features"
+    FORWARDING = "port forwarding"
+    PREFLIGHT = "preflight"
+
+
+@dataclass(frozen=True)
+class StepStarted:
+    """text: what is being done, a sentence."""
+
+    step: ConnectionStep
+    text: str
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """text: what was found, in a few words."""
+
+    step: ConnectionStep
+    text: str
+
+
+@dataclass(frozen=True)
+class ConnectionLost:
+    """A connection is gone and is being opened again; the conversion waits or goes on meanwhile.
+
+    connection: which one, in words (`the data connection of sda`). reason: why, a sentence. seconds: for how long it
+    will be tried.
+    """
+
+    connection: str
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ConnectionRestored:
+    """seconds: how long it was gone."""
+
+    connection: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One check of the preflight was made."""
+
+    check: Check
+
+
+@dataclass(frozen=True)
+class HostKeyLearnt:
+    """The conversion server's key, seen for the first time and now the only one accepted. fingerprint: SHA256:..."""
+
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class ServerVersion:
+    """virt-v2v's version on the conversion server, and the output modes that it has."""
+
+    version: str
+    output_modes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LogDirectory:
+    """The directory on the conversion server where the log files are."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class LogDirectoryRemoved:
+    """It is gone from the conversion server again: nothing ran there whose log anybody would read."""
+
+
+class Stage(enum.Enum):
+    """What a conversion does before virt-v2v's first phase, in words that stand in a list of phases."""
+
+    CONNECTING = "Connecting to the server"
+    CHECKING = "Checking the server and the disks"
+    STARTING = "Starting virt-v2v"
+
+
+@dataclass(frozen=True)
+class StageStarted:
+    """The conversion comes to that stage; CONNECTING is where it begins."""
+
+    stage: Stage
+
+
+class OutputKind(enum.Enum):
+    """What a line of virt-v2v's output is; DEBUG is everything else when virt-v2v was asked for debugging."""
+
+    PHASE = "phase"
+    MESSAGE = "message"
+    WARNING = "warning"
+    ERROR = "error"
+    DEBUG = "debug"
+
+
+@dataclass(frozen=True)
+class RemoteOutput:
+    """One line of virt-v2v's output, without its line end."""
+
+    text: str
+    kind: OutputKind
+
+
+@dataclass(frozen=True)
+class CanWait:
+    """virt-v2v runs, and would wait on the server for this machine's disks if we left now."""
+
+
+@dataclass(frozen=True)
+class PhaseStarted:
+    """virt-v2v starts its next phase. name: in virt-v2v's words. seconds: since virt-v2v started."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class DiskProgress:
+    """How far one disk is. size, served, copied: bytes. rate: bytes read a second, over the last seconds.
+
+    served counts every byte read for virt-v2v, also what it reads to inspect and to convert the guest: less than size
+    where it skips free space, more where it reads twice. It tells that something is done, not how far the copy is.
+    copied: how much of the disk lies behind the copy, skipped parts too; never more than size, never falling, and
+    None, as percent is, before this disk's copy starts.
+    percent: what nbdcopy says of the copy.
+    seconds_left: of this disk's copy, None while it cannot be told.
+    """
+
+    name: str
+    size: int
+    served: int
+    rate: float
+    percent: int | None = None
+    seconds_left: float | None = None
+    copied: int | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One entry for each disk, in the order of the guest's disks."""
+
+    disks: tuple[DiskProgress, ...]
+
+
+@dataclass(frozen=True)
+class Converted:
+    """The outcome of a successful conversion. where: what was made and where, in words. seconds: in all.
+
+    left_out: virt-v2v's warnings of what the guest lacks. warnings: how many it gave in all.
+    """
+
+    guest: str
+    where: str
+    log_directory: str
+    seconds: float
+    left_out: tuple[str, ...] = ()
+    warnings: int = 0
+
+
+Event: TypeAlias = (
+    Status
+    | Happened
+    | Warned
+    | StepStarted
+    | StepDone
+    | Checked
+    | ConnectionLost
+    | ConnectionRestored
+    | HostKeyLearnt
+    | ServerVersion
+    | LogDirectory
+    | LogDirectoryRemoved
+    | StageStarted
+    | RemoteOutput
+    | CanWait
+    | PhaseStarted
+    | Progress
+    | Converted
+)
+Report: TypeAlias = Callable[[Event], None]

@@ -1,9 +1,10 @@
 """Writes the parts of the documentation that are made from the code.
 
-docs/settings.md, docs/exit-codes.md, docs/preflight.md and docs/messages.txt are made whole. In README.md and
-docs/screens.md the pictures of the screens are: each stands behind a line `<!-- picture: TEST/NAME -->` and is the
-snapshot of that name, which a test compares with the screen. `python docs/generate.py` writes them; with `--check` it
-changes nothing and fails when one is stale.
+docs/settings.md, docs/exit-codes.md, docs/preflight.md and docs/messages.txt are made whole, and so is all in share/:
+the man pages (man_pages.py) and the shells' completion (completion.py), in the places that they have below /usr.
+In README.md and docs/screens.md the pictures of the screens are: each stands behind a line
+`<!-- picture: TEST/NAME -->` and is the snapshot of that name, which a test compares with the screen.
+`python docs/generate.py` writes them; with `--check` it changes nothing and fails when one is stale.
 New pictures: `pytest tests/screens --snapshot-update`, then this.
 """
 
@@ -13,6 +14,8 @@ import re
 import sys
 from pathlib import Path
 
+import completion
+import man_pages
 import messages
 
 from p2v_tui import cli
@@ -55,9 +58,8 @@ def _row(setting: Setting) -> tuple[str, str, str, str]:
 
 
 def _default(setting: Setting) -> str:
-    if setting.default_words is not None:
-        return setting.default_words
-    return "none" if setting.default in (None, ()) else f"`{setting.format(setting.default)}`"
+    plain = setting.default_words is not None or setting.default in (None, ())
+    return setting.default_text if plain else f"`{setting.default_text}`"
 
 
 def _cell(text: str) -> str:
@@ -122,6 +124,8 @@ def pages() -> dict[Path, str]:
         DOCS / "exit-codes.md": exit_codes_page(),
         DOCS / "preflight.md": preflight_page(),
         DOCS / "messages.txt": messages.page(),
+        **man_pages.pages(),
+        **completion.pages(),
         **{page: with_pictures(page) for page in illustrated},
     }
 
@@ -133,6 +137,7 @@ def main() -> int:
             print(f"{path.relative_to(DOCS.parent)} is stale: run python docs/generate.py")
         return 1 if stale else 0
     for path, text in stale.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return 0
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import setproctitle
 
-from p2v_tui import __version__, cmdline, config_file
+from p2v_tui import __version__, cmdline, config_file, manual
 from p2v_tui.config import Settings
 from p2v_tui.errors import P2VError, SettingsError
 
+DESCRIPTION = "Convert this physical machine to a virtual one, by virt-v2v on a conversion server."
 EXIT_CODES = """exit codes:
   0  the conversion succeeded (or a dry run found that it can start)
   1  an error of p2v-tui itself
@@ -29,15 +30,18 @@ EXIT_CODES = """exit codes:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the program and returns its exit code. Wrong options end it with 2, as argparse does."""
-    options = _parser().parse_args(arguments)
-    # It repeats the arguments, and whatever is started here would inherit it.
-    os.environ.pop("SUDO_COMMAND", None)
     try:
+        options = parser().parse_args(arguments)
+        # It repeats the arguments, and whatever is started here would inherit it.
+        os.environ.pop("SUDO_COMMAND", None)
         return _run(options)
     except P2VError as error:
         print(f"p2v-tui: {error.headline}", file=sys.stderr)
         if error.advice:
             print(f"p2v-tui: {error.advice}", file=sys.stderr)
+        if isinstance(error, SettingsError) and error.setting:
+            name = manual.names(manual.find_setting(error.setting))[-1]
+            print(f"p2v-tui: `p2v-tui --help {name}` explains this setting.", file=sys.stderr)
         return error.exit_code
 
 
@@ -120,18 +124,45 @@ def _test_disk(path: Path | None, settings: Settings) -> Path | None:
     return path
 
 
-def _parser() -> argparse.ArgumentParser:
+class _Help(argparse.Action):
+    """`--help` shows the options; `--help SETTING` that setting, and raises SettingsError for an unknown one."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        _namespace: argparse.Namespace,
+        values: str | Sequence[str] | None,
+        _option: str | None = None,
+    ) -> None:
+        if isinstance(values, str):
+            print(manual.describe(manual.find_setting(values)), end="")
+        else:
+            parser.print_help()
+        parser.exit()
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options. The man page and the shells' completion are made from them, too."""
     parser = argparse.ArgumentParser(
         prog="p2v-tui",
-        description="Convert this physical machine to a virtual one, by virt-v2v on a conversion server.",
-        epilog=EXIT_CODES,
+        description=DESCRIPTION,
+        epilog=f"{EXIT_CODES}\nThe manual is p2v-tui(1), the documentation {manual.pages()}.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+        add_help=False,
+    )
+    parser.add_argument(
+        "-h",
+        "--help",
+        action=_Help,
+        nargs="?",
+        metavar="SETTING",
+        help="show this help, or one p2v.* setting: its values, its default and an example",
     )
     parser.add_argument(
         "--cmdline",
         metavar="CMDLINE",
-        help="take the p2v.* settings from this text and not from /proc/cmdline (docs/settings.md lists them)",
+        help="take the p2v.* settings from this text and not from /proc/cmdline; `--help SETTING` explains one",
     )
     parser.add_argument(
         "--config",
@@ -139,7 +170,7 @@ def _parser() -> argparse.ArgumentParser:
         help="take p2v.* settings from this file, or from standard input for -, and not from /proc/cmdline; only its "
         "owner may be able to read it. The place for a password: --cmdline shows it to every user",
     )
-    parser.add_argument("--iso", action="store_true", help="p2v-tui runs from its live image")
+    parser.add_argument("--iso", action="store_true", help="say that this machine runs from the live image")
     parser.add_argument(
         "--interactive", action="store_true", help="show the screens, filled in, even if p2v.server is given"
     )

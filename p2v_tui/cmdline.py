@@ -139,10 +139,16 @@ def read_proc_cmdline(proc: Path = Path("/proc")) -> str:
         return ""
 
 
-def _unknown(key: str) -> str:
+def likely_settings(key: str, number: int) -> list[str]:
+    """The settings, at most so many, that somebody who wrote this one may have meant; the likeliest first."""
     names = [known.removeprefix(PREFIX) for known in BY_KEY]
-    nearest = difflib.get_close_matches(key.removeprefix(PREFIX), names, n=1, cutoff=_LIKENESS)
-    meant = f"; did you mean {PREFIX}{nearest[0]}?" if nearest else "."
+    nearest = difflib.get_close_matches(key.removeprefix(PREFIX), names, n=number, cutoff=_LIKENESS)
+    return [f"{PREFIX}{name}" for name in nearest]
+
+
+def _unknown(key: str) -> str:
+    nearest = likely_settings(key, 1)
+    meant = f"; did you mean {nearest[0]}?" if nearest else "."
     # The text of a warning is printed as it is: a control character in a key must not reach a terminal.
     shown = key if key.isprintable() else repr(key)
     return f"{shown} is not a setting of p2v-tui and is ignored{meant}"

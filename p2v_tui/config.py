@@ -52,7 +52,8 @@ from p2v_tui.secrecy import HIDDEN, is_secret_name, secrets_in
 class Setting:
     """One declared setting. name and aliases: without the `p2v.`. attribute: the field of `Settings`.
 
-    default_words: the default as a reader sees it, where the value alone would not say it.
+    default_words: the default as a reader sees it, where the value alone would not say it. example: a value for a
+    page; empty where the setting needs none.
     peer: virt-p2v has it. dumped: `p2v.dump_config_and_exit` prints it. old_names: of earlier versions of virt-p2v;
     they are taken and not written.
     """
@@ -64,6 +65,7 @@ class Setting:
     help: str
     aliases: tuple[str, ...] = ()
     default_words: str | None = None
+    example: str = ""
     peer: bool = True
     dumped: bool = True
     old_names: tuple[str, ...] = ()
@@ -93,6 +95,13 @@ class Setting:
                 setting=self.name,
             )
         return self.kind.bare
+
+    @property
+    def default_text(self) -> str:
+        """The default as a reader sees it."""
+        if self.default_words is not None:
+            return self.default_words
+        return "none" if self.default in (None, ()) else self.format(self.default)
 
     @property
     def adds_up(self) -> bool:
@@ -126,6 +135,7 @@ class _Declaration:
     help: str
     aliases: tuple[str, ...]
     default_words: str | None
+    example: str
     peer: bool
     dumped: bool
     old_names: tuple[str, ...]
@@ -138,11 +148,12 @@ def _setting(
     help: str,
     default: Any = None,
     default_words: str | None = None,
+    example: str = "",
     peer: bool = True,
     dumped: bool = True,
     old_names: tuple[str, ...] = (),
 ) -> Any:
-    declaration = _Declaration(name, kind, help, aliases, default_words, peer, dumped, old_names)
+    declaration = _Declaration(name, kind, help, aliases, default_words, example, peer, dumped, old_names)
     return dataclasses.field(default=default, metadata={"declaration": declaration})
 
 
@@ -157,6 +168,7 @@ class Settings:
         "remote.server",
         "server",
         kind=SERVER,
+        example="192.0.2.10",
         help="The conversion server. With it p2v-tui converts unattended; without it, it opens the screens.",
     )
     port: int = _setting(
@@ -164,6 +176,7 @@ class Settings:
         "port",
         kind=number(1, 65535, "PORT"),
         default=22,
+        example="2222",
         help="The SSH port of the conversion server.",
     )
     hostkey: tuple[str, ...] | None = _setting(
@@ -172,6 +185,7 @@ class Settings:
         kind=FINGERPRINTS,
         peer=False,
         default_words="the key of the first connection, for the whole run",
+        example="SHA256:XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX",
         help="Pins the conversion server's host key. A server that shows another key is refused before anything is "
         "sent to it. Give several where the server has several keys.",
     )
@@ -180,6 +194,7 @@ class Settings:
         "username",
         kind=USER_NAME,
         default="root",
+        example="conv",
         help="The account to log in to on the conversion server. virt-v2v runs as this user, or as root with "
         "p2v.sudo.",
     )
@@ -188,12 +203,14 @@ class Settings:
         "password",
         kind=SECRET,
         default_words="asked for once, where there is a terminal",
+        example="secret",
         help="The password of that account. Not used when p2v.identity is given.",
     )
     identity_url: str | None = _setting(
         "auth.identity.url",
         "identity",
         kind=IDENTITY_URL,
+        example="https://192.0.2.1/id_ed25519",
         help="Log in with the SSH private key at this URL, which must have no passphrase. p2v-tui reads http, https "
         "and file itself, and leaves all others to curl(1). p2v.password is not used then.",
     )
@@ -209,6 +226,7 @@ class Settings:
         "name",
         kind=GUEST_NAME,
         default_words="the machine's host name, else a random one",
+        example="db1",
         help="The name of the guest. Its disks and its description are named after it, too.",
     )
     phys_topo: bool = _setting(
@@ -222,6 +240,7 @@ class Settings:
         "vcpu.cores",
         kind=number(1, 4096),
         default_words="the machine's online logical processors",
+        example="8",
         help="How many virtual CPUs the guest gets. The old name p2v.vcpus (virt-p2v before 1.42.3) works as well.",
         old_names=("vcpus",),
     )
@@ -229,18 +248,21 @@ class Settings:
         "memory",
         kind=MEMORY,
         default_words="the memory installed in the machine",
+        example="16G",
         help="How much memory the guest gets.",
     )
     cpu_vendor: str | None = _setting(
         "cpu.vendor",
         kind=text("VENDOR", "a CPU vendor that libvirt knows, such as Intel or AMD"),
         default_words=_FROM_MACHINE,
+        example="Intel",
         help="The vendor that the guest's CPU reports.",
     )
     cpu_model: str | None = _setting(
         "cpu.model",
         kind=text("MODEL", "a CPU model that libvirt knows, such as IvyBridge"),
         default_words="virt-v2v's choice",
+        example="IvyBridge",
         help="The model of the guest's CPU.",
     )
     cpu_acpi: bool | None = _setting(
@@ -265,18 +287,21 @@ class Settings:
         "rtc.basis",
         kind=choice("unknown", "utc", "localtime"),
         default_words=_FROM_MACHINE,
+        example="utc",
         help="What the real-time clock shows: UTC or local time. It has no effect: virt-v2v does not read it.",
     )
     rtc_offset: int | None = _setting(
         "rtc.offset",
         kind=number(-86400, 86400, "SECONDS"),
         default_words=_FROM_MACHINE,
+        example="3600",
         help="By how many seconds the real-time clock is off. It has no effect: virt-v2v does not read it.",
     )
     disks: tuple[str, ...] | None = _setting(
         "disks",
         kind=list_of("sda,sdb,...", "names of fixed disks, or absolute paths of disk images, separated by commas"),
         default_words="all that are built in",
+        example="sda,serial:S3Z8NB0K",
         help="The disks to convert. The guest boots from the first one. sda can be another disk after the next boot: "
         "/dev/disk/by-id/..., /dev/disk/by-path/..., serial:SERIAL and wwn:WWN name the same disk at every boot.",
     )
@@ -284,6 +309,7 @@ class Settings:
         "removable",
         kind=list_of("sr0,...", "names of CD, DVD and floppy drives, separated by commas"),
         default_words="as many as a guest has room for, without those of a management controller",
+        example="sr0",
         help="The CD, DVD and floppy drives that the guest gets. They are empty. A guest has room for four CD or DVD "
         "drives and two floppy drives. A name that this machine does not have is left out, with a note.",
     )
@@ -291,6 +317,7 @@ class Settings:
         "interfaces",
         kind=list_of("em1,...", "names of network interfaces, separated by commas"),
         default_words="all physical ones",
+        example="em1,em2",
         help="The network interfaces that the guest gets. A name that this machine does not have is left out, with a "
         "note, so that one line fits several kinds of machines. If it has none of them, that is a warning.",
     )
@@ -299,6 +326,7 @@ class Settings:
         "network",
         kind=NETWORK_MAP,
         default_words="the network `default` for all",
+        example="em1:lan,em2:storage,other",
         help="The network that each interface is connected to. p2v.network=em1:rhevm,em2:management,other connects "
         "em1 to rhevm, em2 to management and all others to other. An interface that this machine does not have "
         "is left out, with a note.",
@@ -308,6 +336,7 @@ class Settings:
         "o",
         kind=OUTPUT_MODE,
         default="local",
+        example="libvirt",
         help="Where the guest goes: to files, libvirt, oVirt, OpenStack, ... (virt-v2v's -o).",
     )
     output_allocation: str = _setting(
@@ -316,19 +345,28 @@ class Settings:
         kind=choice("none", "sparse", "preallocated"),
         default="none",
         default_words="virt-v2v's own",
+        example="sparse",
         help="Whether the guest's disks take up only what they hold (sparse) or their whole size (virt-v2v's -oa).",
     )
     output_connection: str | None = _setting(
         "output.connection",
         "oc",
         kind=text("URI", "a URI as the output mode wants it"),
+        example="qemu:///system",
         help="The service that the guest is sent to, such as oVirt's or OpenStack's API (virt-v2v's -oc).",
     )
     output_format: str | None = _setting(
         "output.format",
         "of",
-        kind=Kind("(raw|qcow2)", "raw or qcow2", matching(r"[a-z0-9]+", "is not a disk format"), str),
+        kind=Kind(
+            "(raw|qcow2)",
+            "raw or qcow2",
+            matching(r"[a-z0-9]+", "is not a disk format"),
+            str,
+            choices=("raw", "qcow2"),
+        ),
         default_words="virt-v2v's own",
+        example="qcow2",
         help="The format of the guest's disks (virt-v2v's -of).",
     )
     output_storage: str | None = _setting(
@@ -336,6 +374,7 @@ class Settings:
         "os",
         kind=text("STORAGE", "a directory, pool or storage as the output mode wants it"),
         default_words="/var/tmp where the mode takes a directory, else none",
+        example="/srv/guests",
         help="Where the guest's disks are stored: a directory of the conversion server, a pool, a storage domain "
         "(virt-v2v's -os).",
     )
@@ -345,6 +384,7 @@ class Settings:
         kind=OPTIONS,
         default=(),
         default_words="none",
+        example="rhv-cluster=Default,rhv-verifypeer=true",
         help="More options of the output mode (virt-v2v's -oo). Other users of the server do not see OpenStack's "
         "secrets, such as os-password: virt-v2v gets them in its environment.",
     )
@@ -353,6 +393,7 @@ class Settings:
         "op",
         kind=SECRET,
         peer=False,
+        example="secret",
         help="The password for p2v.oc (virt-v2v's -op). On the server it is in a file that only virt-v2v's user can "
         "read, and that is removed at the end.",
     )
@@ -361,6 +402,7 @@ class Settings:
         kind=KEYS,
         peer=False,
         default=(),
+        example="sda2:https://192.0.2.1/sda2.key",
         help="Unlocks an encrypted volume (LUKS or BitLocker) for virt-v2v, with the key at this URL. Give it once "
         "for each volume. The key is tried on the volume before the start. On the server it is in a file that "
         "is removed at the end.",
@@ -370,6 +412,7 @@ class Settings:
         kind=ROOT,
         peer=False,
         default="first",
+        example="/dev/sda2",
         help="Which operating system to convert, on a machine with several (virt-v2v's --root).",
     )
     nbd: str | None = _setting(
@@ -377,6 +420,7 @@ class Settings:
         kind=choice("nbdkit", "qemu-nbd"),
         peer=False,
         default_words="nbdkit, else qemu-nbd",
+        example="qemu-nbd",
         help="The program that serves the disks to virt-v2v, read-only.",
     )
     target_firmware: str = _setting(
@@ -385,12 +429,14 @@ class Settings:
         peer=False,
         default="auto",
         default_words="auto: as the machine boots, if that is certain; otherwise virt-v2v finds out",
+        example="uefi",
         help="Whether the guest boots with BIOS or UEFI.",
     )
     pre: str | None = _setting(
         "pre",
         kind=COMMAND,
         dumped=False,
+        example="/root/stop-services",
         help="A command that runs on this machine before the conversion. If it fails, nothing is converted.",
     )
     post: str | None = _setting(
@@ -398,12 +444,14 @@ class Settings:
         kind=COMMAND,
         dumped=False,
         default_words="poweroff, if p2v-tui runs as root and took its settings from /proc/cmdline; otherwise nothing",
+        example="systemctl poweroff",
         help="A command that runs on this machine after a successful conversion.",
     )
     fail: str | None = _setting(
         "fail",
         kind=COMMAND,
         dumped=False,
+        example="curl https://192.0.2.1/failed",
         help="A command that runs on this machine after any failure, also when there was no connection.",
     )
     reconnect: int = _setting(
@@ -412,6 +460,7 @@ class Settings:
         peer=False,
         default=3600,
         default_words="3600, an hour",
+        example="600",
         help="For how many seconds p2v-tui tries to reconnect before it gives the conversion up. virt-v2v waits that "
         "long for its disks. Unattended, p2v-tui tries the first connection that long, too.",
     )
@@ -428,6 +477,7 @@ class Settings:
         default=AcceptedWarnings(),
         default_words="false: no check",
         peer=False,
+        example="space,clock",
         help="Convert despite the warnings of these checks: p2v.accept_warnings=space,clock. It does not help "
         "against a check that refuses.",
     )
@@ -469,6 +519,7 @@ class Settings:
         peer=False,
         dumped=False,
         default_words="none: nobody can log in over the network",
+        example="ssh-ed25519 AAAA... operator",
         help="On the live image: lets you log in to this machine as root by SSH, with this key "
         "(docs/live-image-boot.md).",
     )
@@ -497,6 +548,7 @@ def _declared(field: dataclasses.Field[Any]) -> Setting:
         help=declaration.help,
         aliases=declaration.aliases,
         default_words=declaration.default_words,
+        example=declaration.example,
         peer=declaration.peer,
         dumped=declaration.dumped,
         old_names=declaration.old_names,

@@ -106,7 +106,8 @@ class Kind(Generic[T]):
     tuple: the texts that mean the value together, each of which `parse` takes. hide: a text for such a setting, be it
     valid or not, as it may be shown. kept: False where a value may hold a secret that cannot be told from the rest:
     then it is neither stored nor sent. empty: whether an empty text on a command line is a value of its own; else it
-    means that nothing was given, as a template leaves it where a variable is not set.
+    means that nothing was given, as a template leaves it where a variable is not set. choices: values to offer, where
+    there are few.
     """
 
     metavar: str
@@ -120,6 +121,7 @@ class Kind(Generic[T]):
     hide: Callable[[str], str] = without_secrets
     kept: bool = True
     empty: bool = False
+    choices: tuple[str, ...] = ()
 
 
 def _printable(text: str) -> str:
@@ -340,7 +342,7 @@ def choice(*choices: str) -> Kind[str]:
             raise ValueError(f"is not one of {', '.join(choices)}")
         return text
 
-    return Kind("|".join(choices), "one of: " + ", ".join(choices), parse, str)
+    return Kind("|".join(choices), "one of: " + ", ".join(choices), parse, str, choices=choices)
 
 
 def text(metavar: str, valid: str) -> Kind[str]:
@@ -451,6 +453,7 @@ ROOT: Final = Kind(
     # "ask" needs a terminal that virt-v2v does not have here: it would end at once.
     matching(r"first|single|/dev/[A-Za-z0-9/_.+-]+", "is not first, single or a device"),
     str,
+    choices=("first", "single"),
 )
 FINGERPRINTS: Final = Kind(
     "SHA256:...,...",

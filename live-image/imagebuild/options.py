@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ DESCRIPTION = """\
 Builds the live image, from which a machine is started to be converted by p2v-tui: an ISO for CD and USB stick, or the
 files for a boot over the network. Everything in it comes from Debian, except Textual, which pip fetches.
 """
+INSTALLED_NAME = "p2v-tui-image"
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,14 @@ class Options:
     cache: Path
 
 
-def parse(arguments: Sequence[str] | None = None) -> Options:
-    """Reads the options. Wrong ones end the program with 2, as argparse does."""
-    parser = argparse.ArgumentParser(prog="live-image/build.py", description=DESCRIPTION, allow_abbrev=False)
+def program() -> str:
+    """How the command was called: as Debian's package installs it, or from the sources."""
+    return INSTALLED_NAME if Path(sys.argv[0]).name == INSTALLED_NAME else "live-image/build.py"
+
+
+def parser(name: str) -> argparse.ArgumentParser:
+    """The options of the command of this name. The man page is made from them, too."""
+    parser = argparse.ArgumentParser(prog=name, description=DESCRIPTION, allow_abbrev=False)
     parser.add_argument(
         "-o",
         "--output",
@@ -94,9 +101,15 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         metavar="DIR",
         help="where results are kept that a later build can use (%(default)s)",
     )
-    found = parser.parse_args(arguments)
+    return parser
+
+
+def parse(arguments: Sequence[str] | None = None) -> Options:
+    """Reads the options. Wrong ones end the program with 2, as argparse does."""
+    command = parser(program())
+    found = command.parse_args(arguments)
     if not found.output and not found.pxe:
-        parser.error("say where the image is to go: -o FILE, -o DEVICE or --pxe DIR")
+        command.error("say where the image is to go: -o FILE, -o DEVICE or --pxe DIR")
     return Options(**{**vars(found), "mirror": tuple(found.mirror)})
 
 

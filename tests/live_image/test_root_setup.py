@@ -39,10 +39,11 @@ def test_modes_directories_and_removals_are_those_below_the_root(tmp_path: Path)
     (tmp_path / "etc").mkdir()
     for name in ("key", "old-1", "old-2"):
         (tmp_path / "etc" / name).touch()
-    set_up("mode 0600 /etc/key\ndirectory 0700 /var/lib/p2v\nremove /etc/old-*\n", tmp_path)
+    set_up("mode 0600 /etc/key\ndirectory 0700 /var/lib/p2v\nremove /etc/old-*\nnull /etc/generator\n", tmp_path)
     assert stat.S_IMODE((tmp_path / "etc/key").stat().st_mode) == 0o600
     assert stat.S_IMODE((tmp_path / "var/lib/p2v").stat().st_mode) == 0o700
-    assert [path.name for path in (tmp_path / "etc").iterdir()] == ["key"]
+    assert sorted(path.name for path in (tmp_path / "etc").iterdir()) == ["generator", "key"]
+    assert str((tmp_path / "etc/generator").readlink()) == "/dev/null"
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,6 @@ def test_what_cannot_be_done_ends_the_build_and_names_the_line(line: str, tmp_pa
 
 
 def test_the_verbs_of_the_images_own_file_are_known() -> None:
-    known = {"enable", "disable", "mask", "default", "mode", "directory", "remove"}
+    known = {"enable", "disable", "mask", "default", "mode", "directory", "null", "remove"}
     lines = [line.partition("#")[0].split() for line in (HERE / "root.setup").read_text().splitlines()]
     assert {words[0] for words in lines if words} <= known

@@ -49,6 +49,7 @@ def set_up(text: str, root: Path, run: Callable[[list[str]], object] | None = No
         "default": lambda units: run(["systemctl", "set-default", *units]),
         "mode": lambda words: _each(words[1:], lambda path: (root / path.lstrip("/")).chmod(int(words[0], 8))),
         "directory": lambda words: _each(words[1:], lambda path: _make(root / path.lstrip("/"), int(words[0], 8))),
+        "null": lambda paths: _each(paths, lambda path: (root / path.lstrip("/")).symlink_to("/dev/null")),
         "remove": lambda patterns: _each(patterns, lambda pattern: _remove(root, pattern)),
     }
     for number, line in enumerate(text.splitlines(), 1):

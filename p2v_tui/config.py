@@ -269,19 +269,19 @@ class Settings:
         "cpu.acpi",
         kind=BOOLEAN,
         default_words=_FROM_MACHINE,
-        help="Give the guest ACPI. virt-v2v's libvirt XML always has it.",
+        help="Give the guest ACPI.",
     )
     cpu_apic: bool | None = _setting(
         "cpu.apic",
         kind=BOOLEAN,
         default_words=_FROM_MACHINE,
-        help="Give the guest an APIC. virt-v2v's libvirt XML always has it.",
+        help="Give the guest an APIC.",
     )
     cpu_pae: bool | None = _setting(
         "cpu.pae",
         kind=BOOLEAN,
         default_words=_FROM_MACHINE,
-        help="Give the guest PAE. virt-v2v's libvirt XML always has it.",
+        help="Give the guest PAE.",
     )
     rtc_basis: str | None = _setting(
         "rtc.basis",

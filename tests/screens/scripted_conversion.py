@@ -178,7 +178,7 @@ STARTED: list[Event] = [
 ]
 INSPECTING: list[Event] = [
     *STARTED,
-    *phase("Setting up the source: -i libvirtxml /tmp/physical.xml", 0.0),
+    *phase(f"Setting up the source: -i libvirtxml {LOG_DIRECTORY}/physical.xml", 0.0),
     *phase("Opening the source", 1.1),
     *phase("Inspecting the source", 12.5),
 ]

@@ -159,7 +159,7 @@ async def test_a_refusal_stands_once_in_the_log_and_names_no_directory_that_is_g
 @pytest.mark.parametrize("size", SIZES)
 async def test_lost_connections(size: str, snapshot: SnapshotAssertion) -> None:
     async with opened(size, now=lambda: NOW) as screen:
-        await screen.hear(*COPYING, copied(42, seconds_left=5000.0), lost(DATA), lost())
+        await screen.hear(*COPYING, copied(42, seconds_left=2640.0), lost(DATA), lost())
         await screen.until_shown("!!! LOST since 02:13:05: the data connection of sda, the control connection.")
         assert "p2v-tui reconnects until 03:13:05" in screen.text
         assert screen.text == snapshot

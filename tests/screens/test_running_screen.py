@@ -85,7 +85,7 @@ async def test_inspecting(size: str, snapshot: SnapshotAssertion) -> None:
 @pytest.mark.parametrize("size", SIZES)
 async def test_copying_two_disks(size: str, snapshot: SnapshotAssertion) -> None:
     async with opened(size, iso=True) as screen:
-        await screen.hear(*COPYING, copied(42, seconds_left=5000.0))
+        await screen.hear(*COPYING, copied(42, seconds_left=2640.0))
         await screen.until_shown("42%")
         assert screen.text == snapshot
 

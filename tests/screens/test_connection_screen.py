@@ -347,7 +347,8 @@ STEPS: list[Event] = [
     StepDone(ConnectionStep.LOGIN, "as root"),
     StepDone(ConnectionStep.VERSION, "2.2.0"),
     StepDone(
-        ConnectionStep.FEATURES, "output modes glance, kubevirt, libvirt, local, null, openstack, qemu, rhv, rhv-upload, vdsm"
+        ConnectionStep.FEATURES,
+        "output modes glance, kubevirt, libvirt, local, null, openstack, qemu, rhv, rhv-upload, vdsm",
     ),
     StepDone(ConnectionStep.FORWARDING, "a disk can be read through it"),
     StepStarted(ConnectionStep.PREFLIGHT, "Looking at the server's programs, space and memory"),

@@ -46,6 +46,7 @@ from p2v_tui.kinds import (
     text,
 )
 from p2v_tui.secrecy import HIDDEN, is_secret_name, secrets_in
+from p2v_tui.setting_names import SettingName
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Setting:
     they are taken and not written.
     """
 
-    name: str
+    name: SettingName
     attribute: str
     kind: Kind[Any]
     default: Any
@@ -130,7 +131,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class _Declaration:
-    name: str
+    name: SettingName
     kind: Kind[Any]
     help: str
     aliases: tuple[str, ...]
@@ -142,7 +143,7 @@ class _Declaration:
 
 
 def _setting(
-    name: str,
+    name: SettingName,
     *aliases: str,
     kind: Kind[Any],
     help: str,

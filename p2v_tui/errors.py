@@ -1,18 +1,35 @@
 """The project's exceptions: what happened, what the operator can do about it, and the exit code.
 
 Every failure that a user can meet is one of these. A front end shows `title`, `message` and `advice`; the exit
-code follows from the class. The cause is chained (`raise ... from cause`), never hidden in the text.
+code follows from the class. What a program decides by is typed: `setting` is the field to correct, `retry` says
+whether another try is worthwhile. The cause is chained (`raise ... from cause`), never hidden in the text.
 """
 
 from __future__ import annotations
 
+import enum
 import errno
 import os
 import traceback
 from typing import ClassVar, Final
 
+from p2v_tui.setting_names import SettingName
+
 # No room on a file system, or in a quota.
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT}
+
+
+class Retry(enum.Enum):
+    """Whether the same may succeed when it is tried again, without anybody's doing.
+
+    NEVER: not before somebody has changed something. AFTER_LOGIN: only where the same login has worked before: the
+    server's directory service may be away. LATER: an outage passes. SOON: the server dropped this try of many.
+    """
+
+    NEVER = enum.auto()
+    AFTER_LOGIN = enum.auto()
+    LATER = enum.auto()
+    SOON = enum.auto()
 
 
 class P2VError(Exception):
@@ -20,15 +37,18 @@ class P2VError(Exception):
 
     message: what happened, one or more sentences that name the input or the machine concerned.
     advice: what to do next; empty only where nothing can be done.
+    setting: the one to correct, where the failure is about one.
     """
 
     title: ClassVar[str] = "p2v-tui failed"
     exit_code: ClassVar[int] = 1
+    retry: Retry = Retry.NEVER
 
-    def __init__(self, message: str, advice: str = "") -> None:
+    def __init__(self, message: str, advice: str = "", *, setting: SettingName | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.advice = advice
+        self.setting = setting
 
     @property
     def headline(self) -> str:
@@ -40,40 +60,46 @@ class P2VError(Exception):
 
 
 class SettingsError(P2VError):
-    """A setting cannot be used: its syntax, its value, or what it names does not exist on this machine.
-
-    setting: the full name of the setting (`remote.port`), where one is concerned.
-    """
+    """A setting cannot be used: its syntax, its value, or what it names does not exist on this machine."""
 
     title = "Wrong settings"
     exit_code = 2
 
-    def __init__(self, message: str, advice: str = "", *, setting: str | None = None) -> None:
-        super().__init__(message, advice)
-        self.setting = setting
-
 
 class ConnectionFailed(P2VError):
-    """The conversion server cannot be reached, is not the one expected, or does not let us in.
-
-    given_up: it was tried for as long as the settings say.
-    """
+    """The conversion server cannot be reached, is not the one expected, or does not let us in."""
 
     title = "No connection to the conversion server"
     exit_code = 3
-
-    def __init__(self, message: str, advice: str = "", *, setting: str | None = None, given_up: bool = False) -> None:
-        super().__init__(message, advice)
-        self.setting = setting
-        self.given_up = given_up
+    retry = Retry.LATER
 
 
 class ConnectionDropped(ConnectionFailed):
     """The server took the connection and closed it before the login: it is too busy, or it has shut us out."""
 
+    retry = Retry.SOON
+
 
 class NothingInCommon(ConnectionFailed):
     """ssh and sshd have no algorithm of some kind in common."""
+
+
+class LoginRefused(ConnectionFailed):
+    """The server does not let us in, or gives us no shell; or there is nothing to log in with."""
+
+    retry = Retry.AFTER_LOGIN
+
+
+class WrongHostKey(ConnectionFailed):
+    """The server's host key is not the one that is accepted."""
+
+    retry = Retry.NEVER
+
+
+class ConnectionGivenUp(ConnectionFailed):
+    """It was tried for as long as the settings say."""
+
+    retry = Retry.NEVER
 
 
 class PreflightRefused(P2VError):

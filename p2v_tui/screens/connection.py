@@ -38,9 +38,10 @@ from p2v_tui.session.words.events import (
     StepStarted,
     Warned,
 )
+from p2v_tui.setting_names import SettingName
 
 # The field that an error about a setting puts the focus on.
-FIELDS: Final = {
+FIELDS: Final[dict[SettingName, str]] = {
     "remote.server": "server",
     "remote.port": "port",
     "remote.hostkey": "server",
@@ -402,8 +403,7 @@ class ConnectionScreen(BaseScreen):
                 f"{refused[0].advice} Checks shows {len(refused) - 1} more.",
             )
         self.query_one("#status", Line).show(f"{shown(headline)}\n{shown(advice)}".rstrip())
-        setting = getattr(error, "setting", None)
-        if setting in FIELDS:
-            self.query_one(f"#{FIELDS[setting]}-input").focus()
+        if error.setting in FIELDS:
+            self.query_one(f"#{FIELDS[error.setting]}-input").focus()
         else:
             self.query_one("#test").focus()

@@ -44,12 +44,13 @@ from p2v_tui.session.plan.plan import Plan, disk_image, fill_in, make_plan, with
 from p2v_tui.session.plan.volume_keys import WrongKey, need_all_keys
 from p2v_tui.session.words.checks import Check, Verdict, of_verdict
 from p2v_tui.session.words.events import Event, Status
+from p2v_tui.setting_names import SettingName
 
 # From this many columns on, the form has two, as virt-p2v's dialog.
 WIDE: Final = 120
 
 # The field that an error about a setting puts the focus on; those of the lists are found in them.
-FIELDS: Final = {
+FIELDS: Final[dict[SettingName, str]] = {
     "guestname": "#guestname-input",
     "vcpu.cores": "#vcpus-input",
     "memory": "#memory-input",
@@ -63,11 +64,11 @@ FIELDS: Final = {
     "output.password": "#password-input",
 }
 # The setting that mends what a check of the preflight refuses, by the check's key.
-_FIELD_OF_CHECK: Final = {
+_FIELD_OF_CHECK: Final[dict[str, SettingName]] = {
     **dict.fromkeys(("output", "space", "pool"), "output.storage"),
     **dict.fromkeys(("existing", "domain", "kubernetes"), "guestname"),
 }
-_LISTS: Final = {
+_LISTS: Final[dict[SettingName, str]] = {
     "disks": "#disks",
     "removable": "#removable",
     "interfaces": "#interfaces",
@@ -431,7 +432,7 @@ PageUp, PageDown     the page before, the next page"""
         if run is None and self._machine is not None and (error := self.state.failure) is not None:
             self.state.failure = None
             refused = (check.key for check in self._refused() if check.key in _FIELD_OF_CHECK)
-            setting = getattr(error, "setting", None) or next((_FIELD_OF_CHECK[key] for key in refused), None)
+            setting = error.setting or next((_FIELD_OF_CHECK[key] for key in refused), None)
             if setting in FIELDS:
                 self._show_error(error, self.query_one(FIELDS[setting]))
 
@@ -488,13 +489,12 @@ PageUp, PageDown     the page before, the next page"""
 
     def _field_of(self, error: P2VError) -> Widget:
         """The field that an error of the plan is about."""
-        setting = getattr(error, "setting", None) or ""
         if isinstance(error, WrongKey) and (field := self.query_one(KeyFields).find(error.volume)):
             return field.input
-        if setting in FIELDS:
-            return self.query_one(FIELDS[setting])
-        if setting in _LISTS:
-            rows = self.query_one(_LISTS[setting], DeviceList).rows
+        if error.setting in FIELDS:
+            return self.query_one(FIELDS[error.setting])
+        if error.setting in _LISTS:
+            rows = self.query_one(_LISTS[error.setting], DeviceList).rows
             words = error.message.replace(",", " ").rstrip(".").split()
             named = [row.toggle for row in rows if row.row.name in words or f"{row.row.name}:" in words]
             if rows:

@@ -19,6 +19,7 @@ from p2v_tui.screens.form import LABEL_WIDTH, Note, Reading, WrongField, parse_f
 from p2v_tui.screens.widgets import Choice, FormField, Heading, Toggle
 from p2v_tui.session.plan.output_modes import ALLOCATIONS, FORMATS, OutputMode, Use, find_mode
 from p2v_tui.session.plan.virt_v2v import VirtV2V
+from p2v_tui.setting_names import SettingName
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class _OutputField:
     """A text field of this part. id: also what an `OutputMode` calls the use of it. option: virt-v2v's."""
 
     id: str
-    setting: str
+    setting: SettingName
     label: str
     option: str
 

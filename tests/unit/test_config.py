@@ -8,6 +8,7 @@ import operator
 import re
 import subprocess
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -26,6 +27,7 @@ from p2v_tui.kinds import (
 )
 from p2v_tui.secrecy import HIDDEN, without_secrets
 from p2v_tui.session.plan.plan import fill_in
+from p2v_tui.setting_names import SettingName
 from tests.unit.setting_values import VALUES, all_settings
 
 SECRET = "Tr0ub4dor&3"
@@ -89,6 +91,10 @@ def test_what_the_peer_lacks_is_marked_as_new(name: str) -> None:
 
 def test_no_two_settings_share_a_name_or_an_alias() -> None:
     assert len(BY_KEY) == sum(1 + len(setting.aliases) + len(setting.old_names) for setting in SETTINGS)
+
+
+def test_the_names_that_errors_can_give_are_those_of_the_settings() -> None:
+    assert get_args(SettingName) == tuple(setting.name for setting in SETTINGS)
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)

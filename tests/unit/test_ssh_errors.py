@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2v_tui.errors import ConnectionDropped, ConnectionFailed, NothingInCommon, P2VError, PreflightRefused
+from p2v_tui.errors import (
+    ConnectionDropped,
+    ConnectionFailed,
+    LoginRefused,
+    NothingInCommon,
+    P2VError,
+    PreflightRefused,
+    WrongHostKey,
+)
 from p2v_tui.session.remote.result import last_lines
 from p2v_tui.session.ssh.errors import explain, no_answer, password_refused
 from p2v_tui.session.words.terminal_text import plain
@@ -73,29 +81,29 @@ RECORDED: list[tuple[bytes, type[P2VError], str | None, str]] = [
         "remote.server",
         "Network is unreachable",
     ),
-    (CHANGED, ConnectionFailed, "remote.hostkey", "another host key"),
+    (CHANGED, WrongHostKey, "remote.hostkey", "another host key"),
     (
         b"No ED25519 host key is known for conv and you have requested strict checking.\r\n"
         b"Host key verification failed.\r\n",
-        ConnectionFailed,
+        WrongHostKey,
         "remote.hostkey",
         "host key",
     ),
     (
         b"root@conv: Permission denied (publickey,password,keyboard-interactive).\r\n",
-        ConnectionFailed,
+        LoginRefused,
         "auth.password",
         "refused the password of root",
     ),
     (
         b"root@conv: Permission denied (publickey,gssapi-keyex,gssapi-with-mic).\r\n",
-        ConnectionFailed,
+        LoginRefused,
         "auth.identity.url",
         "only by publickey",
     ),
     (
         b"Received disconnect from 10.0.0.1 port 2222:2: Too many authentication failures\r\n",
-        ConnectionFailed,
+        LoginRefused,
         "auth.password",
         "refused the password",
     ),
@@ -123,7 +131,7 @@ RECORDED: list[tuple[bytes, type[P2VError], str | None, str]] = [
         None,
         "remote port forwarding",
     ),
-    (b"This account is currently not available.\r\n", ConnectionFailed, "auth.username", "gets no shell"),
+    (b"This account is currently not available.\r\n", LoginRefused, "auth.username", "gets no shell"),
     (
         b"kex_exchange_identification: Connection closed by remote host\r\n",
         ConnectionDropped,
@@ -146,14 +154,14 @@ RECORDED: list[tuple[bytes, type[P2VError], str | None, str]] = [
     (b"kex_exchange_identification: banner line 0: Not allowed at this time\r\n", ConnectionDropped, None, "Not all"),
     (
         b"Password change required but no TTY available.\r\n",
-        ConnectionFailed,
+        LoginRefused,
         "auth.password",
         "has expired",
     ),
     (
         b"Your account has expired; please contact your system administrator.\r\n"
         b"Connection closed by 10.0.0.1 port 22\r\n",
-        ConnectionFailed,
+        LoginRefused,
         "auth.username",
         "account has expired",
     ),
@@ -167,7 +175,7 @@ def test_each_recorded_message_has_its_own_explanation(
 ) -> None:
     error = explain(said, "conv", 2222, "root", False)
     assert type(error) is kind
-    assert getattr(error, "setting", None) == setting
+    assert error.setting == setting
     assert word in error.message
     assert error.advice
     assert error.exit_code == 4 if kind is PreflightRefused else 3

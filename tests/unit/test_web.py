@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from p2v_tui.errors import Cancelled
+from p2v_tui.errors import Cancelled, Retry
 from p2v_tui.session.ssh.fetch import FetchFailed, Persistence, Wanted, fetch, fetch_persistently
 from p2v_tui.session.ssh.web import NotRead, read_url
 from p2v_tui.session.words.cancellation import Cancellation
@@ -214,7 +214,7 @@ def test_an_address_that_cannot_be_one_is_said_to_be_wrong_and_not_tried_again(u
         fetch(url, WANTED)
     assert "is not valid" in caught.value.message
     assert "p2v.identity" in caught.value.advice
-    assert not caught.value.passing
+    assert caught.value.retry is Retry.NEVER
 
 
 def test_a_server_that_comes_up_late_is_waited_for() -> None:

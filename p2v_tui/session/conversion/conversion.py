@@ -24,6 +24,7 @@ from p2v_tui.errors import (
     Detached,
     P2VError,
     PreflightRefused,
+    Retry,
     SettingsError,
 )
 from p2v_tui.hwprobe.answers import Answer
@@ -51,7 +52,7 @@ from p2v_tui.session.preflight.preflight import AcceptWarnings, judge, settle
 from p2v_tui.session.preflight.server_facts import Place, survey_server
 from p2v_tui.session.remote import commands as remote_commands
 from p2v_tui.session.remote.directory import PARENT, RemoteDirectory
-from p2v_tui.session.ssh.reconnect import is_final, is_refused_login, open_again
+from p2v_tui.session.ssh.reconnect import open_again
 from p2v_tui.session.ssh.shell import cannot_store
 from p2v_tui.session.words.cancellation import Cancellation
 from p2v_tui.session.words.events import (
@@ -214,7 +215,7 @@ def resume(
             )
         except ConnectionFailed as error:
             advice = "The conversion may still run there: start p2v-tui again to continue it."
-            raise ConnectionFailed(error.message, f"{error.advice} {advice}", setting=error.setting) from error
+            raise type(error)(error.message, f"{error.advice} {advice}", setting=error.setting) from error
         server.workspace.keep = False
         if server.shell().run(remote_commands.read_progress(saved.directory, 0, 0)).text.startswith("unstarted\n"):
             raise NeverStarted(
@@ -541,7 +542,7 @@ class _Run:
                 self._stop_over(cancellable=cancellable)
             except ConnectionFailed as error:
                 out_of_reach = self._following is not None and self._following.out_of_reach
-                if out_of_reach or (is_final(error) and not is_refused_login(error)):
+                if out_of_reach or error.retry is Retry.NEVER:
                     raise
                 self._report(ConnectionLost(CONTROL, error.message, self._plan.settings.reconnect))
                 open_again(

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Final
 
 from p2v_tui.config import Settings, secrets_of
-from p2v_tui.errors import ConnectionDropped, ConnectionFailed, P2VError, SettingsError
+from p2v_tui.errors import ConnectionFailed, P2VError, Retry, SettingsError
 from p2v_tui.hwprobe.machine import Disk
 from p2v_tui.kinds import AcceptedWarnings, Secret
 from p2v_tui.secrecy import without_secrets
@@ -37,7 +37,7 @@ from p2v_tui.session.ssh.identity import fetch_identity, key_type
 from p2v_tui.session.ssh.login import Login, PasswordSource, cipher_preference
 from p2v_tui.session.ssh.login_environment import LoginEnvironment, ask_login_environment, ask_sudo
 from p2v_tui.session.ssh.network import wait_for_network
-from p2v_tui.session.ssh.reconnect import is_final, open_again
+from p2v_tui.session.ssh.reconnect import PASSING, open_again
 from p2v_tui.session.ssh.shell import RemoteShell, cannot_store
 from p2v_tui.session.ssh.workspace import Workspace
 from p2v_tui.session.words.cancellation import Cancellation
@@ -193,7 +193,7 @@ class ConversionServer:
             wait=cancellation.wait,
             on_failure=lambda error: self._report(Warned(self._words_of_trying(error, patience))),
             # Whoever watches is told of an outage at once; that sshd drops one login of many, passes.
-            final=is_final if self._patience else lambda error: not isinstance(error, ConnectionDropped),
+            worthwhile=PASSING if self._patience else {Retry.SOON},
         )
 
     @staticmethod

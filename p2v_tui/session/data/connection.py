@@ -18,7 +18,15 @@ from typing import Final
 
 import pexpect
 
-from p2v_tui.errors import Cancelled, ConnectionFailed, ConversionFailed, P2VError, PreflightRefused, as_failure
+from p2v_tui.errors import (
+    Cancelled,
+    ConnectionFailed,
+    ConnectionGivenUp,
+    ConversionFailed,
+    P2VError,
+    PreflightRefused,
+    as_failure,
+)
 from p2v_tui.hwprobe.machine import Disk
 from p2v_tui.session.data.disk_source import DiskSource
 from p2v_tui.session.data.gate import Gate, Password, WaitingRoom
@@ -30,7 +38,7 @@ from p2v_tui.session.remote.result import last_lines
 from p2v_tui.session.ssh.login import Login
 from p2v_tui.session.ssh.login_dialogue import LOGIN_TIMEOUT
 from p2v_tui.session.ssh.openssh import close_connection, matched_text, open_connection, send
-from p2v_tui.session.ssh.reconnect import given_up, open_again
+from p2v_tui.session.ssh.reconnect import open_again
 from p2v_tui.session.ssh.workspace import Workspace
 from p2v_tui.session.words.cancellation import Cancellation
 from p2v_tui.session.words.events import ConnectionLost, ConnectionRestored, Event, Happened, Status
@@ -365,7 +373,7 @@ class DataConnection:
                 let_in_before=True,
             )
         except ConnectionFailed as error:
-            raise given_up(error) from error
+            raise ConnectionGivenUp(error.message, error.advice, setting=error.setting) from error
 
     def _replace(self, old: Tunnel, *, compressed: bool) -> Tunnel:
         """Another tunnel beside the present one, which stays until the relay has had time to move over.

@@ -14,6 +14,7 @@ from p2v_tui.errors import SettingsError
 from p2v_tui.hwprobe.machine import Machine, MediumKind, NetworkInterface, RemovableMedium
 from p2v_tui.kinds import NetworkMap
 from p2v_tui.session.words.checks import Check, Subject, Verdict
+from p2v_tui.setting_names import SettingName
 from p2v_tui.xmlgen import FLOPPY_DRIVES, IDE_DRIVES
 
 INTERFACES = Subject(
@@ -168,7 +169,7 @@ def _absent_drives(names: Sequence[str], known: dict[str, RemovableMedium]) -> I
         )
 
 
-def check_named_once(names: Sequence[str], setting: str) -> None:
+def check_named_once(names: Sequence[str], setting: SettingName) -> None:
     """Raises SettingsError where a name stands twice."""
     for position, name in enumerate(names):
         if name in names[:position]:

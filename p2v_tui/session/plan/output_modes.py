@@ -10,7 +10,7 @@ import enum
 import ipaddress
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from p2v_tui.config import Settings
 from p2v_tui.errors import SettingsError
@@ -358,14 +358,16 @@ def choose_output(settings: Settings) -> Output:
     )
 
 
-def _check_choice(mode: str, name: str, choices: tuple[str, ...], value: str | None) -> None:
+def _check_choice(
+    mode: str, name: Literal["format", "allocation"], choices: tuple[str, ...], value: str | None
+) -> None:
     """Raises SettingsError for a value that the mode does not take. choices: nothing where that is not known."""
     if value is None or not choices or value in choices:
         return
     raise SettingsError(
         f"The output mode {mode} cannot make the {name} {value}.",
         f"It makes {' or '.join(choices)}.",
-        setting=f"output.{name}",
+        setting="output.format" if name == "format" else "output.allocation",
     )
 
 

@@ -6,7 +6,15 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from p2v_tui.errors import ConnectionDropped, ConnectionFailed, NothingInCommon, P2VError, PreflightRefused
+from p2v_tui.errors import (
+    ConnectionDropped,
+    ConnectionFailed,
+    LoginRefused,
+    NothingInCommon,
+    P2VError,
+    PreflightRefused,
+    WrongHostKey,
+)
 from p2v_tui.session.remote.result import last_lines
 from p2v_tui.session.words.terminal_text import plain
 
@@ -86,7 +94,7 @@ def password_refused(user: str, host: str) -> ConnectionFailed:
         if user == "root"
         else ""
     )
-    return ConnectionFailed(
+    return LoginRefused(
         f"The conversion server {host} refused the password of {user}.",
         "It was sent once. Check the user name and the password, and that the server lets this user log in with "
         f"one.{root}",
@@ -109,7 +117,7 @@ def _after_login(transcript: bytes) -> str:
 
 def _session_ended(attempt: _Attempt, said: str, exit_code: int) -> P2VError:
     words = " / ".join(last_lines(said, 3))
-    return ConnectionFailed(
+    return LoginRefused(
         f"{attempt.user} may log in to {attempt.host} but gets no shell: the session ended at once with exit code "
         f"{exit_code}" + (f" and said: {words}." if words else ", without a word."),
         f"Look at the account's login shell there (getent passwd {attempt.user}: /bin/false and nologin give none), "
@@ -180,7 +188,7 @@ def _unreachable(attempt: _Attempt, match: re.Match[str]) -> P2VError:
 
 
 def _host_key(attempt: _Attempt, _: re.Match[str]) -> P2VError:
-    return ConnectionFailed(
+    return WrongHostKey(
         f"{attempt.host} shows another host key than before: it may not be the same server.",
         "Nothing was sent to it. If the server was reinstalled, start again; otherwise somebody may intercept the "
         "connection.",
@@ -189,7 +197,7 @@ def _host_key(attempt: _Attempt, _: re.Match[str]) -> P2VError:
 
 
 def _unknown_host_key(attempt: _Attempt, _: re.Match[str]) -> P2VError:
-    return ConnectionFailed(
+    return WrongHostKey(
         f"The host key of {attempt.place} is not one of the known ones.",
         "Nothing was sent to it. Run `ssh-keyscan` on its address in the shell to see what it answers.",
         setting="remote.hostkey",
@@ -197,7 +205,7 @@ def _unknown_host_key(attempt: _Attempt, _: re.Match[str]) -> P2VError:
 
 
 def _expired(attempt: _Attempt, match: re.Match[str]) -> P2VError:
-    return ConnectionFailed(
+    return LoginRefused(
         f"The password of {attempt.user} on the conversion server {attempt.host} has expired: {match[1].strip()}",
         f"Log in there by hand and change it: {attempt.by_hand}",
         setting="auth.password",
@@ -205,7 +213,7 @@ def _expired(attempt: _Attempt, match: re.Match[str]) -> P2VError:
 
 
 def _account_closed(attempt: _Attempt, match: re.Match[str]) -> P2VError:
-    return ConnectionFailed(
+    return LoginRefused(
         f"The conversion server {attempt.host} does not let {attempt.user} in: {match[1].strip()}",
         f"Look there as root with `chage -l {attempt.user}` and `ls /run/nologin`, or use another user.",
         setting="auth.username",
@@ -217,14 +225,14 @@ def _denied(attempt: _Attempt, match: re.Match[str]) -> P2VError:
     if attempt.by_identity:
         return _identity_refused(attempt, methods)
     if attempt.partly:
-        return ConnectionFailed(
+        return LoginRefused(
             f"The conversion server {attempt.host} took the password of {attempt.user} and wants more: {match[1]}.",
             "p2v-tui logs in with one of the two, a password or an SSH identity (p2v.identity). Let this user in "
             "with one: AuthenticationMethods in a Match block of its sshd_config.",
             setting="auth.identity.url",
         )
     if not {"password", "keyboard-interactive"} & set(methods):
-        return ConnectionFailed(
+        return LoginRefused(
             f"The conversion server {attempt.host} lets {attempt.user} log in only by {match[1]}, not by password.",
             "Use p2v.identity, or allow passwords in its sshd_config (PasswordAuthentication, PermitRootLogin).",
             setting="auth.identity.url",
@@ -235,7 +243,7 @@ def _denied(attempt: _Attempt, match: re.Match[str]) -> P2VError:
 def _identity_refused(attempt: _Attempt, methods: list[str]) -> P2VError:
     if attempt.partly:
         wanted = "a password" if {"password", "keyboard-interactive"} & set(methods) else ", ".join(methods)
-        return ConnectionFailed(
+        return LoginRefused(
             f"The conversion server {attempt.host} accepted the SSH identity of {attempt.user}, and wants {wanted} "
             "besides.",
             "p2v-tui logs in with the identity alone. Let this user in so: `AuthenticationMethods publickey` in a "
@@ -243,7 +251,7 @@ def _identity_refused(attempt: _Attempt, methods: list[str]) -> P2VError:
             setting="auth.identity.url",
         )
     if "publickey" not in methods:
-        return ConnectionFailed(
+        return LoginRefused(
             f"The conversion server {attempt.host} takes no SSH identity from {attempt.user}, only "
             f"{', '.join(methods)}.",
             "Leave p2v.identity out and give p2v.password, or set `PubkeyAuthentication yes` in its sshd_config.",
@@ -253,7 +261,7 @@ def _identity_refused(attempt: _Attempt, methods: list[str]) -> P2VError:
     hint = f" It is of type {kind}: the server may take others only (PubkeyAcceptedAlgorithms" if kind else ""
     hint += (", RequiredRSASize)." if kind == "RSA" else ").") if kind else ""
     root = " Root may be forbidden to log in (PermitRootLogin)." if attempt.user == "root" else ""
-    return ConnectionFailed(
+    return LoginRefused(
         f"The conversion server {attempt.host} refused the SSH identity for {attempt.user}.",
         f"Add the public key to ~{attempt.user}/.ssh/authorized_keys there; check that file's owner and mode, and "
         f"from= before the key.{hint}" + root,
@@ -297,7 +305,7 @@ def _where_forwarding_is_set(attempt: _Attempt) -> str:
 
 
 def _no_shell(attempt: _Attempt, match: re.Match[str]) -> P2VError:
-    return ConnectionFailed(
+    return LoginRefused(
         f"{attempt.user} may log in to {attempt.host} but gets no shell: {match[1]}.",
         "Give the user a login shell there, or use another user.",
         setting="auth.username",

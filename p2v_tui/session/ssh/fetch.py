@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from p2v_tui.errors import P2VError
+from p2v_tui.errors import P2VError, Retry
 from p2v_tui.secrecy import without_secrets
 from p2v_tui.session.ssh.reconnect import open_again
 from p2v_tui.session.ssh.web import NotRead, read_url
@@ -27,11 +27,13 @@ TIMEOUT: Final = 30.0
 
 
 class FetchFailed(P2VError):
-    """Caught by who fetches, who knows what kind of failure it is. passing: another try may succeed."""
+    """Caught by who fetches, who knows what kind of failure it is."""
 
-    def __init__(self, message: str, advice: str, *, passing: bool = False) -> None:
-        super().__init__(message, advice)
-        self.passing = passing
+
+class FetchFailedForNow(FetchFailed):
+    """The network or the server is not there."""
+
+    retry = Retry.LATER
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,6 @@ def fetch_persistently(url: str, wanted: Wanted, persistence: Persistence) -> by
         patience=persistence.patience,
         wait=persistence.cancellation.wait,
         on_failure=lambda error: persistence.report(Warned(f"{error.message} {again}")),
-        final=lambda error: not (isinstance(error, FetchFailed) and error.passing),
     )
 
 
@@ -133,10 +134,10 @@ def _read_web(url: str, wanted: Wanted, cancellation: Cancellation) -> bytes:
         if error.address_at_fault:
             raise _wrong_url(url, wanted) from error
         also = ", the network and the web server" if error.passing else " and that this machine may fetch it"
-        raise FetchFailed(
+        kind = FetchFailedForNow if error.passing else FetchFailed
+        raise kind(
             f"The {wanted.name} was not fetched from {without_secrets(url)}: {error}.",
             f"Check {wanted.setting}{also}.",
-            passing=error.passing,
         ) from error
     except FileNotFoundError as error:
         raise FetchFailed(

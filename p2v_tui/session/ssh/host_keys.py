@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
-from p2v_tui.errors import ConnectionFailed, NothingInCommon, as_failure
+from p2v_tui.errors import ConnectionFailed, NothingInCommon, WrongHostKey, as_failure
 from p2v_tui.session.ssh.login import Login
 
 # A server has one key of each kind and shows one. First in ssh's own order, which ed25519 leads, then kind by kind.
@@ -63,7 +63,7 @@ def open_pinned(login: Login, pinned: Sequence[str], open_it: Callable[[Login], 
         except ConnectionFailed:
             if len(offered) == before:
                 raise
-    raise ConnectionFailed(
+    raise WrongHostKey(
         f"{login.host} port {login.port} is not the server that p2v.remote.hostkey pins. Its host keys are "
         f"{', '.join(dict.fromkeys(offered))}; pinned is {', '.join(pinned)}.",
         "Nothing was sent to it. Compare with what `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` prints on "

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from p2v_tui.errors import ConnectionFailed, P2VError
+from p2v_tui.errors import LoginRefused, P2VError
 from p2v_tui.secrecy import without_secrets
 from p2v_tui.session.ssh.fetch import TIMEOUT, FetchFailed, Persistence, Wanted, fetch, fetch_persistently
 from p2v_tui.session.ssh.openssh_tools import run_tool
@@ -51,7 +51,7 @@ def fetch_identity(url: str, destination: Path, persistence: Persistence | None 
 
 
 def _error(message: str, advice: str) -> P2VError:
-    return ConnectionFailed(message, advice, setting=SETTING)
+    return LoginRefused(message, advice, setting=SETTING)
 
 
 def key_type(path: Path) -> str:

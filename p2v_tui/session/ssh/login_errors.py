@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from p2v_tui.errors import ConnectionFailed
+from typing import Final
+
+from p2v_tui.errors import ConnectionFailed, LoginRefused, WrongHostKey
 from p2v_tui.session.ssh.errors import last_heard, no_answer
 from p2v_tui.session.ssh.login import Login
 
-_IDENTITY = "auth.identity.url"
+_IDENTITY: Final = "auth.identity.url"
 _START_UP = (
     "Look at the account's start-up files (.bashrc) and at ForceCommand in the server's sshd_config: neither may ask "
     "anything or start another shell where there is no terminal."
@@ -14,7 +16,7 @@ _START_UP = (
 
 
 def password_expired(user: str, host: str) -> ConnectionFailed:
-    return ConnectionFailed(
+    return LoginRefused(
         f"The password of {user} on the conversion server {host} has expired: the server wants a new one.",
         f"Log in there by hand and change it: ssh {user}@{host}. Or use an SSH identity (p2v.identity).",
         setting="auth.password",
@@ -22,7 +24,7 @@ def password_expired(user: str, host: str) -> ConnectionFailed:
 
 
 def more_than_a_password(question: str) -> ConnectionFailed:
-    return ConnectionFailed(
+    return LoginRefused(
         f"The conversion server asks for more than a password: {question!r}.",
         "p2v-tui cannot answer that for every connection; use an SSH identity (p2v.identity) that the server takes "
         "alone (AuthenticationMethods publickey in a Match block for this user).",
@@ -31,7 +33,7 @@ def more_than_a_password(question: str) -> ConnectionFailed:
 
 
 def no_password(user: str) -> ConnectionFailed:
-    return ConnectionFailed(
+    return LoginRefused(
         f"The conversion server asks {user} for a password, and none was given.",
         "Give p2v.password or p2v.identity.",
         setting="auth.password",
@@ -39,7 +41,7 @@ def no_password(user: str) -> ConnectionFailed:
 
 
 def host_key_not_accepted(login: Login, fingerprint: str) -> ConnectionFailed:
-    return ConnectionFailed(
+    return WrongHostKey(
         f"The host key of {login.host} ({fingerprint}) was not accepted.",
         "Compare it with what `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` prints on the server.",
         setting="remote.hostkey",
@@ -50,7 +52,7 @@ def nobody_answers(login: Login, question: str, *, logged_in: bool) -> Connectio
     """A question that waits for a person: before the login is complete PAM's, after it the session's."""
     if not logged_in:
         return more_than_a_password(question)
-    return ConnectionFailed(
+    return LoginRefused(
         f"{login.user} was let in to {login.host}, but no shell answers: something there waits at {question!r}.",
         _START_UP,
         setting="auth.username",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Final, TypeVar
 
-from p2v_tui.errors import Cancelled, ConnectionFailed, Detached, P2VError
+from p2v_tui.errors import Cancelled, Detached, P2VError, Retry
 
 # Seconds between two tries: soon after a short interruption, seldom enough not to trouble a server that comes up.
 FIRST_DELAY: Final = 1.0
@@ -16,9 +16,8 @@ LONGEST_DELAY: Final = 30.0
 # and no sooner than that, as some servers lock an account after a few refusals.
 REFUSAL_PATIENCE: Final = 300.0
 REFUSAL_DELAY: Final = 10.0
-# What time does not heal, by the setting that the error names: a refused login, another host key.
-_LOGIN_SETTINGS: Final = frozenset({"auth.password", "auth.identity.url", "auth.username"})
-_FINAL_SETTINGS: Final = _LOGIN_SETTINGS | {"remote.hostkey"}
+# What passes by itself, whoever asks.
+PASSING: Final = frozenset({Retry.LATER, Retry.SOON})
 
 Opened = TypeVar("Opened")
 
@@ -38,7 +37,7 @@ def open_again(
     wait: Callable[[float], None],
     on_failure: Callable[[P2VError], None],
     clock: Callable[[], float] = time.monotonic,
-    final: Callable[[P2VError], bool] | None = None,
+    worthwhile: Collection[Retry] = PASSING,
     let_in_before: bool = False,
     after_success: bool = False,
     chance: Callable[[], float] = random.random,
@@ -48,11 +47,11 @@ def open_again(
     Machines that were started together do not try again together: of each delay only the first half is certain.
 
     patience: seconds for all tries together. wait: called between two with the seconds to let pass. on_failure:
-    called with the error of a try, unless it says the same as the one before: an outage may last for hours. final:
-    which errors another try would not change, in place of `is_final`. let_in_before: this login worked already, so
-    that it is final only when it has been refused for REFUSAL_PATIENCE. after_success: it was open, so that the time
-    runs from the first failure on. chance: from 0 to 1. Raises such a one at once, and the last error when the
-    patience is at its end.
+    called with the error of a try, unless it says the same as the one before: an outage may last for hours.
+    worthwhile: which failures are tried again. let_in_before: this login worked already, so that it is tried again
+    when it is refused, too, for REFUSAL_PATIENCE. after_success: it was open, so that the time
+    runs from the first failure on. chance: from 0 to 1. Raises at once what another try would not change, and
+    the last error when the patience is at its end.
     """
     deadline = None if after_success else clock() + patience
     told = ""
@@ -66,13 +65,13 @@ def open_again(
         except P2VError as error:
             if deadline is None:
                 deadline = clock() + patience
-            if let_in_before and is_refused_login(error):
+            if let_in_before and error.retry is Retry.AFTER_LOGIN:
                 delay = max(delay, REFUSAL_DELAY)
                 refused_since = clock() if refused_since is None else refused_since
                 over = clock() + delay > refused_since + REFUSAL_PATIENCE
             else:
                 refused_since = None
-                over = (final or is_final)(error)
+                over = error.retry not in worthwhile
             if over or clock() + delay > deadline:
                 raise
             if error.message != told:
@@ -80,20 +79,3 @@ def open_again(
                 on_failure(error)
         wait(delay * (0.5 + 0.5 * chance()))
     raise AssertionError("the delays have no end")
-
-
-def is_final(error: P2VError) -> bool:
-    """Whether it would be the same the next time: the server refuses us, is another one, or was tried
-    for long enough.
-    """
-    return not isinstance(error, ConnectionFailed) or error.setting in _FINAL_SETTINGS or error.given_up
-
-
-def given_up(error: ConnectionFailed) -> ConnectionFailed:
-    """The same, and final: it was tried for as long as the settings say."""
-    return ConnectionFailed(error.message, error.advice, setting=error.setting, given_up=True)
-
-
-def is_refused_login(error: P2VError) -> bool:
-    """Whether the server that we know did not let us in, or gave us no shell."""
-    return isinstance(error, ConnectionFailed) and error.setting in _LOGIN_SETTINGS

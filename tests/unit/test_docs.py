@@ -26,6 +26,27 @@ def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
     assert not [link for link in links if not (page.parent / link).exists()]
 
 
+def anchors(page: Path) -> set[str]:
+    """Those of the headings: lower case, blanks as hyphens, no punctuation."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_to_a_heading_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", page.read_text())
+    assert not [link for link in links if link[1] not in anchors(page.parent / link[0] if link[0] else page)]
+
+
+def test_the_messages_in_troubleshooting_are_those_of_the_program() -> None:
+    """`...` stands for what is filled in, which messages.txt has in braces."""
+    shown = " ".join((ROOT / "docs/messages.txt").read_text().split())
+    rows = re.findall(r'^\| "(.*?)"', (ROOT / "docs/troubleshooting.md").read_text(), re.MULTILINE)
+    parts = [part.strip(" .,;:") for row in rows for part in row.split("...")]
+    assert len(rows) > 30
+    assert not [part for part in parts if part not in shown]
+
+
 def test_the_readme_leads_to_every_page() -> None:
     linked = set(re.findall(r"\]\(docs/([^)#]+)", (ROOT / "README.md").read_text()))
     assert {page.name for page in PAGES if page.name != "README.md"} <= linked

@@ -27,11 +27,11 @@ from p2v_tui.errors import Cancelled, Detached, as_failure
 from p2v_tui.front.conversion_run import ConversionRun
 from p2v_tui.screens.base import BaseScreen
 from p2v_tui.screens.connection import ConnectionScreen
-from p2v_tui.screens.console_driver import HungUp
 from p2v_tui.screens.dialogs import Answer, Dialog, Question, error_dialog
 from p2v_tui.screens.left_running import FindSaved, LeftRunning
 from p2v_tui.screens.look import STYLES, is_capable
 from p2v_tui.screens.state import State
+from p2v_tui.screens.textual_private import HungUp, clear_terminal, run_binding
 from p2v_tui.screens.widgets import FieldInput
 from p2v_tui.session.conversion.saved_conversion import find_saved
 from p2v_tui.session.words.quantities import duration_text
@@ -103,11 +103,11 @@ class P2VTui(App[int], inherit_bindings=False):
         """
         if not isinstance(event, events.Key) or event.is_forwarded:
             await super().on_event(event)
-        elif not await self._check_bindings(event.key, priority=True):
+        elif not await run_binding(self, event.key, priority=True):
             if isinstance(self.focused, FieldInput) and event.is_printable:
                 self.focused.put(event.character or "")
             else:
-                await self._check_bindings(event.key)
+                await run_binding(self, event.key)
 
     @on(HungUp)
     def _end_from_outside(self) -> None:
@@ -226,8 +226,7 @@ class P2VTui(App[int], inherit_bindings=False):
 
     def action_redraw(self) -> None:
         """Everything again, for a line that lost something."""
-        if self._driver is not None:
-            self._driver.write("\x1b[2J")
+        clear_terminal(self)
         self.screen.refresh(layout=True)
 
     def action_look(self) -> None:

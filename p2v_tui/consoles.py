@@ -46,7 +46,7 @@ SESSION: Final = "p2v-tui"
 # protocol, which prints `25u` on terminals that do not know it; an escape sequence may arrive in pieces (Serial over
 # LAN), so that ESC alone counts as the key only after half a second.
 TEXTUAL_ENVIRONMENT: Final = {
-    "TEXTUAL_DRIVER": "p2v_tui.screens.console_driver:ConsoleDriver",
+    "TEXTUAL_DRIVER": "p2v_tui.screens.textual_private:ConsoleDriver",
     "TEXTUAL_THEME": "ansi-dark",
     "TEXTUAL_COLOR_SYSTEM": "standard",
     "TEXTUAL_ANIMATIONS": "none",

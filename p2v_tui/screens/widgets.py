@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from rich.segment import Segment
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.message import Message
 from textual.reactive import reactive
+from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
@@ -149,12 +151,13 @@ class FieldInput(Input):
         else:
             self.replace(character, *self.selection)
 
-    @property
-    def _value(self) -> Text:
-        # Textual hides a password behind a bullet, which a VT220 does not have.
-        if self.password:
-            return Text("*" * len(self.value), no_wrap=True, overflow="ignore", end="")
-        return super()._value
+    def render_line(self, y: int) -> Strip:
+        """A password behind stars: Textual hides it behind bullets, which a VT220 does not have."""
+        strip = super().render_line(y)
+        if not self.password:
+            return strip
+        starred = (Segment(text.replace("\N{BULLET}", "*"), style, control) for text, style, control in strip)
+        return Strip(starred, strip.cell_length)
 
 
 class Toggle(Widget, can_focus=True):

@@ -12,13 +12,15 @@ from syrupy.location import PyTestLocation
 from textual.app import App
 from textual.pilot import Pilot
 
+from p2v_tui.screens.textual_private import screen_strips
+
 SIZES = {"80x24": (80, 24), "132x43": (132, 43)}
 _TRIES = 400
 
 
 def screen_lines(app: App[int]) -> list[str]:
     """What stands on the screen, line by line, without the blanks at the end."""
-    return [strip.text.rstrip() for strip in app.screen._compositor.render_strips()]
+    return [strip.text.rstrip() for strip in screen_strips(app.screen)]
 
 
 def screen_text(app: App[int]) -> str:

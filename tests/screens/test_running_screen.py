@@ -21,6 +21,7 @@ from p2v_tui.screens import running
 from p2v_tui.screens.dialogs import Dialog
 from p2v_tui.screens.log_pane import LogPane, rows_of
 from p2v_tui.screens.running import PowerFailed, RunningScreen
+from p2v_tui.screens.textual_private import screen_strips
 from p2v_tui.session.conversion.log import ConversionLog
 from p2v_tui.session.words.events import (
     DiskProgress,
@@ -300,7 +301,7 @@ async def test_every_line_can_be_read_once_and_in_order() -> None:
 async def test_the_colours_of_virt_v2v_are_kept() -> None:
     async with opened() as screen:
         await screen.hear(*output("\x1b[1;31mred and bold\x1b[0m plain"))
-        strip = next(strip for strip in screen.app.screen._compositor.render_strips() if "red and bold" in strip.text)
+        strip = next(strip for strip in screen_strips(screen.app.screen) if "red and bold" in strip.text)
         styles = {segment.text.strip(): segment.style for segment in strip if segment.text.strip()}
         style = styles["red and bold"]
         assert style is not None and style.bold and style.color is not None and style.color.number == 1

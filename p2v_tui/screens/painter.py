@@ -1,37 +1,28 @@
-"""Textual's driver for a terminal, made fit for slow and noisy ones.
+"""Writes what Textual paints with fewer bytes: for slow lines.
 
-Out: Textual paints a screen several times until it stands, and every time whole. What a later frame paints over is
-not written at all, and a screen that is mostly new starts from an empty one, so that its blanks cost nothing. tmux,
+Textual paints a screen several times until it stands, and every time whole. What a later frame paints over is not
+written at all, and a screen that is mostly new starts from an empty one, so that its blanks cost nothing. tmux,
 between us and a console, then passes on what changed. On a VT220 that turned a first paint of 1552 bytes into 1100.
 
-In: bytes that are not valid UTF-8 are noise and are dropped; Textual's own driver dies of the first one. A terminal
-that has hung up ends the application; Textual's own driver would read on for ever.
-
-`consoles.py` has Textual use it, by TEXTUAL_DRIVER.
+Nothing here knows Textual: text comes in as it would go to the terminal, and text goes out (`textual_private.py`
+puts it between the two).
 """
 
 from __future__ import annotations
 
 import asyncio
-import codecs
-import contextlib
-import os
 import re
-import select
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 from rich.cells import cell_len
-from textual._parser import ParseError
-from textual._xterm_parser import XTermParser
-from textual.app import App
-from textual.drivers.linux_driver import LinuxDriver
-from textual.message import Message
 
 # How long a frame waits for the next one, in seconds: Textual lays a new screen out in about 40 ms.
 HOLD_SECONDS: Final = 0.06
 # Less is no frame but a change of a few cells, such as a key's, and is written at once.
 _FRAME_CHARACTERS: Final = 1000
-_CLEAR: Final = "\x1b[H\x1b[2J"
+CLEAR: Final = "\x1b[2J"
+_HOME: Final = "\x1b[H"
 _ROW: Final = re.compile(r"\x1b\[(\d+);\d+H")
 # What frames are made of: a place, a style, a line end, text; and what else there is.
 _TOKEN: Final = re.compile(r"\x1b\[(\d+);(\d+)H|\x1b\[([\d;]*)m|(\n)|([^\x1b\n]+)|\x1b")
@@ -42,35 +33,45 @@ _FEW_BLANKS: Final = 4
 _CURSOR: Final = re.compile(r"(\x1b\[\d+;\d+H)$")
 
 
-class HungUp(Message):
-    """To the application: there is no terminal any more."""
+class Shown(NamedTuple):
+    """The screen that is shown, whatever tells it from another one, and its size in cells."""
+
+    screen: object
+    width: int
+    height: int
 
 
-class ConsoleDriver(LinuxDriver):
-    """See the module."""
+def is_frame(data: str, height: int) -> bool:
+    """Whether it paints every line, from the first on."""
+    return data.startswith("\x1b[1;1H") and data.count("\n") >= height - 1
 
-    # A frame that waits, and what came behind it.
-    _frame: str = ""
-    _changes: str = ""
-    _hold: asyncio.TimerHandle | None = None
-    # The lines of the last frame, the screen they are of, and the rows that were changed since, from 1 on.
-    _lines: tuple[str, ...] = ()
-    _screen: object = None
-    _changed_rows: frozenset[int] = frozenset()
 
-    def __init__(
-        self, app: App[Any], *, debug: bool = False, mouse: bool = True, size: tuple[int, int] | None = None
-    ):
-        super().__init__(app, debug=debug, mouse=mouse, size=size)
+class Painter:
+    """write: to the terminal. shown: what is on it now.
+
+    Called from the loop's thread; before and after the loop nothing is held back.
+    """
+
+    def __init__(self, write: Callable[[str], None], shown: Callable[[], Shown]) -> None:
+        self._write = write
+        self._shown = shown
+        # A frame that waits, and what came behind it.
+        self._frame = ""
+        self._changes = ""
+        self._hold: asyncio.TimerHandle | None = None
+        # The lines of the last frame, the screen they are of, and the rows that were changed since, from 1 on.
+        self._lines: tuple[str, ...] = ()
+        self._screen: object = None
+        self._changed_rows: frozenset[int] = frozenset()
         # For a row the columns, from one to before the other, that are blank and need not be written to stay so.
         self._blank: dict[int, tuple[int, int]] = {}
 
-    def write(self, data: str) -> None:
+    def paint(self, data: str) -> None:
         """Writes at once, or a little later what belongs to a frame."""
         if self._hold is None and len(data) < _FRAME_CHARACTERS:
             self._write_changes(data)
             return
-        if self._is_whole(data):
+        if is_frame(data, self._shown().height):
             self._frame, self._changes = data, ""
         else:
             self._changes += data
@@ -81,32 +82,10 @@ class ConsoleDriver(LinuxDriver):
                 # The loop is over: nothing comes that could paint over this.
                 self._release()
 
-    def stop_application_mode(self) -> None:
+    def end(self) -> None:
+        """Writes what waits; afterwards the terminal is somebody else's, and shows nothing of ours."""
         self._release()
         self._lines = ()
-        super().stop_application_mode()
-
-    def run_input_thread(self) -> None:
-        """Reads keys until the application ends or the terminal hangs up."""
-        parser = XTermParser(self._debug)
-        decoder = codecs.getincrementaldecoder("utf-8")("ignore")
-        while not self.exit_event.is_set():
-            if select.select([self.fileno], [], [], 0.05)[0]:
-                try:
-                    received = os.read(self.fileno, 4096)
-                except OSError:
-                    received = b""
-                if not received:
-                    self._app.post_message(HungUp())
-                    return
-                # Nothing is left of noise, and "" would tell the parser that no more comes.
-                if text := decoder.decode(received):
-                    for message in parser.feed(text):
-                        self.process_message(message)
-            for message in parser.tick():
-                self.process_message(message)
-        with contextlib.suppress(EOFError, ParseError):
-            list(parser.feed(""))
 
     def _release(self) -> None:
         if self._hold is not None:
@@ -119,26 +98,26 @@ class ConsoleDriver(LinuxDriver):
             self._write_changes(changes)
 
     def _write_changes(self, data: str) -> None:
-        if "\x1b[2J" in data:
+        if CLEAR in data:
             self._lines = ()
         self._changed_rows |= {int(row) for row in _ROW.findall(data)}
-        super().write(self._without_blanks(data))
+        self._write(self._without_blanks(data))
 
     def _write_frame(self, frame: str) -> None:
         """Writes the lines that are not there yet, or all of them to an empty screen."""
         found = _CURSOR.search(frame)
         body, cursor = (frame[: found.start()], found[0]) if found else (frame, "")
         lines = tuple(body.split("\n"))
-        screen = self._app.screen_stack[-1] if self._app.screen_stack else None
+        screen, width, _ = self._shown()
         same = [line == before for line, before in zip(lines, self._lines, strict=False)]
         if len(lines) != len(self._lines) or (screen is not self._screen and 2 * sum(same) < len(lines)):
-            self._blank = dict.fromkeys(range(1, len(lines) + 1), (0, self._app.size.width))
-            text = _CLEAR + self._without_blanks("\n".join(lines))
+            self._blank = dict.fromkeys(range(1, len(lines) + 1), (0, width))
+            text = _HOME + CLEAR + self._without_blanks("\n".join(lines))
         else:
             new = [line for row, line in enumerate(lines, 1) if not same[row - 1] or row in self._changed_rows]
             text = self._without_blanks("\n".join(new))
         self._lines, self._screen, self._changed_rows = lines, screen, frozenset()
-        super().write(text + cursor)
+        self._write(text + cursor)
 
     def _without_blanks(self, data: str) -> str:
         """The same without the blanks that are there already.
@@ -185,7 +164,3 @@ class ConsoleDriver(LinuxDriver):
         if start < last and end > first:
             before, behind = (first, min(start, last)), (max(end, first), last)
             self._blank[row] = before if before[1] - before[0] > behind[1] - behind[0] else behind
-
-    def _is_whole(self, data: str) -> bool:
-        """Whether it paints every line, from the first on."""
-        return data.startswith("\x1b[1;1H") and data.count("\n") >= self._app.size.height - 1

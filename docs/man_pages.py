@@ -88,7 +88,7 @@ def image_page() -> str:
             _section(
                 "FILES",
                 _tagged("~/.cache/p2v-tui", "What a later build can use; it may be removed at any time.")
-                + _tagged(f"{DOCUMENTATION}/live-image.md", "How to boot a machine from the image."),
+                + _tagged(f"{DOCUMENTATION}/docs/live-image.md", "How to boot a machine from the image."),
             ),
             _section("ENVIRONMENT", _tagged("SOURCE_DATE_EPOCH", "The date of everything in the image.")),
             _section("EXAMPLES", _examples(IMAGE_EXAMPLES)),

@@ -146,7 +146,7 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="p2v-tui",
         description=DESCRIPTION,
-        epilog=f"{EXIT_CODES}\nThe manual is p2v-tui(1), the documentation {manual.pages()}.",
+        epilog=f"{EXIT_CODES}\nThe manual is p2v-tui(1). README.md and docs/ are in {manual.documentation()}.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
         add_help=False,

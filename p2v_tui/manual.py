@@ -16,14 +16,14 @@ _WIDTH: Final = 79
 # Each of them is there where the package was installed so.
 _PLACES: Final = (
     Path(sys.prefix) / "share/doc/p2v-tui",
-    Path(__file__).resolve().parents[1] / "docs",
+    Path(__file__).resolve().parents[1],
     Path("/usr/share/doc/p2v-tui"),
 )
 
 
-def pages() -> Path:
-    """The directory of the documentation; the usual one where none is installed."""
-    return next((place for place in _PLACES if (place / "settings.md").exists()), _PLACES[-1])
+def documentation() -> Path:
+    """The directory with README.md and docs/; the usual one where none is installed."""
+    return next((place for place in _PLACES if (place / "docs/settings.md").exists()), _PLACES[-1])
 
 
 def find_setting(name: str) -> Setting:
@@ -34,7 +34,9 @@ def find_setting(name: str) -> Setting:
     shown = key if key.isprintable() else repr(key)
     likely = cmdline.likely_settings(key, 3)
     meant = f"Did you mean {' or '.join(likely)}? " if likely else ""
-    raise SettingsError(f"{shown} is not a setting.", f"{meant}{pages() / 'settings.md'} lists the settings.")
+    raise SettingsError(
+        f"{shown} is not a setting.", f"{meant}{documentation() / 'docs/settings.md'} lists the settings."
+    )
 
 
 def describe(setting: Setting) -> str:

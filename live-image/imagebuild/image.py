@@ -108,7 +108,7 @@ def source_date() -> int:
             return int(given)
         except ValueError as error:
             raise BuildError(f"SOURCE_DATE_EPOCH={given} is not a number of seconds.") from error
-    sources = ("p2v_tui", "live-image", "pyproject.toml", "requirements.txt")
+    sources = ("p2v_tui", "live-image", "docs", "share", "README.md", "pyproject.toml", "requirements.txt")
     try:
         command = ["git", "-C", str(PROJECT), "log", "-1", "--format=%ct", "--", *sources]
         return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)

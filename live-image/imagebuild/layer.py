@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from imagebuild.lists import HERE, PROJECT
 
 LIBRARY = "usr/lib/p2v-tui"
+# /root/.bashrc reads it: bash-completion, which would find it, is not in the image.
+COMPLETION = "usr/share/bash-completion/completions/p2v-tui"
 # Where the build's own files are while it runs; removed afterwards.
 WORKPLACE = "p2v-build"
 
@@ -74,6 +77,20 @@ def add_program(layer: Layer, python_packages: Path, description: str) -> None:
     layer.add_text("usr/lib/python3/dist-packages/p2v-tui.pth", f"/{LIBRARY}\n")
     layer.add_text("usr/bin/p2v-tui", _COMMAND, executable=True)
     layer.add_text("etc/p2v-tui/image", description)
+
+
+def add_documentation(layer: Layer) -> None:
+    """p2v-tui's pages, for less(1), and bash's completion."""
+    layer.add_file("usr/share/doc/p2v-tui/README.md", PROJECT / "README.md")
+    layer.add_tree("usr/share/doc/p2v-tui/docs", PROJECT / "docs", "*.md")
+    layer.add_file(COMPLETION, PROJECT / "share/bash-completion/completions/p2v-tui")
+
+
+def documentation() -> Iterator[str]:
+    """What `add_documentation` puts there, to see whether it has changed."""
+    for path in (PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))):
+        yield f"{path.name}\n{path.read_text()}"
+    yield (PROJECT / "share/bash-completion/completions/p2v-tui").read_text()
 
 
 def add_build_files(layer: Layer, **more: str) -> None:

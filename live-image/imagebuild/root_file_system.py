@@ -15,7 +15,7 @@ from imagebuild.commands import pipe
 from imagebuild.debian import INSTALL_DATE
 from imagebuild.debian_root import BUILD_ENVIRONMENT, LEAVE, DebianRoot, inside
 from imagebuild.inside.kernel_modules import sections
-from imagebuild.layer import WORKPLACE, Layer, add_build_files, add_program
+from imagebuild.layer import WORKPLACE, Layer, add_build_files, add_documentation, add_program, documentation
 from imagebuild.lists import HERE, PROJECT
 from imagebuild.progress import Step
 
@@ -42,7 +42,7 @@ def image_files(cache: Cache, debian_part: DebianRoot, date: int, step: Step) ->
     modules = (HERE / "modules.txt").read_text()
     ours = [*tree_parts(HERE / "root"), setup, modules, *tree_parts(HERE / "imagebuild/inside")]
     initramfs_key = digest([debian_part.key, *ours])
-    code = [*tree_parts(PROJECT / "p2v_tui"), *python_packages.inputs(), str(date)]
+    code = [*tree_parts(PROJECT / "p2v_tui"), *documentation(), *python_packages.inputs(), str(date)]
     code += [(HERE / "imagebuild" / program).read_text() for program in _PROGRAMS]
 
     def pack(place: Path) -> None:
@@ -58,6 +58,7 @@ def image_files(cache: Cache, debian_part: DebianRoot, date: int, step: Step) ->
             layer = Layer(scratch / "layer.tar")
             layer.add_tree("", HERE / "root")
             add_program(layer, _python_packages(cache, scratch, step), _description(debian_part, date))
+            add_documentation(layer)
             add_build_files(layer, arrange_json=json.dumps(wanted), root_setup=setup)
             layer.close()
             results = ["vmlinuz", "sizes.json", *([] if known else ["initrd.img"])]

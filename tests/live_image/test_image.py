@@ -76,9 +76,16 @@ def test_no_compiler_no_x_no_documentation_no_pip_is_in_it(root: Path) -> None:
     assert [name for name in unwanted if (root / "usr/bin" / name).exists()] == []
     libraries = [root / "usr/lib/python3/dist-packages", root / "usr/lib/p2v-tui"]
     assert not [name for name in ("pip", "setuptools") for place in libraries if (place / name).exists()]
-    documents = {path.name for path in (root / "usr/share/doc").rglob("*") if not path.is_dir()}
-    assert documents == {"copyright"}
+    pages = {path for path in (root / "usr/share/doc").rglob("*") if not path.is_dir()}
+    ours = {path for path in pages if path.is_relative_to(root / "usr/share/doc/p2v-tui")}
+    assert {path.name for path in pages - ours} == {"copyright"}
     assert not (root / "usr/share/man").exists()
+
+
+def test_its_own_pages_and_completion_are_in_it(root: Path) -> None:
+    assert (root / "usr/share/doc/p2v-tui/README.md").exists()
+    assert (root / "usr/share/doc/p2v-tui/docs/live-image-boot.md").exists()
+    assert (root / "usr/share/bash-completion/completions/p2v-tui").exists()
 
 
 def test_graphics_sound_and_radio_are_left_out_of_the_kernel_modules(root: Path) -> None:
@@ -144,6 +151,7 @@ def test_the_program_starts_in_it(root: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root changes the root directory")
     assert run_command(["chroot", root, "p2v-tui", "--version"], timeout=60).startswith("p2v-tui ")
+    assert "Example:" in run_command(["chroot", root, "p2v-tui", "--help", "p2v.oo"], timeout=60)
     # Each module, so that a dependency that is missing or too old is found.
     every = (
         "import pkgutil, p2v_tui; [__import__(m.name) for m in pkgutil.walk_packages(p2v_tui.__path__, 'p2v_tui.')]"

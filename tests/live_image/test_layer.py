@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from imagebuild.layer import Layer, add_build_files, add_program
-from imagebuild.lists import HERE, packages
+from imagebuild.inside import files
+from imagebuild.layer import Layer, add_build_files, add_documentation, add_program
+from imagebuild.lists import HERE, PROJECT, lines_of, packages
 from imagebuild.python_packages import requirements
 
 
@@ -60,6 +61,21 @@ def test_the_program_is_in_it_without_the_caches_of_this_machine(tmp_path: Path)
     names = {entry.name for entry in entries(tmp_path / "layer.tar")}
     assert {"usr/bin/p2v-tui", "usr/lib/p2v-tui/p2v_tui/cli.py", "etc/p2v-tui/image"} <= names
     assert not any("__pycache__" in name for name in names)
+
+
+def test_the_documentation_and_the_completion_are_in_it_and_no_list_removes_them(tmp_path: Path) -> None:
+    layer = Layer(tmp_path / "layer.tar")
+    add_documentation(layer)
+    layer.close()
+    with tarfile.open(tmp_path / "layer.tar") as tar:
+        tar.extractall(tmp_path / "root", filter="tar")
+    files.remove(tmp_path / "root", lines_of(HERE / "files.txt"))
+    share = tmp_path / "root/usr/share"
+    assert (share / "doc/p2v-tui/README.md").read_text() == (PROJECT / "README.md").read_text()
+    assert {page.name for page in (share / "doc/p2v-tui/docs").iterdir()} == {
+        page.name for page in (PROJECT / "docs").glob("*.md")
+    }
+    assert (share / "bash-completion/completions/p2v-tui").exists()
 
 
 def test_the_same_files_make_the_same_archive(tree: Path, tmp_path: Path) -> None:

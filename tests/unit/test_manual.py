@@ -52,8 +52,8 @@ def test_help_without_a_setting_shows_the_options_and_where_the_documentation_is
     assert ended.value.code == 0
     said = capsys.readouterr().out
     assert "--dry-run" in said
-    directory = re.search(r"the documentation (/\S+)\.$", said, re.MULTILINE)
-    assert directory and (Path(directory[1]) / "settings.md").exists()
+    directory = re.search(r"README.md and docs/ are in (/\S+)\.$", said, re.MULTILINE)
+    assert directory and (Path(directory[1]) / "docs/settings.md").exists()
 
 
 def test_help_on_an_unknown_setting_names_those_that_are_like_it(capsys: pytest.CaptureFixture[str]) -> None:

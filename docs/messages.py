@@ -16,7 +16,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1] / "p2v_tui"
 COLUMNS = 80
 # They hold commands, patterns and protocol, and nothing that is shown.
-SILENT = {"remote_commands.py", "survey_command.py", "look.py", "__init__.py"}
+SILENT = {"commands.py", "survey_command.py", "look.py", "__init__.py"}
 # Two words in a row, as prose has them.
 _PROSE = re.compile(r"[A-Za-z,;:.}'\")!?] +[A-Za-z({'\"`]")
 # What only scripts, patterns, styles, formats and XML have.

@@ -192,7 +192,8 @@ def _shown_of(machine: Machine) -> tuple[object, ...]:
 
 
 def topology_in_words(cpu: Cpu) -> str:
-    counts = ((cpu.sockets, "socket"), (cpu.cores, "core"), (cpu.threads, "thread"))
+    topology = cpu.topology
+    counts = ((topology.sockets, "socket"), (topology.cores, "core"), (topology.threads, "thread"))
     return " x ".join(f"{count} {name}{'' if count == 1 else 's'}" for count, name in counts)
 
 

@@ -12,17 +12,18 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from p2v_tui.front import marks
 from p2v_tui.session.words.events import Stage
 
 
 class PhaseState(enum.Enum):
     """The value is the mark in front of the phase."""
 
-    WAITING = "[    ]"
-    RUNNING = "[ .. ]"
-    DONE = "[ ok ]"
-    LEFT_OUT = "[ -- ]"
-    FAILED = "[fail]"
+    WAITING = marks.TO_COME
+    RUNNING = marks.CURRENT
+    DONE = marks.DONE
+    LEFT_OUT = marks.LEFT_OUT
+    FAILED = marks.FAILED
 
 
 @dataclass(frozen=True)

@@ -305,10 +305,16 @@ def _probed(device: BlockDevice, places: Places) -> BlockDevice:
     return replace(device, properties={**blkid_properties(device.node, places), **device.properties})
 
 
-def blkid_properties(node: Path, places: Places) -> dict[str, str]:
-    """What blkid finds on a device, in udev's words; nothing where it fails or finds several things at once."""
-    output = places.run(["blkid", "-p", "-o", "udev", str(node)])
-    return key_values(output.splitlines()) if output else {}
+def blkid_properties(
+    node: Path, places: Places, region: tuple[int, int] | None = None, *, words: str = "udev"
+) -> dict[str, str]:
+    """What blkid finds on a device or in an image; nothing where it fails or finds several things at once.
+
+    region: where to look, by its first byte and its length. words: `udev`, or `export` for blkid's own, of which
+    there are more.
+    """
+    where = ["-O", str(region[0]), "-S", str(region[1])] if region else []
+    return key_values((places.run(["blkid", "-p", "-o", words, *where, str(node)]) or "").splitlines())
 
 
 def key_values(lines: Iterable[str]) -> dict[str, str]:

@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from p2v_tui.hwprobe.machine import Cpu
+from p2v_tui.hwprobe.machine import Cpu, Topology
 from p2v_tui.hwprobe.places import Places, entries, exists, read_text
 
 # CPUID's vendor string and libvirt's name for it.
 _VENDORS = {"GenuineIntel": "Intel", "AuthenticAMD": "AMD", "HygonGenuine": "Hygon"}
-
-
-@dataclass(frozen=True)
-class Topology:
-    """sockets x cores (per socket) x threads (per core)."""
-
-    sockets: int
-    cores: int
-    threads: int
-
-    @property
-    def processors(self) -> int:
-        return self.sockets * self.cores * self.threads
 
 
 def read_cpu(places: Places) -> Cpu:
@@ -33,14 +19,11 @@ def read_cpu(places: Places) -> Cpu:
     first = _first_processor(read_text(places.proc / "cpuinfo") or "")
     cpus = places.sys / "devices/system/cpu"
     online = _online(cpus)
-    topology = _topology(cpus, online)
     return Cpu(
         vendor=_VENDORS.get(first.get("vendor_id", "")),
         model_name=first.get("model name") or None,
         flags=frozenset((first.get("flags") or first.get("Features") or "").split()),
-        sockets=topology.sockets,
-        cores=topology.cores,
-        threads=topology.threads,
+        topology=_topology(cpus, online),
         online=len(online),
         acpi=exists(places.sys / "firmware/acpi"),
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from p2v_tui.hwprobe.blockdev import SYSFS_UNIT, key_values
+from p2v_tui.hwprobe.blockdev import SYSFS_UNIT, blkid_properties
 from p2v_tui.hwprobe.contents import content_in
 from p2v_tui.hwprobe.ldm import LDM_TYPES
 from p2v_tui.hwprobe.machine import Disk, Partition
@@ -21,7 +21,7 @@ _PROTECTIVE = "ee"
 def read_image(path: Path, size: int, places: Places | None = None) -> Disk:
     """A raw disk image as a disk of that name. size: bytes. Of a damaged one, what sfdisk and blkid can tell."""
     places = places or Places()
-    whole = _blkid(path, [], places)
+    whole = blkid_properties(path, places)
     table = whole.get("ID_PART_TABLE_TYPE")
     partitions = tuple(_partitions(path, size, places)) if table else ()
     return Disk(
@@ -35,11 +35,6 @@ def read_image(path: Path, size: int, places: Places | None = None) -> Disk:
         partition_table_uuid=whole.get("ID_PART_TABLE_UUID"),
         dynamic=any(part.type in LDM_TYPES for part in partitions),
     )
-
-
-def _blkid(path: Path, region: list[str], places: Places) -> dict[str, str]:
-    output = places.run(["blkid", "-p", "-o", "udev", *region, str(path)])
-    return key_values(output.splitlines()) if output else {}
 
 
 def _partitions(path: Path, size: int, places: Places) -> Iterator[Partition]:
@@ -64,6 +59,6 @@ def _partitions(path: Path, size: int, places: Places) -> Iterator[Partition]:
             # The kernel's name of a partition that has none of its own.
             uuid=f"{identifier}-{int(number[0]):02x}" if mbr else str(row.get("uuid", "")).lower() or None,
             bootable=bool(mbr and row.get("bootable")),
-            content=content_in(_blkid(path, ["-O", str(start), "-S", str(length)], places)),
+            content=content_in(blkid_properties(path, places, (start, length))),
             start=start,
         )

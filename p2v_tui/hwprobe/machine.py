@@ -198,8 +198,22 @@ class NetworkInterface:
 
 
 @dataclass(frozen=True)
+class Topology:
+    """cores: per socket. threads: per core."""
+
+    sockets: int
+    cores: int
+    threads: int
+
+    @property
+    def processors(self) -> int:
+        """Logical ones, in all."""
+        return self.sockets * self.cores * self.threads
+
+
+@dataclass(frozen=True)
 class Cpu:
-    """The processors. vendor: libvirt's name (`Intel`, `AMD`) or None. cores: per socket. threads: per core.
+    """The processors. vendor: libvirt's name (`Intel`, `AMD`) or None.
 
     online: logical processors that the kernel uses now.
     """
@@ -207,9 +221,7 @@ class Cpu:
     vendor: str | None
     model_name: str | None
     flags: frozenset[str]
-    sockets: int
-    cores: int
-    threads: int
+    topology: Topology
     online: int
     acpi: bool = False
 

@@ -6,8 +6,6 @@ writes, and nothing here knows what a disk is.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import socket
 import subprocess
 import time
@@ -17,34 +15,7 @@ from pathlib import Path
 
 import pyudev
 
-# A tool that reads a failing disk can hang for minutes in the kernel; what it would tell is not worth the wait.
-TOOL_SECONDS = 20
-
-
-def complete(
-    command: Sequence[str], *, stdin: bytes = b"", seconds: float | None = None
-) -> subprocess.CompletedProcess[bytes] | None:
-    """An external tool that has ended, with its output; None where it takes too long.
-
-    seconds: how long that is, TOOL_SECONDS where not said. Raises OSError where it cannot be started.
-    """
-    environment = {**os.environ, "LC_ALL": "C", "LVM_SUPPRESS_FD_WARNINGS": "1"}
-    # pvs and blkid live in sbin, which an ordinary user's PATH does not name.
-    environment["PATH"] = os.pathsep.join([environment.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
-    pipe = subprocess.PIPE
-    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)
-    try:
-        output, errors = process.communicate(stdin, timeout=TOOL_SECONDS if seconds is None else seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        # A tool in an uninterruptible read of a failing disk does not even die: do not wait for that.
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=1)
-        return None
-    except BaseException:
-        process.kill()
-        raise
-    return subprocess.CompletedProcess(command, process.returncode, output, errors)
+from p2v_tui.programs import TOOL_SECONDS, complete
 
 
 def run_tool(command: Sequence[str]) -> str | None:
@@ -61,7 +32,7 @@ def ask_tool(command: Sequence[str]) -> str | None:
 
 def _ended(command: Sequence[str]) -> subprocess.CompletedProcess[bytes] | None:
     try:
-        return complete(command)
+        return complete(command, seconds=TOOL_SECONDS)
     except OSError:
         return None
 

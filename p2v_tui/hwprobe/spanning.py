@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from p2v_tui.hwprobe.blockdev import BlockDevice, BlockDevices, key_values
+from p2v_tui.hwprobe.blockdev import BlockDevice, BlockDevices, blkid_properties
 from p2v_tui.hwprobe.contents import label_of
 from p2v_tui.hwprobe.group_parts import Membership
 from p2v_tui.hwprobe.ldm import LDM_TYPES, disk_group
@@ -111,7 +111,7 @@ def _bcache_set(device: BlockDevice) -> str | None:
 
 def _stratis(parts: Sequence[BlockDevice], places: Places) -> Iterator[Membership]:
     for part in parts:
-        said = key_values((places.run(["blkid", "-p", "-o", "export", str(part.node)]) or "").splitlines())
+        said = blkid_properties(part.node, places, words="export")
         pool = said.get("POOL_UUID")
         yield Membership(STRATIS, pool or "", "" if pool else UNKNOWN, part, unsure=not pool)
 

@@ -14,14 +14,9 @@ from textual.widget import Widget
 
 from p2v_tui.front.ascii_text import cut
 from p2v_tui.front.device_words import shown
+from p2v_tui.front.marks import OF_VERDICT
 from p2v_tui.session.words.checks import Check, Verdict
 
-_MARKS: Final = {
-    Verdict.REFUSED: "[fail]",
-    Verdict.WARNING: "[warn]",
-    Verdict.NOTED: "[note]",
-    Verdict.PASSED: "[ ok ]",
-}
 _NAMES: Final = {
     Verdict.REFUSED: ("refusal", "refusals"),
     Verdict.WARNING: ("warning", "warnings"),
@@ -30,7 +25,7 @@ _NAMES: Final = {
 
 
 def worst_first(checks: Iterable[Check]) -> tuple[Check, ...]:
-    order = tuple(_MARKS)
+    order = tuple(OF_VERDICT)
     return tuple(sorted(checks, key=lambda check: order.index(check.verdict)))
 
 
@@ -41,7 +36,7 @@ def not_passed(checks: Iterable[Check]) -> tuple[Check, ...]:
 
 def check_line(check: Check) -> str:
     """Verdict, name and finding."""
-    return f"{_MARKS[check.verdict]} {shown(check.name)}: {shown(check.text)}"
+    return f"{OF_VERDICT[check.verdict]} {shown(check.name)}: {shown(check.text)}"
 
 
 def checks_text(checks: Iterable[Check]) -> str:

@@ -16,6 +16,7 @@ from textual.widgets import Input
 
 from p2v_tui.config import BY_KEY, Settings
 from p2v_tui.errors import Cancelled, P2VError, PreflightRefused, SettingsError
+from p2v_tui.front import marks
 from p2v_tui.front.device_words import shown
 from p2v_tui.front.jobs import Job, Outcome
 from p2v_tui.screens.base import BaseScreen, run_text
@@ -57,7 +58,6 @@ _FILL_IN: Final = "Fill in the fields, then press Test connection."
 _WORKS: Final = "The connection works. Press Next."
 # Of this screen, with a status of one line: what stands above and below the checks.
 _ROWS_OF_OTHERS: Final = 21
-_DONE, _RUNNING, _FAILED, _WAITING = "[ ok ]", "[ .. ]", "[fail]", "[    ]"
 
 
 def host_key_dialog(server: str, fingerprint: str) -> Dialog:
@@ -290,7 +290,7 @@ class ConnectionScreen(BaseScreen):
         self._clear()
         self._host_key = None
         for step in ConnectionStep:
-            self._step(step, _WAITING, "")
+            self._step(step, marks.TO_COME, "")
         self.query_one("#test", Action).label = "Stop the test"
         self.query_one("#status", Line).show("Testing the connection...")
         self._test = self.state.jobs.start(
@@ -353,9 +353,9 @@ class ConnectionScreen(BaseScreen):
     def on_connection_screen_reported(self, message: ConnectionScreen.Reported) -> None:
         match message.event:
             case StepStarted(step, text):
-                self._step(step, _RUNNING, text)
+                self._step(step, marks.CURRENT, text)
             case StepDone(step, text):
-                self._step(step, _DONE, text)
+                self._step(step, marks.DONE, text)
             case HostKeyLearnt(fingerprint):
                 self._host_key = fingerprint
             case Checked(check):
@@ -369,7 +369,7 @@ class ConnectionScreen(BaseScreen):
         if message.server is None or message.virt_v2v is None:
             for step in ConnectionStep:
                 line = self._step_row(step)
-                line.show(line.text.replace(_RUNNING, _FAILED))
+                line.show(line.text.replace(marks.CURRENT, marks.FAILED))
             self._show_error(message.error or Cancelled())
             return
         self.state.remember_server(message.server, message.virt_v2v, self._host_key)

@@ -109,7 +109,7 @@ class TargetFields(Vertical):
         copied = self.query_one("#topology", Toggle).value
         field = self._field("vcpus")
         cpu = self._machine.cpu if self._machine else None
-        field.value = str(cpu.sockets * cpu.cores * cpu.threads) if copied and cpu else self._vcpus
+        field.value = str(cpu.topology.processors) if copied and cpu else self._vcpus
         field.set_enabled(not copied)
         self._warn()
 

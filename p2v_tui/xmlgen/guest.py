@@ -4,20 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from p2v_tui.hwprobe.machine import Disk, Firmware, RemovableMedium
-
-
-@dataclass(frozen=True)
-class Topology:
-    """cores: per socket. threads: per core."""
-
-    sockets: int
-    cores: int
-    threads: int
-
-    @property
-    def vcpus(self) -> int:
-        return self.sockets * self.cores * self.threads
+from p2v_tui.hwprobe.machine import Disk, Firmware, RemovableMedium, Topology
 
 
 @dataclass(frozen=True)

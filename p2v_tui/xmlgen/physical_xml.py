@@ -36,7 +36,7 @@ def physical_xml(guest: Guest, generator: str) -> str:
     SubElement(domain, "name").text = guest.name
     # virt-v2v takes the number as KiB whatever the unit says.
     SubElement(domain, "memory", unit="KiB").text = str(guest.memory // 1024)
-    SubElement(domain, "vcpu").text = str(guest.topology.vcpus)
+    SubElement(domain, "vcpu").text = str(guest.topology.processors)
     _add_cpu(domain, guest)
     if guest.firmware is not None:
         SubElement(domain, "os", firmware=FIRMWARE_NAMES[guest.firmware])

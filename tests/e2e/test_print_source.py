@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from p2v_tui.hwprobe.machine import Disk, Firmware, MediumKind, RemovableMedium, Transport
-from p2v_tui.xmlgen import Guest, GuestDisk, GuestInterface, Topology, physical_xml
+from p2v_tui.hwprobe.machine import Disk, Firmware, MediumKind, RemovableMedium, Topology, Transport
+from p2v_tui.xmlgen import Guest, GuestDisk, GuestInterface, physical_xml
 from tests.e2e.source_guest import print_source
 
 # How virt-v2v shows the bus of each disk; those that it has no word for are shown without one.

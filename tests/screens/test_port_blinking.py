@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -50,16 +51,22 @@ def test_a_failure_is_told_in_words(
     assert str(caught.value).replace("\n", " ").startswith(message)
 
 
-def test_a_program_that_cannot_be_run_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "ethtool").write_text("")
-    (tmp_path / "ethtool").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    with pytest.raises(CannotBlink, match="ethtool does not run for em1"):
-        blink_port("em1")
+@pytest.mark.parametrize(
+    ("outcome", "message"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied"), "ethtool does not run for em1: Permission denied"),
+        (FileNotFoundError(errno.ENOENT, "No such file"), "ethtool is not installed here"),
+        (None, "ethtool did not end for em1 in 20 seconds"),
+    ],
+    ids=["not to be run", "not there", "hangs"],
+)
+def test_a_program_that_does_not_run_is_told(
+    outcome: OSError | None, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def complete(*_: object, **__: object) -> None:
+        if outcome is not None:
+            raise outcome
 
-
-def test_no_ethtool_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "/nowhere")
-    monkeypatch.setattr("p2v_tui.front.port_blinking._SBIN", ())
-    with pytest.raises(CannotBlink, match="ethtool is not installed here"):
+    monkeypatch.setattr("p2v_tui.front.port_blinking.complete", complete)
+    with pytest.raises(CannotBlink, match=message):
         blink_port("em1")

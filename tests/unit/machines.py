@@ -20,6 +20,7 @@ from p2v_tui.hwprobe.machine import (
     NetworkInterface,
     Partition,
     RemovableMedium,
+    Topology,
     Transport,
 )
 
@@ -48,9 +49,7 @@ CPU = Cpu(
     vendor="Intel",
     model_name="Xeon",
     flags=frozenset({"apic", "pae", "aes"}),
-    sockets=2,
-    cores=4,
-    threads=2,
+    topology=Topology(sockets=2, cores=4, threads=2),
     online=16,
     acpi=True,
 )

@@ -10,8 +10,8 @@ from xml.etree.ElementTree import Element
 import pytest
 from hypothesis import given
 
-from p2v_tui.hwprobe.machine import Disk, Firmware, MediumKind, RemovableMedium, Transport
-from p2v_tui.xmlgen import Guest, GuestDisk, GuestInterface, Topology, physical_xml
+from p2v_tui.hwprobe.machine import Disk, Firmware, MediumKind, RemovableMedium, Topology, Transport
+from p2v_tui.xmlgen import Guest, GuestDisk, GuestInterface, physical_xml
 from tests.unit.machines import CCISS, GIB, SDA, SDB
 from tests.unit.setting_values import TEXT
 

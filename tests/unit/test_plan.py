@@ -24,12 +24,12 @@ from p2v_tui.hwprobe.machine import (
     MemorySource,
     Partition,
     RemovableMedium,
+    Topology,
 )
 from p2v_tui.kinds import KeySource, NetworkMap, Secret
 from p2v_tui.session.plan import volume_keys
 from p2v_tui.session.plan.plan import Plan, fill_in, make_plan, with_keys
 from p2v_tui.session.words.checks import Verdict, of_verdict
-from p2v_tui.xmlgen import Topology
 from tests.unit.machines import CCISS, DISKLESS, GIB, MULTIPATH, SDA, SDB, SERVER, STRIPED
 
 
@@ -368,8 +368,8 @@ def test_whatever_the_machine_is_called_the_guests_name_is_a_valid_one(hostname:
 
 
 def test_the_guest_has_a_socket_for_each_processor_that_is_online() -> None:
-    assert plan().guest.topology.vcpus == 16
-    assert plan(vcpus=3).guest.topology.vcpus == 3
+    assert plan().guest.topology.processors == 16
+    assert plan(vcpus=3).guest.topology.processors == 3
 
 
 def test_the_machines_topology_goes_before_a_number_of_processors() -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-import subprocess
 from collections.abc import Collection, Iterable
 from typing import Final
 
 from p2v_tui.cmdline import hide_secrets
 from p2v_tui.hwprobe.answers import Answer
 from p2v_tui.kinds import Secret
+from p2v_tui.programs import complete
 from p2v_tui.secrecy import HIDDEN
 
 PROGRAMS: Final = {
@@ -49,18 +49,12 @@ def scrub(text: bytes, secrets: Iterable[Secret]) -> bytes:
 
 def _output(command: tuple[str, ...]) -> bytes:
     try:
-        done = subprocess.run(
-            [*_LIMIT, *command],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            # One that hangs in the kernel does not even die of KILL.
-            timeout=TIMEOUT + 2,
-            check=False,
-            start_new_session=True,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
+        # One that hangs in the kernel does not even die of KILL.
+        done = complete([*_LIMIT, *command], seconds=TIMEOUT + 2, merged=True)
+    except OSError as error:
         return f"{command[0]}: {error}\n".encode()
+    if done is None:
+        return f"{command[0]}: it hangs\n".encode()
     if done.returncode in (_KILLED, 128 - _KILLED):
         return done.stdout + f"{command[0]}: it did not end in {TIMEOUT} seconds\n".encode()
     return done.stdout

@@ -6,11 +6,11 @@ import dataclasses
 import errno
 import os
 import re
-import subprocess
 from typing import Final
 
 from p2v_tui.errors import ConversionFailed
 from p2v_tui.hwprobe.machine import Disk
+from p2v_tui.programs import complete
 from p2v_tui.session.data.relay_status import FailedRead
 
 # The unit of the kernel's log and of ddrescue, whatever the disk's own sectors are. In bytes.
@@ -30,18 +30,11 @@ def locate(disk: Disk, read: FailedRead) -> FailedRead:
     count = -(-(read.offset + read.length - first) // PAGE)
     place = [f"if={disk.device}", "of=/dev/null", f"bs={PAGE}", f"skip={first // PAGE}", f"count={count}"]
     try:
-        done = subprocess.run(
-            ["setpriv", "--pdeathsig=KILL", "dd", *place],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            env={**os.environ, "LC_ALL": "C"},
-            timeout=LOCATE_TIMEOUT,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        done = complete(["setpriv", "--pdeathsig=KILL", "dd", *place], seconds=LOCATE_TIMEOUT)
+    except OSError:
         return read
-    passed = re.search(rb"^(\d+)\+\d+ records in", done.stderr, re.MULTILINE)
-    if done.returncode == 0 or not passed or int(passed[1]) >= count:
+    passed = re.search(rb"^(\d+)\+\d+ records in", done.stderr, re.MULTILINE) if done else None
+    if not done or done.returncode == 0 or not passed or int(passed[1]) >= count:
         return read
     return dataclasses.replace(read, offset=first + int(passed[1]) * PAGE, length=PAGE)
 

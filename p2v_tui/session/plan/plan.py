@@ -21,6 +21,7 @@ from p2v_tui.hwprobe.machine import (
     Disk,
     Firmware,
     Machine,
+    Topology,
 )
 from p2v_tui.kinds import MAX_GUEST_NAME, NetworkMap, Secret
 from p2v_tui.session.plan.devices import choose_drives, choose_interfaces, default_drives
@@ -33,7 +34,7 @@ from p2v_tui.session.plan.volume_keys import AssignedKey, VolumeKey, assign_keys
 from p2v_tui.session.ssh.fetch import Persistence
 from p2v_tui.session.words.checks import Check
 from p2v_tui.session.words.events import Report
-from p2v_tui.xmlgen import Guest, GuestDisk, GuestInterface, Topology
+from p2v_tui.xmlgen import Guest, GuestDisk, GuestInterface
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def _default_name(hostname: str) -> str:
 
 def _topology(settings: Settings, machine: Machine) -> Topology:
     if settings.phys_topo:
-        return Topology(machine.cpu.sockets, machine.cpu.cores, machine.cpu.threads)
+        return machine.cpu.topology
     return Topology(1, settings.vcpus or machine.cpu.online, 1)
 
 

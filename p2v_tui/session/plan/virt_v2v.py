@@ -20,10 +20,24 @@ class VirtV2V:
     output_modes: tuple[str, ...]
 
     @property
+    def numbers(self) -> tuple[int, ...]:
+        """The first three numbers of the version, for comparisons."""
+        return tuple(int(number) for number in re.findall(r"\d{1,6}", self.version)[:3])
+
+    @property
     def one_connection(self) -> bool:
         """Whether it opens one connection to each disk and no other: from 1.45.98 on (commit 20019b5c)."""
-        numbers = [int(number) for number in re.findall(r"\d{1,6}", self.version)[:3]]
-        return numbers >= [1, 45, 98]
+        return self.numbers >= (1, 45, 98)
+
+    @property
+    def modular(self) -> bool:
+        """Whether it reads the disks by nbdkit and copies them by nbdcopy: from 2.0 on. Before, qemu did both."""
+        return self.numbers >= (2, 0)
+
+    @property
+    def opens_volumes(self) -> bool:
+        """Whether it has --key: from 1.42 on. Of a version that says no number it is believed."""
+        return not self.numbers or self.numbers >= (1, 42)
 
     @property
     def colours(self) -> bool:

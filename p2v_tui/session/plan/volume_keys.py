@@ -18,8 +18,8 @@ from typing import Final
 
 from p2v_tui.errors import SettingsError
 from p2v_tui.hwprobe.machine import Disk
-from p2v_tui.hwprobe.places import TOOL_SECONDS, complete
 from p2v_tui.kinds import KeySource, Secret
+from p2v_tui.programs import TOOL_SECONDS, complete
 from p2v_tui.secrecy import without_secrets
 from p2v_tui.session.plan.output_modes import disk_letters
 from p2v_tui.session.plan.virt_v2v import VirtV2V
@@ -345,8 +345,7 @@ def _said(done: CompletedProcess[bytes]) -> str:
 
 def key_arguments(keys: Sequence[VolumeKey], directory: RemoteDirectory, virt_v2v: VirtV2V) -> list[str]:
     """virt-v2v's options. Raises SettingsError where the server's virt-v2v has no such option."""
-    version = re.match(r"(\d+)\.(\d+)", virt_v2v.version)
-    if keys and version and (int(version[1]), int(version[2])) < (1, 42):
+    if keys and not virt_v2v.opens_volumes:
         raise SettingsError(
             f"virt-v2v {virt_v2v.version} on the server cannot open encrypted volumes (p2v.key).",
             "Install virt-v2v 1.42 or later there.",

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
-from p2v_tui.hwprobe.health import DiskHealth, Health
+from p2v_tui.hwprobe.health import HEALTH_SECONDS, DiskHealth, Health
 from p2v_tui.hwprobe.machine import Disk
 from p2v_tui.hwprobe.md_content import ArrayMember
 from p2v_tui.hwprobe.ntfs import NtfsState
@@ -34,7 +34,7 @@ FAILING = Subject(
         Verdict.NOTED: "Errors that another try, path or member made up for; sectors that the drive has replaced or "
         "could not read. Or neither the log nor SMART says anything.",
         Verdict.WARNING: "The log tells of data that could not be read; SMART says that the drive fails; the disk "
-        "does not answer in 20 seconds.",
+        f"does not answer in {HEALTH_SECONDS:.0f} seconds.",
     },
     "Save the data first (`ddrescue`), convert the saved image (`p2v.disks=/path/to/image`). virt-v2v ends at the "
     "first sector that cannot be read.",

@@ -30,7 +30,7 @@ OVERLAY = Subject(
     "space",
     "The space and inodes in `$VIRT_V2V_TMPDIR`, `$LIBGUESTFS_CACHEDIR`, `$TMPDIR` or /var/tmp, the first that is "
     "set where virt-v2v runs; sudo passes none of them on.",
-    {Verdict.REFUSED: "Less than the 1 GiB that virt-v2v demands before it starts, or no inodes."},
+    {Verdict.REFUSED: f"Less than the {_OVERLAY >> 30} GiB that virt-v2v demands before it starts, or no inodes."},
     "Free some space there, or set VIRT_V2V_TMPDIR for the login user.",
 )
 LOGS = Subject(
@@ -38,15 +38,17 @@ LOGS = Subject(
     "space",
     "The space in /tmp, where the log of the conversion is.",
     {
-        Verdict.WARNING: "Less than 10 MiB, with p2v.debug 100 MiB: virt-v2v ends when it cannot write its log.",
-        Verdict.REFUSED: "Less than 1 MiB, or no inodes.",
+        Verdict.WARNING: f"Less than {_LOGS // _MIB} MiB, with p2v.debug {_DEBUG_LOGS // _MIB} MiB: virt-v2v ends "
+        "when it cannot write its log.",
+        Verdict.REFUSED: f"Less than {_LEAST_LOGS // _MIB} MiB, or no inodes.",
     },
     "Free some space there.",
 )
 COPY = Subject(
     "space for the copy",
     "space",
-    "The space and inodes where the guest's disks go, against the sizes of the disks; 1 GiB less where the overlay "
+    "The space and inodes where the guest's disks go, against the sizes of the disks; "
+    f"{_OVERLAY >> 30} GiB less where the overlay "
     "is on the same file system. How full the disks are is not known.",
     {
         Verdict.WARNING: "Less than the sizes of the disks: the copy fails if they hold more data than that.",

@@ -6,7 +6,6 @@ output mode takes in `output_mode_checks.py`, and what this very guest needs in 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -23,8 +22,6 @@ from p2v_tui.session.words.quantities import duration_text, size_text
 # virt-v2v gives its appliance 2560 MiB (2.2 and later), of which it fills a part.
 _MEMORY: Final = 2560 << 20
 _LEAST_MEMORY: Final = 1 << 30
-# From here on virt-v2v reads the disks by nbdkit and copies them by nbdcopy; before, qemu did both.
-_MODULAR: Final = (2, 0, 0)
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
 _CLOCK_NOTED: Final = 5 * 60
 _CLOCK_WARNING: Final = 24 * 3600
@@ -53,8 +50,8 @@ MEMORY = Subject(
     "memory",
     "The memory that is available for virt-v2v's small virtual machine.",
     {
-        Verdict.NOTED: "Less than the 2.5 GiB that virt-v2v gives it.",
-        Verdict.WARNING: "Less than 1 GiB, the swap space counted: the kernel may end virt-v2v.",
+        Verdict.NOTED: f"Less than the {_MEMORY / (1 << 30)} GiB that virt-v2v gives it.",
+        Verdict.WARNING: f"Less than {_LEAST_MEMORY >> 30} GiB, the swap space counted: the kernel may end virt-v2v.",
     },
     "End other programs there, or add memory or swap space.",
 )
@@ -94,8 +91,9 @@ CLOCK = Subject(
     "clock",
     "The server's clock against this machine's.",
     {
-        Verdict.NOTED: "They differ by more than 5 minutes.",
-        Verdict.WARNING: "They differ by more than a day: certificates may seem not to be valid.",
+        Verdict.NOTED: f"They differ by more than {_CLOCK_NOTED // 60} minutes.",
+        Verdict.WARNING: f"They differ by more than {_CLOCK_WARNING // 3600} hours: certificates may seem not to be "
+        "valid.",
     },
     "Set the one that is wrong: `timedatectl set-ntp true`, `date -s ...`.",
 )
@@ -124,9 +122,9 @@ def judge_server(
     plan: None while nothing is chosen yet; then only what needs no plan is judged. now: seconds since the epoch on
     this machine, when the facts came. windows: the names of the plan's disks that hold a Windows (`Health.windows`).
     """
-    release = _release(virt_v2v)
+    release = virt_v2v.numbers
     return (
-        *_programs(facts, release, plan),
+        *_programs(facts, virt_v2v, plan),
         *_relay(facts),
         *_memory(facts),
         *_kvm(facts),
@@ -139,10 +137,6 @@ def judge_server(
         *_idle(facts),
         *_clock(facts, now),
     )
-
-
-def _release(virt_v2v: VirtV2V) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"[0-9]+", virt_v2v.version)[:3])
 
 
 @dataclass(frozen=True)
@@ -167,9 +161,9 @@ _QEMU_NBD: Final = _Program("qemu-nbd", "qemu-nbd", "qemu-utils", "qemu-img")
 _VIRSH: Final = _Program("virsh", "virsh", "libvirt-clients", "libvirt-client")
 
 
-def _programs(facts: ServerFacts, release: tuple[int, ...], plan: Plan | None) -> Iterator[Check]:
+def _programs(facts: ServerFacts, virt_v2v: VirtV2V, plan: Plan | None) -> Iterator[Check]:
     needed = [_QEMU_IMG]
-    if release >= _MODULAR:
+    if virt_v2v.modular:
         # Without nbdkit its parts are missing too, and come with it.
         parts = () if facts.programs.get("nbdkit") is False else _NBDKIT_PARTS
         needed = [_NBDKIT, *parts, _NBDCOPY, _QEMU_IMG]

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from p2v_tui.session.remote.commands import find_python
 from p2v_tui.session.remote.directory import PARENT
 
 # Of each part that asks something that may be dead, on the server.
@@ -91,14 +92,12 @@ fi
 {LIMIT}"""
 
 
-# Each plugin is loaded, which costs some milliseconds: a file of the right name may be of the wrong version. The
-# Pythons are those that start_relay tries.
-_PROGRAMS = """new_enough='import sys; sys.exit(sys.version_info < (3, 6))'
-try() {
+# Each plugin is loaded, which costs some milliseconds: a file of the right name may be of the wrong version.
+_PROGRAMS = f"""try() {{
   program=$1; shift
   $limit "$@" >/dev/null 2>&1
   case $? in 0) echo program $program yes ;; 124|137) ;; *) echo program $program no ;; esac
-}
+}}
 try nbdkit nbdkit --version
 try nbdkit-nbd nbdkit nbd --version
 try nbdkit-file nbdkit file --version
@@ -106,11 +105,8 @@ try nbdkit-cow nbdkit --filter=cow nbd --version
 try nbdcopy nbdcopy --version
 try qemu-img qemu-img --version
 try qemu-nbd qemu-nbd --version
-python=no
-for program in python3 /usr/libexec/platform-python; do
-  [ $python = yes ] || ! $limit $program -I -c "$new_enough" 2>/dev/null || python=yes
-done
-echo program python $python
+{find_python("$limit")}
+if [ -n "$python" ]; then echo program python yes; else echo program python no; fi
 # virt-v2v connects to `localhost`; the relay listens on 127.0.0.1 and ::1.
 if command -v getent >/dev/null; then
   echo localhost $($limit getent ahosts localhost | sed "s/[[:space:]].*//" | sort -u)

@@ -231,6 +231,16 @@ while [ ! -s {pid} ] && [ $tries -lt 200 ]; do sleep 0.05; tries=$((tries + 1));
 [ -s {pid} ]"""
 
 
+def find_python(limit: str = "") -> str:
+    """Shell lines that set $python to one that can run the relay, or to nothing. limit: the words of a time limit."""
+    return f"""python=
+for program in python3 /usr/libexec/platform-python; do
+  {limit} $program -I -c 'import sys; sys.exit(sys.version_info < (3, 6))' >/dev/null 2>&1 || continue
+  python=$program
+  break
+done"""
+
+
 def start_relay(directory: RemoteDirectory, disks: int, patience: int, *, many_clients: bool) -> str:
     """Starts the relay in a session of its own; its output is its first status.
 
@@ -241,11 +251,7 @@ def start_relay(directory: RemoteDirectory, disks: int, patience: int, *, many_c
     if many_clients:
         words.append("--many-clients")
     return f"""umask 077
-new_enough='import sys; sys.exit(sys.version_info < (3, 6))'
-for python in python3 /usr/libexec/platform-python; do
-  $python -I -c "$new_enough" >/dev/null 2>&1 && break
-  python=
-done
+{find_python()}
 [ -n "$python" ] || exit {NO_PYTHON}
 echo $$ >{quote(directory.control_pid)}
 setsid /bin/sh -c 'echo $$ >"$0"; exec "$@"' {pid} $python -I {quote(*words)} </dev/null >/dev/null 2>{log} &

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Sequence
+from subprocess import CompletedProcess
 
 from p2v_tui.errors import ConnectionFailed, PreflightRefused
+from p2v_tui.programs import complete
 
 
-def run_tool(command: Sequence[str], timeout: float) -> subprocess.CompletedProcess[str]:
+def run_tool(command: Sequence[str], timeout: float) -> CompletedProcess[str]:
     """The ended program with its output as text. timeout: seconds.
 
     Raises PreflightRefused when it is not installed, ConnectionFailed when it does not end.
     """
     try:
-        return subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=timeout,
-            check=False,
-        )
+        done = complete(command, seconds=timeout)
     except FileNotFoundError as error:
         raise PreflightRefused(
             f"{command[0]} is not installed on this machine.", "Install the OpenSSH client (openssh-client)."
         ) from error
-    except subprocess.TimeoutExpired as error:
+    if done is None:
         raise ConnectionFailed(
             f"{command[0]} did not end in {timeout:.0f} seconds.", "Check this machine's network and DNS."
-        ) from error
+        )
+    output, errors = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+    return CompletedProcess(done.args, done.returncode, output, errors)

@@ -9,7 +9,7 @@ import pytest
 from p2v_tui.hwprobe import Clock, ClockBasis, Places
 from p2v_tui.hwprobe.clock import read_clock
 from p2v_tui.hwprobe.cpu import numbers_in, read_cpu
-from p2v_tui.hwprobe.machine import Memory, MemorySource
+from p2v_tui.hwprobe.machine import Memory, MemorySource, Topology
 from p2v_tui.hwprobe.memory import installed_memory, module_size, read_memory
 from tests.unit.hwprobe.conftest import ProbeRecorded
 
@@ -33,8 +33,8 @@ def test_the_topology_is_the_machines_or_flat(
     recorded: ProbeRecorded, machine: str, topology: tuple[int, int, int]
 ) -> None:
     cpu = recorded(machine).machine.cpu
-    assert (cpu.sockets, cpu.cores, cpu.threads) == topology
-    assert cpu.sockets * cpu.cores * cpu.threads == cpu.online
+    assert cpu.topology == Topology(*topology)
+    assert cpu.topology.processors == cpu.online
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_processor_off_line_does_not_count_as_a_thread(tmp_path: Path) -> None
         (topology / "core_cpus_list").write_text(siblings)
     (cpus / "online").write_text("0,2\n")
     cpu = read_cpu(Places(sys=tmp_path, proc=tmp_path))
-    assert (cpu.sockets, cpu.cores, cpu.threads, cpu.online) == (2, 1, 1, 2)
+    assert (cpu.topology, cpu.online) == (Topology(2, 1, 1), 2)
 
 
 def test_the_kernels_lists_of_numbers_are_understood() -> None:

@@ -10,8 +10,9 @@ from xml.etree import ElementTree
 import pytest
 
 from p2v_tui.hwprobe import Machine, MediumKind, RemovableMedium
+from p2v_tui.hwprobe.machine import Topology
 from p2v_tui.session.plan.devices import choose_drives, usable
-from p2v_tui.xmlgen import Guest, GuestDisk, Topology, physical_xml
+from p2v_tui.xmlgen import Guest, GuestDisk, physical_xml
 from p2v_tui.xmlgen.drives import drive_names
 from tests.lab.commands import run_command
 from tests.unit.hwprobe.conftest import MACHINES, ProbeRecorded

@@ -52,7 +52,7 @@ def test_every_whole_block_device_is_accounted_for(machine: Machine) -> None:
 
 
 def test_the_topology_multiplies_to_the_processors_on_line(machine: Machine) -> None:
-    assert machine.cpu.sockets * machine.cpu.cores * machine.cpu.threads == machine.cpu.online
+    assert machine.cpu.topology.processors == machine.cpu.online
     assert machine.cpu.online == psutil.cpu_count()
 
 
@@ -75,7 +75,7 @@ def test_the_host_name_is_cut_at_the_first_dot(machine: Machine) -> None:
 def test_a_place_with_nothing_in_it_gives_an_empty_machine_and_no_error(tmp_path: Path) -> None:
     empty = probe(Places(sys=tmp_path, proc=tmp_path, dev=tmp_path, run=lambda _command: None))
     assert empty.disks == () and empty.groups == ()
-    assert empty.cpu.sockets * empty.cpu.cores * empty.cpu.threads == empty.cpu.online
+    assert empty.cpu.topology.processors == empty.cpu.online
 
 
 def test_a_tool_that_is_missing_fails_or_hangs_gives_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,12 +13,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from p2v_tui.hwprobe.machine import Disk
+from p2v_tui.hwprobe.machine import Disk, Topology
 from p2v_tui.session.conversion.log import ConversionLog, CopyPercent, LogEvent
 from p2v_tui.session.plan.virt_v2v import parse_features
 from p2v_tui.session.words.events import OutputKind, PhaseStarted, RemoteOutput
 from p2v_tui.xmlgen import physical_xml
-from p2v_tui.xmlgen.guest import Guest, GuestDisk, Topology
+from p2v_tui.xmlgen.guest import Guest, GuestDisk
 from tests.lab.commands import LabFailure, program
 from tests.lab.conversion_server import ConversionServer, identity
 from tests.lab.stand_in import VIRT_V2V, Behaviour, Pause, StandIn

@@ -62,7 +62,7 @@ def partition_devices(device: BlockDevice, devices: BlockDevices) -> tuple[tuple
 
 
 def partition_number(part: BlockDevice, disk: BlockDevice) -> int | None:
-    """The number of a partition on its disk; None where the device is no partition of that disk."""
+    """The number of a partition on its disk; None if the device is not one of its partitions."""
     if part.partition:
         number = part.attribute("partition") or part.properties.get("PARTN")
         return int(number) if number and number.isdecimal() else None

@@ -145,7 +145,7 @@ def _is_partition_of_mapped_disk(device: BlockDevice, devices: BlockDevices) -> 
 
 
 def _not_a_disk(device: BlockDevice, drivers: Mapping[str, str]) -> Exclusion | None:
-    """Why a device is no disk of the machine in its own right: made of other devices, or of no hardware at all."""
+    """Why a device is not a disk in its own right: it is made of other devices, or is not hardware."""
     if device.dm_uuid is not None or device.dm_name is not None:
         return None if is_multipath(device) or is_firmware_raid(device) else _mapped(device.dm_uuid or "")
     if device.attribute("md/metadata_version") is not None:
@@ -183,7 +183,7 @@ def _part_of_another_disk(device: BlockDevice, devices: BlockDevices) -> Exclusi
 
 
 def _in_use(device: BlockDevice, in_use: Mapping[str, Exclusion], no_disk: Exclusion | None) -> Exclusion | None:
-    """What the running system does with a device, where that matters: what is no disk keeps its reason."""
+    """What the running system does with a device, where that matters: what is not a disk keeps its reason."""
     used = in_use.get(device.name)
     if used and no_disk:
         return Exclusion(no_disk.reason) if used.risk is None else None

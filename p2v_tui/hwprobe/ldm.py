@@ -44,7 +44,7 @@ def is_dynamic(disk: BlockDevice, devices: BlockDevices) -> bool:
 
 
 def disk_group(disk: BlockDevice, devices: BlockDevices) -> LdmGroup | None:
-    """None where it is no dynamic disk, or its header cannot be read."""
+    """None if it is not a dynamic disk or its header cannot be read."""
     place = _metadata(disk, devices)
     if place is None:
         return None

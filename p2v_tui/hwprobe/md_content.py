@@ -58,7 +58,7 @@ def _begins_with_luks(descriptor: int, start: int, size: int) -> bool | None:
             return None
         found = os.pread(descriptor, len(_LUKS), start + offset)
     except (OSError, OverflowError):
-        # OverflowError: a superblock that is no superblock gives a place that no file has.
+        # OverflowError: what only looks like a superblock names an offset that no file has.
         return None
     return found == _LUKS if len(found) == len(_LUKS) else None
 

@@ -1,6 +1,6 @@
 """Writes physical.xml with exactly what virt-v2v reads (input/parse_libvirt_xml.ml, 1.28 to 2.13).
 
-It is no libvirt XML that libvirt would take. What virt-v2v does not read (clock, os/type, currentMemory, uuid) is
+libvirt itself would not accept it. What virt-v2v does not read (clock, os/type, currentMemory, uuid) is
 not written; what it cannot express (an NVMe bus) is left to its guess.
 """
 

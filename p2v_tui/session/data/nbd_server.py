@@ -157,7 +157,7 @@ class NbdServer:
     def start_again(self, *, wanted: bool = True) -> bool:
         """Starts the program anew where it has died, and whether it had: nbdkit aborts when a connection drops.
 
-        wanted: whether somebody waits for data. A program that nobody asks for any is no fruitless one.
+        wanted: whether somebody waits for data. One that nobody reads from is not counted as fruitless.
 
         A disk that cannot be opened for a moment is tried again with the next call. Raises ConversionFailed when that
         has lasted for FRUITLESS_SECONDS, or when the program died MAX_FRUITLESS_STARTS times in a row without having

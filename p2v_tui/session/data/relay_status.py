@@ -75,7 +75,7 @@ class RelayStatus:
 
 
 def parse(text: str, disks: int, *, alive: bool) -> RelayStatus | None:
-    """None where that is no status for so many disks. It comes from the server: nothing in it is believed blindly."""
+    """None if it is not a status for that many disks. It comes from the server, so everything in it is checked."""
     try:
         entries: Any = json.loads(text)["disks"]
         found = tuple(_disk(entry) for entry in entries)

@@ -63,7 +63,7 @@ def plain_lines(text: str) -> list[str]:
 
 
 def parse_version(text: str) -> str:
-    """text: what --version printed. Raises PreflightRefused when it is no version, or one that is too old."""
+    """text: what --version printed. Raises PreflightRefused if it is not a version, or too old."""
     match = re.search(r"^virt-v2v (\d{1,4})\.(\d{1,4})(?!\d)(\S{0,80})", "\n".join(plain_lines(text)), re.MULTILINE)
     if match is None:
         said = (plain_lines(text) or [""])[0][:100]

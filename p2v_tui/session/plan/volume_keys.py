@@ -143,7 +143,7 @@ def assign_keys(
 ) -> tuple[AssignedKey, ...]:
     """Each key with its volume. disks: those to convert. others: of their volumes no key is needed.
 
-    Raises WrongKey for what is no encrypted volume, and for a volume that is meant twice.
+    Raises WrongKey for a name that is not an encrypted volume, and for a volume that is named twice.
     """
     volumes = find_encrypted(disks)
     assigned: list[AssignedKey] = []

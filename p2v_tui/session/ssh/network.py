@@ -19,7 +19,7 @@ INTERVAL = 1.0
 def wait_for_network(server: str, report: Report, cancellation: Cancellation) -> None:
     """Returns as soon as there is a way to the server, or after TIMEOUT seconds.
 
-    It is no error to go on without: the connection itself fails then, and says how. Raises Cancelled.
+    Going on without one is not an error: the connection itself fails then, and says how. Raises Cancelled.
     """
     if _is_reachable(server):
         return

@@ -3,8 +3,8 @@
 docs/settings.md, docs/exit-codes.md, docs/preflight.md and docs/messages.txt are made whole, and so is all in share/:
 the man pages (man_pages.py) and the shells' completion (completion.py), in the places that they have below /usr.
 In README.md, docs/screens.md and docs/unattended.md the pictures of the screens and of the console's lines are: each
-stands behind a line `<!-- picture: TEST/NAME -->` and is the snapshot of that name, which a test compares with what is
-shown.
+stands behind a line `<!-- picture: TEST/NAME -->` and is the snapshot of that name, which a test compares with what
+the program shows.
 `python docs/generate.py` writes them; with `--check` it changes nothing and fails when one is stale.
 New pictures: `pytest tests/screens --snapshot-update`, then this.
 """

@@ -24,7 +24,7 @@ PROBING = Subject(
     "look at the machine",
     "probing",
     "Whether everything in the machine could be looked at.",
-    {Verdict.NOTED: "A device could not: it is left out."},
+    {Verdict.NOTED: "A device could not be looked at. It is left out."},
     "Look at `dmesg` in the shell.",
 )
 

@@ -31,7 +31,7 @@ OVERRULED = Subject(
     "left-out",
     "Whether a disk was named that would not be converted by default.",
     {Verdict.WARNING: "One was. It is converted all the same."},
-    "Make sure that it is the right disk, and accept the warning; or take it out of `p2v.disks`.",
+    "Make sure that it is the right disk and accept the warning. Or remove it from `p2v.disks`.",
 )
 OLD_METADATA = Subject(
     "old metadata",

@@ -13,17 +13,17 @@ from p2v_tui.session.words.checks import Check, Subject, Verdict
 STORAGE = Subject(
     "output directory",
     "output",
-    "Whether -os is a directory, and virt-v2v's user may write there, in the modes that take a directory; for "
-    "libvirt, the pool's directory.",
-    {Verdict.REFUSED: "It is missing, not a directory, not writable, on a read-only file system, or out of reach."},
+    "In the modes that take a directory: whether -os is one and virt-v2v's user can write to it. For libvirt: the "
+    "pool's directory.",
+    {Verdict.REFUSED: "It does not exist, is not a directory or cannot be reached; or it cannot be written to."},
     "Another directory in `p2v.os`; or make one for virt-v2v's user, as root: `install -d -o USER /srv/guests`.",
 )
 TEMPORARY = Subject(
     "temporary directory",
     "temporary",
-    "Whether `$TMPDIR`, and the directory of the overlay, are directories that virt-v2v's user may write to.",
-    {Verdict.REFUSED: "One is not: virt-v2v would end at once, or when it makes its overlay."},
-    "Make the directory there, or take the variable out of the login user's environment.",
+    "Whether `$TMPDIR` and the directory of the overlay are directories that virt-v2v's user can write to.",
+    {Verdict.REFUSED: "One is not: virt-v2v would fail at once, or when it makes its overlay."},
+    "Create the directory there, or remove the variable from the login user's environment.",
 )
 SUBJECTS: Final = (STORAGE, TEMPORARY)
 

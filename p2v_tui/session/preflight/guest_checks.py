@@ -18,34 +18,34 @@ _UEFI_MODES: Final = frozenset({"local", "libvirt", "qemu"})
 UEFI = Subject(
     "UEFI firmware",
     "uefi",
-    "Whether OVMF is where virt-v2v looks for it, when the guest boots by UEFI, for local, libvirt and qemu.",
+    "Whether OVMF is where virt-v2v looks for it, for a guest with UEFI in the modes local, libvirt and qemu.",
     {
         Verdict.NOTED: "It is not, and virt-v2v is 2.5.2 or later: the guest cannot start on this server.",
-        Verdict.REFUSED: "It is not, and virt-v2v is older: it would fail when everything is copied.",
+        Verdict.REFUSED: "It is not, and virt-v2v is older: it would fail after the copy.",
     },
     "`apt install ovmf`, `dnf install edk2-ovmf`.",
 )
 WINDOWS_TOOLS = Subject(
     "Windows tools",
     "windows-tools",
-    "Whether rhsrvany.exe or pvvxsvc.exe is in `$VIRT_TOOLS_DATA_DIR` or /usr/share/virt-tools, when a disk holds "
-    "Windows.",
-    {Verdict.WARNING: "Neither is: virt-v2v cannot convert a Windows without one of them."},
+    "If a disk has Windows: whether rhsrvany.exe or pvvxsvc.exe is in `$VIRT_TOOLS_DATA_DIR` or "
+    "/usr/share/virt-tools.",
+    {Verdict.WARNING: "Neither is: virt-v2v cannot convert Windows without one of them."},
     "Fedora, RHEL: `dnf install mingw32-srvany-redistributable`. Debian has no package of it: take rhsrvany.exe from "
     "Fedora's and put it into /usr/share/virt-tools.",
 )
 WINDOWS_DRIVERS = Subject(
     "Windows drivers",
     "windows-drivers",
-    "Whether `$VIRTIO_WIN` or /usr/share/virtio-win is there, when a disk holds Windows.",
-    {Verdict.NOTED: "It is not: the guest gets slow emulated disks and network cards."},
+    "If a disk has Windows: whether `$VIRTIO_WIN` or /usr/share/virtio-win exists.",
+    {Verdict.NOTED: "No: the guest gets slow emulated disks and network cards."},
     "Put virtio-win.iso, its content or the package virtio-win there.",
 )
 WINDOWS_FILES = Subject(
     "Windows file systems",
     "windows-files",
-    "Whether libguestfs has NTFS there (ntfs-3g, or libguestfs-winsupport), when a disk holds Windows.",
-    {Verdict.WARNING: "It has not: virt-v2v will find no operating system."},
+    "If a disk has Windows: whether libguestfs can read NTFS there (ntfs-3g, or libguestfs-winsupport).",
+    {Verdict.WARNING: "It cannot: virt-v2v will not find the operating system."},
     "`apt install ntfs-3g`, `dnf install ntfs-3g` or `dnf install libguestfs-winsupport`.",
 )
 

@@ -60,14 +60,14 @@ WINDOWS = Subject(
         Verdict.REFUSED: "Windows hibernates on it, or keeps a part of it in its memory, as with Fast Startup: "
         "virt-v2v mounts it read-only and ends.",
     },
-    "Start Windows, switch Fast Startup off, and shut it down: `shutdown /s /t 0`. For the check: `chkdsk /f`.",
+    "Start Windows, switch Fast Startup off and shut it down: `shutdown /s /t 0`. If it wants a check: `chkdsk /f`.",
 )
 LINUX = Subject(
     "suspended Linux",
     "suspended-linux",
-    "Whether a swap partition holds the memory of a suspended Linux.",
-    {Verdict.WARNING: "One does. The guest would start from a memory that is not its own, or lose what was in it."},
-    "Start that Linux on the machine, and shut it down: `systemctl poweroff`.",
+    "Whether a swap partition has the memory of a suspended Linux.",
+    {Verdict.WARNING: "One has. The guest would resume from the machine's memory, or lose what was in it."},
+    "Start that Linux on the machine and shut it down: `systemctl poweroff`.",
 )
 ENCRYPTED = Subject(
     "encrypted volumes",

@@ -36,7 +36,7 @@ OVERLAY = Subject(
 LOGS = Subject(
     "space in /tmp",
     "space",
-    "The space in /tmp, where the log of the conversion is.",
+    "The space in /tmp. The conversion's log is there.",
     {
         Verdict.WARNING: f"Less than {_LOGS // _MIB} MiB, with p2v.debug {_DEBUG_LOGS // _MIB} MiB: virt-v2v ends "
         "when it cannot write its log.",
@@ -60,26 +60,27 @@ COPY = Subject(
 EXISTING = Subject(
     "guest of that name",
     "existing",
-    "Whether the guest's disks or its description are in the directory or the pool already, how large and how old.",
-    {Verdict.WARNING: "Some are: virt-v2v overwrites them without a question, and they may be a guest that runs."},
-    "Another name in `p2v.name`. Accept it only where you know that nobody needs them.",
+    "Whether the directory or the pool already has disks or a description of that name, how large and how old they "
+    "are.",
+    {Verdict.WARNING: "It has: virt-v2v overwrites them without asking. They may belong to a running guest."},
+    "Another name in `p2v.name`. Accept the warning only if you know that nobody needs them.",
 )
 DOMAIN = Subject(
     "libvirt domain",
     "domain",
     "Whether libvirt has a domain of the guest's name, for `p2v.o=libvirt`.",
     {
-        Verdict.NOTED: "libvirt does not tell the login user, and virt-v2v runs by sudo.",
-        Verdict.WARNING: "libvirt does not answer: virt-v2v finds out when everything is copied.",
-        Verdict.REFUSED: "It has: virt-v2v would fail when everything is copied.",
+        Verdict.NOTED: "The login user cannot ask libvirt, and virt-v2v runs with sudo.",
+        Verdict.WARNING: "libvirt does not answer. virt-v2v would find out after the copy.",
+        Verdict.REFUSED: "It has: virt-v2v would fail after the copy.",
     },
-    "Another name in `p2v.name`; `virsh dominfo NAME` shows what it is that has this one.",
+    "Another name in `p2v.name`. `virsh dominfo NAME` shows the domain that has this one.",
 )
 POOL = Subject(
     "libvirt pool",
     "pool",
-    "Whether the pool of -os (else `default`) is there and of the type dir, for `p2v.o=libvirt`.",
-    {Verdict.REFUSED: "It is missing or of another type: virt-v2v would fail after the conversion."},
+    "For `p2v.o=libvirt`: whether the pool of -os (otherwise `default`) exists and has the type dir.",
+    {Verdict.REFUSED: "It does not exist or has another type: virt-v2v would fail after the conversion."},
     "`virsh pool-list --all` shows the pools; make one with `virsh pool-define-as`.",
 )
 SUBJECTS: Final = (OVERLAY, LOGS, COPY, EXISTING, DOMAIN, POOL)

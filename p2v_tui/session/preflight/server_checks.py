@@ -38,12 +38,12 @@ PROGRAMS = Subject(
 RELAY = Subject(
     "reconnecting",
     "reconnecting",
-    "Whether a python3 of 3.6 or later is there, which the relay runs in that holds virt-v2v's connections.",
+    "Whether Python 3.6 or later is installed. The relay, which holds virt-v2v's connections, runs in it.",
     {
-        Verdict.WARNING: "There is none: a dropped data connection ends the conversion, and other users of the "
+        Verdict.WARNING: "It is not: a data connection that is lost ends the conversion, and other users of the "
         "server can keep virt-v2v waiting for a disk."
     },
-    "`apt install python3`, `dnf install python3`; or accept it on a network that does not fail.",
+    "`apt install python3`, `dnf install python3`. Or accept the warning if your network does not fail.",
 )
 MEMORY = Subject(
     "memory",
@@ -53,27 +53,28 @@ MEMORY = Subject(
         Verdict.NOTED: f"Less than the {_MEMORY / (1 << 30)} GiB that virt-v2v gives it.",
         Verdict.WARNING: f"Less than {_LEAST_MEMORY >> 30} GiB, the swap space counted: the kernel may end virt-v2v.",
     },
-    "End other programs there, or add memory or swap space.",
+    "Stop other programs there, or add memory or swap space.",
 )
 KVM = Subject(
     "KVM",
     "kvm",
-    "Whether /dev/kvm is there, and virt-v2v's user may open it.",
-    {Verdict.NOTED: "It is not, or may not: the conversion takes several times longer, the copy does not."},
-    "Switch on virtualization in the firmware; in a guest, nested virtualization; `usermod -aG kvm USER`.",
+    "Whether /dev/kvm exists and virt-v2v's user can open it.",
+    {Verdict.NOTED: "No: the conversion takes several times longer. The copy does not."},
+    "Switch virtualization on in the firmware. If the server is itself a guest, switch nested virtualization on. "
+    "`usermod -aG kvm USER`.",
 )
 KERNEL = Subject(
     "kernel for libguestfs",
     "kernel",
-    "Whether there is a kernel in /boot or /lib/modules, and virt-v2v's user may read it. libguestfs boots it.",
-    {Verdict.WARNING: "There is none that can be read. Ubuntu lets only root read its kernels."},
+    "Whether /boot or /lib/modules has a kernel that virt-v2v's user can read. libguestfs boots it.",
+    {Verdict.WARNING: "It has none. On Ubuntu only root can read the kernels."},
     "`chmod 0644 /boot/vmlinuz-*`, or run virt-v2v with sudo (`p2v.sudo`), or install a kernel.",
 )
 LOCALHOST = Subject(
     "localhost",
     "localhost",
-    "Whether the name `localhost` is 127.0.0.1 or ::1 there: virt-v2v reads the disks from it.",
-    {Verdict.REFUSED: "It is unknown, or another address: virt-v2v would reach no disk."},
+    "Whether the name `localhost` means 127.0.0.1 or ::1 there. virt-v2v reads the disks from it.",
+    {Verdict.REFUSED: "It is unknown or means another address: virt-v2v could not reach the disks."},
     "`127.0.0.1 localhost` in /etc/hosts there.",
 )
 IDLE = Subject(
@@ -95,7 +96,7 @@ CLOCK = Subject(
         Verdict.WARNING: f"They differ by more than {_CLOCK_WARNING // 3600} hours: certificates may seem not to be "
         "valid.",
     },
-    "Set the one that is wrong: `timedatectl set-ntp true`, `date -s ...`.",
+    "Set the clock that is wrong: `timedatectl set-ntp true`, `date -s ...`.",
 )
 
 SUBJECTS: Final = (

@@ -348,7 +348,7 @@ class _Run:
         self._worth_reading = False
 
     def check(self, virt_v2v: VirtV2V, health: Health, accept_warnings: AcceptWarnings) -> None:
-        """The preflight, while the data connections log in; then, that each disk can be read from over there."""
+        """The preflight, while the data connections log in; then, that each disk can be read through its tunnel."""
         self._report(StageStarted(Stage.CHECKING))
         self._report(Status("Checking the conversion server and the disks"))
         facts = survey_server(self._server.shell(), self._plan, sudo=self._server.sudo, kept=self._server.sudo_keeps)

@@ -240,7 +240,7 @@ class ConversionServer:
     def test_connection(self, *, rehearse: bool = True) -> VirtV2V:
         """Waits for the network, logs in, asks virt-v2v what it is, and checks what needs no plan.
 
-        rehearse: also reads a scratch disk from over there, as virt-v2v will read the real ones. Each step is
+        rehearse: also reads a scratch disk through a tunnel, as virt-v2v will read the real ones. Each step is
         reported. Raises as `shell` does.
         """
         settings = self._settings

@@ -173,7 +173,7 @@ def _copy(facts: ServerFacts, plan: Plan) -> Iterator[Check]:
         )
     else:
         yield COPY.warning(
-            f"On the conversion server only {text}. The copy fails at its end if they are more than "
+            f"On the conversion server only {text}. The copy fails if they are more than "
             f"{100 * free // size} % full.",
             f"Free some there, or give another place in p2v.os; accept it if the disks hold less. {_look(space)}",
         )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import pwd
 import secrets
 import shutil
 import string
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -81,8 +82,9 @@ class Account:
     def _make(self) -> None:
         mark = f"{_ACCOUNT_MARK} {os.getpid()}"
         arguments = ["useradd", "--create-home", "--home-dir", str(self.home), "--shell", self._shell]
-        run_command([*arguments, "--comment", mark, self.name], timeout=_TOOL_SECONDS)
-        run_command(["chpasswd"], stdin=f"{self.name}:{self.password}\n", timeout=_TOOL_SECONDS)
+        with _accounts_locked():
+            run_command([*arguments, "--comment", mark, self.name], timeout=_TOOL_SECONDS)
+            run_command(["chpasswd"], stdin=f"{self.name}:{self.password}\n", timeout=_TOOL_SECONDS)
         entry = pwd.getpwnam(self.name)
         for name, text in self._files.items():
             file = self.home / name
@@ -103,6 +105,21 @@ class Account:
             sudoers.write_text(rules)
 
 
+@contextlib.contextmanager
+def _accounts_locked() -> Iterator[None]:
+    """While it lasts, no other test changes accounts.
+
+    useradd and its like wait some seconds for each other and then fail. Their lock is a file with a process's number,
+    which they take for left behind where the process is in another PID namespace.
+    """
+    directory = os.open("/etc", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(directory)
+
+
 def _left_behind(entry: pwd.struct_passwd) -> bool:
     mark, _, process = entry.pw_gecos.rpartition(" ")
     return mark == _ACCOUNT_MARK and process.isdigit() and not psutil.pid_exists(int(process))
@@ -113,14 +130,16 @@ def _remove_account(entry: pwd.struct_passwd) -> None:
         raise LabFailure(f"The account {entry.pw_name} is not one of the laboratory's; it is left alone.")
     _sudoers_file(entry.pw_name).unlink(missing_ok=True)
     # Locked first, so that nobody logs in between the last process and the end of the account.
-    run_command(["usermod", "--lock", "--expiredate", "1", entry.pw_name], timeout=_TOOL_SECONDS)
+    with _accounts_locked():
+        run_command(["usermod", "--lock", "--expiredate", "1", entry.pw_name], timeout=_TOOL_SECONDS)
     deadline = time.monotonic() + _END_SECONDS
     while (running := _processes_of(entry.pw_uid)) and time.monotonic() < deadline:
         for process in running:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         time.sleep(0.02)  # They are not our children: there is nothing to wait for.
-    run_command(["userdel", "--force", entry.pw_name], timeout=_TOOL_SECONDS)
+    with _accounts_locked():
+        run_command(["userdel", "--force", entry.pw_name], timeout=_TOOL_SECONDS)
     shutil.rmtree(entry.pw_dir, ignore_errors=True)
     # What it left elsewhere would belong to the next account that gets its number.
     for place in (Path("/tmp"), Path("/var/tmp")):

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from p2v_tui.config import Settings
@@ -259,7 +259,6 @@ def test_a_bar_in_characters(percent: int | None, expected: str) -> None:
     st.one_of(st.none(), st.integers(0, 100)),
     st.one_of(st.none(), st.floats(0, 3e5)),
 )
-@settings(deadline=None)
 def test_the_bar_does_not_jump_and_the_line_fits(
     served: int, rate: float, percent: int | None, left: float | None
 ) -> None:

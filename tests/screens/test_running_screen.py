@@ -309,7 +309,7 @@ async def test_the_colours_of_virt_v2v_are_kept() -> None:
         assert rest is not None and not rest.bold
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings().max_examples)
 @given(
     st.lists(
         st.one_of(st.binary(max_size=60), st.sampled_from([b"\x1b[", b"\x1b]0;", b"\x9b", b"31m", b"\x1b[5;8m"]))
@@ -336,7 +336,6 @@ def test_hidden_and_blinking_output_is_shown_as_any_other() -> None:
 
 
 @given(st.text(alphabet="ab \t字é", max_size=200), st.integers(2, 30))
-@settings(deadline=None)
 def test_wrapping_loses_nothing(text: str, width: int) -> None:
     rows = rows_of(text, ours=False, width=width, ascii_only=False)
     assert "".join(row.plain for row in rows) == text.expandtabs(8) or "\t" in text

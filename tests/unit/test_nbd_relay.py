@@ -879,7 +879,7 @@ def test_the_scripted_server_is_a_good_one_when_it_wants_to_be(tmp_path: Path, i
         (False, "damaged", 3600, True),
         (True, None, 0.3, False),
         # p2v-tui is there, and its logins take their time.
-        (False, str(os.getpid()), 0.3, False),
+        pytest.param(False, str(os.getpid()), 0.3, False, id="False-alive-0.3-False"),
     ],
 )
 def test_a_conversion_that_was_never_started_is_not_waited_for(

@@ -343,7 +343,7 @@ class RepliesOverTunnels(RuleBasedStateMachine):
         assert not self.transmission.unanswered
 
 
-RepliesOverTunnels.TestCase.settings = settings(deadline=None, max_examples=60, stateful_step_count=40)
+RepliesOverTunnels.TestCase.settings = settings(max_examples=settings().max_examples * 3 // 5, stateful_step_count=40)
 TestRepliesOverTunnels = RepliesOverTunnels.TestCase
 
 
@@ -475,7 +475,7 @@ class InThread:
 
 
 @pytest.mark.usefixtures("hurried")
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=settings().max_examples * 3 // 2, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(CONNECTIONS, READS)
 def test_whatever_the_servers_say_the_client_gets_right_bytes_or_none(
     plans: list[Connection], reads: list[tuple[int, int]]
@@ -522,7 +522,7 @@ SANE = st.builds(
 
 
 @pytest.mark.usefixtures("hurried")
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=settings().max_examples * 3 // 2, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     damaged(GO) | st.just(GO),
     st.lists(SANE, max_size=12),

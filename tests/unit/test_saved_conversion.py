@@ -21,6 +21,10 @@ from p2v_tui.session.ssh import workspace
 from p2v_tui.session.ssh.workspace import Workspace
 from tests.unit.setting_values import all_settings
 
+# They write files.
+half_as_often = hypothesis_settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=hypothesis_settings().max_examples // 2
+)
 SAVED = SavedConversion(
     settings=Settings(server="conv.example.com", port=2022, username="conv", disks=("sda", "sdb"), guestname="db1"),
     image=None,
@@ -53,7 +57,7 @@ def test_what_is_written_is_read_again() -> None:
         assert read(made) == SAVED
 
 
-@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@half_as_often
 @given(all_settings())
 def test_any_settings_are_read_again_but_for_their_secrets(settings: Settings) -> None:
     open_ones = {each.attribute: each.default for each in SETTINGS if each.kind.secret or not each.kind.kept}
@@ -85,7 +89,7 @@ def test_a_record_that_cannot_be_understood_is_none(text: str) -> None:
         assert read(made) is None
 
 
-@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@half_as_often
 @given(st.sampled_from(["settings", "image", "directory", "disks", "started"]), st.none() | st.integers() | st.text())
 def test_a_damaged_record_never_raises(field: str, value: object) -> None:
     with Workspace() as made:

@@ -2,13 +2,14 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup packages demo demo-tui image test test-image test-servers bench lint check clean
+.PHONY: help setup packages demo demo-tui image test test-image test-servers caches bench lint check clean
 
 PYTHON ?= python3
 venv := .venv
 stamps := $(venv)/stamps
 # The lists of Debian packages that the target needs.
 lists := debian-packages.txt
+pytest := $(venv)/bin/pytest --durations=10 --dist loadgroup
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -51,14 +52,18 @@ image: packages ## build the live image, build/p2v-tui.iso; IMAGE_OPTIONS are th
 	$(PYTHON) live-image/build.py -o build/p2v-tui.iso $(IMAGE_OPTIONS)
 
 test: setup ## run all tests, real conversions among them, but for those of the live image and of other servers
-	$(venv)/bin/pytest --ignore=tests/live_image --ignore=tests/servers
+	$(pytest) -n auto --ignore=tests/live_image --ignore=tests/servers
 
 test-image: lists += live-image/debian-packages.txt
 test-image: setup ## build the live image and boot it in every way there is
-	$(venv)/bin/pytest tests/live_image
+	$(pytest) -n logical tests/live_image
 
 test-servers: setup ## convert on servers of Debian 11, 13 and testing; RELEASE=trixie on one of them
-	$(venv)/bin/pytest tests/servers $(if $(RELEASE),-k $(RELEASE))
+	$(pytest) -n logical tests/servers $(if $(RELEASE),-k $(RELEASE))
+
+caches: lists += live-image/debian-packages.txt
+caches: setup image ## make beforehand what tests keep in the user's cache directory: the image, servers (RELEASE=...)
+	$(venv)/bin/python -m tests.lab.releases $(RELEASE)
 
 bench: setup ## measure consoles and the data path, against the limits, newt and virt-p2v
 	$(venv)/bin/python -m bench.console_bytes
@@ -72,8 +77,8 @@ lint: setup ## format, lint, types and layers
 	$(venv)/bin/mypy
 	$(venv)/bin/lint-imports
 
-check: lint ## lint and the fast tests: what to run before every commit
-	$(venv)/bin/pytest tests/unit tests/screens
+check: lint ## lint and the quick tests, in a minute: what to run before every commit
+	$(pytest) -n logical -m "not integration" --hypothesis-profile=quick tests/unit tests/screens
 
 clean: ## remove what was made here; the guest disks in the user's cache directory stay
 	rm -rf $(venv) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -10,6 +10,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.conftest import with_key, with_password
 from tests.e2e.disturbed import Run, end, phases_logged, phases_shown
 from tests.e2e.peer import Peer, log_directory_in
@@ -20,6 +22,8 @@ from tests.lab.boot import boot_until_login
 from tests.lab.conversion_server import ConversionServer, Identity
 from tests.lab.guest_disk import DATA_DISK_TEXT, GuestDisk, guest_disk
 from tests.lab.slow_link import SlowLink
+
+pytestmark = pytest.mark.xdist_group("emulation 1")
 
 # Bytes a second. On loopback the copy would be over before anything could be killed in it.
 LINE_RATE = 25_000_000

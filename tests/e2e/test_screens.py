@@ -20,6 +20,7 @@ from tests.lab.guest_disk import guest_disk
 from tests.lab.terminal import Terminal
 
 
+@pytest.mark.xdist_group("emulation 2")
 def test_from_an_empty_screen_to_a_guest_that_boots_with_a_wrong_password_on_the_way(
     account: Account, password_server: ConversionServer
 ) -> None:
@@ -61,6 +62,7 @@ def test_from_an_empty_screen_to_a_guest_that_boots_with_a_wrong_password_on_the
 
 
 @pytest.mark.parametrize("term", ["vt220", "linux", "xterm-256color"])
+@pytest.mark.xdist_group("emulation 2")
 def test_everything_is_reached_by_tab_arrows_enter_and_space(
     term: str, key_server: ConversionServer, key: Identity, small_disk: Path, tmp_path: Path
 ) -> None:

@@ -49,9 +49,14 @@ def _lun(lun: int) -> Iterator[BlockDevice]:
     identity = f"mpath-3{lun:032x}"
     mapped = {"DM_UUID": identity, "DM_NAME": f"mpath{lun}", "ID_PART_TABLE_TYPE": "gpt"}
     yield _device(f"dm-{2 * lun}", mapped, slaves=tuple(paths))
-    part = {"DM_UUID": f"part1-{identity}", "DM_NAME": f"mpath{lun}-part1", "ID_FS_TYPE": "LVM2_member"}
+    yield physical_volume(lun)
+
+
+def physical_volume(lun: int) -> BlockDevice:
+    """The partition of a LUN on a SAN host."""
+    part = {"DM_UUID": f"part1-mpath-3{lun:032x}", "DM_NAME": f"mpath{lun}-part1", "ID_FS_TYPE": "LVM2_member"}
     part["ID_FS_UUID"] = f"{lun:032x}"
-    yield _device(f"dm-{2 * lun + 1}", part, slaves=(f"dm-{2 * lun}",))
+    return _device(f"dm-{2 * lun + 1}", part, slaves=(f"dm-{2 * lun}",))
 
 
 def _device(

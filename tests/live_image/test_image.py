@@ -15,6 +15,9 @@ from tests.lab.commands import LabFailure, run_command
 from tests.live_image.builder import run_build
 from tests.live_image.conftest import LiveImage
 
+# They share the unpacked root.
+pytestmark = pytest.mark.xdist_group("image")
+
 MEBIBYTE = 2**20
 # Programs that the issue, the manual pages and p2v-tui itself count on.
 PROGRAMS = (

@@ -8,6 +8,8 @@ from pathlib import Path
 import pexpect
 import pytest
 
+pytestmark = pytest.mark.integration
+
 COMPLETION = Path(__file__).parents[2] / "share/bash-completion/completions/p2v-tui"
 TAB = "\t"
 

@@ -104,6 +104,7 @@ def test_standard_input_can_stand_in_for_it(monkeypatch: pytest.MonkeyPatch) -> 
         read_words("-")
 
 
+@pytest.mark.integration
 def test_the_program_takes_it_beside_the_command_line_which_decides(tmp_path: Path) -> None:
     name = write(tmp_path, "p2v.server=file.example.com p2v.o=null p2v.password=swordfish p2v.op=swordfish")
     done = subprocess.run(
@@ -121,6 +122,7 @@ def test_the_program_takes_it_beside_the_command_line_which_decides(tmp_path: Pa
     assert "swordfish" not in done.stdout + done.stderr
 
 
+@pytest.mark.integration
 def test_the_program_reads_standard_input_and_a_pipe() -> None:
     assert "output.type          qemu" in dump("--config", "-", given="p2v.o=qemu").stdout
     script = f'"{PROGRAM}" --config <(echo p2v.o=qemu) --cmdline=p2v.dump_config_and_exit'
@@ -128,6 +130,7 @@ def test_the_program_reads_standard_input_and_a_pipe() -> None:
     assert "output.type          qemu" in done.stdout
 
 
+@pytest.mark.integration
 def test_the_program_refuses_a_bad_one_with_its_code_and_words(tmp_path: Path) -> None:
     done = dump("--config", write(tmp_path, "p2v.o=qemu", 0o644))
     assert done.returncode == 2

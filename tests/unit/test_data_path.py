@@ -22,6 +22,8 @@ from p2v_tui.session.ssh.workspace import Workspace
 from p2v_tui.session.words.events import Event, Happened, Warned
 from tests.unit.nbd_relay_lab import wait_until
 
+pytestmark = pytest.mark.integration
+
 MB = 1_000_000
 SIZE = 1 << 20
 # A quarter of an hour in life.

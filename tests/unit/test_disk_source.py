@@ -12,6 +12,8 @@ from p2v_tui.errors import ConversionFailed
 from p2v_tui.session.data.disk_source import DiskSource, identify
 from tests.unit.nbd_relay_lab import wait_until
 
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("devices")]
+
 MIB = 1 << 20
 
 

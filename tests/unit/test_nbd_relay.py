@@ -37,6 +37,8 @@ from tests.unit.nbd_relay_lab import (
     well_behaved,
 )
 
+pytestmark = pytest.mark.integration
+
 KIB = 1024
 
 

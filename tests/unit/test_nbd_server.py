@@ -33,6 +33,8 @@ from tests.lab.odd_disk import OddDisk
 from tests.unit.nbd_client import NbdClient
 from tests.unit.nbd_relay_lab import wait_until
 
+pytestmark = pytest.mark.integration
+
 MIB = 1 << 20
 
 

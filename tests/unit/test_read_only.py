@@ -27,6 +27,8 @@ from p2v_tui.session.words.cancellation import Cancellation
 from tests.lab.ports import closed_port
 from tests.unit.machines import SERVER
 
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("devices")]
+
 SIZE = 4 << 20
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="loop devices are made by root")

@@ -11,6 +11,8 @@ import pytest
 
 from tests.lab.ports import closed_port
 
+pytestmark = pytest.mark.integration
+
 # The import that takes longest waits until the test has sent its signal, and for as long as a minute.
 HELD = """
 import sys, time

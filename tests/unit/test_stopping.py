@@ -11,6 +11,8 @@ import pytest
 from p2v_tui.session.remote.commands import stop_wrapper
 from p2v_tui.session.remote.directory import RemoteDirectory
 
+pytestmark = pytest.mark.integration
+
 Sleeper = subprocess.Popen[bytes]
 
 

@@ -45,6 +45,8 @@ from p2v_tui.session.words.events import Event, Status
 from tests.lab.bitlocker import bitlocker_volume, recovery_password
 from tests.lab.encrypted_disk import luks_disk, luks_volume, partitioned
 
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("devices")]
+
 GIB = 1 << 30
 UUID = "1b6e1c0e-0d5f-4b5d-9b0a-0c5d5a0f3a11"
 OTHER_UUID = "2b6e1c0e-0d5f-4b5d-9b0a-0c5d5a0f3a22"

@@ -1,8 +1,10 @@
-"""Recorded machines, each probed once per session through the real libudev."""
+"""Recorded machines, each probed once, by one of the workers, through the real libudev."""
 
 from __future__ import annotations
 
+import fcntl
 import functools
+import os
 import pickle
 import shutil
 import subprocess
@@ -40,12 +42,18 @@ def play(name: str, module: str, result: Path) -> None:
 @pytest.fixture(scope="session")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> ProbeRecorded:
     """A function that gives the outcome of probing the recorded machine of a name."""
-    results = tmp_path_factory.mktemp("machines")
+    base = tmp_path_factory.getbasetemp()
+    # Below the directory of all workers.
+    results = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "machines"
+    results.mkdir(exist_ok=True)
 
     @functools.cache
     def outcome(name: str) -> Outcome:
         result = results / f"{name}.pickle"
-        play(name, "recorded_probe", result)
+        with (results / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not result.exists():
+                play(name, "recorded_probe", result)
         found = pickle.loads(result.read_bytes())
         assert isinstance(found, Outcome)
         return found

@@ -39,6 +39,7 @@ def test_a_disk_without_a_readable_size_is_left_out_with_the_reason(recorded: Pr
     assert all(excluded.worth_listing for excluded in machine.excluded)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name", ["sata-lvm-server", "nvme-luks-laptop", "multipath-san-host"])
 def test_whatever_cannot_be_read_costs_its_own_device_at_most(name: str, tmp_path: Path) -> None:
     play(name, "faulty_probe", tmp_path / "outcomes.json")

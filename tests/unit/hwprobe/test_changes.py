@@ -15,6 +15,8 @@ import pyudev
 from p2v_tui.hwprobe import changes
 from p2v_tui.hwprobe.changes import DeviceWatch, Source, carriers, machine_sources
 
+pytestmark = pytest.mark.xdist_group("devices")
+
 # Long enough for a loaded machine; nothing waits for it where all is well.
 PATIENCE = 20
 
@@ -132,6 +134,7 @@ def cable() -> Iterator[tuple[str, str]]:
         subprocess.run(["ip", "link", "delete", ends[0]], check=True)
 
 
+@pytest.mark.integration
 @needs_root
 def test_a_cable_that_is_pulled_is_told(cable: tuple[str, str]) -> None:
     told = threading.Event()
@@ -141,6 +144,7 @@ def test_a_cable_that_is_pulled_is_told(cable: tuple[str, str]) -> None:
     watch.stop()
 
 
+@pytest.mark.integration
 @needs_root
 def test_a_device_that_comes_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     # The kernel's own event, as it comes where no udevd runs.

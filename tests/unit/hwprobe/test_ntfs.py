@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from p2v_tui.hwprobe.ntfs import NtfsFindings, NtfsState, examine_ntfs
 from tests.unit.volumes import MIB, RestartPage, dirty, mounted_ntfs, ntfs, run, write_log
 
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("devices")]
+
 HIBERNATION = b"HIBR" + bytes(8188)
 # Exit codes of ntfs-3g.probe --readwrite: it mounts; Windows sleeps on it or keeps metadata; it is not clean.
 MOUNTS, HELD, UNCLEAN = 0, 14, 15

@@ -17,6 +17,8 @@ from p2v_tui.hwprobe.groups import find_groups
 from p2v_tui.hwprobe.machine import Disk, DiskGroup
 from tests.unit.volumes import run
 
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("devices")]
+
 NOWHERE = Path("/nonexistent")
 SIZE = 32 << 20
 

@@ -12,6 +12,8 @@ from p2v_tui.hwprobe.blockdev import blkid_properties, unescaped
 from p2v_tui.hwprobe.exclusion import RUNS_FROM_HERE
 from p2v_tui.hwprobe.places import run_tool
 
+pytestmark = pytest.mark.xdist_group("devices")
+
 
 @pytest.fixture(scope="module")
 def machine() -> Machine:

@@ -9,6 +9,8 @@ import pytest
 from tests.lab.boot import boot_until_login, image_format
 from tests.lab.commands import LabFailure, run_command
 
+pytestmark = pytest.mark.integration
+
 
 def test_a_disk_that_cannot_boot_is_reported_with_the_console(tmp_path: Path) -> None:
     empty = tmp_path / "empty, with a comma.img"

@@ -16,6 +16,8 @@ from tests.lab.commands import LabFailure, run_command
 from tests.lab.conversion_server import Authentication, ConversionServer, Identity, identity
 from tests.lab.ports import closed_port, silent_port
 
+pytestmark = pytest.mark.integration
+
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="accounts and mount namespaces need root")
 
 ME = pwd.getpwuid(os.geteuid()).pw_name

@@ -25,6 +25,8 @@ from tests.lab.stand_in import VIRT_V2V, Behaviour, Pause, StandIn
 from tests.lab.stand_in_virt_v2v import CONVERSION_PHASES
 from tests.unit.lab.test_conversion_server import ssh
 
+pytestmark = pytest.mark.integration
+
 PHASES = [
     "Opening the source",
     *CONVERSION_PHASES,

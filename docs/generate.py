@@ -2,9 +2,8 @@
 
 docs/settings.md, docs/exit-codes.md, docs/preflight.md and docs/messages.txt are made whole, and so is all in share/:
 the man pages (man_pages.py) and the shells' completion (completion.py), in the places that they have below /usr.
-In README.md, docs/screens.md and docs/unattended.md the pictures of the screens and of the console's lines are: each
-stands behind a line `<!-- picture: TEST/NAME -->` and is the snapshot of that name, which a test compares with what
-the program shows.
+In the other pages the pictures of the screens and of the console's lines are: each stands behind a line
+`<!-- picture: TEST/NAME -->` and is the snapshot of that name, which a test compares with what the program shows.
 `python docs/generate.py` writes them; with `--check` it changes nothing and fails when one is stale.
 New pictures: `pytest tests/screens --snapshot-update`, then this.
 """
@@ -119,7 +118,9 @@ def with_pictures(page: Path) -> str:
 
 def pages() -> dict[Path, str]:
     """Every page with something made in it, and what it should hold."""
-    illustrated = (DOCS.parent / "README.md", DOCS / "screens.md", DOCS / "unattended.md")
+    illustrated = [
+        page for page in (DOCS.parent / "README.md", *DOCS.glob("*.md")) if "<!-- picture:" in page.read_text()
+    ]
     return {
         DOCS / "settings.md": settings_page(),
         DOCS / "exit-codes.md": exit_codes_page(),

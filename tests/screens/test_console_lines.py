@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from collections.abc import Sequence
 
@@ -53,6 +54,13 @@ def printed(events: Sequence[Event]) -> str:
 
 def test_the_lines_of_a_conversion(snapshot: SnapshotAssertion) -> None:
     assert printed([*STARTING, *COPYING[len(STARTED) :], copied(42, seconds_left=2640.0), *FINISHING]) == snapshot
+
+
+def test_the_end_of_a_conversion(snapshot: SnapshotAssertion) -> None:
+    made = dataclasses.replace(
+        MADE, where="the disks /srv/guests/db1-sd* and the description /srv/guests/db1.xml", seconds=242.0
+    )
+    assert printed([made]) == snapshot
 
 
 def test_the_verdict_of_a_dry_run(snapshot: SnapshotAssertion) -> None:

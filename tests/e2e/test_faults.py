@@ -35,7 +35,7 @@ from tests.lab.processes import runs
 from tests.lab.slow_link import SlowLink
 from tests.lab.stand_in import Behaviour
 
-RELAY, WRAPPER = "nbd_relay.py", "virt-v2v-wrapper.sh"
+RELAY, WRAPPER = "nbd_relay.pyz", "virt-v2v-wrapper.sh"
 SILENCE = 60.0
 
 

@@ -127,7 +127,7 @@ def screens(lab: Lab) -> Terminal:
 def converting(lab: Lab) -> bool:
     """Whether virt-v2v or the relay runs. The control connection is kept for another try."""
     words = [" ".join(process.cmdline()) for process in lab.server.session_processes()]
-    return any(program in line for line in words for program in ("virt-v2v", "nbd_relay.py"))
+    return any(program in line for line in words for program in ("virt-v2v", "nbd_relay.pyz"))
 
 
 def convert_until_the_copy(terminal: Terminal, lab: Lab) -> None:

@@ -6,7 +6,9 @@ qemu-nbd, `Tunnel` a tunnel that can be cut after so many bytes, `RelayClient` a
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -14,6 +16,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,12 +25,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from p2v_tui.session.data import nbd_relay
+from p2v_tui.session.data import relay_program
+from p2v_tui.session.data.relay import handshake, nbd
 
-RELAY = Path(nbd_relay.__file__)
 PATIENCE = 20.0
 READ_ONLY_FLAGS = 0b11
 MIB = 1 << 20
+
+
+@functools.cache
+def relay_file() -> Path:
+    """The relay as it is sent to a server."""
+    directory = tempfile.TemporaryDirectory(prefix="relay-")
+    atexit.register(directory.cleanup)
+    file = Path(directory.name) / "nbd_relay.pyz"
+    file.write_bytes(relay_program.zipapp())
+    return file
 
 
 def wait_until(true: Callable[[], object], what: str) -> None:
@@ -74,13 +87,13 @@ class RunningRelay:
     ) -> None:
         self.directory = directory
         arguments = [str(directory), str(disks), f"{seconds:g}", *(["--many-clients"] if many_clients else [])]
-        command = [sys.executable, "-I", str(RELAY), *arguments]
+        command = [sys.executable, "-I", str(relay_file()), *arguments]
         if not splice:
             script = (
                 "import os, runpy, sys; del os.splice; sys.argv = sys.argv[1:];"
                 "runpy.run_path(sys.argv[0], run_name='__main__')"
             )
-            command = [sys.executable, "-I", "-c", script, str(RELAY), *arguments]
+            command = [sys.executable, "-I", "-c", script, str(relay_file()), *arguments]
         self._log = directory / "relay.log"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -171,41 +184,38 @@ class ServedConnection:
         return data
 
     def greet(self) -> None:
-        self.socket.sendall(
-            nbd_relay.GREETING.pack(nbd_relay.INIT_MAGIC, nbd_relay.OPTION_MAGIC, nbd_relay.FLAG_FIXED_NEWSTYLE | 2)
-        )
+        self.socket.sendall(nbd.GREETING.pack(nbd.INIT_MAGIC, nbd.OPTION_MAGIC, nbd.FLAG_FIXED_NEWSTYLE | 2))
         self.receive(4)
 
     def shake_hands(self) -> None:
         """Up to the point where requests come."""
         self.greet()
         while True:
-            _, option, length = nbd_relay.OPTION.unpack(self.receive(nbd_relay.OPTION.size))
+            _, option, length = nbd.OPTION.unpack(self.receive(nbd.OPTION.size))
             self.receive(length)
-            if option == nbd_relay.OPT_EXPORT_NAME:
-                self.socket.sendall(nbd_relay.EXPORT.pack(len(self.image), READ_ONLY_FLAGS))
+            if option == nbd.OPT_EXPORT_NAME:
+                self.socket.sendall(nbd.EXPORT.pack(len(self.image), READ_ONLY_FLAGS))
                 return
-            if option == nbd_relay.OPT_GO:
-                information = nbd_relay.INFO_EXPORT.pack(0, len(self.image), READ_ONLY_FLAGS)
+            if option == nbd.OPT_GO:
+                information = nbd.INFO_EXPORT.pack(0, len(self.image), READ_ONLY_FLAGS)
                 self.socket.sendall(
-                    nbd_relay.packed_answer(option, nbd_relay.REP_INFO, information)
-                    + nbd_relay.packed_answer(option, nbd_relay.REP_ACK)
+                    nbd.packed_answer(option, nbd.REP_INFO, information) + nbd.packed_answer(option, nbd.REP_ACK)
                 )
                 return
-            self.socket.sendall(nbd_relay.packed_answer(option, nbd_relay.REP_ERR_UNSUP))
+            self.socket.sendall(nbd.packed_answer(option, nbd.REP_ERR_UNSUP))
 
     def asked(self) -> Asked:
         """The next request. Raises ConnectionError at the end, or when the client says goodbye."""
-        _, _, command, cookie, offset, length = nbd_relay.REQUEST.unpack(self.receive(nbd_relay.REQUEST.size))
-        if command == nbd_relay.CMD_DISC:
+        _, _, command, cookie, offset, length = nbd.REQUEST.unpack(self.receive(nbd.REQUEST.size))
+        if command == nbd.CMD_DISC:
             raise Goodbye
         return Asked(command, cookie, offset, length)
 
     def reply(self, asked: Asked, *, error: int = 0, cut: int | None = None) -> None:
         """Answer; cut: only so many bytes of the data."""
-        header = nbd_relay.REPLY.pack(nbd_relay.REPLY_MAGIC, error, asked.cookie)
+        header = nbd.REPLY.pack(nbd.REPLY_MAGIC, error, asked.cookie)
         data = b""
-        if asked.command == nbd_relay.CMD_READ and not error:
+        if asked.command == nbd.CMD_READ and not error:
             data = self.image[asked.offset : asked.offset + asked.length]
         self.socket.sendall(header + data[:cut])
 
@@ -305,10 +315,10 @@ class RealServer:
         assert self._process.poll() is None
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
             client.connect(str(self.path))
-            if client.recv(nbd_relay.GREETING.size).startswith(nbd_relay.INIT_MAGIC):
+            if client.recv(nbd.GREETING.size).startswith(nbd.INIT_MAGIC):
                 # nbdkit 1.32 may die of a client that leaves without a word.
-                client.sendall(struct.pack(">I", 3) + nbd_relay.Option(nbd_relay.OPT_ABORT, b"").packed)
-                client.recv(nbd_relay.ANSWER.size)
+                client.sendall(struct.pack(">I", 3) + handshake.Option(nbd.OPT_ABORT, b"").packed)
+                client.recv(nbd.ANSWER.size)
                 return True
         return False
 
@@ -455,40 +465,38 @@ class RelayClient:
             return True
 
     def greet(self) -> None:
-        assert self.receive(nbd_relay.GREETING.size).startswith(nbd_relay.INIT_MAGIC)
+        assert self.receive(nbd.GREETING.size).startswith(nbd.INIT_MAGIC)
         self.socket.sendall(struct.pack(">I", 3))
 
     def option(self, number: int, data: bytes = b"") -> int:
         """Ask for an option. Returns the type of the answer's last part."""
-        self.socket.sendall(nbd_relay.Option(number, data).packed)
+        self.socket.sendall(handshake.Option(number, data).packed)
         while True:
-            magic, answered, kind, length = nbd_relay.ANSWER.unpack(self.receive(nbd_relay.ANSWER.size))
-            assert (magic, answered) == (nbd_relay.ANSWER_MAGIC, number)
+            magic, answered, kind, length = nbd.ANSWER.unpack(self.receive(nbd.ANSWER.size))
+            assert (magic, answered) == (nbd.ANSWER_MAGIC, number)
             information = self.receive(length)
-            if kind == nbd_relay.REP_INFO and length == nbd_relay.INFO_EXPORT.size:
-                self.size = nbd_relay.INFO_EXPORT.unpack(information)[1]
-            if kind == nbd_relay.REP_ACK or kind & nbd_relay.REP_ERROR:
+            if kind == nbd.REP_INFO and length == nbd.INFO_EXPORT.size:
+                self.size = nbd.INFO_EXPORT.unpack(information)[1]
+            if kind == nbd.REP_ACK or kind & nbd.REP_ERROR:
                 return int(kind)
 
     def shake_hands(self) -> Self:
         self.greet()
-        if self.option(nbd_relay.OPT_GO, struct.pack(">IH", 0, 0)) != nbd_relay.REP_ACK:
+        if self.option(nbd.OPT_GO, struct.pack(">IH", 0, 0)) != nbd.REP_ACK:
             raise ExportRefused
         return self
 
     def request(self, command: int, cookie: int, offset: int = 0, length: int = 0, data: bytes = b"") -> None:
-        self.socket.sendall(
-            nbd_relay.REQUEST.pack(nbd_relay.REQUEST_MAGIC, 0, command, cookie, offset, length) + data
-        )
+        self.socket.sendall(nbd.REQUEST.pack(nbd.REQUEST_MAGIC, 0, command, cookie, offset, length) + data)
 
     def reply(self) -> tuple[int, int]:
         """The error and the cookie of the next reply."""
-        magic, error, cookie = nbd_relay.REPLY.unpack(self.receive(nbd_relay.REPLY.size))
-        assert magic == nbd_relay.REPLY_MAGIC
+        magic, error, cookie = nbd.REPLY.unpack(self.receive(nbd.REPLY.size))
+        assert magic == nbd.REPLY_MAGIC
         return error, cookie
 
     def read(self, offset: int, length: int, cookie: int = 7) -> bytes:
-        self.request(nbd_relay.CMD_READ, cookie, offset, length)
+        self.request(nbd.CMD_READ, cookie, offset, length)
         assert self.reply() == (0, cookie)
         return self.receive(length)
 

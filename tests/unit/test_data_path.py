@@ -16,7 +16,8 @@ from p2v_tui.session.data import connection as data_connection
 from p2v_tui.session.data.compression import MOVE_TIMEOUT, WINDOW
 from p2v_tui.session.data.connection import DataConnection, Upkeep
 from p2v_tui.session.data.path import DataPath
-from p2v_tui.session.data.relay_status import Cause, DiskRelay, FailedRead, RelayStatus
+from p2v_tui.session.data.relay.states import Cause, DiskState
+from p2v_tui.session.data.relay_status import DiskRelay, FailedRead, RelayStatus
 from p2v_tui.session.remote.directory import RemoteDirectory
 from p2v_tui.session.ssh.workspace import Workspace
 from p2v_tui.session.words.events import Event, Happened, Warned
@@ -106,7 +107,12 @@ class Copy:
             self.now += 1
             self.relayed += self.rate(self.compressed)
             relay = DiskRelay(
-                40001, "relaying", SIZE, relayed=int(self.relayed), generation=max(MadeUpTunnel.there), **self.relay
+                40001,
+                DiskState.RELAYING,
+                SIZE,
+                relayed=int(self.relayed),
+                generation=max(MadeUpTunnel.there),
+                **self.relay,
             )
             self.path.follow(RelayStatus(alive=True, disks=(relay,)), copying=[copying])
             wait_until(lambda: self.connection._observation is None, "a look")
@@ -273,7 +279,7 @@ def test_an_nbd_server_that_hangs_costs_no_tunnel_and_is_not_the_networks_fault(
     copy.relay = {"silent": 40.0, "stalled": 40.0}
     copy.run(60)
     assert MadeUpTunnel.opened == 1
-    relay = DiskRelay(40001, "given up", SIZE, "no working tunnel for 20 s", cause=Cause.TUNNEL)
+    relay = DiskRelay(40001, DiskState.GIVEN_UP, SIZE, "no working tunnel for 20 s", cause=Cause.TUNNEL)
     copy.path.status = RelayStatus(alive=False, disks=(relay,))
     with pytest.raises(ConversionFailed) as raised:
         copy.path.explain_failure()
@@ -321,7 +327,7 @@ def test_a_disk_that_is_not_what_it_was_is_named(change: str, make_copy: MakeCop
 
 def test_another_disk_behind_the_tunnel_is_not_the_networks_fault(make_copy: MakeCopy) -> None:
     copy = make_copy(lambda _: 0)
-    relay = DiskRelay(40001, "given up", SIZE, "another disk answers through the tunnel", cause=Cause.DISK)
+    relay = DiskRelay(40001, DiskState.GIVEN_UP, SIZE, "another disk answers through the tunnel", cause=Cause.DISK)
     copy.path.status = RelayStatus(alive=False, disks=(relay,))
     with pytest.raises(ConversionFailed) as raised:
         copy.path.explain_failure()

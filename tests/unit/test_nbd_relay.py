@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import errno
 import json
 import os
@@ -19,11 +18,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from p2v_tui.session.data import nbd_relay
+from p2v_tui.session.data.relay import handshake, limits, loop, nbd, sockets
+from p2v_tui.session.data.relay.reads import DiskReads
+from p2v_tui.session.data.relay.states import DiskState
 from tests.unit.nbd_relay_lab import (
     MIB,
     PATIENCE,
-    RELAY,
     Asked,
     RealServer,
     RelayClient,
@@ -32,6 +32,7 @@ from tests.unit.nbd_relay_lab import (
     ServedConnection,
     Tunnels,
     random_image,
+    relay_file,
     virt_v2v_reader,
     wait_until,
     well_behaved,
@@ -67,31 +68,13 @@ def run(*command: str) -> str:
 # ---- It runs where it is to run
 
 
-def test_it_is_written_in_the_python_of_rhel_8() -> None:
-    tree = ast.parse(RELAY.read_text(), feature_version=(3, 6))
-    imported = {
-        name.partition(".")[0]
-        for node in ast.walk(tree)
-        for name in (
-            [alias.name for alias in node.names]
-            if isinstance(node, ast.Import)
-            else [node.module or ""]
-            if isinstance(node, ast.ImportFrom)
-            else []
-        )
-    }
-    assert imported <= sys.stdlib_module_names
-    # Both came with 3.7.
-    assert not imported & {"dataclasses", "__future__"}
-
-
 @pytest.mark.parametrize(
     "arguments",
     [(), ("{}",), ("{}", "0", "60"), ("{}", "one", "60"), ("{}", "1", "nan"), ("{}/absent", "1", "60")],
     ids=["nothing", "no disks", "zero disks", "words", "no time", "no directory"],
 )
 def test_what_it_cannot_start_with_is_said_in_one_line(arguments: tuple[str, ...], place: Path) -> None:
-    command = [sys.executable, "-I", str(RELAY), *(argument.format(place) for argument in arguments)]
+    command = [sys.executable, "-I", str(relay_file()), *(argument.format(place) for argument in arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.returncode == 2
     assert done.stdout == ""
@@ -206,9 +189,9 @@ def test_a_reply_that_is_cut_off_goes_on_where_it_was_cut(
 
     with ScriptedServer(relay.socket(1), image, cut_off) as old, RelayClient(relay.port) as client:
         client.shake_hands()
-        client.request(nbd_relay.CMD_READ, 1, 100, length)
+        client.request(nbd.CMD_READ, 1, 100, length)
         for cookie in (2, 3):
-            client.request(nbd_relay.CMD_READ, cookie, cookie * 8192, 5000)
+            client.request(nbd.CMD_READ, cookie, cookie * 8192, 5000)
         relay.wait_for(lambda disk: disk.relayed == cut)
         old.close()
         with ScriptedServer(relay.socket(2), image, record):
@@ -253,7 +236,7 @@ def test_the_client_is_closed_when_the_rest_of_a_reply_cannot_be_read(relay: Run
 
     with ScriptedServer(relay.socket(1), image, fail_the_second_time), RelayClient(relay.port) as client:
         client.shake_hands()
-        client.request(nbd_relay.CMD_READ, 1, 0, 4096)
+        client.request(nbd.CMD_READ, 1, 0, 4096)
         assert client.hangs_up()
         assert relay.wait_for_end() == 1
     assert relay.status.reason == "the rest of an interrupted read failed with error 5"
@@ -269,7 +252,7 @@ def test_an_error_of_the_disk_is_passed_on(relay: RunningRelay, image: bytes) ->
 
     with ScriptedServer(relay.socket(1), image, bad_sector), RelayClient(relay.port) as client:
         client.shake_hands()
-        assert client.refused(nbd_relay.CMD_READ) == errno.EIO
+        assert client.refused(nbd.CMD_READ) == errno.EIO
         assert client.read(4096, 512) == image[4096:4608]
         status = relay.wait_for(lambda disk: disk.failures == 1)
     assert status.failure == {"offset": 0, "length": 4096, "error": errno.EIO}
@@ -284,7 +267,7 @@ def test_the_first_of_many_failed_reads_is_the_one_that_is_told(relay: RunningRe
     with ScriptedServer(relay.socket(1), image, bad_disk), RelayClient(relay.port) as client:
         client.shake_hands()
         for offset in (8192, 0, 4096):
-            client.request(nbd_relay.CMD_READ, 1, offset, 512)
+            client.request(nbd.CMD_READ, 1, offset, 512)
             assert client.reply() == (errno.EIO, 1)
         status = relay.wait_for(lambda disk: disk.failures == 3)
     assert status.failure == {"offset": 8192, "length": 512, "error": errno.EIO}
@@ -313,7 +296,7 @@ def test_a_disk_that_nobody_read_has_delivered_nothing(relay: RunningRelay, imag
 
 @pytest.mark.parametrize("size", [1, 512, 64 * KIB, 1 << 36, (1 << 36) + 512, 15 << 40, 1 << 63])
 def test_what_is_remembered_of_a_disk_does_not_grow_with_it(size: int) -> None:
-    reads = nbd_relay.DiskReads()
+    reads = DiskReads()
     reads.delivered(0, 512)
     reads.set_size(size)
     assert reads.distinct == 0
@@ -333,7 +316,7 @@ def test_a_server_that_is_being_ended_costs_the_client_nothing(relay: RunningRel
         connection.shake_hands()
         while True:
             times.append(connection.asked())
-            connection.reply(times[-1], error=nbd_relay.ESHUTDOWN if len(times) == 1 else 0)
+            connection.reply(times[-1], error=nbd.ESHUTDOWN if len(times) == 1 else 0)
 
     with ScriptedServer(relay.socket(1), image, shutting_down), RelayClient(relay.port) as client:
         client.shake_hands()
@@ -374,11 +357,11 @@ def test_the_old_tunnel_answers_what_it_was_asked_before_the_relay_moves(relay: 
 
     with ScriptedServer(relay.socket(1), image, slow) as old, RelayClient(relay.port) as client:
         client.shake_hands()
-        client.request(nbd_relay.CMD_READ, 1, 0, 4096)
+        client.request(nbd.CMD_READ, 1, 0, 4096)
         relay.wait_for(lambda disk: disk.relayed == 500)
         with ScriptedServer(relay.socket(2), image, record):
             wait_until(lambda: "tunnel 2 is there, tunnel 1 finishes" in relay.log, "the newer tunnel")
-            client.request(nbd_relay.CMD_READ, 2, 8192, 100)
+            client.request(nbd.CMD_READ, 2, 8192, 100)
             go_on.set()
             assert client.reply() == (0, 1)
             assert client.receive(4096) == image[:4096]
@@ -406,12 +389,12 @@ def test_a_tunnel_that_stalls_is_left_for_a_newer_one(
         client = RelayClient(relay.port)
         if not from_the_start:
             client.shake_hands()
-            client.request(nbd_relay.CMD_READ, 1, 0, 4096)
+            client.request(nbd.CMD_READ, 1, 0, 4096)
         assert asked.wait(PATIENCE)
         with ScriptedServer(relay.socket(2), image), client:
             if from_the_start:
                 client.shake_hands()
-                client.request(nbd_relay.CMD_READ, 1, 0, 4096)
+                client.request(nbd.CMD_READ, 1, 0, 4096)
             assert client.reply() == (0, 1)
             assert client.receive(4096) == image[:4096]
             relay.wait_for(lambda disk: disk.generation == 2)
@@ -425,7 +408,7 @@ def test_a_silent_tunnel_is_shown_while_it_owes_an_answer(relay: RunningRelay, i
 
     with ScriptedServer(relay.socket(1), image, stall), RelayClient(relay.port) as client:
         client.shake_hands()
-        client.request(nbd_relay.CMD_READ, 1, 0, 4096)
+        client.request(nbd.CMD_READ, 1, 0, 4096)
         relay.wait_for(lambda disk: disk.silent >= 1 and disk.stalled >= 1)
 
 
@@ -433,7 +416,7 @@ def test_a_slow_disk_is_waited_for_as_long_as_the_tunnel_answers_beside_it(
     place: Path, image: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(place)
-    monkeypatch.setattr(nbd_relay, "PROBE_SECONDS", 0.1)
+    monkeypatch.setattr(limits, "PROBE_SECONDS", 0.1)
     asked, go_on = threading.Event(), threading.Event()
 
     def slow(connection: ServedConnection) -> None:
@@ -449,24 +432,24 @@ def test_a_slow_disk_is_waited_for_as_long_as_the_tunnel_answers_beside_it(
         connection.reply(request)
         connection.serve()
 
-    disk = nbd_relay.DiskRelay(0, 0.5, False, lambda _: None, lambda: None)
+    disk = loop.DiskLoop(0, 0.5, False, lambda _: None, lambda: None)
     thread = threading.Thread(target=disk.run, daemon=True)
     with ScriptedServer(place / "disk0.1.sock", image, slow):
         thread.start()
         with RelayClient(disk.port) as client:
-            client.shake_hands().request(nbd_relay.CMD_READ, 1, 0, 4096)
+            client.shake_hands().request(nbd.CMD_READ, 1, 0, 4096)
             assert asked.wait(PATIENCE)
             # Several times as long as a tunnel may be gone.
-            wait_until(lambda: disk._silent > 2, "silence")
-            assert disk.state == nbd_relay.RELAYING
-            assert disk.status["stalled"] == 0
-            assert disk.reconnects == 0
+            wait_until(lambda: disk.report.silent >= 2, "silence")
+            assert disk.report.state is DiskState.RELAYING
+            assert disk.report.stalled == 0
+            assert disk.report.reconnects == 0
             go_on.set()
             assert client.reply() == (0, 1)
             assert client.receive(4096) == image[:4096]
             assert client.read(4096, 512) == image[4096:4608]
         thread.join(PATIENCE)
-    assert disk.state == nbd_relay.DONE
+    assert [disk.report.state] == [DiskState.DONE]
 
 
 def test_a_newer_tunnel_that_does_not_answer_changes_nothing(relay: RunningRelay, image: bytes) -> None:
@@ -490,10 +473,10 @@ def test_an_older_tunnel_is_tried_when_the_newest_does_not_answer(
     def stall(connection: ServedConnection) -> None:
         connection.asked()
 
-    monkeypatch.setattr(nbd_relay, "IMPATIENT_SECONDS", 0.2)
-    monkeypatch.setattr(nbd_relay, "HANDSHAKE_SECONDS", 2 * PATIENCE)
+    monkeypatch.setattr(limits, "IMPATIENT_SECONDS", 0.2)
+    monkeypatch.setattr(limits, "HANDSHAKE_SECONDS", 2 * PATIENCE)
     monkeypatch.chdir(place)
-    disk = nbd_relay.DiskRelay(0, 60, False, lambda _: None, lambda: None)
+    disk = loop.DiskLoop(0, 60, False, lambda _: None, lambda: None)
     thread = threading.Thread(target=disk.run)
     with (
         ScriptedServer(place / "disk0.2.sock", image, stall),
@@ -503,7 +486,7 @@ def test_an_older_tunnel_is_tried_when_the_newest_does_not_answer(
         with RelayClient(disk.port) as client:
             assert client.shake_hands().read(0, 512) == image[:512]
         thread.join(PATIENCE)
-    assert disk.state == nbd_relay.DONE
+    assert disk.report.state is DiskState.DONE
 
 
 def test_another_disk_behind_a_new_tunnel_is_given_up(relay: RunningRelay, image: bytes) -> None:
@@ -537,16 +520,16 @@ def test_a_server_that_answers_what_it_was_not_asked_is_asked_again_and_then_giv
         connection.shake_hands()
         asked = connection.asked()
         times.append(asked)
-        connection.socket.sendall(nbd_relay.REPLY.pack(nbd_relay.REPLY_MAGIC, 0, asked.cookie + 1) + image[:512])
+        connection.socket.sendall(nbd.REPLY.pack(nbd.REPLY_MAGIC, 0, asked.cookie + 1) + image[:512])
         connection.asked()
 
     with RelayClient(relay.port) as client, ScriptedServer(relay.socket(1), image, confused):
         client.shake_hands()
-        client.request(nbd_relay.CMD_READ, 1, 0, 512)
+        client.request(nbd.CMD_READ, 1, 0, 512)
         assert client.hangs_up()
         assert relay.wait_for_end() == 1
     assert relay.status.reason == "the server answered what it was not asked"
-    assert len(times) == nbd_relay.MAX_FAULTS
+    assert len(times) == limits.MAX_FAULTS
 
 
 # ---- No tunnel at all
@@ -572,7 +555,7 @@ def test_a_client_whose_tunnel_does_not_come_back_is_closed(place: Path, image: 
         server = ScriptedServer(relay.socket(1), image, stall)
         with RelayClient(relay.port) as client:
             client.shake_hands()
-            client.request(nbd_relay.CMD_READ, 1, 0, 4096)
+            client.request(nbd.CMD_READ, 1, 0, 4096)
             if dies:
                 server.close()
             assert client.hangs_up()
@@ -588,7 +571,7 @@ def test_a_client_that_takes_its_time_is_not_given_up(place: Path, image: bytes)
         RelayClient(relay.port) as client,
     ):
         # More than fits into all buffers on the way: the relay waits for the client.
-        client.shake_hands().request(nbd_relay.CMD_READ, 1, 0, 64 * MIB)
+        client.shake_hands().request(nbd.CMD_READ, 1, 0, 64 * MIB)
         relay.wait_for(lambda disk: disk.relayed > 0)
         # Three times as long as it may take, by the clock of another relay.
         with RunningRelay(make(place / "clock"), seconds=1.5) as clock:
@@ -642,9 +625,9 @@ def test_a_client_of_another_user_is_refused_and_does_not_count(relay: RunningRe
 
 
 def test_the_loopback_is_not_paced_whatever_the_servers_network_is_set_to() -> None:
-    listeners = nbd_relay.listen_on_loopback()
+    listeners = sockets.listen_on_loopback()
     for listener in listeners:
-        said = listener.getsockopt(socket.IPPROTO_TCP, nbd_relay.TCP_CONGESTION, 16)
+        said = listener.getsockopt(socket.IPPROTO_TCP, sockets.TCP_CONGESTION, 16)
         listener.close()
         assert said.rstrip(b"\0") == b"reno"
 
@@ -661,21 +644,21 @@ def test_nothing_can_be_written(relay: RunningRelay, image: bytes) -> None:
 
     with ScriptedServer(relay.socket(1), image, record), RelayClient(relay.port) as client:
         client.shake_hands()
-        assert client.refused(nbd_relay.CMD_WRITE, 100_000, bytes(100_000)) == errno.EPERM
-        assert client.refused(nbd_relay.CMD_WRITE, 0) == errno.EPERM
-        assert client.refused(nbd_relay.CMD_TRIM) == errno.EPERM
-        assert client.refused(nbd_relay.CMD_WRITE_ZEROES) == errno.EPERM
-        assert client.refused(nbd_relay.CMD_BLOCK_STATUS) == errno.EINVAL
-        assert client.refused(nbd_relay.CMD_READ, nbd_relay.MAX_LENGTH + 1) == errno.EINVAL
-        assert client.refused(nbd_relay.CMD_FLUSH, 0) == 0
+        assert client.refused(nbd.CMD_WRITE, 100_000, bytes(100_000)) == errno.EPERM
+        assert client.refused(nbd.CMD_WRITE, 0) == errno.EPERM
+        assert client.refused(nbd.CMD_TRIM) == errno.EPERM
+        assert client.refused(nbd.CMD_WRITE_ZEROES) == errno.EPERM
+        assert client.refused(nbd.CMD_BLOCK_STATUS) == errno.EINVAL
+        assert client.refused(nbd.CMD_READ, limits.MAX_LENGTH + 1) == errno.EINVAL
+        assert client.refused(nbd.CMD_FLUSH, 0) == 0
         assert client.read(0, 512) == image[:512]
-    assert reached == [nbd_relay.CMD_FLUSH, nbd_relay.CMD_READ]
+    assert reached == [nbd.CMD_FLUSH, nbd.CMD_READ]
 
 
 @pytest.mark.parametrize(
     ("command", "length", "reason"),
     [
-        (nbd_relay.CMD_WRITE, nbd_relay.MAX_LENGTH + 1, "the client sent a write that is too long"),
+        (nbd.CMD_WRITE, limits.MAX_LENGTH + 1, "the client sent a write that is too long"),
         (8, 0, "the client sent an unknown request"),
     ],
 )
@@ -693,9 +676,9 @@ def test_only_simple_replies_are_agreed_on(relay: RunningRelay, image: bytes) ->
     refused = (5, 8, 11, 77)  # TLS, structured replies, extended headers, and what there is not.
     with ScriptedServer(relay.socket(1), image), RelayClient(relay.port) as client:
         client.greet()
-        assert [client.option(number) for number in refused] == [nbd_relay.REP_ERR_UNSUP] * 4
-        assert client.option(nbd_relay.OPT_INFO, bytes(6)) in {nbd_relay.REP_ACK, nbd_relay.REP_ERR_UNSUP}
-        assert client.option(nbd_relay.OPT_GO, bytes(6)) == nbd_relay.REP_ACK
+        assert [client.option(number) for number in refused] == [nbd.REP_ERR_UNSUP] * 4
+        assert client.option(nbd.OPT_INFO, bytes(6)) in {nbd.REP_ACK, nbd.REP_ERR_UNSUP}
+        assert client.option(nbd.OPT_GO, bytes(6)) == nbd.REP_ACK
 
 
 def test_the_handshake_goes_on_over_another_tunnel(relay: RunningRelay, image: bytes) -> None:
@@ -703,16 +686,16 @@ def test_the_handshake_goes_on_over_another_tunnel(relay: RunningRelay, image: b
 
     def stop_at_the_option(connection: ServedConnection) -> None:
         connection.greet()
-        connection.receive(nbd_relay.OPTION.size)
+        connection.receive(nbd.OPTION.size)
         asked.set()
 
     with RelayClient(relay.port) as client:
         with ScriptedServer(relay.socket(1), image, stop_at_the_option):
             client.greet()
-            client.socket.sendall(nbd_relay.Option(nbd_relay.OPT_EXPORT_NAME, b"").packed)
+            client.socket.sendall(handshake.Option(nbd.OPT_EXPORT_NAME, b"").packed)
             assert asked.wait(PATIENCE)
         with ScriptedServer(relay.socket(2), image):
-            assert client.receive(10) == nbd_relay.EXPORT.pack(MIB, 3)
+            assert client.receive(10) == nbd.EXPORT.pack(MIB, 3)
             assert client.read(0, 512) == image[:512]
 
 
@@ -722,7 +705,7 @@ def test_a_client_may_ask_for_much_but_not_for_everything_at_once(relay: Running
 
     def count(connection: ServedConnection) -> None:
         connection.shake_hands()
-        while len(got) < nbd_relay.MAX_OPEN_REQUESTS:
+        while len(got) < limits.MAX_OPEN_REQUESTS:
             got.append(connection.asked())
         connection.socket.settimeout(0.2)
         with pytest.raises(TimeoutError):
@@ -737,7 +720,7 @@ def test_a_client_may_ask_for_much_but_not_for_everything_at_once(relay: Running
     with ScriptedServer(relay.socket(1), image, count), RelayClient(relay.port) as client:
         client.shake_hands()
         for cookie in range(requests):
-            client.request(nbd_relay.CMD_READ, cookie, cookie, 10)
+            client.request(nbd.CMD_READ, cookie, cookie, 10)
         assert go_on.wait(PATIENCE)
         for _ in range(requests):
             error, cookie = client.reply()
@@ -764,7 +747,7 @@ def test_a_relay_of_several_clients_serves_them_at_once_and_in_turn(place: Path,
 
 def test_clients_beyond_the_limit_are_refused(place: Path, image: bytes) -> None:
     with RunningRelay(place, many_clients=True) as relay, ScriptedServer(relay.socket(1), image):
-        clients = [RelayClient(relay.port) for _ in range(nbd_relay.MAX_CLIENTS)]
+        clients = [RelayClient(relay.port) for _ in range(limits.MAX_CLIENTS)]
         for client in clients:
             client.greet()
         with RelayClient(relay.port) as one_more:
@@ -778,7 +761,7 @@ def test_clients_beyond_the_limit_are_refused(place: Path, image: bytes) -> None
 
 def test_it_ends_when_the_client_of_every_disk_has_gone(relay: RunningRelay, image: bytes) -> None:
     with ScriptedServer(relay.socket(1), image) as server, RelayClient(relay.port) as client:
-        client.shake_hands().request(nbd_relay.CMD_DISC, 1)
+        client.shake_hands().request(nbd.CMD_DISC, 1)
         assert client.hangs_up()
         assert relay.wait_for_end() == 0
         wait_until(lambda: server.goodbyes, "the server is told")
@@ -826,10 +809,10 @@ def test_a_status_that_cannot_be_written_does_not_end_it(relay: RunningRelay, im
 
 def test_an_error_of_its_own_gives_up_one_disk_and_is_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    disk = nbd_relay.DiskRelay(0, 60, False, said.append, lambda: None)
-    monkeypatch.setattr(disk.generations, "look", lambda: 1 // 0)
+    disk = loop.DiskLoop(0, 60, False, said.append, lambda: None)
+    monkeypatch.setattr(disk.tunnels, "there", lambda: 1 // 0)
     disk.run()
-    assert (disk.state, disk.reason) == ("given up", "internal error")
+    assert (disk.report.state, disk.report.reason) == (DiskState.GIVEN_UP, "internal error")
     assert any("ZeroDivisionError" in line for line in said)
 
 
@@ -846,7 +829,7 @@ def test_it_does_nothing_while_nothing_happens(relay: RunningRelay, image: bytes
     process = psutil.Process(relay.process.pid)
     server = ScriptedServer(relay.socket(1), image * 64)
     with RelayClient(relay.port) as client:
-        client.shake_hands().request(nbd_relay.CMD_READ, 1, 0, 64 * MIB)
+        client.shake_hands().request(nbd.CMD_READ, 1, 0, 64 * MIB)
         # The client takes nothing, though the tunnel has something for it; then the tunnel goes.
         relay.wait_for(lambda disk: disk.relayed > 0)
         rests()
@@ -894,12 +877,12 @@ def test_a_conversion_that_was_never_started_is_not_waited_for(
     abandoned: bool,
 ) -> None:
     monkeypatch.chdir(place)
-    monkeypatch.setattr(nbd_relay, "UNSTARTED_SECONDS", 0.1)
+    monkeypatch.setattr(limits, "UNSTARTED_SECONDS", 0.1)
     if started:
-        Path(nbd_relay.WRAPPER_PID).touch()
+        Path(loop.WRAPPER_PID).touch()
     if control is not None:
-        Path(nbd_relay.CONTROL_PID).write_text(control)
-    disk = nbd_relay.DiskRelay(0, seconds, False, lambda _: None, lambda: None)
+        Path(loop.CONTROL_PID).write_text(control)
+    disk = loop.DiskLoop(0, seconds, False, lambda _: None, lambda: None)
     disk.run()
-    assert disk.state == nbd_relay.GIVEN_UP
-    assert disk.abandoned is abandoned
+    assert disk.report.state is DiskState.GIVEN_UP
+    assert disk.disk.abandoned is abandoned

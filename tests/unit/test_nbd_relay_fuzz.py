@@ -20,8 +20,18 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from p2v_tui.session.data import nbd_relay
-from p2v_tui.session.data.nbd_relay import (
+from p2v_tui.session.data.relay import limits, loop, nbd
+from p2v_tui.session.data.relay.errors import ClientFault, TunnelFault, Unrecoverable
+from p2v_tui.session.data.relay.handshake import (
+    ClientHandshake,
+    Exchange,
+    Option,
+    ServerHandshake,
+    accepts_export,
+    export_size,
+)
+from p2v_tui.session.data.relay.limits import MAX_ANSWER_BYTES, MAX_OPTION_BYTES
+from p2v_tui.session.data.relay.nbd import (
     CMD_BLOCK_STATUS,
     CMD_DISC,
     CMD_FLUSH,
@@ -32,8 +42,6 @@ from p2v_tui.session.data.nbd_relay import (
     GREETING,
     INFO_EXPORT,
     INIT_MAGIC,
-    MAX_ANSWER_BYTES,
-    MAX_OPTION_BYTES,
     OPT_EXPORT_NAME,
     OPT_GO,
     OPT_GREETING,
@@ -46,16 +54,10 @@ from p2v_tui.session.data.nbd_relay import (
     REPLY_MAGIC,
     REQUEST,
     REQUEST_MAGIC,
-    ClientFault,
-    ClientHandshake,
-    Exchange,
-    Option,
-    ServerHandshake,
-    Transmission,
-    TunnelFault,
-    Unrecoverable,
     packed_answer,
 )
+from p2v_tui.session.data.relay.states import DiskState
+from p2v_tui.session.data.relay.transmission import Transmission
 from tests.unit.nbd_relay_lab import (
     MIB,
     PATIENCE,
@@ -138,8 +140,8 @@ def test_a_handshake_is_what_a_server_says_or_it_is_refused(said: bytes, cuts: l
                     assert exchange.answer[17] & FLAG_FIXED_NEWSTYLE
                     handshake.ask(OPT_GO, GO, True)
                 elif exchange:
-                    assert nbd_relay.export_size(exchange) in {None, SIZE} or said != GREETED + GONE
-                    assert nbd_relay.accepts_export(exchange) in {True, False}
+                    assert export_size(exchange) in {None, SIZE} or said != GREETED + GONE
+                    assert accepts_export(exchange) in {True, False}
             answers += piece
     except TunnelFault:
         assert said != GREETED + GONE
@@ -157,8 +159,8 @@ def test_an_answer_of_any_bytes_is_whole_or_refused(said: bytes, option: int, no
             continue
         if exchange:
             assert exchange.answer == answer
-            nbd_relay.export_size(exchange)
-            nbd_relay.accepts_export(exchange)
+            export_size(exchange)
+            accepts_export(exchange)
 
 
 def test_an_answer_without_an_end_is_refused() -> None:
@@ -209,7 +211,7 @@ def test_the_clients_handshake_is_taken_apart_or_refused(said: bytes, cuts: list
 @example(OPT_GO, MAX_OPTION_BYTES + 1)
 def test_no_option_may_be_long(number: int, length: int) -> None:
     handshake = ClientHandshake()
-    incoming = bytearray(struct.pack(">I", 3) + nbd_relay.OPTION.pack(OPTION_MAGIC, number, length))
+    incoming = bytearray(struct.pack(">I", 3) + nbd.OPTION.pack(OPTION_MAGIC, number, length))
     if length > MAX_OPTION_BYTES:
         with pytest.raises(ClientFault):
             handshake.next_option(incoming)
@@ -445,9 +447,9 @@ def follow(plan: Connection, connection: ServedConnection) -> None:
 def hurried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a directory of its own, where a pause is none and a reply larger than what the relay takes at once."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(nbd_relay, "BUFFER_BYTES", 4096)
+    monkeypatch.setattr(limits, "BUFFER_BYTES", 4096)
     for pause in ("FIRST_RETRY_SECONDS", "LAST_RETRY_SECONDS", "WAITING_TICK_SECONDS"):
-        monkeypatch.setattr(nbd_relay, pause, 0.001)
+        monkeypatch.setattr(limits, pause, 0.001)
 
 
 class InThread:
@@ -458,9 +460,9 @@ class InThread:
     def __init__(self) -> None:
         self.number = next(self.numbers)
         self.said: list[str] = []
-        self.disk = nbd_relay.DiskRelay(self.number, 60, False, self.said.append, lambda: None)
+        self.disk = loop.DiskLoop(self.number, 60, False, self.said.append, lambda: None)
         self.thread = threading.Thread(target=self.disk.run, daemon=True)
-        self.disk.splice = self.number % 2 == 0
+        self.disk.splice.works = self.number % 2 == 0
         self.socket = Path(f"disk{self.number}.1.sock")
 
     def start(self) -> RelayClient:
@@ -471,7 +473,7 @@ class InThread:
         """It ends, and not by a mistake of its own."""
         self.thread.join(PATIENCE)
         assert not self.thread.is_alive()
-        assert self.disk.reason != "internal error", "\n".join(self.said)
+        assert self.disk.report.reason != "internal error", "\n".join(self.said)
 
 
 @pytest.mark.usefixtures("hurried")
@@ -505,10 +507,10 @@ def test_whatever_the_servers_say_the_client_gets_right_bytes_or_none(
             pass
         except (ConnectionError, AssertionError) as error:
             # It gave up, which it may after what it was told; a wrong byte it may not pass on.
-            if isinstance(error, AssertionError) and relay.disk.state != nbd_relay.GIVEN_UP:
+            if isinstance(error, AssertionError) and relay.disk.report.state is not DiskState.GIVEN_UP:
                 raise
             relay.ends()
-            assert relay.disk.reason
+            assert relay.disk.report.reason
         client.close()
         relay.ends()
 
@@ -605,7 +607,7 @@ def test_neither_side_can_make_it_take_memory(tmp_path: Path) -> None:
             request = REQUEST.pack(REQUEST_MAGIC, 0, CMD_READ, 1, 0, SIZE)
             floods = [
                 struct.pack(">I", 3) + Option(OPT_INFO, bytes(60_000)).packed * 200,
-                struct.pack(">I", 3) + nbd_relay.OPTION.pack(OPTION_MAGIC, OPT_GO, 0xFFFFFFFF) + bytes(4 * MIB),
+                struct.pack(">I", 3) + nbd.OPTION.pack(OPTION_MAGIC, OPT_GO, 0xFFFFFFFF) + bytes(4 * MIB),
                 GO + b"".join(request[:8] + struct.pack(">Q", cookie) + request[16:] for cookie in range(100_000)),
                 GO + REQUEST.pack(REQUEST_MAGIC, 0, CMD_WRITE, 1, 0, 32 * MIB) * 3 + bytes(8 * MIB),
                 GO + b"".join(REQUEST.pack(REQUEST_MAGIC, 0, CMD_TRIM, cookie, 0, 0) for cookie in range(100_000)),

@@ -13,6 +13,7 @@ from p2v_tui.session.conversion.failure_reason import Reason
 from p2v_tui.session.conversion.log import ConversionLog
 from p2v_tui.session.conversion.outcome import Evidence, check_success, failed, losses
 from p2v_tui.session.conversion.output_proof import Lies
+from p2v_tui.session.data.relay.states import DiskState
 from p2v_tui.session.data.relay_status import DiskRelay
 from p2v_tui.session.words.events import Converted
 
@@ -29,7 +30,7 @@ OLD = (
     "[   9.0] Copying disk 1/2 to /var/tmp/g-sda (raw)\n    (42.10/100%)\n"
     "[  10.0] Copying disk 2/2 to /var/tmp/g-sdb (raw)\n[  11.0] Creating output metadata\n[  12.0] Finishing off\n"
 )
-READ = (DiskRelay(1, "done", distinct=65536), DiskRelay(2, "done", distinct=65536))
+READ = (DiskRelay(1, DiskState.DONE, distinct=65536), DiskRelay(2, DiskState.DONE, distinct=65536))
 
 
 def evidence(log: str, *, relays: tuple[DiskRelay, ...] = READ, lies: Lies | None = None) -> Evidence:
@@ -79,8 +80,8 @@ def test_a_disk_that_virt_v2v_never_read_was_not_converted() -> None:
     assert "it never read sdb" in refused(evidence(COMPLETE, relays=relays)).message
 
 
-@pytest.mark.parametrize("state", ["ready", "relaying"])
-def test_a_status_that_is_not_the_last_one_disproves_nothing(state: str) -> None:
+@pytest.mark.parametrize("state", [DiskState.READY, DiskState.RELAYING])
+def test_a_status_that_is_not_the_last_one_disproves_nothing(state: DiskState) -> None:
     check_success(evidence(COMPLETE, relays=(READ[0], DiskRelay(2, state))), LOG_PLACE)
 
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2v_tui.session.data.relay_status import MAX_REASON, Cause, DiskRelay, FailedRead, parse
+from p2v_tui.session.data.relay.states import Cause, DiskState
+from p2v_tui.session.data.relay_status import MAX_REASON, DiskRelay, FailedRead, parse
 
 DISK: dict[str, Any] = {
     "port": 40001,
@@ -38,7 +39,7 @@ def test_a_status_is_read_as_it_is_documented() -> None:
     assert found.disks == (
         DiskRelay(
             port=40001,
-            state="relaying",
+            state=DiskState.RELAYING,
             size=2147483648,
             reason="",
             relayed=1048576,
@@ -86,6 +87,9 @@ def test_it_is_lost_only_where_it_went_without_a_word(state: str, *, lost: bool)
         {"silent": float("nan")},
         {"distinct": -1},
         {"stalled": None},
+        {"state": "something else"},
+        {"state": "\x1b[2J"},
+        {"state": ["done"]},
         {"cause": "something else"},
         {"cause": []},
         {"failures": -1},
@@ -95,7 +99,7 @@ def test_it_is_lost_only_where_it_went_without_a_word(state: str, *, lost: bool)
         {"failure": {"offset": 0, "length": 1, "error": 1 << 31}},
     ],
 )
-def test_a_number_that_is_none_makes_it_no_status(change: dict[str, Any]) -> None:
+def test_a_value_that_it_cannot_have_makes_it_no_status(change: dict[str, Any]) -> None:
     assert parse(status(DISK | change), 1, alive=True) is None
 
 
@@ -112,9 +116,9 @@ def test_a_status_of_other_disks_is_none() -> None:
 
 
 def test_no_text_of_it_can_drive_a_terminal_or_fill_it() -> None:
-    found = parse(status(DISK | {"reason": "\x1b]0;title\x07" + "x" * 1000, "state": "\x1b[2J"}), 1, alive=True)
+    found = parse(status(DISK | {"reason": "\x1b]0;title\x07" + "x" * 1000}), 1, alive=True)
     assert found is not None
-    assert "\x1b" not in found.disks[0].reason + found.disks[0].state
+    assert "\x1b" not in found.disks[0].reason
     assert len(found.disks[0].reason) <= MAX_REASON
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
+from p2v_tui.session.data.relay.states import DiskState
 from p2v_tui.session.data.relay_status import DiskRelay
 from p2v_tui.session.data.tunnel_policy import SLOW_DISK, STALL, Observation, TunnelPolicy
 from p2v_tui.session.words.events import Event, Happened
 
-READING = DiskRelay(port=40001, state="relaying", size=1 << 30, relayed=1 << 20, generation=1)
+READING = DiskRelay(port=40001, state=DiskState.RELAYING, size=1 << 30, relayed=1 << 20, generation=1)
 
 
 class Watched:

@@ -16,6 +16,7 @@ from p2v_tui.errors import ConversionFailed
 from p2v_tui.session.conversion.failure_reason import Reason
 from p2v_tui.session.conversion.log import Copies, Warnings
 from p2v_tui.session.conversion.output_proof import Lies
+from p2v_tui.session.data.relay.states import DiskState
 from p2v_tui.session.data.relay_status import DiskRelay
 
 # virt-v2v's warnings of something that the guest lacks: input/parse_libvirt_xml.ml, output/*.ml, convert/*.ml.
@@ -50,7 +51,7 @@ class Evidence:
         return [
             name
             for name, relay in zip(self.disks, self.relays, strict=False)
-            if relay.state == "done" and relay.distinct == 0
+            if relay.state is DiskState.DONE and relay.distinct == 0
         ]
 
     @property

@@ -1,7 +1,7 @@
 """One disk's way to virt-v2v: a read-only NBD server here, and an ssh tunnel from the conversion server to it.
 
 Both are kept up by a thread of their own: the NBD server is started again when it dies, the tunnel is opened again
-when it is lost. What makes that invisible for virt-v2v is the relay on the server (`nbd_relay.py`); without one the
+when it is lost. What makes that invisible for virt-v2v is the relay on the server (`relay/`); without one the
 tunnel ends in a port, and its loss is the conversion's.
 """
 

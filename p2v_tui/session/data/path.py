@@ -11,15 +11,15 @@ import queue
 import re
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Final, Protocol
 
 from p2v_tui.errors import ConversionFailed, PreflightRefused
 from p2v_tui.hwprobe.answers import Answer
 from p2v_tui.hwprobe.machine import Disk
-from p2v_tui.session.data import read_errors, relay_status
+from p2v_tui.session.data import read_errors, relay_program, relay_status
 from p2v_tui.session.data.connection import LOOK_INTERVAL, DataConnection
-from p2v_tui.session.data.relay_status import Cause, FailedRead, RelayStatus
+from p2v_tui.session.data.relay.states import Cause, DiskState
+from p2v_tui.session.data.relay_status import FailedRead, RelayStatus
 from p2v_tui.session.data.tunnel_policy import Observation
 from p2v_tui.session.remote import commands as remote_commands
 from p2v_tui.session.remote.directory import RemoteDirectory
@@ -27,8 +27,6 @@ from p2v_tui.session.ssh.shell import RemoteShell
 from p2v_tui.session.words.cancellation import Cancellation
 from p2v_tui.session.words.events import Event, Warned
 
-# Sent to the server and run there; never imported here.
-RELAY_PROGRAM: Final = Path(__file__).with_name("nbd_relay.py")
 # How long the relay may take to reach a disk through its tunnel once that is open, in seconds.
 REACH_TIMEOUT: Final = 30
 # A try that begins within our patience may last so much longer, in seconds: the relay must not give up before us.
@@ -86,7 +84,7 @@ class DataPath:
         """Starts all data connections, and the relay while they log in. Raises ConnectionFailed, PreflightRefused."""
         directory = self._directory
         self._start([1] * len(self._disks))
-        shell.write_files({directory.relay: RELAY_PROGRAM.read_bytes()})
+        shell.write_files({directory.relay: relay_program.zipapp()})
         patience = self._patience + GRACE
         started = shell.run(
             remote_commands.start_relay(directory, len(self._disks), patience, many_clients=self._many_clients)
@@ -161,7 +159,7 @@ class DataPath:
                     raise
 
     def _look_whether_all_answer(self, shell: RemoteShell) -> None:
-        said = shell.run(remote_commands.wait_for_relay(self._directory, REACH_TIMEOUT))
+        said = shell.run(remote_commands.wait_for_relay(self._directory, REACH_TIMEOUT, DiskState.WAITING.value))
         self.status = relay_status.parse(said.text, len(self._disks), alive=True)
         if self.status is None:
             raise PreflightRefused(
@@ -286,7 +284,7 @@ class DataPath:
         if not self.relayed or self.status is None:
             return
         for number, (disk, relay) in enumerate(zip(self._disks, self.status.disks, strict=True)):
-            if relay.state == "given up":
+            if relay.state is DiskState.GIVEN_UP:
                 self.check_sources()
                 self._check_reads()
                 if relay.cause is Cause.DISK:
@@ -307,7 +305,7 @@ class DataPath:
                 )
         if self.status.lost:
             raise ConversionFailed(
-                "The relay on the conversion server (nbd_relay.py), by which virt-v2v reads the disks, was killed.",
+                "The relay on the conversion server (nbd_relay.pyz), by which virt-v2v reads the disks, was killed.",
                 f"Look for the out-of-memory killer there and into {self._directory.relay_log}, and convert again.",
             )
 

@@ -1,24 +1,16 @@
-"""What the relay on the conversion server says of itself (`nbd_relay.py` documents its status line)."""
+"""What the relay on the conversion server says of itself (`relay/report.py` documents its status line)."""
 
 from __future__ import annotations
 
-import enum
 import json
 from dataclasses import dataclass
 from typing import Any
 
+from p2v_tui.session.data.relay.states import Cause, DiskState
 from p2v_tui.session.words.terminal_text import plain
 
 MAX_REASON = 200
 MAX_ERRNO = 4095
-
-
-class Cause(enum.Enum):
-    """What a disk that was given up lacks: any working tunnel, or itself. Of all else there is only the reason."""
-
-    NONE = ""
-    TUNNEL = "tunnel"
-    DISK = "disk"
 
 
 @dataclass(frozen=True)
@@ -39,13 +31,13 @@ class DiskRelay:
     disks above 64 GiB), never more than size. So 0 proves that nothing of the disk was read, and a disk that was
     copied whole has its size there; less where virt-v2v skipped what it had trimmed or zeroed in its overlay.
 
-    state: `waiting`, `ready`, `relaying`, `done` or `given up`, with the reason and its cause. silent: for how many
-    seconds requests have been open without a byte coming. stalled: the same, but the tunnel has not even answered a
+    reason, cause: of the state, where the disk was given up. silent: for how many seconds requests have been open
+    without a byte coming. stalled: the same, but the tunnel has not even answered a
     handshake; where it has, it is the disk that is slow. failures: reads that failed; failure: the first of them.
     """
 
     port: int
-    state: str
+    state: DiskState
     size: int | None = None
     reason: str = ""
     relayed: int = 0
@@ -71,7 +63,7 @@ class RelayStatus:
     @property
     def lost(self) -> bool:
         """Whether it is gone and never said that it would: killed."""
-        return not self.alive and any(disk.state in {"waiting", "ready", "relaying"} for disk in self.disks)
+        return not self.alive and any(not disk.state.ended for disk in self.disks)
 
 
 def parse(text: str, disks: int, *, alive: bool) -> RelayStatus | None:
@@ -89,7 +81,7 @@ def _disk(entry: Any) -> DiskRelay:
     size = entry["size"]
     return DiskRelay(
         port=_number(entry["port"], 65535),
-        state=plain(str(entry["state"]))[:MAX_REASON],
+        state=DiskState(entry["state"]),
         size=None if size is None else _number(size),
         reason=plain(str(entry["reason"]))[:MAX_REASON],
         relayed=_number(entry["relayed"]),

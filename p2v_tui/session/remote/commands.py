@@ -232,10 +232,13 @@ while [ ! -s {pid} ] && [ $tries -lt 200 ]; do sleep 0.05; tries=$((tries + 1));
 
 
 def find_python(limit: str = "") -> str:
-    """Shell lines that set $python to one that can run the relay, or to nothing. limit: the words of a time limit."""
+    """Shell lines that set $python to one that can run the relay, or to nothing. limit: the words of a time limit.
+
+    The relay is packed with zlib.
+    """
     return f"""python=
 for program in python3 /usr/libexec/platform-python; do
-  {limit} $program -I -c 'import sys; sys.exit(sys.version_info < (3, 6))' >/dev/null 2>&1 || continue
+  {limit} $program -I -c 'import sys, zlib; sys.exit(sys.version_info < (3, 6))' >/dev/null 2>&1 || continue
   python=$program
   break
 done"""
@@ -264,11 +267,14 @@ done
 head -c {RELAY_STATUS_SIZE} {status}"""
 
 
-def wait_for_relay(directory: RemoteDirectory, seconds: int) -> str:
-    """Waits until the relay has reached every disk through its tunnel, or so long; its output is the status then."""
-    status = quote(directory.relay_status)
+def wait_for_relay(directory: RemoteDirectory, seconds: int, waiting: str) -> str:
+    """Waits until the relay has reached every disk through its tunnel, or so long; its output is the status then.
+
+    waiting: the state of a disk that it has not reached.
+    """
+    status, word = quote(directory.relay_status), quote(f'"{waiting}"')
     return f"""tries=0
-while grep -q '"waiting"' {status} && [ $tries -lt {seconds * 20} ]; do sleep 0.05; tries=$((tries + 1)); done
+while grep -q {word} {status} && [ $tries -lt {seconds * 20} ]; do sleep 0.05; tries=$((tries + 1)); done
 head -c {RELAY_STATUS_SIZE} {status}"""
 
 

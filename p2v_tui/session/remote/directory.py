@@ -71,8 +71,8 @@ class RemoteDirectory:
 
     @property
     def relay(self) -> str:
-        """The program nbd_relay.py."""
-        return self.file("nbd_relay.py")
+        """The program, a zipapp."""
+        return self.file("nbd_relay.pyz")
 
     @property
     def relay_pid(self) -> str:

@@ -1,0 +1,175 @@
+"""A client's socket: it is read and written, and data is moved to it, as its `Session` decides."""
+
+import errno
+import select
+import socket
+from typing import Callable
+
+from .data import MSG_MORE, CopiedData, Data, new_data
+from .links import Link
+from .session import Session
+from .sockets import CLOSED, reason_of
+
+POLLRDHUP = 0x2000
+
+
+class Splice:
+    """Whether data goes without copying; not any more once it has failed for one client of the disk."""
+
+    def __init__(self, works: bool, log: Callable[[str], None]) -> None:
+        self.works = works
+        self.log = log
+
+
+class Client:
+    """full: whether the socket takes nothing at present. callback: called with the events that are waited for."""
+
+    def __init__(self, session: Session, connection: socket.socket, splice: Splice) -> None:
+        self.session = session
+        self.socket = connection
+        self.full = False
+        self.callback: Callable[[int], None] = lambda _: None
+        self._splice = splice
+        self._data: Data = new_data(splice.works)
+        # The mask that it is watched with.
+        self._mask = 0
+
+    def close(self) -> None:
+        self.socket.close()
+        self._data.close()
+
+    # What it says
+
+    @property
+    def mask(self) -> int:
+        """The events to wait for; that it has gone is always one of them."""
+        self._mask = select.POLLIN if self.session.wants_to_hear else POLLRDHUP
+        if self.full:
+            self._mask |= select.POLLOUT
+        return self._mask
+
+    @property
+    def is_watched_right(self) -> bool:
+        """Whether the mask is still right, as nothing else has changed."""
+        return not self.full and bool(self._mask & select.POLLIN) == bool(self.session.wants_to_hear)
+
+    def hear(self, events: int, now: float) -> None:
+        """Read what it says, if that is wanted."""
+        if not self._mask & select.POLLIN:
+            # Nothing is read now, but we are told when the client has gone.
+            if events & (POLLRDHUP | select.POLLHUP | select.POLLERR):
+                self.session.client_left()
+            return
+        wanted = self.session.wants_to_hear
+        if not wanted:
+            return
+        try:
+            data = self.socket.recv(wanted)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            self.session.client_said(data, now)
+        else:
+            self.session.client_left()
+
+    # What it gets
+
+    def give(self, now: float) -> None:
+        """Give it what there is for it, and tell the session."""
+        while not self.session.over:
+            everything = self.flush()
+            if self.session.over or (self.session.plain and not self.full):
+                return
+            self.session.gave(full=self.full, everything=everything, now=now)
+            if not everything or not self.session.to_client:
+                return
+
+    def flush(self, whole: bool = True) -> bool:
+        """Give it what there is for it, as far as it takes it. Returns whether that was everything.
+
+        whole: a reply that is not complete yet may wait, if there is room: the client is then woken once for it.
+        """
+        outgoing = self.session.to_client
+        more = self.session.reply_left > 0
+        if more and whole and self._data.room and not self.full:
+            return False
+        try:
+            while outgoing:
+                del outgoing[: self.socket.send(outgoing, MSG_MORE if more else 0)]
+            if self._data.pending:
+                self._data.drain(self.socket, more)
+            self.full = False
+        except BlockingIOError:
+            self.full = True
+        except OSError:
+            self.session.client_left()
+        return not self.full
+
+    # The replies of the tunnel that serves it
+
+    def pass_on(self, link: Link, tunnel: socket.socket, clock: Callable[[], float]) -> None:
+        """Pass replies on while there are some, the client takes them, and its requests can wait.
+
+        This is where the time goes: it is called several times for each megabyte.
+        """
+        for _ in range(16):
+            left = self.session.data_left
+            more = self._move(link, tunnel, left, clock) if left else self._read(link, tunnel, clock)
+            if not more or self.session.tunnel is not link:
+                break
+
+    def _move(self, link: Link, tunnel: socket.socket, left: int, clock: Callable[[], float]) -> bool:
+        """Move a reply's data. Returns whether there may be more, for a client that takes it."""
+        try:
+            count = self._data.fill(tunnel, left)
+        except BlockingIOError:
+            if not self._data.pending:
+                return False
+            # Small pieces fill a pipe too.
+            self.flush(whole=False)
+            return not self.full
+        except OSError as error:
+            if self._works_otherwise(error):
+                return True
+            self.session.lost(link, reason_of(error), clock())
+            return False
+        now = clock()
+        if not count:
+            self.session.lost(link, CLOSED, now)
+            return False
+        self.session.moved(count, now)
+        self.flush()
+        return count == left and not self.full
+
+    def _read(self, link: Link, tunnel: socket.socket, clock: Callable[[], float]) -> bool:
+        """Read anything else. Returns whether there may be more, for a client that takes it."""
+        try:
+            data = tunnel.recv(self.session.wants(link))
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            self.session.lost(link, reason_of(error), clock())
+            return False
+        now = clock()
+        if not data:
+            self.session.lost(link, CLOSED, now)
+            return False
+        self.session.said(link, data, now)
+        if self.session.data_left:
+            # The client gets it together with the data.
+            return True
+        self.flush()
+        return not self.full
+
+    def _works_otherwise(self, error: OSError) -> bool:
+        """Whether only the way without copying does not work here: then the other one is taken from now on."""
+        unable = error.errno in (errno.EINVAL, errno.ENOSYS, errno.EPERM)
+        if not unable or self._data.pending or isinstance(self._data, CopiedData):
+            return False
+        self._splice.log("data is copied, because splice fails: " + reason_of(error))
+        self._data.close()
+        self._splice.works = False
+        self._data = new_data(False)
+        return True

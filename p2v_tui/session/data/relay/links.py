@@ -160,7 +160,7 @@ class Close(NamedTuple):
     link: Link
 
 
-class StopListening(NamedTuple):
+class StopListening:
     """Nobody else may come."""
 
 

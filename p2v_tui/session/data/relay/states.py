@@ -57,7 +57,7 @@ class DiskEvent(enum.Enum):
     LEFT = enum.auto()  # The only client has gone.
     LAST_LEFT = enum.auto()  # The last one of many clients has gone: more may come.
     FAILED = enum.auto()  # It cannot be served any longer.
-    FINISHED = enum.auto()  # Virt-v2v has ended.
+    FINISHED = enum.auto()  # virt-v2v has ended.
 
 
 _DISK_ENDS = {DiskEvent.FAILED: DiskState.GIVEN_UP, DiskEvent.FINISHED: DiskState.DONE}

@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup packages demo demo-tui image test test-image test-servers caches bench lint check clean
+.PHONY: help setup packages demo demo-tui image dist deb test test-image test-servers test-packages caches bench lint check clean
 
 PYTHON ?= python3
 venv := .venv
@@ -40,6 +40,7 @@ $(stamps)/python: pyproject.toml requirements.txt debian-packages.txt | packages
 	$(venv)/bin/python -m pip install --quiet --require-hashes --only-binary=:all: -r requirements.txt
 	$(venv)/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@mkdir -p $(stamps) && touch $@
+	@echo "p2v-tui is installed here as $(venv)/bin/p2v-tui. docs/install.md has other ways."
 
 demo: setup ## convert a real disk and boot the guest that comes out
 	$(venv)/bin/python -m tests.lab.demo $(DEMO_OPTIONS)
@@ -51,8 +52,23 @@ image: lists := live-image/debian-packages.txt
 image: packages ## build the live image, build/p2v-tui.iso; IMAGE_OPTIONS are those of live-image/build.py
 	$(PYTHON) live-image/build.py -o build/p2v-tui.iso $(IMAGE_OPTIONS)
 
+# The wheel is made of the source archive, so that nothing is in one that the other lacks.
+dist: setup ## make the source archive and the wheel, in build/dist
+	rm -rf build/dist
+	$(venv)/bin/python -c 'from setuptools import build_meta; build_meta.build_sdist("build/dist")' >/dev/null
+	$(venv)/bin/python -m pip wheel --quiet --no-deps --no-build-isolation -w build/dist build/dist/*.tar.gz
+
+# -d: the build needs no compiler, which is all that make does not install.
+deb: lists += debian/packages.txt
+deb: dist ## make the Debian package, in build/deb
+	rm -rf build/deb
+	mkdir -p build/deb
+	tar -xf build/dist/*.tar.gz -C build/deb
+	export SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct 2>/dev/null || date +%s)" && cd build/deb/*/ && \
+	python3 debian/changelog.py >debian/changelog && dpkg-buildpackage -d -us -uc -b
+
 test: setup ## run all tests, real conversions among them, but for those of the live image and of other servers
-	$(pytest) -n auto --ignore=tests/live_image --ignore=tests/servers
+	$(pytest) -n auto --ignore=tests/live_image --ignore=tests/servers --ignore=tests/packages
 
 test-image: lists += live-image/debian-packages.txt
 test-image: setup ## build the live image and boot it in every way there is
@@ -61,9 +77,13 @@ test-image: setup ## build the live image and boot it in every way there is
 test-servers: setup ## convert on servers of Debian 11, 13 and testing; RELEASE=trixie on one of them
 	$(pytest) -n logical tests/servers $(if $(RELEASE),-k $(RELEASE))
 
+test-packages: deb ## install the Debian package on Debian 12 and 13, and build and test the source archive
+	$(pytest) tests/packages
+
 caches: lists += live-image/debian-packages.txt
-caches: setup image ## make beforehand what tests keep in the user's cache directory: the image, servers (RELEASE=...)
+caches: setup image ## make beforehand what tests keep in the user's cache directory: the image, servers (RELEASE=...), machines
 	$(venv)/bin/python -m tests.lab.releases $(RELEASE)
+	$(venv)/bin/python -m tests.lab.machines
 
 bench: setup ## measure consoles and the data path, against the limits, newt and virt-p2v
 	$(venv)/bin/python -m bench.console_bytes

@@ -10,15 +10,10 @@ away. Debian 11 has no package of virt-v2v: it stands for servers with an old Op
 from __future__ import annotations
 
 import enum
-import hashlib
-import os
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 
-from tests.lab.commands import LabFailure, run_command
-from tests.lab.debian import LOCK_SECONDS, build_by_name, cache_directory, mmdebstrap, only_builder, sources_of
+from tests.lab.debian import build_by_name, kept_root
 
 _PACKAGES = (
     "libguestfs-tools",
@@ -54,40 +49,15 @@ def server_root(release: Release) -> Path:
 
     Nobody may write to it. Making one takes a minute or two and needs root and about 1 GB. Raises LabFailure.
     """
-    if os.geteuid() != 0:
-        raise LabFailure("The root of another release is made and used by root only.")
     packages = (*_PACKAGES, *(["virt-v2v"] if release.has_virt_v2v else []))
-    inputs = hashlib.sha256(f"{packages}{_HOOK}".encode()).hexdigest()[:12]
-    name = f"server-{release.value}"
-    keep = cache_directory() / f"{name}-{inputs}"
-    if keep.exists():
-        return keep
-    with only_builder(name, f"The conversion server of Debian {release.value}"):
-        if not keep.exists():
-            _build(release, packages, keep)
-        for old in cache_directory().glob(f"{name}-*"):
-            if old != keep:
-                shutil.rmtree(old)
-    return keep
-
-
-def _build(release: Release, packages: tuple[str, ...], keep: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="building-", dir=cache_directory()) as scratch:
-        root = Path(scratch) / "root"
-        arguments = mmdebstrap(
-            '--aptopt=Acquire::Check-Valid-Until "false"',
-            f"--include={','.join(packages)}",
-            f"--customize-hook={_HOOK}",
-        )
-        for unread in ("man", "locale", "doc", "info"):
-            arguments.append(f"--dpkgopt=path-exclude=/usr/share/{unread}/*")
-        run_command(
-            [*arguments, release.value, str(root), "-"],
-            timeout=LOCK_SECONDS,
-            stdin=sources_of(release.value),
-            log=cache_directory() / f"server-{release.value}.log",
-        )
-        root.rename(keep)
+    return kept_root(
+        f"server-{release.value}",
+        release.value,
+        packages,
+        what=f"The conversion server of Debian {release.value}",
+        hook=_HOOK,
+        unread=("man", "locale", "doc", "info"),
+    )
 
 
 if __name__ == "__main__":

@@ -20,17 +20,19 @@ from p2v_tui.front.signals import Supervised
 from p2v_tui.hwprobe import Machine
 from p2v_tui.kinds import Secret
 from p2v_tui.secrecy import without_secrets
+from p2v_tui.session.conversion.connection_test import log_in
 from p2v_tui.session.conversion.conversion import NeverStarted, convert, describe, resume, why_not_gone_on_with
 from p2v_tui.session.conversion.dry_run import in_words, rehearse, verdict
 from p2v_tui.session.conversion.saved_conversion import SavedConversion, find_saved
-from p2v_tui.session.conversion.server import ConversionServer
 from p2v_tui.session.plan.plan import Plan, fill_in, make_plan
 from p2v_tui.session.preflight.preflight import settle
+from p2v_tui.session.ssh.control import ControlConnection
 from p2v_tui.session.ssh.workspace import Workspace
 from p2v_tui.session.words.cancellation import Cancellation
 from p2v_tui.session.words.events import Status, Warned
 from p2v_tui.session.words.quantities import size_text
 from p2v_tui.session.words.terminal_text import plain
+from p2v_tui.session.words.watch import Watch
 
 DEFAULT_POST: Final = "poweroff"
 # How long what is before the conversion has to end in order when it is cancelled, in seconds: a tool may hang.
@@ -100,6 +102,7 @@ class _Job:
         self._console = console
         self._job = Supervised("session", lambda _: self._work(), grace=GRACE)
         self._cancellation = self._job.cancellation
+        self._watch = Watch(console.show, self._cancellation)
 
     def run(self) -> P2VError | None:
         """Does what the options say; what came in the way, None where nothing did.
@@ -157,7 +160,7 @@ class _Job:
             with self._server(machine, saved.settings, workspace) as server:
                 self._must_end_in_order()
                 resumed = saved.plan(machine, set_read_only=self._options.iso)
-                resume(server, resumed, saved, self._console.show, self._cancellation)
+                resume(server, resumed, saved, self._watch)
         except NeverStarted as error:
             self._console.show(Status(error.message))
             self._job.grace = GRACE
@@ -170,13 +173,13 @@ class _Job:
         with self._server(machine, self._settings) as server:
             virt_v2v = None
             if self._settings.skip_test_connection:
-                server.prepare()
+                server.login(self._watch)
             else:
                 # The rehearsal would only be in the way of the real thing, which follows at once.
-                virt_v2v = server.test_connection(rehearse=False)
+                virt_v2v = log_in(server, self._watch)
                 plan.output.mode_on(virt_v2v)
             self._must_end_in_order()
-            convert(server, plan, self._console.show, self._cancellation, virt_v2v)
+            convert(server, plan, self._watch, virt_v2v)
 
     def dry_run(self) -> None:
         """Raises what the real run would before virt-v2v starts; the verdict is shown first, in one line."""
@@ -185,7 +188,7 @@ class _Job:
         try:
             plan = self._plan(machine)
             with self._server(machine, self._settings) as server:
-                plan, found, checks = rehearse(server, plan, self._console.show, self._cancellation)
+                plan, found, checks = rehearse(server, plan, self._watch)
                 details = describe(server, plan, found)
         except Cancelled:
             raise
@@ -219,16 +222,14 @@ class _Job:
             self._console.show(Warned(f"{name} is left out: the output mode {mode} does not take it."))
         return plan
 
-    def _server(self, machine: Machine, settings: Settings, workspace: Workspace | None = None) -> ConversionServer:
-        return ConversionServer(
+    def _server(self, machine: Machine, settings: Settings, workspace: Workspace | None = None) -> ControlConnection:
+        return ControlConnection(
             settings,
-            self._console.show,
-            self._cancellation,
             cpu_has_aes="aes" in machine.cpu.flags,
             ask_password=self._ask_password if sys.stdin.isatty() else None,
             workspace=workspace,
             # A dry run is a check that somebody waits for.
-            patience=0.0 if self._options.dry_run else self._settings.reconnect,
+            retry_for=0.0 if self._options.dry_run else self._settings.reconnect,
         )
 
     def _ask_password(self, question: str) -> Secret | None:

@@ -20,10 +20,10 @@ from p2v_tui.front.event_text import check_lines, log_directory_line, outage_lin
 from p2v_tui.front.phases import Phase, first_phases, when_ended, with_stage, with_started
 from p2v_tui.session.conversion import conversion
 from p2v_tui.session.conversion.saved_conversion import SavedConversion
-from p2v_tui.session.conversion.server import ConversionServer
 from p2v_tui.session.plan.plan import Plan
 from p2v_tui.session.plan.virt_v2v import VirtV2V
 from p2v_tui.session.preflight.preflight import AcceptWarnings
+from p2v_tui.session.ssh.control import ControlConnection
 from p2v_tui.session.words.cancellation import Cancellation
 from p2v_tui.session.words.checks import Check, Verdict
 from p2v_tui.session.words.events import (
@@ -43,7 +43,6 @@ from p2v_tui.session.words.events import (
     PhaseStarted,
     Progress,
     RemoteOutput,
-    Report,
     ServerVersion,
     Stage,
     StageStarted,
@@ -51,6 +50,7 @@ from p2v_tui.session.words.events import (
     StepStarted,
     Warned,
 )
+from p2v_tui.session.words.watch import Watch
 
 # What is kept of the log here; the conversion server has all of it. With virt-v2v's debugging it is 100 000 lines.
 MAX_LINES: Final = 20_000
@@ -67,10 +67,9 @@ class Convert(Protocol):
 
     def __call__(
         self,
-        server: ConversionServer,
+        control: ControlConnection,
         plan: Plan,
-        report: Report,
-        cancellation: Cancellation,
+        watch: Watch,
         virt_v2v: VirtV2V | None = None,
         *,
         accept_warnings: AcceptWarnings,
@@ -81,16 +80,15 @@ def going_on_with(saved: SavedConversion) -> Convert:
     """What goes on with a conversion that another process of ours left running."""
 
     def resume(
-        server: ConversionServer,
+        control: ControlConnection,
         plan: Plan,
-        report: Report,
-        cancellation: Cancellation,
+        watch: Watch,
         virt_v2v: VirtV2V | None = None,
         *,
         accept_warnings: AcceptWarnings,
     ) -> Converted:
         del virt_v2v, accept_warnings
-        return conversion.resume(server, plan, saved, report, cancellation)
+        return conversion.resume(control, plan, saved, watch)
 
     return resume
 
@@ -155,7 +153,7 @@ class ConversionRun:
 
     def __init__(
         self,
-        server: ConversionServer,
+        server: ControlConnection,
         plan: Plan,
         virt_v2v: VirtV2V | None = None,
         *,
@@ -278,8 +276,7 @@ class ConversionRun:
             outcome = self._convert(
                 self.server,
                 self.plan,
-                self._report,
-                self._cancellation,
+                Watch(self._report, self._cancellation),
                 self._virt_v2v,
                 accept_warnings=self._accept_warnings,
             )

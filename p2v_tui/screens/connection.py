@@ -25,8 +25,9 @@ from p2v_tui.screens.dialogs import Dialog
 from p2v_tui.screens.form import setting_help
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action, FormField, Help, Line, Row, Toggle
-from p2v_tui.session.conversion.server import ConversionServer
+from p2v_tui.session.conversion.connection_test import check_connection
 from p2v_tui.session.plan.virt_v2v import VirtV2V
+from p2v_tui.session.ssh.control import ControlConnection
 from p2v_tui.session.words.cancellation import Cancellation
 from p2v_tui.session.words.checks import Check, Verdict, of_verdict
 from p2v_tui.session.words.events import (
@@ -39,6 +40,7 @@ from p2v_tui.session.words.events import (
     StepStarted,
     Warned,
 )
+from p2v_tui.session.words.watch import Watch
 from p2v_tui.setting_names import SettingName
 
 # The field that an error about a setting puts the focus on.
@@ -50,7 +52,7 @@ FIELDS: Final[dict[SettingName, str]] = {
     "auth.password": "password",
     "auth.identity.url": "identity",
 }
-Tested = tuple[ConversionServer, VirtV2V]
+Tested = tuple[ControlConnection, VirtV2V]
 _PASSWORD: Final = "Password"
 _IDENTITY: Final = "SSH identity URL"
 _SUDO: Final = "Use sudo when running virt-v2v"
@@ -87,7 +89,9 @@ class ConnectionScreen(BaseScreen):
     class Ended(Message):
         """The test is over: either `error` is there or the other two are."""
 
-        def __init__(self, server: ConversionServer | None, virt_v2v: VirtV2V | None, error: P2VError | None) -> None:
+        def __init__(
+            self, server: ControlConnection | None, virt_v2v: VirtV2V | None, error: P2VError | None
+        ) -> None:
             super().__init__()
             self.server = server
             self.virt_v2v = virt_v2v
@@ -310,15 +314,13 @@ class ConnectionScreen(BaseScreen):
 
         where = shown(f"{settings.server} port {settings.port}")
         with contextlib.ExitStack() as closed:
-            server = ConversionServer(
+            server = ControlConnection(
                 settings,
-                report,
-                cancellation,
                 cpu_has_aes="aes" in self.state.machine().cpu.flags,
                 accept_host_key=lambda fingerprint: self._ask_about_host_key(where, fingerprint, cancellation),
             )
             closed.callback(server.close)
-            virt_v2v = server.test_connection()
+            virt_v2v = check_connection(server, Watch(report, cancellation), nbd=settings.nbd)
             closed.pop_all()
         return server, virt_v2v
 

@@ -24,11 +24,12 @@ from p2v_tui.screens.form import setting_help
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action, Line
 from p2v_tui.session.conversion.saved_conversion import SavedConversion
-from p2v_tui.session.conversion.server import ConversionServer
 from p2v_tui.session.conversion.stopping import give_up
+from p2v_tui.session.ssh.control import ControlConnection
 from p2v_tui.session.ssh.workspace import Workspace
 from p2v_tui.session.words.cancellation import Cancellation
 from p2v_tui.session.words.events import Event, Report, Status, Warned
+from p2v_tui.session.words.watch import Watch
 
 Found = tuple[Workspace, SavedConversion]
 FindSaved = Callable[[], Found | None]
@@ -117,11 +118,9 @@ class LeftRunning:
         same = (present.server, present.port, present.username) == (settings.server, settings.port, settings.username)
         return present.password.reveal() if same and present.password else ""
 
-    def _server(
-        self, found: Found, settings: Settings, report: Report, cancellation: Cancellation
-    ) -> ConversionServer:
+    def _server(self, found: Found, settings: Settings) -> ControlConnection:
         aes = "aes" in self._state.machine().cpu.flags
-        return ConversionServer(settings, report, cancellation, cpu_has_aes=aes, workspace=found[0])
+        return ControlConnection(settings, cpu_has_aes=aes, workspace=found[0])
 
     def _go_on(self, found: Found, settings: Settings) -> None:
         saved = dataclasses.replace(found[1], settings=settings)
@@ -131,7 +130,7 @@ class LeftRunning:
             report(Status("Looking at the machine..."))
             plan = saved.plan(self._state.machine(), set_read_only=self._state.iso)
             cancellation.check()
-            server = self._server(found, settings, report, cancellation)
+            server = self._server(found, settings)
             runs.append(ConversionRun(server, plan, convert=going_on_with(saved), left_running=True))
 
         def start(error: P2VError | None) -> None:
@@ -149,8 +148,8 @@ class LeftRunning:
         saved = found[1]
 
         def stop(report: Report, cancellation: Cancellation) -> None:
-            with self._server(found, settings, report, cancellation) as server:
-                give_up(server, saved, report, cancellation)
+            with self._server(found, settings) as server:
+                give_up(server, saved, Watch(report, cancellation))
 
         def tell(error: P2VError | None) -> None:
             if error is not None:

@@ -11,9 +11,9 @@ from p2v_tui.errors import P2VError, SettingsError
 from p2v_tui.front.conversion_run import ConversionRun
 from p2v_tui.front.jobs import Jobs
 from p2v_tui.hwprobe import Machine
-from p2v_tui.session.conversion.server import ConversionServer
 from p2v_tui.session.plan.plan import Plan
 from p2v_tui.session.plan.virt_v2v import VirtV2V
+from p2v_tui.session.ssh.control import ControlConnection
 
 
 @dataclass
@@ -34,7 +34,7 @@ class State:
     iso: bool = False
     warnings: tuple[str, ...] = ()
     plan: Plan | None = None
-    server: ConversionServer | None = None
+    server: ControlConnection | None = None
     virt_v2v: VirtV2V | None = None
     host_key: str | None = None
     accepted_host_keys: set[str] = field(default_factory=set)
@@ -54,7 +54,7 @@ class State:
         self._machine = hwprobe.probe()
         return self._machine
 
-    def remember_server(self, server: ConversionServer, virt_v2v: VirtV2V, host_key: str | None = None) -> None:
+    def remember_server(self, server: ControlConnection, virt_v2v: VirtV2V, host_key: str | None = None) -> None:
         """The server whose test succeeded; it is closed when another one is tested, or at the end."""
         self.forget_server()
         self.server, self.virt_v2v, self.host_key = server, virt_v2v, host_key

@@ -15,7 +15,7 @@ from p2v_tui.session.plan.virt_v2v import VirtV2V
 from p2v_tui.session.preflight.server_checks import judge_server
 from p2v_tui.session.preflight.server_facts import Directory, Place, ServerFacts, survey_server
 from p2v_tui.session.ssh.login import Login, PasswordSource
-from p2v_tui.session.ssh.shell import RemoteShell
+from p2v_tui.session.ssh.shell import ShellConnection
 from p2v_tui.session.words.cancellation import Cancellation
 from p2v_tui.session.words.checks import Verdict, of_verdict
 from tests.lab.accounts import Account
@@ -48,8 +48,8 @@ def surveyed(server: ConversionServer, user: str, key: Identity, plan: Plan | No
         accept_host_key=lambda _: False,
         identity=key.private_key,
     )
-    with RemoteShell(login, Cancellation()) as shell:
-        return survey_server(shell, plan, sudo=sudo)
+    with ShellConnection(login, Cancellation()) as connection:
+        return survey_server(connection.shell(Cancellation()), plan, sudo=sudo)
 
 
 @pytest.mark.parametrize("sudo", [False, True])

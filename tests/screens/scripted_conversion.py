@@ -12,11 +12,10 @@ from p2v_tui.errors import Cancelled
 from p2v_tui.kinds import AcceptedWarnings
 from p2v_tui.screens.state import State
 from p2v_tui.session.conversion.log import ConversionLog, CopyPercent
-from p2v_tui.session.conversion.server import ConversionServer
 from p2v_tui.session.plan.plan import Plan, make_plan
 from p2v_tui.session.plan.virt_v2v import VirtV2V
 from p2v_tui.session.preflight.preflight import AcceptWarnings, settle
-from p2v_tui.session.words.cancellation import Cancellation
+from p2v_tui.session.ssh.control import ControlConnection
 from p2v_tui.session.words.checks import Check
 from p2v_tui.session.words.events import (
     CanWait,
@@ -30,9 +29,9 @@ from p2v_tui.session.words.events import (
     PhaseStarted,
     Progress,
     RemoteOutput,
-    Report,
     Status,
 )
+from p2v_tui.session.words.watch import Watch
 from tests.unit.machines import SERVER
 
 GIB = 1 << 30
@@ -70,15 +69,15 @@ class ScriptedConversion:
 
     def __call__(
         self,
-        server: ConversionServer,
+        control: ControlConnection,
         plan: Plan,
-        report: Report,
-        cancellation: Cancellation,
+        watch: Watch,
         virt_v2v: VirtV2V | None = None,
         *,
         accept_warnings: AcceptWarnings,
     ) -> Converted:
-        del server, virt_v2v
+        del control, virt_v2v
+        report, cancellation = watch.report, watch.cancellation
         self.calls += 1
         try:
             while True:
@@ -107,7 +106,7 @@ class ScriptedConversion:
 
 
 class NoServer:
-    """Stands where a ConversionServer is only kept and closed."""
+    """Stands where a ControlConnection is only kept and closed."""
 
     def __init__(self) -> None:
         self.closed = 0
@@ -115,8 +114,8 @@ class NoServer:
     def close(self) -> None:
         self.closed += 1
 
-    def as_server(self) -> ConversionServer:
-        return cast(ConversionServer, self)
+    def as_server(self) -> ControlConnection:
+        return cast(ControlConnection, self)
 
 
 def plan(*disks: str, accept_warnings: bool = False) -> Plan:

@@ -16,9 +16,8 @@ from p2v_tui.errors import Cancelled, P2VError, PreflightRefused
 from p2v_tui.screens.connection import ConnectionScreen, host_key_dialog
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action, FormField, Line, Toggle
-from p2v_tui.session.conversion.server import ConversionServer as ConversionServerAccess
+from p2v_tui.session.ssh.control import ControlConnection
 from p2v_tui.session.ssh.errors import password_refused
-from p2v_tui.session.words.cancellation import Cancellation
 from p2v_tui.session.words.checks import Check, Verdict
 from p2v_tui.session.words.events import Checked, ConnectionStep, Event, StepDone, StepStarted
 from tests.lab.conversion_server import ConversionServer, Identity, identity
@@ -324,7 +323,7 @@ async def test_a_refused_password(size: str, snapshot: SnapshotAssertion) -> Non
     app = app_for("p2v.server=conv.example.com p2v.password=secret")
     async with app.run_test(size=SIZES[size]) as pilot:
         app.screen.post_message(ConnectionScreen.Reported(StepStarted(ConnectionStep.LOGIN, "Logging in as root")))
-        server = ConversionServerAccess(app.state.settings, lambda _: None, Cancellation(), cpu_has_aes=True)
+        server = ControlConnection(app.state.settings, cpu_has_aes=True)
         server.close()
         error = password_refused("root", "conv.example.com")
         app.screen.post_message(ConnectionScreen.Ended(server, None, error))
@@ -363,7 +362,7 @@ async def hear(app: P2VTui, pilot: Pilot[int], *reported: Event) -> None:
 
 
 def end(app: P2VTui, error: P2VError | None = None) -> None:
-    server = ConversionServerAccess(app.state.settings, lambda _: None, Cancellation(), cpu_has_aes=True)
+    server = ControlConnection(app.state.settings, cpu_has_aes=True)
     app.screen.post_message(ConnectionScreen.Ended(server, None if error else FOUND_OUT, error))
 
 

@@ -25,9 +25,8 @@ from p2v_tui.front.phases import (
 )
 from p2v_tui.kinds import Secret
 from p2v_tui.screens.progress import bar, disk_row, phases_text, window
-from p2v_tui.session.conversion.server import ConversionServer
 from p2v_tui.session.plan.plan import make_plan
-from p2v_tui.session.words.cancellation import Cancellation
+from p2v_tui.session.ssh.control import ControlConnection
 from p2v_tui.session.words.events import (
     DiskProgress,
     Event,
@@ -309,8 +308,7 @@ def test_cancelling_stops_a_connection_that_is_being_opened(tmp_path: Path) -> N
     image.write_bytes(bytes(1 << 20))
     with silent_port() as port:
         chosen = Settings(server="127.0.0.1", port=port, guestname="db1", password=Secret("x"), disks=(str(image),))
-        # What the connection test was cancelled by is another matter.
-        server = ConversionServer(chosen, lambda _: None, Cancellation(), cpu_has_aes=True)
+        server = ControlConnection(chosen, cpu_has_aes=True)
         with server:
             run = ConversionRun(server, make_plan(chosen, SERVER, image))
             run.start()

@@ -21,9 +21,8 @@ from p2v_tui.screens.left_running import Found, WorkDialog
 from p2v_tui.screens.running import RunningScreen
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action
-from p2v_tui.session.conversion import server
 from p2v_tui.session.plan.virt_v2v import VirtV2V
-from p2v_tui.session.ssh import workspace
+from p2v_tui.session.ssh import control, workspace
 from p2v_tui.session.words.cancellation import Cancellation
 from p2v_tui.session.words.events import Report
 from tests.screens.conftest import screen_text, wait_until
@@ -123,7 +122,7 @@ async def test_a_connection_test_without_a_place_for_its_files_ends_in_words(
     def fail(*_: object, **__: object) -> workspace.Workspace:
         raise error
 
-    monkeypatch.setattr(server, "Workspace", fail)
+    monkeypatch.setattr(control, "Workspace", fail)
     async with opened() as it:
         await it.press("test")
         await it.until_shown(words, "[ Test connection ]")

@@ -14,7 +14,7 @@ from p2v_tui.hwprobe.machine import Disk
 from p2v_tui.session.data import compression
 from p2v_tui.session.data import connection as data_connection
 from p2v_tui.session.data.compression import MOVE_TIMEOUT, WINDOW
-from p2v_tui.session.data.connection import DataConnection, Upkeep
+from p2v_tui.session.data.connection import ConnectionSettings, DataConnection
 from p2v_tui.session.data.path import DataPath
 from p2v_tui.session.data.relay.states import Cause, DiskState
 from p2v_tui.session.data.relay_status import DiskRelay, FailedRead, RelayStatus
@@ -91,7 +91,7 @@ class Copy:
             [Disk("sda", image, SIZE)],
             RemoteDirectory("/nowhere/virt-p2v-1"),
             make,
-            patience=10,
+            relay_timeout=10,
             clock=lambda: self.now,
         )
         self.path._start([1])
@@ -127,7 +127,7 @@ class Copy:
 
 
 class Maker:
-    """Makes the data connections as ConversionServer does."""
+    """As `ConnectionMaker`."""
 
     connection: Any = None
 
@@ -143,7 +143,7 @@ class Maker:
         tell: Callable[[Event], None],
         generation: int,
     ) -> DataConnection:
-        upkeep = Upkeep(directory, 10, threading.Semaphore(4), tell)
+        settings = ConnectionSettings(directory, 10, threading.Semaphore(4), tell)
         login: Any = None
         return DataConnection(
             disk,
@@ -151,7 +151,7 @@ class Maker:
             program="nbdkit",
             login=login,
             workspace=self._workspace,
-            upkeep=upkeep,
+            settings=settings,
             generation=generation,
         )
 

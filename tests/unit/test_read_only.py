@@ -20,10 +20,11 @@ from p2v_tui.session.conversion.conversion import convert, resume
 from p2v_tui.session.conversion.machine_record import record_disk
 from p2v_tui.session.conversion.read_only import set_read_only
 from p2v_tui.session.conversion.saved_conversion import SavedConversion
-from p2v_tui.session.conversion.server import ConversionServer
 from p2v_tui.session.plan.plan import make_plan
 from p2v_tui.session.remote.directory import RemoteDirectory
+from p2v_tui.session.ssh.control import ControlConnection
 from p2v_tui.session.words.cancellation import Cancellation
+from p2v_tui.session.words.watch import Watch
 from tests.lab.ports import closed_port
 from tests.unit.machines import SERVER
 
@@ -141,18 +142,18 @@ def test_on_the_live_image_it_is_done_before_anything_else(loop: Path, *, going_
         settings = Settings(server="127.0.0.1", port=port, guestname="db1", reconnect=0)
         plan = make_plan(settings, SERVER, set_read_only=wanted)
         plan = dataclasses.replace(plan, disks=(disk,))
-        cancellation = Cancellation()
+        watch = Watch(lambda _: None, Cancellation())
         directory = RemoteDirectory("/tmp/virt-p2v-20260309-abcdefgh")
         with loop.open("rb") as file:
             file.read(4096)
         disks = (record_disk(disk),)
         saved = SavedConversion(settings, None, directory, disks, True, datetime.datetime.now())
-        server = ConversionServer(settings, lambda _: None, cancellation, cpu_has_aes=True)
+        server = ControlConnection(settings, cpu_has_aes=True)
         with server, pytest.raises(ConnectionFailed):
             if going_on:
-                resume(server, plan, saved, lambda _: None, cancellation)
+                resume(server, plan, saved, watch)
             else:
-                convert(server, plan, lambda _: None, cancellation)
+                convert(server, plan, watch)
         assert server.workspace.keep is going_on
         shutil.rmtree(server.workspace.path, ignore_errors=True)
     assert (refusal_to_write(loop) is not None) is wanted

@@ -19,7 +19,7 @@ from p2v_tui.errors import (
 )
 from p2v_tui.session.ssh.reconnect import (
     LONGEST_DELAY,
-    REFUSAL_PATIENCE,
+    RETRY_REFUSED_FOR,
     open_again,
     retry_delays,
 )
@@ -45,11 +45,11 @@ class Server:
         self.now += seconds
 
     def open_again(
-        self, patience: float, *, let_in_before: bool = False, chance: Callable[[], float] = lambda: 1.0
+        self, retry_for: float, *, let_in_before: bool = False, chance: Callable[[], float] = lambda: 1.0
     ) -> str:
         return open_again(
             self.open,
-            patience=patience,
+            retry_for=retry_for,
             wait=self.wait,
             on_failure=self.failures.append,
             clock=lambda: self.now,
@@ -73,7 +73,7 @@ def test_it_is_tried_until_it_opens_and_a_failure_is_told_when_it_is_another_one
     assert server.failures == [DOWN, silent, DOWN]
 
 
-def test_the_last_error_is_raised_when_the_patience_is_at_its_end() -> None:
+def test_the_last_error_is_raised_when_the_time_is_over() -> None:
     last = ConnectionFailed("does not answer")
     server = Server(DOWN, DOWN, DOWN, last)
     with pytest.raises(ConnectionFailed) as raised:
@@ -82,7 +82,7 @@ def test_the_last_error_is_raised_when_the_patience_is_at_its_end() -> None:
     assert server.now <= 10
 
 
-def test_without_patience_it_is_tried_once() -> None:
+def test_without_time_to_retry_it_is_tried_once() -> None:
     server = Server(DOWN)
     with pytest.raises(ConnectionFailed):
         server.open_again(0)
@@ -144,7 +144,7 @@ def test_a_login_that_worked_before_is_refused_for_minutes_before_that_is_final(
         server.open_again(24 * 3600, let_in_before=True)
     assert raised.value is REFUSED
     first = server.tries[30]
-    assert REFUSAL_PATIENCE - LONGEST_DELAY <= server.tries[-1] - first <= REFUSAL_PATIENCE
+    assert RETRY_REFUSED_FOR - LONGEST_DELAY <= server.tries[-1] - first <= RETRY_REFUSED_FOR
     # Some servers lock an account after a few refusals.
     assert len(server.tries) - 30 <= 12
 

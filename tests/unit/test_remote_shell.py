@@ -15,7 +15,7 @@ import pytest
 from p2v_tui.errors import Cancelled, ConnectionFailed, PreflightRefused
 from p2v_tui.session.remote.result import Result
 from p2v_tui.session.ssh.login import Login, PasswordSource
-from p2v_tui.session.ssh.shell import RemoteShell, cannot_store
+from p2v_tui.session.ssh.shell import RemoteShell, ShellConnection, cannot_store
 from p2v_tui.session.words.cancellation import Cancellation
 
 # ssh without a network: everything up to `--` and the host are options, what follows goes to the login shell.
@@ -60,8 +60,8 @@ def shell(
         passwords=PasswordSource(None, None),
         accept_host_key=lambda _: False,
     )
-    with RemoteShell(login, cancellation) as opened:
-        yield opened
+    with ShellConnection(login, cancellation) as opened:
+        yield opened.shell(cancellation)
 
 
 def stand_ins() -> list[psutil.Process]:
@@ -156,7 +156,7 @@ def test_a_connection_that_ended_unseen_is_an_error_however_much_is_sent(shell: 
         # Some end with another one.
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    while shell.usable:
+    while shell.connection.usable:
         time.sleep(0.01)  # Its end is noticed by looking.
     with pytest.raises(ConnectionFailed, match="was lost"):
         shell.write_files({str(tmp_path / "file"): os.urandom(200_000)})
@@ -171,7 +171,7 @@ def test_sending_to_a_silent_connection_can_be_cancelled_and_it_is_not_used_agai
     threading.Timer(0.3, cancellation.cancel).start()
     with pytest.raises(Cancelled):
         shell.write_files({str(tmp_path / "file"): os.urandom(200_000)})
-    assert not shell.usable
+    assert not shell.connection.usable
     for process in silent:
         process.kill()
 

@@ -32,7 +32,7 @@ sys.exit(main())
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize(
-    "module", ["p2v_tui.cli", "p2v_tui.config", "p2v_tui.unattended", "p2v_tui.session.conversion.server"]
+    "module", ["p2v_tui.cli", "p2v_tui.config", "p2v_tui.unattended", "p2v_tui.session.ssh.control"]
 )
 def test_a_signal_while_modules_are_loaded_ends_with_words(module: str, number: signal.Signals) -> None:
     with subprocess.Popen(

@@ -256,7 +256,7 @@ def test_a_server_that_comes_up_late_is_waited_for() -> None:
     )
 
 
-def test_without_patience_and_for_what_does_not_pass_there_is_one_try() -> None:
+def test_without_time_to_retry_and_for_what_does_not_pass_there_is_one_try() -> None:
     heard: list[Event] = []
     tries: list[None] = []
 

@@ -29,6 +29,7 @@ from p2v_tui.errors import (
 )
 from p2v_tui.hwprobe.answers import Answer
 from p2v_tui.hwprobe.health import Health, examine_health
+from p2v_tui.session.conversion.connection_test import examine
 from p2v_tui.session.conversion.earlier import EarlierConversion, end_earlier
 from p2v_tui.session.conversion.following import Following
 from p2v_tui.session.conversion.machine_record import MachineRecord, RecordedDisk, record_disk, record_of
@@ -37,11 +38,11 @@ from p2v_tui.session.conversion.output_proof import look_at_output
 from p2v_tui.session.conversion.preparation import Preparation
 from p2v_tui.session.conversion.read_only import set_read_only
 from p2v_tui.session.conversion.saved_conversion import SavedConversion
-from p2v_tui.session.conversion.server import ConversionServer
 from p2v_tui.session.conversion.sleep_inhibitor import no_sleep
 from p2v_tui.session.conversion.stopping import stop
 from p2v_tui.session.conversion.system_data import collect_system_data
 from p2v_tui.session.data.connection import tunnel_options
+from p2v_tui.session.data.maker import ConnectionMaker
 from p2v_tui.session.data.nbd_server import command as nbd_command
 from p2v_tui.session.data.nbd_server import find_program
 from p2v_tui.session.data.path import DataPath
@@ -52,9 +53,9 @@ from p2v_tui.session.preflight.preflight import AcceptWarnings, judge, settle
 from p2v_tui.session.preflight.server_facts import Place, survey_server
 from p2v_tui.session.remote import commands as remote_commands
 from p2v_tui.session.remote.directory import PARENT, RemoteDirectory
+from p2v_tui.session.ssh.control import ControlConnection
 from p2v_tui.session.ssh.reconnect import open_again
 from p2v_tui.session.ssh.shell import cannot_store
-from p2v_tui.session.words.cancellation import Cancellation
 from p2v_tui.session.words.events import (
     CONTROL,
     CanWait,
@@ -70,6 +71,7 @@ from p2v_tui.session.words.events import (
     Warned,
 )
 from p2v_tui.session.words.quantities import duration_text
+from p2v_tui.session.words.watch import Watch
 from p2v_tui.xmlgen import physical_xml
 
 GENERATOR: Final = f"p2v-tui {__version__}"
@@ -82,10 +84,9 @@ class NeverStarted(ConversionFailed):
 
 
 def convert(
-    server: ConversionServer,
+    control: ControlConnection,
     plan: Plan,
-    report: Report,
-    cancellation: Cancellation,
+    watch: Watch,
     virt_v2v: VirtV2V | None = None,
     *,
     accept_warnings: AcceptWarnings = lambda _: False,
@@ -95,36 +96,37 @@ def convert(
     virt_v2v: what the connection test found; without it the control connection asks. accept_warnings: asked about
     those that the settings do not accept.
     Raises SettingsError (the output mode), ConnectionFailed, PreflightRefused, ConversionFailed, Cancelled; or
-    Detached, after which the conversion waits on the server and `server.workspace` is kept for `resume`.
+    Detached, after which the conversion waits on the server and `control.workspace` is kept for `resume`.
     """
-    server.attend(report, cancellation)
+    report, cancellation = watch.report, watch.cancellation
     program = find_program(plan.nbd)
     # What looks at the machine runs in the background: a tool or a disk that hangs must not delay a cancellation.
     with no_sleep():
         Answer(functools.partial(_set_read_only, plan, report)).wait(cancellation.check)
         health = Answer(functools.partial(examine_health, plan.disks))
         if not plan.keys:
-            plan = Answer(functools.partial(with_keys, plan, report, server.persistence)).wait(cancellation.check)
+            persistence = control.persistence(watch)
+            plan = Answer(functools.partial(with_keys, plan, report, persistence)).wait(cancellation.check)
         for key in plan.keys:
             if key.unchecked:
                 report(Warned(key.unchecked))
-        secrets = (*server.secrets, *plan.secrets)
+        secrets = (*control.secrets, *plan.secrets)
         system_data = Answer(functools.partial(collect_system_data, secrets))
-        if not server.connected:
+        if not control.connected:
             report(Status("Opening the control connection"))
-        server.shell()
-        look = functools.partial(record_of, plan.disks, plan.guest.name, server.workspace.path)
+        control.shell(watch)
+        look = functools.partial(record_of, plan.disks, plan.guest.name, control.workspace.path)
         record = Answer(look).wait(cancellation.check)
-        preparation = Preparation(server, report, cancellation, patience=plan.settings.reconnect)
+        preparation = Preparation(control, watch, retry_for=plan.settings.reconnect)
 
         def begin() -> tuple[_Run, contextlib.ExitStack] | EarlierConversion:
             """The run with virt-v2v started, and what tidies up behind it; or what has ended already."""
-            found = virt_v2v or server.examine(server.shell())
-            earlier = end_earlier(server.shell(), record, report, sudo=server.sudo)
+            found = virt_v2v or examine(control, watch)
+            earlier = end_earlier(control.shell(watch), record, report, sudo=control.sudo)
             if earlier is not None:
                 return earlier
             directory = RemoteDirectory.new(datetime.date.today())
-            run = _Run(server, plan, directory, program, record.disks, report=report, cancellation=cancellation)
+            run = _Run(control, plan, directory, program, record.disks, watch=watch)
             with contextlib.ExitStack() as tidied:
                 tidied.enter_context(run.tidied())
                 try:
@@ -139,7 +141,7 @@ def convert(
 
         begun = preparation.whole(begin)
         if isinstance(begun, EarlierConversion):
-            return _tell(server, plan, begun, program, report=report, cancellation=cancellation)
+            return _tell(control, plan, begun, program, watch)
         run, tidied = begun
         with tidied:
             run.send_system_data(system_data.wait(cancellation.check))
@@ -147,19 +149,11 @@ def convert(
 
 
 def _tell(
-    server: ConversionServer,
-    plan: Plan,
-    earlier: EarlierConversion,
-    program: str,
-    *,
-    report: Report,
-    cancellation: Cancellation,
+    control: ControlConnection, plan: Plan, earlier: EarlierConversion, program: str, watch: Watch
 ) -> Converted:
     """What became of a conversion of the same disks that virt-v2v has ended while nobody looked."""
-    report(Status(f"Nothing is converted again: the {earlier.in_words} has ended meanwhile"))
-    run = _Run(
-        server, plan, earlier.directory, program, earlier.record.disks, report=report, cancellation=cancellation
-    )
+    watch.report(Status(f"Nothing is converted again: the {earlier.in_words} has ended meanwhile"))
+    run = _Run(control, plan, earlier.directory, program, earlier.record.disks, watch=watch)
     with run.tidied():
         run.take_over(earlier.record.started, relayed=True)
         return run.finish()
@@ -176,19 +170,17 @@ def why_not_gone_on_with(saved: SavedConversion, plan: Plan) -> str:
     )
 
 
-def resume(
-    server: ConversionServer, plan: Plan, saved: SavedConversion, report: Report, cancellation: Cancellation
-) -> Converted:
+def resume(control: ControlConnection, plan: Plan, saved: SavedConversion, watch: Watch) -> Converted:
     """Goes on with a conversion that another process of ours started: its disks are served again, its log is read.
 
-    server: made with the workspace of that process. plan: of `saved.settings`, on the same machine. The log is
+    control: made with the workspace of that process. plan: of `saved.settings`, on the same machine. The log is
     reported from its beginning. A server that cannot be reached is tried for as long as the settings' reconnect says.
     Raises as `convert` does; a conversion that has disappeared is a ConversionFailed, one that was never begun a
     NeverStarted, and disks that may have been written since are a PreflightRefused. Until the server has let us in,
     every failure leaves the conversion as it is, to be gone on with another time.
     """
-    server.workspace.keep = True
-    server.attend(report, cancellation)
+    control.workspace.keep = True
+    report, cancellation = watch.report, watch.cancellation
     disks = tuple(map(record_disk, plan.disks))
     if not saved.same_disks(disks):
         raise SettingsError(
@@ -203,26 +195,27 @@ def resume(
     _set_read_only(plan, report)
     with no_sleep():
         report(Status(f"Continuing the conversion that was started at {saved.started:%Y-%m-%d %H:%M:%S}"))
-        patience = plan.settings.reconnect
+        retry_for = plan.settings.reconnect
         try:
             open_again(
-                server.shell,
-                patience=patience,
+                functools.partial(control.shell, watch),
+                retry_for=retry_for,
                 wait=cancellation.wait,
                 on_failure=lambda failure: report(
-                    Status(f"No connection yet; trying for {duration_text(patience)}: {failure.message}")
+                    Status(f"No connection yet; trying for {duration_text(retry_for)}: {failure.message}")
                 ),
             )
         except ConnectionFailed as error:
             advice = "The conversion may still run there: start p2v-tui again to continue it."
             raise type(error)(error.message, f"{error.advice} {advice}", setting=error.setting) from error
-        server.workspace.keep = False
-        if server.shell().run(remote_commands.read_progress(saved.directory, 0, 0)).text.startswith("unstarted\n"):
+        control.workspace.keep = False
+        state = control.shell(watch).run(remote_commands.read_progress(saved.directory, 0, 0)).text
+        if state.startswith("unstarted\n"):
             raise NeverStarted(
                 f"p2v-tui ended before virt-v2v was started in {saved.directory.path} on the conversion server.",
                 "Convert the machine again.",
             )
-        run = _Run(server, plan, saved.directory, program, saved.disks, report=report, cancellation=cancellation)
+        run = _Run(control, plan, saved.directory, program, saved.disks, watch=watch)
         with run.tidied():
             run.take_over(saved.started, relayed=saved.relayed)
             return run.finish()
@@ -234,7 +227,7 @@ def _set_read_only(plan: Plan, report: Report) -> None:
         report(Warned(failure))
 
 
-def describe(server: ConversionServer, plan: Plan, virt_v2v: VirtV2V) -> str:
+def describe(control: ControlConnection, plan: Plan, virt_v2v: VirtV2V) -> str:
     """What `convert` would do: physical.xml and the remote commands, as text. The ports in it are samples.
 
     Raises SettingsError when the server does not have the output mode, PreflightRefused without an NBD server here.
@@ -243,7 +236,7 @@ def describe(server: ConversionServer, plan: Plan, virt_v2v: VirtV2V) -> str:
     program = find_program(plan.nbd)
     ports = range(SAMPLE_PORT, SAMPLE_PORT + len(plan.disks))
     storage = plan.output.storage if plan.output.mode.takes_directory else None
-    script = _wrapper(directory, plan, virt_v2v, sudo=server.sudo, keeping=server.sudo_keeps, storage=storage)
+    script = _wrapper(directory, plan, virt_v2v, sudo=control.sudo, keeping=virt_v2v.kept_by_sudo, storage=storage)
     relay = remote_commands.start_relay(directory, len(plan.disks), plan.settings.reconnect, many_clients=False)
     commands = (remote_commands.make_directory(directory, "{...}"), relay, remote_commands.start_wrapper(directory))
     return "\n".join(
@@ -304,21 +297,21 @@ class _Run:
 
     def __init__(
         self,
-        server: ConversionServer,
+        control: ControlConnection,
         plan: Plan,
         directory: RemoteDirectory,
         program: str,
         disks: tuple[RecordedDisk, ...],
         *,
-        report: Report,
-        cancellation: Cancellation,
+        watch: Watch,
     ) -> None:
         """disks: as they were before anything was read of them."""
         self._disks = disks
-        self._server = server
+        self._control = control
         self._plan = plan
-        self._report = report
-        self._cancellation = cancellation
+        self._watch = watch
+        self._report = watch.report
+        self._cancellation = watch.cancellation
         self._directory = directory
         self._program = program
         self._started = datetime.datetime.now()
@@ -335,7 +328,7 @@ class _Run:
 
     def prepare(self, virt_v2v: VirtV2V, record: MachineRecord) -> None:
         """Makes the remote directory, and starts to open the data connections."""
-        made = self._server.shell().run(remote_commands.make_directory(self._directory, record.text))
+        made = self._control.shell(self._watch).run(remote_commands.make_directory(self._directory, record.text))
         if made.status != 0:
             raise cannot_store(self._directory.path, made)
         self._made = True
@@ -344,14 +337,15 @@ class _Run:
             self._report(Status(f"Opening the data connection of {disk.name}"))
         self._data = self._serve(many_clients=not virt_v2v.one_connection)
         self._worth_reading = True
-        self._data.open(self._server.shell())
+        self._data.open(self._control.shell(self._watch))
         self._worth_reading = False
 
     def check(self, virt_v2v: VirtV2V, health: Health, accept_warnings: AcceptWarnings) -> None:
         """The preflight, while the data connections log in; then, that each disk can be read through its tunnel."""
         self._report(StageStarted(Stage.CHECKING))
         self._report(Status("Checking the conversion server and the disks"))
-        facts = survey_server(self._server.shell(), self._plan, sudo=self._server.sudo, kept=self._server.sudo_keeps)
+        shell, sudo = self._control.shell(self._watch), self._control.sudo
+        facts = survey_server(shell, self._plan, sudo=sudo, kept=virt_v2v.kept_by_sudo)
         storage = facts.space.get(Place.STORAGE)
         self._storage = storage.path if storage else None
         checks = judge(facts, virt_v2v, self._plan, health, time.time())
@@ -361,7 +355,7 @@ class _Run:
         assert self._data and self._following
         self._data.wait_until_open(self._cancellation, self._following.show_events)
         self._worth_reading = True
-        self._data.check_reach(self._server.shell(), self._cancellation, self._following.show_events)
+        self._data.check_reach(self._control.shell(self._watch), self._cancellation, self._following.show_events)
         self._following.show_events()
 
     def start(self, virt_v2v: VirtV2V) -> None:
@@ -370,7 +364,7 @@ class _Run:
         self._report(Status("Sending the description of this machine"))
         assert self._data
         guest = self._plan.guest_with(self._data.ports)
-        directory, shell = self._directory, self._server.shell()
+        directory, shell = self._directory, self._control.shell(self._watch)
         shell.write_files(
             {
                 directory.physical_xml: physical_xml(guest, GENERATOR).encode(),
@@ -380,8 +374,8 @@ class _Run:
                     directory,
                     self._plan,
                     virt_v2v,
-                    sudo=self._server.sudo,
-                    keeping=self._server.sudo_keeps,
+                    sudo=self._control.sudo,
+                    keeping=virt_v2v.kept_by_sudo,
                     storage=self._storage,
                 ).encode(),
                 **_secret_files(directory, self._plan),
@@ -403,7 +397,8 @@ class _Run:
     def send_system_data(self, data: Mapping[str, bytes]) -> None:
         """What later questions about this machine need. That it cannot be stored is no reason to stop."""
         try:
-            self._server.shell().write_files({self._directory.file(name): text for name, text in data.items()})
+            shell = self._control.shell(self._watch)
+            shell.write_files({self._directory.file(name): text for name, text in data.items()})
         except PreflightRefused as error:
             self._report(Warned(error.message))
         except ConnectionFailed:
@@ -417,7 +412,7 @@ class _Run:
         self._data = self._serve()
         self._data.relayed = relayed
         self._report(LogDirectory(self._directory.path))
-        self._data.take_over(self._server.shell())
+        self._data.take_over(self._control.shell(self._watch))
 
     def finish(self) -> Converted:
         """Follows virt-v2v to its end. Raises ConversionFailed unless it succeeded in everything."""
@@ -429,9 +424,7 @@ class _Run:
         self._report(Status("virt-v2v has ended"))
         # A later start need not tell it again. Where it cannot be marked, one more telling does no harm.
         with contextlib.suppress(P2VError):
-            self._server.shell(cancelled_by=self._cancellation.again).run(
-                remote_commands.mark_told(self._directory), cancellable=False
-            )
+            self._control.shell(self._watch.again).run(remote_commands.mark_told(self._directory), cancellable=False)
         outcome = self._outcome(code, self._following)
         self._report(outcome)
         return outcome
@@ -449,7 +442,7 @@ class _Run:
                 self._cancellation.again.cancel()
                 self._stop()
                 raise Cancelled from error
-            self._server.workspace.keep = True
+            self._control.workspace.keep = True
             raise Detached(
                 "p2v-tui was told to end while the conversion runs.",
                 f"virt-v2v waits on the conversion server for {duration_text(self._plan.settings.reconnect)}. Start "
@@ -476,13 +469,16 @@ class _Run:
         data = DataPath(
             self._plan.disks,
             self._directory,
-            functools.partial(self._server.data_connection, self._program),
-            patience=self._plan.settings.reconnect,
+            ConnectionMaker(
+                self._program,
+                self._control.login(self._watch),
+                self._control.workspace,
+                self._plan.settings.reconnect,
+            ),
+            relay_timeout=self._plan.settings.reconnect,
             many_clients=many_clients,
         )
-        self._following = Following(
-            self._server, self._plan, self._directory, data, report=self._report, cancellation=self._cancellation
-        )
+        self._following = Following(self._control, self._plan, self._directory, data, self._watch)
         return data
 
     def _record(self) -> None:
@@ -497,7 +493,7 @@ class _Run:
             started=self._started,
         )
         try:
-            saved.write(self._server.workspace)
+            saved.write(self._control.workspace)
         except OSError as error:
             self._report(
                 Warned(f"If p2v-tui is killed, it cannot continue this conversion: {error.strerror} (/tmp here).")
@@ -547,7 +543,7 @@ class _Run:
                 self._report(ConnectionLost(CONTROL, error.message, self._plan.settings.reconnect))
                 open_again(
                     functools.partial(self._stop_over, cancellable=True),
-                    patience=self._plan.settings.reconnect,
+                    retry_for=self._plan.settings.reconnect,
                     wait=self._cancellation.again.wait,
                     on_failure=lambda failure: self._report(Status(f"Could not stop it yet: {failure.message}")),
                     let_in_before=True,
@@ -561,8 +557,8 @@ class _Run:
             )
 
     def _stop_over(self, *, cancellable: bool) -> None:
-        shell = self._server.shell(cancelled_by=self._cancellation.again)
-        stop(shell, self._directory, sudo=self._server.sudo, cancellable=cancellable)
+        shell = self._control.shell(self._watch.again)
+        stop(shell, self._directory, sudo=self._control.sudo, cancellable=cancellable)
         if not self._running and not self._worth_reading:
             shell.run(remote_commands.remove_directory(self._directory), cancellable=False)
             self._report(LogDirectoryRemoved())
@@ -591,7 +587,7 @@ class _Run:
                 copies=following.log.copies,
                 warnings=following.log.warnings,
                 relays=following.final_relays(),
-                lies=look_at_output(self._server, self._plan),
+                lies=look_at_output(self._control, self._watch, self._plan),
                 causes=following.log.causes,
             ),
             advice,

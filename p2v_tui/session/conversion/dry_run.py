@@ -9,36 +9,36 @@ from collections.abc import Sequence
 from p2v_tui.hwprobe.answers import Answer
 from p2v_tui.hwprobe.health import examine_health
 from p2v_tui.kinds import AcceptedWarnings
-from p2v_tui.session.conversion.server import ConversionServer
+from p2v_tui.session.conversion.connection_test import check_connection
 from p2v_tui.session.data.nbd_server import find_program
 from p2v_tui.session.plan.plan import Plan, with_keys
 from p2v_tui.session.plan.virt_v2v import VirtV2V
 from p2v_tui.session.preflight.preflight import judge
 from p2v_tui.session.preflight.server_facts import survey_server
-from p2v_tui.session.words.cancellation import Cancellation
+from p2v_tui.session.ssh.control import ControlConnection
 from p2v_tui.session.words.checks import Check, Verdict, of_verdict
-from p2v_tui.session.words.events import Checked, Report, Status, Warned
+from p2v_tui.session.words.events import Checked, Status, Warned
 from p2v_tui.session.words.quantities import size_text
+from p2v_tui.session.words.watch import Watch
 
 
-def rehearse(
-    server: ConversionServer, plan: Plan, report: Report, cancellation: Cancellation
-) -> tuple[Plan, VirtV2V, tuple[Check, ...]]:
+def rehearse(control: ControlConnection, plan: Plan, watch: Watch) -> tuple[Plan, VirtV2V, tuple[Check, ...]]:
     """The plan with its keys, the server's virt-v2v, and what all checks say, each of them reported.
 
     Raises SettingsError, ConnectionFailed, PreflightRefused or Cancelled where a conversion would before its checks.
     """
+    report, cancellation = watch.report, watch.cancellation
     find_program(plan.nbd)
-    found = server.test_connection()
+    found = check_connection(control, watch, nbd=plan.nbd)
     # What this virt-v2v does not take.
     plan.output.arguments(found, "")
     health = Answer(functools.partial(examine_health, plan.disks))
-    plan = Answer(functools.partial(with_keys, plan, report, server.persistence)).wait(cancellation.check)
+    plan = Answer(functools.partial(with_keys, plan, report, control.persistence(watch))).wait(cancellation.check)
     for key in plan.keys:
         if key.unchecked:
             report(Warned(key.unchecked))
     report(Status("Checking the output and the disks"))
-    facts = survey_server(server.shell(), plan, sudo=server.sudo, kept=server.sudo_keeps)
+    facts = survey_server(control.shell(watch), plan, sudo=control.sudo, kept=found.kept_by_sudo)
     checks = judge(facts, found, plan, health.wait(cancellation.check), time.time())
     for check in checks:
         report(Checked(check))

@@ -21,7 +21,6 @@ from p2v_tui.session.conversion.log import ConversionLog, CopyPercent
 from p2v_tui.session.conversion.log_pace import LogPace
 from p2v_tui.session.conversion.output_proof import ask
 from p2v_tui.session.conversion.progress import ProgressTracker
-from p2v_tui.session.conversion.server import ConversionServer
 from p2v_tui.session.data import relay_status
 from p2v_tui.session.data.compression import WORTHWHILE
 from p2v_tui.session.data.path import DataPath
@@ -29,9 +28,10 @@ from p2v_tui.session.data.relay_status import DiskRelay, RelayStatus
 from p2v_tui.session.plan.plan import Plan
 from p2v_tui.session.remote import commands as remote_commands
 from p2v_tui.session.remote.directory import RemoteDirectory
+from p2v_tui.session.ssh.control import ControlConnection
 from p2v_tui.session.ssh.reconnect import open_again
-from p2v_tui.session.words.cancellation import Cancellation
-from p2v_tui.session.words.events import CONTROL, ConnectionLost, ConnectionRestored, Report, Status
+from p2v_tui.session.words.events import CONTROL, ConnectionLost, ConnectionRestored, Status
+from p2v_tui.session.words.watch import Watch
 
 # How often the log and the counters are read, in seconds.
 INTERVAL: Final = 1.0
@@ -67,22 +67,20 @@ class Following:
 
     def __init__(
         self,
-        server: ConversionServer,
+        control: ControlConnection,
         plan: Plan,
         directory: RemoteDirectory,
         data: DataPath,
-        *,
-        report: Report,
-        cancellation: Cancellation,
+        watch: Watch,
     ) -> None:
         self.log = ConversionLog(debug=plan.debug)
         self.out_of_reach = False
-        self._server = server
+        self._control = control
         self._plan = plan
         self._directory = directory
         self._data = data
-        self._report = report
-        self._cancellation = cancellation
+        self._watch = watch
+        self._report = watch.report
         self._pace = LogPace()
         self._tracker = ProgressTracker(plan.disks)
 
@@ -103,11 +101,11 @@ class Following:
                     self._data.status = reading.relay
                 return reading.state
             self._data.check()
-            self._data.admit(functools.partial(ask, self._server))
+            self._data.admit(functools.partial(ask, self._control, self._watch))
             if reading.state == "running":
                 self._data.follow(reading.relay, copying=self._tracker.long_copies(WORTHWHILE))
             if reading.whole:
-                self._cancellation.wait(INTERVAL)
+                self._watch.cancellation.wait(INTERVAL)
 
     def _read(self, offset: int) -> _Reading:
         """One look at the server, however often the control connection has to be opened again for it."""
@@ -115,9 +113,9 @@ class Following:
             limit, asked = self._pace.limit, time.monotonic()
             command = remote_commands.read_progress(self._directory, offset, limit)
             try:
-                if not self._server.connected:
+                if not self._control.connected:
                     raise ConnectionFailed("ssh has ended.", "")
-                output = self._server.shell().run(command, timeout=READ_TIMEOUT).output
+                output = self._control.shell(self._watch).run(command, timeout=READ_TIMEOUT).output
             except ConnectionFailed as error:
                 self._pace.less()
                 self._open_control_again(error)
@@ -134,7 +132,7 @@ class Following:
         for _ in range(FINAL_TRIES):
             if self._data.status is None or not self._data.status.alive:
                 break
-            answer = ask(self._server, command)
+            answer = ask(self._control, self._watch, command)
             self._data.status = self._relay(answer.partition("\n")[2].partition("\n")[0]) or self._data.status
             time.sleep(INTERVAL / FINAL_TRIES)
         return self._data.status.disks if self._data.status else ()
@@ -144,14 +142,14 @@ class Following:
         return None if word == "none" else relay_status.parse(status, len(self._plan.disks), alive=word == "alive")
 
     def _open_control_again(self, error: P2VError) -> None:
-        self._server.drop_shell()
+        self._control.drop()
         since = time.monotonic()
-        patience = self._plan.settings.reconnect
-        self._report(ConnectionLost(CONTROL, error.message, patience))
+        retry_for = self._plan.settings.reconnect
+        self._report(ConnectionLost(CONTROL, error.message, retry_for))
         try:
             open_again(
-                self._server.shell,
-                patience=patience,
+                functools.partial(self._control.shell, self._watch),
+                retry_for=retry_for,
                 wait=self._let_pass,
                 on_failure=lambda failure: self._report(Status(f"Still without {CONTROL}: {failure.message}")),
                 let_in_before=True,
@@ -175,7 +173,7 @@ class Following:
         while (left := deadline - time.monotonic()) > 0:
             self.show_events()
             self._show_progress()
-            self._cancellation.wait(min(left, INTERVAL))
+            self._watch.cancellation.wait(min(left, INTERVAL))
 
     def _report_log(self, reading: _Reading) -> None:
         for event in self.log.feed(reading.log, final=reading.ended):

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from p2v_tui.errors import P2VError
-from p2v_tui.session.conversion.server import ConversionServer
 from p2v_tui.session.plan.plan import Plan
 from p2v_tui.session.preflight.server_facts import asked_libvirt
 from p2v_tui.session.preflight.survey_command import LIMIT, Libvirt, ask_libvirt
 from p2v_tui.session.remote.commands import quote
+from p2v_tui.session.ssh.control import ControlConnection
 from p2v_tui.session.words.terminal_text import plain
+from p2v_tui.session.words.watch import Watch
 
 # -oo options with which the files get other names than ours.
 _RENAMING = ("json-disks-pattern", "disk")
@@ -31,16 +32,16 @@ class Lies:
     wrong: tuple[str, ...] = ()
 
 
-def look_at_output(server: ConversionServer, plan: Plan) -> Lies | None:
+def look_at_output(control: ControlConnection, watch: Watch, plan: Plan) -> Lies | None:
     """None where it cannot be looked at; that a connection is lost by now takes nothing from the conversion."""
-    command = look_command(plan, sudo=server.sudo)
-    return what_lies(plan, ask(server, command)) if command else None
+    command = look_command(plan, sudo=control.sudo)
+    return what_lies(plan, ask(control, watch, command)) if command else None
 
 
-def ask(server: ConversionServer, command: str) -> str:
+def ask(control: ControlConnection, watch: Watch, command: str) -> str:
     """What it prints there; nothing where the server cannot be asked. Nothing is at stake any more."""
     try:
-        return server.shell().run(command, timeout=ASK_SECONDS, cancellable=False).text
+        return control.shell(watch).run(command, timeout=ASK_SECONDS, cancellable=False).text
     except P2VError:
         return ""
 

@@ -10,36 +10,33 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from p2v_tui.errors import Cancelled, Detached, P2VError
-from p2v_tui.session.conversion.server import ConversionServer
 from p2v_tui.session.conversion.stopping import stop
 from p2v_tui.session.remote import commands as remote_commands
 from p2v_tui.session.remote.directory import RemoteDirectory
+from p2v_tui.session.ssh.control import ControlConnection
 from p2v_tui.session.ssh.reconnect import open_again
 from p2v_tui.session.ssh.shell import RemoteShell
-from p2v_tui.session.words.cancellation import Cancellation
 from p2v_tui.session.words.events import (
     CONTROL,
     ConnectionLost,
     ConnectionRestored,
     LogDirectoryRemoved,
-    Report,
     Status,
     Warned,
 )
+from p2v_tui.session.words.watch import Watch
 
 Begun = TypeVar("Begun")
 
 
 class Preparation:
-    """patience: for how many seconds a lost connection is tried again; 0 is not at all."""
+    """retry_for: for how many seconds a lost connection is tried again; 0 is not at all."""
 
-    def __init__(
-        self, server: ConversionServer, report: Report, cancellation: Cancellation, *, patience: float
-    ) -> None:
-        self._server = server
-        self._report = report
-        self._cancellation = cancellation
-        self._patience = patience
+    def __init__(self, control: ControlConnection, watch: Watch, *, retry_for: float) -> None:
+        self._control = control
+        self._watch = watch
+        self._report = watch.report
+        self._retry_for = retry_for
         self._lost_at: float | None = None
         self._left: list[RemoteDirectory] = []
 
@@ -54,7 +51,7 @@ class Preparation:
         """
 
         def attempt() -> Begun:
-            shell = self._server.shell()
+            shell = self._control.shell(self._watch)
             if self._lost_at is not None:
                 self._report(ConnectionRestored(CONTROL, time.monotonic() - self._lost_at))
                 self._lost_at = None
@@ -66,15 +63,15 @@ class Preparation:
         try:
             return open_again(
                 attempt,
-                patience=self._patience,
-                wait=self._cancellation.wait,
+                retry_for=self._retry_for,
+                wait=self._watch.cancellation.wait,
                 on_failure=self._tell,
                 let_in_before=True,
                 after_success=True,
             )
         except Detached as error:
             # Whoever ends us does not wait for a server that cannot be reached.
-            self._cancellation.again.cancel()
+            self._watch.cancellation.again.cancel()
             self._tidy_once()
             raise Cancelled from error
         except P2VError:
@@ -84,14 +81,14 @@ class Preparation:
     def _tell(self, error: P2VError) -> None:
         if self._lost_at is None:
             self._lost_at = time.monotonic()
-            self._report(ConnectionLost(CONTROL, error.message, self._patience))
+            self._report(ConnectionLost(CONTROL, error.message, self._retry_for))
         else:
             self._report(Status(f"Still without {CONTROL}: {error.message}"))
 
     def _tidy(self, shell: RemoteShell, *, cancellable: bool = True) -> None:
         while self._left:
             directory = self._left[0]
-            stop(shell, directory, sudo=self._server.sudo, cancellable=cancellable)
+            stop(shell, directory, sudo=self._control.sudo, cancellable=cancellable)
             shell.run(remote_commands.remove_directory(directory), cancellable=cancellable)
             del self._left[0]
             self._report(LogDirectoryRemoved())
@@ -101,7 +98,7 @@ class Preparation:
         if not self._left:
             return
         try:
-            self._tidy(self._server.shell(cancelled_by=self._cancellation.again), cancellable=False)
+            self._tidy(self._control.shell(self._watch.again), cancellable=False)
         except P2VError as error:
             places = ", ".join(directory.path for directory in self._left)
             self._report(

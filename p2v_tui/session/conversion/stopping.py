@@ -6,12 +6,12 @@ from typing import Final
 
 from p2v_tui.errors import PreflightRefused
 from p2v_tui.session.conversion.saved_conversion import SavedConversion
-from p2v_tui.session.conversion.server import ConversionServer
 from p2v_tui.session.remote import commands as remote_commands
 from p2v_tui.session.remote.directory import RemoteDirectory
+from p2v_tui.session.ssh.control import ControlConnection
 from p2v_tui.session.ssh.shell import RemoteShell
-from p2v_tui.session.words.cancellation import Cancellation
-from p2v_tui.session.words.events import LogDirectory, Report, Status
+from p2v_tui.session.words.events import LogDirectory, Status
+from p2v_tui.session.words.watch import Watch
 
 STOP_TIMEOUT: Final = remote_commands.STOP_SECONDS + 30.0
 
@@ -37,17 +37,17 @@ def stop(
         shell.run(remote_commands.mark_told(directory), cancellable=cancellable)
 
 
-def give_up(server: ConversionServer, saved: SavedConversion, report: Report, cancellation: Cancellation) -> None:
+def give_up(control: ControlConnection, saved: SavedConversion, watch: Watch) -> None:
     """Stops a conversion that another process of ours started, and does not ask what became of it.
 
-    server: made with the workspace of that process, which is kept until virt-v2v is stopped. Raises ConnectionFailed,
-    PreflightRefused or Cancelled; then it can be tried again.
+    control: made with the workspace of that process, which is kept until virt-v2v is stopped.
+    Raises ConnectionFailed, PreflightRefused or Cancelled; then it can be tried again.
     """
-    server.workspace.keep = True
-    server.attend(report, cancellation)
+    control.workspace.keep = True
+    report = watch.report
     report(Status("Opening the control connection"))
-    shell = server.shell()
+    shell = control.shell(watch)
     report(LogDirectory(saved.directory.path))
     report(Status("Stopping virt-v2v on the conversion server"))
-    stop(shell, saved.directory, sudo=server.sudo, cancellable=True)
-    server.workspace.keep = False
+    stop(shell, saved.directory, sudo=control.sudo, cancellable=True)
+    control.workspace.keep = False

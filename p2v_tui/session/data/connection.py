@@ -55,15 +55,15 @@ _ALLOCATED: Final = rb"Allocated port (\d+) for remote forward"
 
 
 @dataclass(frozen=True)
-class Upkeep:
+class ConnectionSettings:
     """How data connections are kept up. directory: where tunnels end; None where no relay can take a new one over.
 
-    patience: for how many seconds a lost tunnel is tried again. logins: so many at once; sshd's MaxStartups refuses a
-    crowd. tell: told of outages, from the connection's thread.
+    retry_for: for how many seconds a lost tunnel is tried again. logins: so many at once; sshd's MaxStartups refuses
+    a crowd. tell: told of outages, from the connection's thread.
     """
 
     directory: RemoteDirectory | None
-    patience: float
+    retry_for: float
     logins: threading.Semaphore
     tell: Callable[[Event], None]
 
@@ -163,7 +163,7 @@ class DataConnection:
         program: str,
         login: Login,
         workspace: Workspace,
-        upkeep: Upkeep,
+        settings: ConnectionSettings,
         generation: int = 1,
     ) -> None:
         self.disk = disk
@@ -172,7 +172,7 @@ class DataConnection:
         self._program = program
         self._login = login
         self._workspace = workspace
-        self._upkeep = upkeep
+        self._settings = settings
         self._next_generation = generation
         self._closing = Cancellation()
         self._opened = threading.Event()
@@ -186,7 +186,7 @@ class DataConnection:
         self._leaving: Tunnel | None = None
         self._leaves_at = 0.0
         self._source = DiskSource(disk.name, disk.device)
-        self._policy = TunnelPolicy(disk.name, upkeep.tell)
+        self._policy = TunnelPolicy(disk.name, settings.tell)
         self._bytes_served = 0
         # What was said last and not looked at yet, and whether virt-v2v waits for data by the last that was.
         self._observation: Observation | None = None
@@ -321,7 +321,7 @@ class DataConnection:
                 self._data_wanted = seen.relay.silent > 0
                 self._server_hangs = seen.relay.stalled > STALL and not server.answers()
                 compressed = self._policy.observe(seen, server_hangs=self._server_hangs)
-                if compressed is not None and self._upkeep.directory is not None:
+                if compressed is not None and self._settings.directory is not None:
                     tunnel = self._replace(tunnel, compressed=compressed)
                 if self._observation is seen:
                     self._observation = None
@@ -338,7 +338,7 @@ class DataConnection:
             try:
                 if server.start_again(wanted=self._data_wanted):
                     ended = f"The NBD server of {self.disk.name} ended ({words}); it was started again"
-                    self._upkeep.tell(Happened(ended))
+                    self._settings.tell(Happened(ended))
             except P2VError:
                 self._source.check()
                 raise
@@ -351,15 +351,15 @@ class DataConnection:
     def _open_again(self, server: NbdServer, lost: Tunnel) -> Tunnel:
         reason = f"{lost.last_words}."
         lost.close()
-        if self._upkeep.directory is None:
+        if self._settings.directory is None:
             raise ConnectionFailed(reason, "Check the network between the two machines and convert again.")
         since = time.monotonic()
         self._lost.set()
-        self._upkeep.tell(ConnectionLost(self.name, reason, self._upkeep.patience))
+        self._settings.tell(ConnectionLost(self.name, reason, self._settings.retry_for))
         tunnel = self._try_to_open(server, compressed=lost.compressed)
         self._reopened += 1
         self._lost.clear()
-        self._upkeep.tell(ConnectionRestored(self.name, time.monotonic() - since))
+        self._settings.tell(ConnectionRestored(self.name, time.monotonic() - since))
         return tunnel
 
     def _try_to_open(self, server: NbdServer, *, compressed: bool) -> Tunnel:
@@ -367,9 +367,9 @@ class DataConnection:
         try:
             return open_again(
                 lambda: self._open_tunnel(compressed=compressed),
-                patience=self._upkeep.patience,
+                retry_for=self._settings.retry_for,
                 wait=lambda seconds: self._look_after(server, seconds),
-                on_failure=lambda error: self._upkeep.tell(Status(f"Still without {self.name}: {error.message}")),
+                on_failure=lambda error: self._settings.tell(Status(f"Still without {self.name}: {error.message}")),
                 let_in_before=True,
             )
         except ConnectionFailed as error:
@@ -399,21 +399,21 @@ class DataConnection:
         return old
 
     def _open_tunnel(self, *, compressed: bool) -> Tunnel:
-        directory = self._upkeep.directory
+        directory = self._settings.directory
         end = None
         generation = self._next_generation
         if directory is not None:
             end = directory.tunnel_socket(self._number, generation)
             # Counted up whether it opens or not: of a login that failed half-way the socket may be there.
             self._next_generation += 1
-        while not self._upkeep.logins.acquire(timeout=LOOK_INTERVAL):
+        while not self._settings.logins.acquire(timeout=LOOK_INTERVAL):
             self._closing.check()
         try:
             tunnel = self._tunnel_of(generation, end, compressed=compressed)
             self._policy.opened(generation, compressed=compressed)
             return tunnel
         finally:
-            self._upkeep.logins.release()
+            self._settings.logins.release()
 
     def _tunnel_of(self, generation: int, end: str | None, *, compressed: bool) -> Tunnel:
         if self._by_port:
@@ -429,7 +429,7 @@ class DataConnection:
                 raise refused from None
             self._by_port = True
             words = f"{self.disk.name}: the server forwards no Unix sockets; a port of its loopback is used"
-            self._upkeep.tell(Status(words))
+            self._settings.tell(Status(words))
             return tunnel
 
     @property
@@ -449,7 +449,7 @@ class DataConnection:
 
     def _open_port_tunnel(self, generation: int, *, compressed: bool) -> Tunnel:
         """For a server that forwards no Unix sockets (AllowStreamLocalForwarding no, OpenSSH before 6.7)."""
-        assert self._upkeep.directory
+        assert self._settings.directory
         password = Password()
         gate = Gate(self._workspace.gate_socket(self._number, generation), self._socket, password)
         try:
@@ -459,7 +459,7 @@ class DataConnection:
                 None,
                 self._closing,
                 compressed=compressed,
-                port_file=self._upkeep.directory.tunnel_port(self._number, generation),
+                port_file=self._settings.directory.tunnel_port(self._number, generation),
                 password=password,
             )
         except BaseException:

@@ -29,14 +29,15 @@ from p2v_tui.session.words.events import Event, Warned
 
 # How long the relay may take to reach a disk through its tunnel once that is open, in seconds.
 REACH_TIMEOUT: Final = 30
-# A try that begins within our patience may last so much longer, in seconds: the relay must not give up before us.
+# A try that begins just before the relay's timeout may last so much longer, in seconds: the relay must not give up
+# before us.
 GRACE: Final = 10
 # How long the failure may wait for the place of an unreadable sector, in seconds.
 LOCATE_SECONDS: Final = 5.0
 
 
 class MakeConnection(Protocol):
-    """Makes a data connection that is not open yet: `ConversionServer.data_connection` but for the program."""
+    """Makes a data connection that is not open yet: `ConnectionMaker`."""
 
     def __call__(
         self,
@@ -52,7 +53,8 @@ class MakeConnection(Protocol):
 class DataPath:
     """`open` or `take_over`, then `wait_until_ready`; `close` at the end.
 
-    many_clients: virt-v2v opens more than one connection to a disk. clock: seconds, monotonic.
+    relay_timeout: for how many seconds the relay waits for a lost tunnel. many_clients: virt-v2v opens more than one
+    connection to a disk. clock: seconds, monotonic.
     """
 
     def __init__(
@@ -61,7 +63,7 @@ class DataPath:
         directory: RemoteDirectory,
         make_connection: MakeConnection,
         *,
-        patience: int,
+        relay_timeout: int,
         many_clients: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -70,7 +72,7 @@ class DataPath:
         self._disks = tuple(disks)
         self._directory = directory
         self._make_connection = make_connection
-        self._patience = patience
+        self._relay_timeout = relay_timeout
         self._many_clients = many_clients
         self._connections: list[DataConnection] = []
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
@@ -85,9 +87,9 @@ class DataPath:
         directory = self._directory
         self._start([1] * len(self._disks))
         shell.write_files({directory.relay: relay_program.zipapp()})
-        patience = self._patience + GRACE
+        timeout = self._relay_timeout + GRACE
         started = shell.run(
-            remote_commands.start_relay(directory, len(self._disks), patience, many_clients=self._many_clients)
+            remote_commands.start_relay(directory, len(self._disks), timeout, many_clients=self._many_clients)
         )
         if started.status == remote_commands.NO_PYTHON:
             self._go_without_relay()

@@ -13,11 +13,15 @@ OLDEST = (1, 28)
 
 @dataclass(frozen=True)
 class VirtV2V:
-    """version: as it prints it, without the program's name. features: the lines of --machine-readable."""
+    """version: as it prints it, without the program's name. features: the lines of --machine-readable.
+
+    kept_by_sudo: the names of the variables that sudo passes on to it, where it is run by sudo.
+    """
 
     version: str
     features: frozenset[str]
     output_modes: tuple[str, ...]
+    kept_by_sudo: tuple[str, ...] = ()
 
     @property
     def numbers(self) -> tuple[int, ...]:

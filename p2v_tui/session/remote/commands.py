@@ -244,13 +244,14 @@ for program in python3 /usr/libexec/platform-python; do
 done"""
 
 
-def start_relay(directory: RemoteDirectory, disks: int, patience: int, *, many_clients: bool) -> str:
+def start_relay(directory: RemoteDirectory, disks: int, timeout: int, *, many_clients: bool) -> str:
     """Starts the relay in a session of its own; its output is its first status.
 
-    patience: seconds. Exit status NO_PYTHON where the server has none that can run it.
+    timeout: for how many seconds it waits for a lost tunnel. Exit status NO_PYTHON where the server has none that
+    can run it.
     """
     status, pid, log = quote(directory.relay_status), quote(directory.relay_pid), quote(directory.relay_log)
-    words = [directory.relay, directory.path, str(disks), str(patience)]
+    words = [directory.relay, directory.path, str(disks), str(timeout)]
     if many_clients:
         words.append("--many-clients")
     return f"""umask 077

@@ -57,17 +57,17 @@ class Wanted:
 class Persistence:
     """For how long, in seconds, a failure that may pass is tried again, and who hears of it and can end it."""
 
-    patience: float
+    retry_for: float
     report: Report
     cancellation: Cancellation
 
 
 def fetch_persistently(url: str, wanted: Wanted, persistence: Persistence) -> bytes:
     """As `fetch`, and again while the network or the server is not there. Raises Cancelled, too."""
-    again = f"Trying again for up to {duration_text(persistence.patience)}."
+    again = f"Trying again for up to {duration_text(persistence.retry_for)}."
     return open_again(
         lambda: fetch(url, wanted, persistence.cancellation),
-        patience=persistence.patience,
+        retry_for=persistence.retry_for,
         wait=persistence.cancellation.wait,
         on_failure=lambda error: persistence.report(Warned(f"{error.message} {again}")),
     )

@@ -14,7 +14,7 @@ FIRST_DELAY: Final = 1.0
 LONGEST_DELAY: Final = 30.0
 # A login that worked before may be refused while a directory service is away: so long it is tried again, in seconds,
 # and no sooner than that, as some servers lock an account after a few refusals.
-REFUSAL_PATIENCE: Final = 300.0
+RETRY_REFUSED_FOR: Final = 300.0
 REFUSAL_DELAY: Final = 10.0
 # What passes by itself, whoever asks.
 PASSING: Final = frozenset({Retry.LATER, Retry.SOON})
@@ -33,7 +33,7 @@ def retry_delays() -> Iterator[float]:
 def open_again(
     open_it: Callable[[], Opened],
     *,
-    patience: float,
+    retry_for: float,
     wait: Callable[[float], None],
     on_failure: Callable[[P2VError], None],
     clock: Callable[[], float] = time.monotonic,
@@ -46,14 +46,14 @@ def open_again(
 
     Machines that were started together do not try again together: of each delay only the first half is certain.
 
-    patience: seconds for all tries together. wait: called between two with the seconds to let pass. on_failure:
+    retry_for: seconds for all tries together. wait: called between two with the seconds to let pass. on_failure:
     called with the error of a try, unless it says the same as the one before: an outage may last for hours.
     worthwhile: which failures are tried again. let_in_before: this login worked already, so that it is tried again
-    when it is refused, too, for REFUSAL_PATIENCE. after_success: it was open, so that the time
+    when it is refused, too, for RETRY_REFUSED_FOR. after_success: it was open, so that the time
     runs from the first failure on. chance: from 0 to 1. Raises at once what another try would not change, and
-    the last error when the patience is at its end.
+    the last error when the time is over.
     """
-    deadline = None if after_success else clock() + patience
+    deadline = None if after_success else clock() + retry_for
     told = ""
     refused_since: float | None = None
     for usual_delay in retry_delays():
@@ -64,11 +64,11 @@ def open_again(
             raise
         except P2VError as error:
             if deadline is None:
-                deadline = clock() + patience
+                deadline = clock() + retry_for
             if let_in_before and error.retry is Retry.AFTER_LOGIN:
                 delay = max(delay, REFUSAL_DELAY)
                 refused_since = clock() if refused_since is None else refused_since
-                over = clock() + delay > refused_since + REFUSAL_PATIENCE
+                over = clock() + delay > refused_since + RETRY_REFUSED_FOR
             else:
                 refused_since = None
                 over = error.retry not in worthwhile

@@ -9,6 +9,7 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
 
@@ -28,15 +29,14 @@ COMMAND_TIMEOUT: Final = 120.0
 SLICE: Final = 0.25
 
 
-class RemoteShell:
+class ShellConnection:
     """One control connection. Commands run in subshells: nothing they set lasts.
 
-    Raises on opening: ConnectionFailed, PreflightRefused, Cancelled.
+    Raises on opening: ConnectionFailed, PreflightRefused, Cancelled. cancellation: ends the opening, and no more.
     """
 
     def __init__(self, login: Login, cancellation: Cancellation) -> None:
         self._host = login.host
-        self._cancellation = cancellation
         self._token = secrets.token_hex(12)
         self._commands = 0
         self._given_up = False
@@ -49,9 +49,9 @@ class RemoteShell:
         )
         send(self._child, f"{remote_commands.set_locale()}\n".encode(), cancellation.check)
 
-    def attend(self, cancellation: Cancellation) -> None:
-        """Is cancelled by that one from now on."""
-        self._cancellation = cancellation
+    def shell(self, cancellation: Cancellation) -> RemoteShell:
+        """The connection as one job uses it, until that is cancelled."""
+        return RemoteShell(self, cancellation)
 
     @property
     def usable(self) -> bool:
@@ -63,9 +63,9 @@ class RemoteShell:
         command: str,
         *,
         timeout: float = COMMAND_TIMEOUT,
-        cancellable: bool = True,
+        cancellation: Cancellation | None = None,
     ) -> Result:
-        """Runs one command, without input, and waits for its end.
+        """Runs one command, without input, and waits for its end, or until it is cancelled.
 
         Raises ConnectionFailed when the connection is lost or the command does not end in `timeout` seconds, and
         Cancelled. After a Cancelled the shell can still be used: what is left of the old output is skipped.
@@ -75,8 +75,8 @@ class RemoteShell:
         deadline = time.monotonic() + timeout
 
         def look_up() -> None:
-            if cancellable:
-                self._cancellation.check()
+            if cancellation is not None:
+                cancellation.check()
             if time.monotonic() > deadline:
                 self._given_up = True
                 raise ConnectionFailed(
@@ -103,21 +103,15 @@ class RemoteShell:
                 self._given_up = True
                 raise self._lost(self._child.before or b"")
 
-    def export(self, variables: Mapping[str, Secret]) -> None:
+    def export(self, variables: Mapping[str, Secret], cancellation: Cancellation) -> None:
         """Gives these to every command from now on. Raises as `run` does."""
-        send(self._child, remote_commands.environment_file(variables), self._cancellation.check)
-        self.run(":")
-
-    def write_files(self, files: Mapping[str, bytes]) -> None:
-        """Stores contents at their paths, with mode 0600. Raises PreflightRefused when one is not stored whole."""
-        result = self.run(remote_commands.write_files(files))
-        if result.status != 0:
-            raise cannot_store(next((path for path in files if path in result.text), "a file"), result)
+        send(self._child, remote_commands.environment_file(variables), cancellation.check)
+        self.run(":", cancellation=cancellation)
 
     def close(self) -> None:
         close_connection(self._child)
 
-    def __enter__(self) -> RemoteShell:
+    def __enter__(self) -> ShellConnection:
         return self
 
     def __exit__(
@@ -131,6 +125,28 @@ class RemoteShell:
             f"The control connection to {self._host} was lost." + (f" ssh said: {words}." if words else ""),
             "Check the network and the server.",
         )
+
+
+@dataclass(frozen=True)
+class RemoteShell:
+    """The control connection as one job uses it. cancellation: the job's, which ends what runs."""
+
+    connection: ShellConnection
+    cancellation: Cancellation
+
+    def run(self, command: str, *, timeout: float = COMMAND_TIMEOUT, cancellable: bool = True) -> Result:
+        """As `ShellConnection.run`. cancellable: whether the job's cancellation ends the waiting."""
+        return self.connection.run(command, timeout=timeout, cancellation=self.cancellation if cancellable else None)
+
+    def export(self, variables: Mapping[str, Secret]) -> None:
+        """Gives these to every command from now on, of later jobs too. Raises as `run` does."""
+        self.connection.export(variables, self.cancellation)
+
+    def write_files(self, files: Mapping[str, bytes]) -> None:
+        """Stores contents at their paths, with mode 0600. Raises PreflightRefused when one is not stored whole."""
+        result = self.run(remote_commands.write_files(files))
+        if result.status != 0:
+            raise cannot_store(next((path for path in files if path in result.text), "a file"), result)
 
 
 def cannot_store(path: str, result: Result) -> PreflightRefused:

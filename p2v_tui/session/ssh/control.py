@@ -1,0 +1,214 @@
+"""The login to the conversion server, and the control connection: one shell, opened, dropped and opened again.
+
+Everything that this machine keeps of the server (known hosts, the identity's copy, sockets) is in one private
+directory. What reports and what cancels is given with each call: a connection outlives the job that opened it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final
+
+from p2v_tui.config import Settings, secrets_of
+from p2v_tui.errors import P2VError, Retry, SettingsError
+from p2v_tui.kinds import Secret
+from p2v_tui.secrecy import without_secrets
+from p2v_tui.session.ssh import host_keys
+from p2v_tui.session.ssh.fetch import Persistence
+from p2v_tui.session.ssh.identity import fetch_identity, key_type
+from p2v_tui.session.ssh.login import Login, PasswordSource, cipher_preference
+from p2v_tui.session.ssh.login_environment import LoginEnvironment, ask_login_environment
+from p2v_tui.session.ssh.reconnect import PASSING, open_again
+from p2v_tui.session.ssh.shell import RemoteShell, ShellConnection
+from p2v_tui.session.ssh.workspace import Workspace
+from p2v_tui.session.words.events import ConnectionStep, HostKeyLearnt, Report, Status, StepDone, StepStarted, Warned
+from p2v_tui.session.words.quantities import duration_text
+from p2v_tui.session.words.watch import Watch
+
+# For how long, in seconds, a first connection that sshd drops is tried again where nothing else is tried again.
+RETRY_DROPPED_FOR: Final = 20.0
+
+AskPassword = Callable[[str], Secret | None]
+AcceptHostKey = Callable[[str], bool]
+
+
+class ControlConnection:
+    """A context manager. Until it is left the host key cannot change and a typed password is remembered.
+
+    ask_password: called once, with ssh's question, where the server wants a password and none was given.
+    accept_host_key: called with the fingerprint of a key that is not pinned; without it the first one is taken.
+    retry_for: for how many seconds what the network does not give at first is asked for again: an identity, and the
+    first connection.
+    workspace: of an earlier run whose conversion goes on; its host key and identity hold.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        cpu_has_aes: bool,
+        ask_password: AskPassword | None = None,
+        accept_host_key: AcceptHostKey | None = None,
+        workspace: Workspace | None = None,
+        retry_for: float = 0.0,
+    ) -> None:
+        if settings.server is None:
+            raise SettingsError("No conversion server is given.", "Give p2v.server=HOST.", setting="remote.server")
+        self.host = settings.server.strip("[]")
+        self.port = settings.port
+        self.user = settings.username
+        self.sudo = settings.sudo and settings.username != "root"
+        self.retry_for = retry_for
+        self.workspace = workspace or Workspace()
+        self._settings = settings
+        self._accept_host_key = accept_host_key
+        self._ciphers = cipher_preference(cpu_has_aes)
+        # The identity overrides the password, and there is no falling back.
+        self._passwords = PasswordSource(
+            None if settings.identity_url else settings.password, None if settings.identity_url else ask_password
+        )
+        self._key_type: str | None = None
+        self._connection: ShellConnection | None = None
+        # A conversion that goes on has a login that worked, and its own way to wait for the server.
+        self._let_in = workspace is not None
+        # virt-v2v has its own by then.
+        self._environment: LoginEnvironment | None = LoginEnvironment({}) if workspace else None
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """What must not show in anything that is written or sent."""
+        return (*secrets_of(self._settings), *self._passwords.secrets)
+
+    def persistence(self, watch: Watch) -> Persistence:
+        """For what has to be fetched."""
+        return Persistence(self.retry_for, watch.report, watch.cancellation)
+
+    def login(self, watch: Watch) -> Login:
+        """How to log in. Gets the identity first where there is one; raises ConnectionFailed where it cannot."""
+        identity = self.workspace.identity if self._settings.identity_url else None
+        if self._key_type is None:
+            self._key_type = self._get_identity(self._settings.identity_url, watch)
+        watch.cancellation.check()
+        return Login(
+            host=self.host,
+            port=self.port,
+            user=self.user,
+            known_hosts=self.workspace.known_hosts,
+            ciphers=self._ciphers,
+            passwords=self._passwords,
+            accept_host_key=lambda fingerprint: self._decide_on_host_key(fingerprint, watch.report),
+            identity=identity,
+            key_type=self._key_type,
+        )
+
+    def _get_identity(self, url: str | None, watch: Watch) -> str:
+        """The key's type; empty where no identity is used."""
+        if url is None:
+            return ""
+        if not self.workspace.identity.exists():
+            watch.report(Status(f"Getting the SSH identity from {without_secrets(url)}"))
+            fetch_identity(url, self.workspace.identity, self.persistence(watch))
+        return key_type(self.workspace.identity)
+
+    def shell(self, watch: Watch) -> RemoteShell:
+        """A shell for one job: over the connection that is open, else over a new one.
+
+        Raises ConnectionFailed, PreflightRefused, Cancelled; LocalFailure where this machine has no room to write.
+        """
+        if self._connection is not None and not self._connection.usable:
+            self.drop()
+        if self._connection is None:
+            self._connection = self._open(watch)
+            self._let_in = True
+        return self._connection.shell(watch.cancellation)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the control connection is open, as far as this end knows."""
+        return self._connection is not None and self._connection.usable
+
+    def drop(self) -> None:
+        """Closes the control connection: the next one is a new one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def close(self) -> None:
+        self.drop()
+        self.workspace.close()
+
+    def __enter__(self) -> ControlConnection:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open(self, watch: Watch) -> ShellConnection:
+        """A new one. The first is tried again here; who loses it later knows better what to do meanwhile."""
+        login = self.login(watch)
+
+        def log_in() -> ShellConnection:
+            if self._settings.hostkey and not login.known_hosts.exists():
+                return host_keys.open_pinned(
+                    login, self._settings.hostkey, lambda pinned: ShellConnection(pinned, watch.cancellation)
+                )
+            return ShellConnection(login, watch.cancellation)
+
+        def open_it() -> ShellConnection:
+            connection = log_in()
+            try:
+                host_keys.check_stored(self.workspace.known_hosts)
+                self._give_environment(connection.shell(watch.cancellation), watch.report)
+            except BaseException:
+                connection.close()
+                raise
+            return connection
+
+        if self._let_in:
+            return open_it()
+        retry_for = max(self.retry_for, RETRY_DROPPED_FOR)
+        return open_again(
+            open_it,
+            retry_for=retry_for,
+            wait=watch.cancellation.wait,
+            on_failure=lambda error: watch.report(retry_warning(error, retry_for)),
+            # Whoever watches is told of an outage at once; that sshd drops one login of many, passes.
+            worthwhile=PASSING if self.retry_for else {Retry.SOON},
+        )
+
+    def _give_environment(self, shell: RemoteShell, report: Report) -> None:
+        """What the account's start-up files set, to the shell that virt-v2v will be started from."""
+        if self._environment is None:
+            self._environment = ask_login_environment(shell)
+            if self._environment.skipped:
+                report(
+                    Warned(
+                        f"virt-v2v runs without what the profile of {self.user} sets: {self._environment.skipped}. "
+                        "To see why, run there: $SHELL -l -c env </dev/null"
+                    )
+                )
+        if self._environment.variables:
+            shell.export(self._environment.variables)
+
+    def _decide_on_host_key(self, fingerprint: str, report: Report) -> bool:
+        if self._settings.hostkey:
+            self.host_key_done(f"{fingerprint}, the pinned one", report)
+            return True
+        accepted = self._accept_host_key is None or self._accept_host_key(fingerprint)
+        if accepted:
+            report(HostKeyLearnt(fingerprint))
+            self.host_key_done(fingerprint, report)
+        return accepted
+
+    def host_key_done(self, text: str, report: Report) -> None:
+        """One step of the connection test has succeeded, and the next begins."""
+        report(StepDone(ConnectionStep.HOST_KEY, text))
+        report(StepStarted(ConnectionStep.LOGIN, f"Logging in as {self.user}"))
+
+
+def retry_warning(error: P2VError, retry_for: float) -> Warned:
+    """What is said of a first try that failed. retry_for: seconds."""
+    return Warned(f"{error.message} Trying again for up to {duration_text(retry_for)}. {error.advice}")

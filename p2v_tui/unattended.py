@@ -21,7 +21,8 @@ from p2v_tui.hwprobe import Machine
 from p2v_tui.kinds import Secret
 from p2v_tui.secrecy import without_secrets
 from p2v_tui.session.conversion.connection_test import log_in
-from p2v_tui.session.conversion.conversion import NeverStarted, convert, describe, resume, why_not_gone_on_with
+from p2v_tui.session.conversion.conversion import NeverStarted, convert, resume, why_not_gone_on_with
+from p2v_tui.session.conversion.describe import describe
 from p2v_tui.session.conversion.dry_run import in_words, rehearse, verdict
 from p2v_tui.session.conversion.saved_conversion import SavedConversion, find_saved
 from p2v_tui.session.plan.plan import Plan, fill_in, make_plan
@@ -152,7 +153,7 @@ class _Job:
         if words := why_not_gone_on_with(saved, plan):
             # What runs on the server is found there and ended when the machine is converted again.
             self._console.show(Warned(words))
-            workspace.keep = False
+            workspace.forget()
             workspace.close()
             return False
         saved = saved.with_secrets_of(self._settings)

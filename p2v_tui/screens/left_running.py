@@ -169,9 +169,7 @@ class LeftRunning:
 
 def _leave_alone(found: Found | None) -> None:
     if found is not None:
-        workspace, _ = found
-        workspace.keep = True
-        workspace.close()
+        found[0].close()
 
 
 class WorkDialog(Question[P2VError | None]):

@@ -24,7 +24,6 @@ def test_unattended_it_is_told_of_and_left_alone(small_disk: Path) -> None:
     other = Settings(server="other.example.com", disks=("sda",))
     SavedConversion(other, None, directory, (RecordedDisk("sda", 1 << 30, None, ""),), True, started).write(workspace)
     record = workspace.conversion.read_bytes()
-    workspace.keep = True
     workspace.close()
     try:
         with closed_port() as port:

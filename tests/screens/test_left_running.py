@@ -58,7 +58,6 @@ class Shelf:
         disks = (RecordedDisk("sda", sizes[0], None, UNCHANGED), RecordedDisk("sdb", sizes[1], None, UNCHANGED))
         workspace = Workspace()
         SavedConversion(settings, None, DIRECTORY, disks, True, STARTED).write(workspace)
-        workspace.keep = True
         workspace.close()
         self._paths.append(workspace.path)
         return workspace.path

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2v_tui.session.conversion.conversion import _code_in
+from p2v_tui.session.conversion.outcome import _code_in
 
 
 @pytest.mark.parametrize(("state", "code"), [("ended 0", 0), ("ended 1", 1), ("ended 137", 137)])

@@ -149,11 +149,13 @@ def test_on_the_live_image_it_is_done_before_anything_else(loop: Path, *, going_
         disks = (record_disk(disk),)
         saved = SavedConversion(settings, None, directory, disks, True, datetime.datetime.now())
         server = ControlConnection(settings, cpu_has_aes=True)
+        if going_on:
+            saved.write(server.workspace)
         with server, pytest.raises(ConnectionFailed):
             if going_on:
                 resume(server, plan, saved, watch)
             else:
                 convert(server, plan, watch)
-        assert server.workspace.keep is going_on
+        assert server.workspace.conversion.exists() is going_on
         shutil.rmtree(server.workspace.path, ignore_errors=True)
     assert (refusal_to_write(loop) is not None) is wanted

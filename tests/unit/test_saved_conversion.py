@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -44,10 +45,11 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def left_behind(saved: SavedConversion | None) -> Path:
     """The directory of a process that has ended and left the conversion running."""
-    with Workspace() as made:
-        if saved is not None:
-            saved.write(made)
-        made.keep = True
+    made = Workspace()
+    if saved is not None:
+        saved.write(made)
+    # As when its process is killed.
+    os.close(made._lock)
     return made.path
 
 

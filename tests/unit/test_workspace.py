@@ -30,7 +30,7 @@ def left_behind(place: Path) -> Iterator[Path]:
     script = """
 import os, signal, sys
 from pathlib import Path
-from p2v_tui.session import workspace
+from p2v_tui.session.ssh import workspace
 workspace.PARENT = Path(sys.argv[1])
 print(workspace.Workspace().path, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
@@ -47,12 +47,13 @@ def test_it_is_its_owners_alone_and_gone_at_the_end() -> None:
     assert not made.path.exists()
 
 
-def test_it_is_kept_where_it_is_to_be() -> None:
+def test_it_is_kept_as_long_as_it_holds_the_record_of_a_conversion() -> None:
     with Workspace() as made:
-        made.keep = True
+        made.conversion.write_text("{}")
     assert made.path.exists()
     adopted = Workspace.adopt(made.path)
     assert adopted is not None
+    adopted.forget()
     adopted.close()
     assert not made.path.exists()
 

@@ -17,6 +17,7 @@ from p2v_tui.errors import (
     Detached,
     P2VError,
 )
+from p2v_tui.session.conversion.life import ServerOutOfReach
 from p2v_tui.session.conversion.log import ConversionLog, CopyPercent
 from p2v_tui.session.conversion.log_pace import LogPace
 from p2v_tui.session.conversion.output_proof import ask
@@ -62,7 +63,7 @@ class _Reading:
 class Following:
     """One virt-v2v, from when it was started, or is taken over, to its end.
 
-    log: what it has said so far. out_of_reach: whether we have tried for long enough to open the control connection.
+    log: what it has said so far.
     """
 
     def __init__(
@@ -74,7 +75,6 @@ class Following:
         watch: Watch,
     ) -> None:
         self.log = ConversionLog(debug=plan.debug)
-        self.out_of_reach = False
         self._control = control
         self._plan = plan
         self._directory = directory
@@ -87,7 +87,7 @@ class Following:
     def to_the_end(self) -> str:
         """Reports virt-v2v's output and the progress until it has ended; the state in which it did, see `_Reading`.
 
-        Raises ConversionFailed where the server or a disk cannot be reached any more.
+        Raises ServerOutOfReach where the server cannot be reached any more, ConversionFailed where a disk cannot.
         """
         offset = 0
         while True:
@@ -95,7 +95,7 @@ class Following:
             offset += len(reading.log)
             self._report_log(reading)
             self._show_progress()
-            self.show_events()
+            self._data.report_events(self._report)
             if reading.ended:
                 if reading.relay is not None:
                     self._data.status = reading.relay
@@ -157,8 +157,7 @@ class Following:
         except (Cancelled, Detached, ConversionFailed):
             raise
         except P2VError as final:
-            self.out_of_reach = True
-            raise ConversionFailed(
+            raise ServerOutOfReach(
                 f"The control connection was lost and cannot be opened again: {final.message}",
                 f"{final.advice} The log so far is {self._directory.log} on the conversion server.",
             ) from final
@@ -171,7 +170,7 @@ class Following:
         """
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
-            self.show_events()
+            self._data.report_events(self._report)
             self._show_progress()
             self._watch.cancellation.wait(min(left, INTERVAL))
 
@@ -184,8 +183,3 @@ class Following:
 
     def _show_progress(self) -> None:
         self._report(self._tracker.sample(self._data.bytes_served, time.monotonic()))
-
-    def show_events(self) -> None:
-        """What the data connections did meanwhile."""
-        for event in self._data.events():
-            self._report(event)

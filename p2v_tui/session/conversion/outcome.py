@@ -18,6 +18,7 @@ from p2v_tui.session.conversion.log import Copies, Warnings
 from p2v_tui.session.conversion.output_proof import Lies
 from p2v_tui.session.data.relay.states import DiskState
 from p2v_tui.session.data.relay_status import DiskRelay
+from p2v_tui.session.remote.directory import RemoteDirectory
 
 # virt-v2v's warnings of something that the guest lacks: input/parse_libvirt_xml.ml, output/*.ml, convert/*.ml.
 _LOSS: Final = re.compile(
@@ -124,3 +125,37 @@ def _proved(evidence: Evidence) -> Iterator[str]:
         yield f"{', '.join(evidence.read)} {'was' if len(evidence.read) == 1 else 'were'} read"
     if evidence.lies is not None and evidence.lies.there:
         yield f"{', '.join(evidence.lies.there)} {'is' if len(evidence.lies.there) == 1 else 'are'} there"
+
+
+def virt_v2v_exit_code(state: str, directory: RemoteDirectory) -> int:
+    """virt-v2v's, from the state in which it ended. Raises ConversionFailed where it has none."""
+    code = _code_in(state)
+    if code is not None:
+        return code
+    if state == "rebooted":
+        raise ConversionFailed(
+            "The conversion server was restarted, and virt-v2v with it.",
+            f"Convert again. {where_the_log_is(directory)}",
+        )
+    if state == "missing":
+        raise ConversionFailed(
+            f"The conversion is gone from the conversion server: there is no {directory.path} any more.",
+            "The server was restarted, or its /tmp was cleaned. Convert again.",
+        )
+    raise killed("before it could say why", directory)
+
+
+def killed(how: str, directory: RemoteDirectory) -> ConversionFailed:
+    return ConversionFailed(
+        f"virt-v2v was killed on the conversion server {how}.",
+        f"Look for the out-of-memory killer there. {where_the_log_is(directory)}",
+    )
+
+
+def where_the_log_is(directory: RemoteDirectory) -> str:
+    return f"The whole log is {directory.log} on the conversion server."
+
+
+def _code_in(state: str) -> int | None:
+    word, _, code = state.partition(" ")
+    return int(code) if word == "ended" and re.fullmatch("[0-9]{1,3}", code) else None

@@ -10,8 +10,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from p2v_tui.errors import Cancelled, Detached, P2VError
-from p2v_tui.session.conversion.stopping import stop
-from p2v_tui.session.remote import commands as remote_commands
+from p2v_tui.session.conversion.stopping import remove
 from p2v_tui.session.remote.directory import RemoteDirectory
 from p2v_tui.session.ssh.control import ControlConnection
 from p2v_tui.session.ssh.reconnect import open_again
@@ -20,7 +19,6 @@ from p2v_tui.session.words.events import (
     CONTROL,
     ConnectionLost,
     ConnectionRestored,
-    LogDirectoryRemoved,
     Status,
     Warned,
 )
@@ -40,8 +38,8 @@ class Preparation:
         self._lost_at: float | None = None
         self._left: list[RemoteDirectory] = []
 
-    def left(self, directory: RemoteDirectory) -> None:
-        """Takes the directory over from an attempt that lost its connection."""
+    def take_over(self, directory: RemoteDirectory) -> None:
+        """Takes over the directory of an attempt that lost its connection."""
         self._left.append(directory)
 
     def whole(self, begin: Callable[[], Begun]) -> Begun:
@@ -87,11 +85,8 @@ class Preparation:
 
     def _tidy(self, shell: RemoteShell, *, cancellable: bool = True) -> None:
         while self._left:
-            directory = self._left[0]
-            stop(shell, directory, sudo=self._control.sudo, cancellable=cancellable)
-            shell.run(remote_commands.remove_directory(directory), cancellable=cancellable)
+            remove(shell, self._left[0], self._report, sudo=self._control.sudo, cancellable=cancellable)
             del self._left[0]
-            self._report(LogDirectoryRemoved())
 
     def _tidy_once(self) -> None:
         """Nothing is waited for: the relay ends by itself, and the next start removes what it finds."""

@@ -129,11 +129,12 @@ def find_saved(
     with contextlib.ExitStack() as others:
         for workspace in abandoned():
             saved = read(workspace)
-            workspace.keep = saved is not None
             if saved is not None and wanted(saved):
                 found.append((workspace, saved))
-            else:
-                others.callback(workspace.close)
+                continue
+            if saved is None:
+                workspace.forget()
+            others.callback(workspace.close)
     found.sort(key=lambda each: each[1].started)
     for workspace, _ in found[:-1]:
         workspace.close()

@@ -25,7 +25,7 @@ from p2v_tui.session.remote import commands as remote_commands
 from p2v_tui.session.remote.directory import RemoteDirectory
 from p2v_tui.session.ssh.shell import RemoteShell
 from p2v_tui.session.words.cancellation import Cancellation
-from p2v_tui.session.words.events import Event, Warned
+from p2v_tui.session.words.events import Event, Report, Warned
 
 # How long the relay may take to reach a disk through its tunnel once that is open, in seconds.
 REACH_TIMEOUT: Final = 30
@@ -114,8 +114,9 @@ class DataPath:
         )
         self._start([1] * len(self._disks))
 
-    def take_over(self, shell: RemoteShell) -> None:
-        """Opens new tunnels to the relay that is there. Raises ConnectionFailed."""
+    def take_over(self, shell: RemoteShell, *, relayed: bool) -> None:
+        """Opens new tunnels to the relay that is there. relayed: whether there is one. Raises ConnectionFailed."""
+        self.relayed = relayed
         listed = shell.run(remote_commands.tunnel_sockets(self._directory)).text
         generations = [1] * len(self._disks)
         for disk, used in re.findall(r"^disk(\d{1,4})\.(\d{1,9})\.(?:sock|port)$", listed, re.MULTILINE):
@@ -195,6 +196,11 @@ class DataPath:
         while not self._events.empty():
             found.append(self._events.get())
         return found
+
+    def report_events(self, report: Report) -> None:
+        """Reports what has happened to the connections since the last call."""
+        for event in self.events():
+            report(event)
 
     def check(self) -> None:
         """Raises ConversionFailed once a data connection has been given up."""

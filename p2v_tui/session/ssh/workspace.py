@@ -1,6 +1,7 @@
 """The run's private directory on this machine: known hosts, the identity's copy, the NBD servers' sockets.
 
-It outlives the process only where a conversion does: then the next start finds it and goes on from there.
+It outlives the process only where a conversion does, whose record it holds: then the next start finds it and goes on
+from there. Who removes the record has decided that nobody goes on.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ MAKING_SECONDS = 2.0
 
 
 class Workspace:
-    """A directory of mode 0700 that is gone when the context ends, unless it is to be kept.
+    """A directory of mode 0700 that is gone when the context ends, unless it holds the record of a conversion.
 
     While the process lives it is locked, so that another one can tell whether it is in use.
     """
@@ -54,7 +55,6 @@ class Workspace:
 
     def _own(self, path: Path, *, existing: bool = False) -> None:
         self.path = path
-        self.keep = False
         lock, new = path / "lock", path / "lock.new"
         flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
         self._lock = os.open(lock if existing else new, flags if existing else flags | os.O_CREAT | os.O_EXCL, 0o600)
@@ -90,9 +90,14 @@ class Workspace:
     def nbd_log(self, number: int) -> Path:
         return self.path / f"nbd{number}.log"
 
+    def forget(self) -> None:
+        """Removes the record, if there is one: nobody goes on with the conversion."""
+        with contextlib.suppress(OSError):
+            self.conversion.unlink()
+
     def close(self) -> None:
-        """Removes it, unless `keep` is set: then somebody may adopt it from now on."""
-        if not self.keep:
+        """Removes it, unless it holds a record: then somebody may adopt it from now on."""
+        if not self.conversion.exists():
             shutil.rmtree(self.path, ignore_errors=True)
         with contextlib.suppress(OSError):
             os.close(self._lock)

@@ -11,10 +11,10 @@ import pytest
 
 from p2v_tui.errors import ConnectionFailed, ConversionFailed
 from p2v_tui.hwprobe.machine import Disk
-from p2v_tui.session.data import compression
-from p2v_tui.session.data import connection as data_connection
+from p2v_tui.session.data import compression, connection_loop, tunnel_opener
 from p2v_tui.session.data.compression import MOVE_TIMEOUT, WINDOW
-from p2v_tui.session.data.connection import ConnectionSettings, DataConnection
+from p2v_tui.session.data.connection import DataConnection
+from p2v_tui.session.data.connection_state import ConnectionSettings
 from p2v_tui.session.data.path import DataPath
 from p2v_tui.session.data.relay.states import Cause, DiskState
 from p2v_tui.session.data.relay_status import DiskRelay, FailedRead, RelayStatus
@@ -115,9 +115,13 @@ class Copy:
                 **self.relay,
             )
             self.path.follow(RelayStatus(alive=True, disks=(relay,)), copying=[copying])
-            wait_until(lambda: self.connection._observation is None, "a look")
+            wait_until(self._seen, "a look")
             for event in self.path.events():
                 self._heard(event)
+
+    def _seen(self) -> bool:
+        observed = self.connection.state.observed
+        return observed is not None and observed.at == self.now
 
     def _heard(self, event: Event) -> None:
         if isinstance(event, Happened):
@@ -143,16 +147,20 @@ class Maker:
         tell: Callable[[Event], None],
         generation: int,
     ) -> DataConnection:
-        settings = ConnectionSettings(directory, 10, threading.Semaphore(4), tell)
         login: Any = None
         return DataConnection(
-            disk,
-            number,
-            program="nbdkit",
-            login=login,
-            workspace=self._workspace,
-            settings=settings,
-            generation=generation,
+            ConnectionSettings(
+                disk=disk,
+                number=number,
+                program="nbdkit",
+                login=login,
+                workspace=self._workspace,
+                directory=directory,
+                retry_for=10,
+                logins=threading.Semaphore(4),
+                tell=tell,
+                generation=generation,
+            )
         )
 
 
@@ -169,9 +177,9 @@ def image(tmp_path: Path) -> Path:
 @pytest.fixture
 def make_copy(image: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeCopy]:
     MadeUpTunnel.there, MadeUpTunnel.opened, MadeUpTunnel.broken = {}, 0, False
-    monkeypatch.setattr(data_connection, "Tunnel", MadeUpTunnel)
-    monkeypatch.setattr(data_connection, "NbdServer", MadeUpServer)
-    monkeypatch.setattr(data_connection, "LOOK_INTERVAL", 0.001)
+    monkeypatch.setattr(tunnel_opener, "Tunnel", MadeUpTunnel)
+    monkeypatch.setattr(connection_loop, "NbdServer", MadeUpServer)
+    monkeypatch.setattr(connection_loop, "LOOK_INTERVAL", 0.001)
     monkeypatch.setattr(compression, "TRIAL_INTERVAL", TRIAL_INTERVAL)
     with Workspace() as workspace:
         made: list[Copy] = []
@@ -320,7 +328,7 @@ def test_a_disk_that_is_not_what_it_was_is_named(change: str, make_copy: MakeCop
     assert words in raised.value.message
     assert "convert again" in raised.value.advice
     # Its own thread has seen it too.
-    wait_until(lambda: copy.connection._error is not None, "the end of the connection")
+    wait_until(lambda: copy.connection.state.error is not None, "the end of the connection")
     with pytest.raises(ConversionFailed, match=words):
         copy.path.check()
 

@@ -8,9 +8,9 @@ from typing import Final
 
 from p2v_tui.session.conversion.stages import GENERATOR
 from p2v_tui.session.conversion.wrapper import wrapper
-from p2v_tui.session.data.connection import tunnel_options
 from p2v_tui.session.data.nbd_server import command as nbd_command
 from p2v_tui.session.data.nbd_server import find_program
+from p2v_tui.session.data.tunnel import tunnel_options
 from p2v_tui.session.plan.plan import Plan
 from p2v_tui.session.plan.virt_v2v import VirtV2V
 from p2v_tui.session.remote import commands as remote_commands

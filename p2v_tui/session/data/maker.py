@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from p2v_tui.hwprobe.machine import Disk
-from p2v_tui.session.data.connection import ConnectionSettings, DataConnection
+from p2v_tui.session.data.connection import DataConnection
+from p2v_tui.session.data.connection_state import ConnectionSettings
 from p2v_tui.session.remote.directory import RemoteDirectory
 from p2v_tui.session.ssh.login import Login
 from p2v_tui.session.ssh.workspace import Workspace
@@ -44,11 +45,16 @@ class ConnectionMaker:
         the connection's thread. generation: of its first tunnel.
         """
         return DataConnection(
-            disk,
-            number,
-            program=self.program,
-            login=self.login,
-            workspace=self.workspace,
-            settings=ConnectionSettings(directory, self.retry_for, self.logins, tell),
-            generation=generation,
+            ConnectionSettings(
+                disk=disk,
+                number=number,
+                program=self.program,
+                login=self.login,
+                workspace=self.workspace,
+                directory=directory,
+                retry_for=self.retry_for,
+                logins=self.logins,
+                tell=tell,
+                generation=generation,
+            )
         )

@@ -113,6 +113,8 @@ class NbdServer:
         # Since when it cannot be started, where it cannot.
         self._failing_since: float | None = None
         self._started = 0.0
+        self._read_error: str | None = None
+        self._log_read = 0
         self._listener = _listen(socket)
         self._process: subprocess.Popen[bytes] | None = None
         try:
@@ -141,8 +143,13 @@ class NbdServer:
     @property
     def read_error(self) -> str | None:
         """What nbdkit said of the last read that failed; qemu-nbd says nothing."""
-        found = _READ_ERROR.findall(self._log.read_text(errors="replace"))
-        return str(found[-1]) if found else None
+        size = self._log.stat().st_size
+        if size != self._log_read:
+            # It is asked for often, and a disk that fails fills the log.
+            self._log_read = size
+            found = _READ_ERROR.findall(self._log.read_text(errors="replace"))
+            self._read_error = str(found[-1]) if found else None
+        return self._read_error
 
     @property
     def bytes_served(self) -> int:

@@ -17,7 +17,8 @@ from p2v_tui.errors import ConversionFailed, PreflightRefused
 from p2v_tui.hwprobe.answers import Answer
 from p2v_tui.hwprobe.machine import Disk
 from p2v_tui.session.data import read_errors, relay_program, relay_status
-from p2v_tui.session.data.connection import LOOK_INTERVAL, DataConnection
+from p2v_tui.session.data.connection import DataConnection
+from p2v_tui.session.data.connection_loop import LOOK_INTERVAL
 from p2v_tui.session.data.relay.states import Cause, DiskState
 from p2v_tui.session.data.relay_status import FailedRead, RelayStatus
 from p2v_tui.session.data.tunnel_policy import Observation
@@ -151,14 +152,14 @@ class DataPath:
         if not self.relayed:
             return
         while True:
-            before = [connection.whole for connection in self._connections]
+            before = [connection.state.whole for connection in self._connections]
             try:
                 self._look_whether_all_answer(shell)
                 return
             except PreflightRefused:
                 for connection in self._connections:
                     connection.wait_until_whole(cancellation, meanwhile)
-                if None not in before and before == [connection.whole for connection in self._connections]:
+                if None not in before and before == [connection.state.whole for connection in self._connections]:
                     raise
 
     def _look_whether_all_answer(self, shell: RemoteShell) -> None:
@@ -184,11 +185,11 @@ class DataPath:
         """One for each disk, on the conversion server's loopback."""
         if self.status is not None:
             return [disk.port for disk in self.status.disks]
-        return [connection.port or 0 for connection in self._connections]
+        return [connection.state.port or 0 for connection in self._connections]
 
     @property
     def bytes_served(self) -> list[int]:
-        return [connection.bytes_served for connection in self._connections]
+        return [connection.state.bytes_served for connection in self._connections]
 
     def events(self) -> list[Event]:
         """What has happened to the connections since the last call."""
@@ -249,7 +250,7 @@ class DataPath:
             return
         for connection in self._connections:
             # Those who had come before the server was asked: another one may be a stranger.
-            waiting, port = connection.waiting, connection.port
+            waiting, port = connection.state.waiting, connection.state.port
             if not waiting or port is None:
                 continue
             users = ask(remote_commands.clients_of(port)).split()
@@ -284,8 +285,8 @@ class DataPath:
                 raise read_errors.failed_read(self._disks[number], located)
         if not self.relayed:
             for connection in self._connections:
-                if connection.read_error is not None:
-                    raise read_errors.failed_somewhere(connection.disk, connection.read_error)
+                if (words := connection.state.read_error) is not None:
+                    raise read_errors.failed_somewhere(connection.disk, words)
 
     def check_relay(self) -> None:
         """Raises ConversionFailed where the relay was lost, or gave up; `status` is the last that was heard of it."""
@@ -302,7 +303,7 @@ class DataPath:
                         "Look with `lsblk` and into the kernel's log (dmesg) whether it was detached, exchanged, or "
                         "came back under another name, and convert again.",
                     )
-                if self._connections[number].server_hangs:
+                if self._connections[number].state.hangs:
                     raise ConversionFailed(
                         f"The disk {disk.name} did not answer for too long: its NBD server hangs.",
                         f"Look at the disk with `dmesg` and `smartctl -a {disk.device}`, and convert again.",

@@ -1,0 +1,211 @@
+"""The thread of one data connection: it owns the NBD server and the tunnels, and keeps them up.
+
+Nothing of it is used by another thread. It is given commands, and publishes a `ConnectionState` whenever it looks.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import queue
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from p2v_tui.errors import ConnectionFailed, ConnectionGivenUp, P2VError, PreflightRefused
+from p2v_tui.session.data.connection_state import Admit, Command, ConnectionSettings, ConnectionState, Observe
+from p2v_tui.session.data.disk_source import DiskSource
+from p2v_tui.session.data.nbd_server import NbdServer
+from p2v_tui.session.data.tunnel import Tunnel
+from p2v_tui.session.data.tunnel_opener import TunnelOpener
+from p2v_tui.session.data.tunnel_policy import STALL, Observation, TunnelPolicy
+from p2v_tui.session.ssh.reconnect import open_again
+from p2v_tui.session.words.cancellation import Cancellation
+from p2v_tui.session.words.events import ConnectionLost, ConnectionRestored, Happened, Status
+
+# How often the tunnel, the NBD server and the commands are looked at, in seconds.
+LOOK_INTERVAL: Final = 0.25
+# How long two tunnels of one disk stand side by side, in seconds: the relay has to notice the new one.
+OVERLAP: Final = 10.0
+
+
+class ConnectionLoop:
+    """A context manager, made and left in its thread: the NBD server dies with the thread that started it.
+
+    source: the disk as it was at the beginning. closing: ends the loop, whatever it does. publish: called with each
+    new state.
+    """
+
+    def __init__(
+        self,
+        settings: ConnectionSettings,
+        source: DiskSource,
+        commands: queue.SimpleQueue[Command],
+        *,
+        closing: Cancellation,
+        publish: Callable[[ConnectionState], None],
+    ) -> None:
+        self._settings = settings
+        self._source = source
+        self._commands = commands
+        self._closing = closing
+        self._publish = publish
+        self._state = ConnectionState()
+        self._opener = TunnelOpener(settings, closing)
+        self._policy = TunnelPolicy(settings.disk.name, settings.tell)
+        # What was said last and not looked at yet, and whether virt-v2v waits for data by the last that was.
+        self._pending: Observation | None = None
+        self._data_wanted = True
+        # The present tunnel; the one before it, while the relay moves over, and until when.
+        self._tunnel: Tunnel | None = None
+        self._leaving: Tunnel | None = None
+        self._leaves_at = 0.0
+        workspace, number = settings.workspace, settings.number
+        self._server = NbdServer(
+            settings.program, settings.disk.device, workspace.nbd_socket(number), workspace.nbd_log(number), closing
+        )
+
+    def __enter__(self) -> ConnectionLoop:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for tunnel in (self._leaving, self._tunnel):
+            if tunnel is not None:
+                tunnel.close()
+        self._server.close()
+
+    def _show(self, **changes: Any) -> None:
+        self._state = dataclasses.replace(self._state, **changes)
+        self._publish(self._state)
+
+    def run(self, opened: Callable[[], None]) -> None:
+        """Opens the connection and keeps it up. opened: called when it is open.
+
+        Raises Cancelled when it is closed, ConversionFailed when the disk is not what it was, and what is not tried
+        again: ConnectionFailed, PreflightRefused.
+        """
+        tunnel = self._use(self._try_to_open(compressed=False))
+        opened()
+        while True:
+            self._look_after(LOOK_INTERVAL)
+            if not tunnel.alive:
+                tunnel = self._use(self._fall_back(tunnel) or self._open_again(tunnel))
+            elif self._leaving is not None:
+                # What the relay says waits until there is only one.
+                self._leave_when_moved(self._leaving)
+            elif self._pending is not None:
+                tunnel = self._use(self._heed(self._pending, tunnel))
+
+    def _use(self, tunnel: Tunnel) -> Tunnel:
+        self._tunnel = tunnel
+        self._show(port=tunnel.port)
+        return tunnel
+
+    def _look_after(self, seconds: float) -> None:
+        """Lets the time pass, with the NBD server kept running and commands obeyed. Raises Cancelled when closed.
+
+        Raises ConversionFailed once the disk is not what it was.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            self._source.check()
+            self._obey()
+            words = self._server.last_words if not self._server.running else ""
+            try:
+                if self._server.start_again(wanted=self._data_wanted):
+                    ended = f"The NBD server of {self._settings.disk.name} ended ({words}); it was started again"
+                    self._settings.tell(Happened(ended))
+            except P2VError:
+                self._source.check()
+                raise
+            self._show(
+                bytes_served=self._server.bytes_served,
+                read_error=self._server.read_error,
+                waiting=self._opener.waiting_room.waiting,
+            )
+            left = deadline - time.monotonic()
+            self._closing.wait(max(0.0, min(left, LOOK_INTERVAL)))
+            if left <= 0:
+                return
+
+    def _obey(self) -> None:
+        while not self._commands.empty():
+            match self._commands.get():
+                case Observe(observation):
+                    self._pending = observation
+                case Admit(clients, last):
+                    self._opener.waiting_room.admit(clients)
+                    if last and self._tunnel is not None and self._tunnel.gate is not None:
+                        self._tunnel.gate.stop_listening()
+
+    def _heed(self, seen: Observation, tunnel: Tunnel) -> Tunnel:
+        """What the relay says. The tunnel to use: another one where that calls for it."""
+        self._pending = None
+        self._data_wanted = seen.relay.silent > 0
+        hangs = seen.relay.stalled > STALL and not self._server.answers()
+        compressed = self._policy.observe(seen, server_hangs=hangs)
+        if compressed is not None and self._settings.directory is not None:
+            tunnel = self._replace(tunnel, compressed=compressed)
+        self._show(observed=seen, hangs=hangs)
+        return tunnel
+
+    def _leave_when_moved(self, leaving: Tunnel) -> None:
+        seen = self._pending
+        moved = seen is not None and seen.relay.generation == self._policy.newest
+        if moved or time.monotonic() >= self._leaves_at or not leaving.alive:
+            leaving.close()
+            self._leaving = None
+
+    def _open_again(self, lost: Tunnel) -> Tunnel:
+        reason = f"{lost.last_words}."
+        lost.close()
+        if self._settings.directory is None:
+            raise ConnectionFailed(reason, "Check the network between the two machines and convert again.")
+        since = time.monotonic()
+        self._show(lost=True)
+        self._settings.tell(ConnectionLost(self._settings.name, reason, self._settings.retry_for))
+        tunnel = self._try_to_open(compressed=lost.compressed)
+        self._show(lost=False, reopened=self._state.reopened + 1)
+        self._settings.tell(ConnectionRestored(self._settings.name, time.monotonic() - since))
+        return tunnel
+
+    def _try_to_open(self, *, compressed: bool) -> Tunnel:
+        """Opens the tunnel, as often as it takes. The control connection was let in: a refusal may pass."""
+        name = self._settings.name
+        try:
+            return open_again(
+                lambda: self._open(compressed=compressed),
+                retry_for=self._settings.retry_for,
+                wait=self._look_after,
+                on_failure=lambda error: self._settings.tell(Status(f"Still without {name}: {error.message}")),
+                let_in_before=True,
+            )
+        except ConnectionFailed as error:
+            raise ConnectionGivenUp(error.message, error.advice, setting=error.setting) from error
+
+    def _open(self, *, compressed: bool) -> Tunnel:
+        tunnel = self._opener.open(compressed=compressed)
+        self._policy.opened(self._opener.generation, compressed=compressed)
+        return tunnel
+
+    def _replace(self, old: Tunnel, *, compressed: bool) -> Tunnel:
+        """Another tunnel beside the present one, which stays until the relay has had time to move over.
+
+        Where none can be opened the present one is all there is, and that is no loss.
+        """
+        try:
+            new = self._open(compressed=compressed)
+        except (ConnectionFailed, PreflightRefused):
+            return old
+        self._leaving, self._leaves_at = old, time.monotonic() + OVERLAP
+        return new
+
+    def _fall_back(self, lost: Tunnel) -> Tunnel | None:
+        """The tunnel that was being left, when the one in its place is lost so soon; None where there is none."""
+        old, self._leaving = self._leaving, None
+        if old is None:
+            return None
+        if not old.alive:
+            old.close()
+            return None
+        lost.close()
+        return old

@@ -26,7 +26,7 @@ from p2v_tui.session.conversion.describe import describe
 from p2v_tui.session.conversion.dry_run import in_words, rehearse, verdict
 from p2v_tui.session.conversion.saved_conversion import SavedConversion, find_saved
 from p2v_tui.session.plan.plan import Plan, fill_in, make_plan
-from p2v_tui.session.preflight.preflight import settle
+from p2v_tui.session.preflight.preflight import enforce
 from p2v_tui.session.ssh.control import ControlConnection
 from p2v_tui.session.ssh.workspace import Workspace
 from p2v_tui.session.words.cancellation import Cancellation
@@ -198,7 +198,7 @@ class _Job:
             raise
         accepted = plan.settings.accept_warnings
         try:
-            settle(checks, accepted)
+            enforce(checks, accepted)
         except PreflightRefused:
             self._console.verdict(verdict(plan, checks, accepted), good=False)
             self._console.text(details)

@@ -14,7 +14,7 @@ from p2v_tui.screens.state import State
 from p2v_tui.session.conversion.log import ConversionLog, CopyPercent
 from p2v_tui.session.plan.plan import Plan, make_plan
 from p2v_tui.session.plan.virt_v2v import VirtV2V
-from p2v_tui.session.preflight.preflight import AcceptWarnings, settle
+from p2v_tui.session.preflight.preflight import AcceptWarnings, enforce
 from p2v_tui.session.ssh.control import ControlConnection
 from p2v_tui.session.words.checks import Check
 from p2v_tui.session.words.events import (
@@ -92,7 +92,7 @@ class ScriptedConversion:
                 if isinstance(event, Preflight):
                     for check in event.checks:
                         report(Checked(check))
-                    settle(event.checks, plan.settings.accept_warnings, accept_warnings)
+                    enforce(event.checks, plan.settings.accept_warnings, accept_warnings)
                     continue
                 report(event)
                 if isinstance(event, Converted):

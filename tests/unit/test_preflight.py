@@ -11,7 +11,7 @@ from p2v_tui import cli, cmdline
 from p2v_tui.errors import PreflightRefused, SettingsError
 from p2v_tui.kinds import AcceptedWarnings
 from p2v_tui.session.preflight.output_checks import COPY, LOGS
-from p2v_tui.session.preflight.preflight import SUBJECTS, check_keys, settle
+from p2v_tui.session.preflight.preflight import SUBJECTS, check_keys, enforce
 from p2v_tui.session.preflight.server_checks import CLOCK, KVM
 from p2v_tui.session.words.checks import Check, Verdict
 
@@ -92,36 +92,36 @@ def test_the_operator_is_asked_about_the_warnings_that_the_setting_does_not_acce
         questions.append(warnings)
         return True
 
-    settle(checks, setting, ask)
+    enforce(checks, setting, ask)
     assert questions == ([asked] if asked else [])
 
 
 def test_a_refusal_names_the_setting_that_starts_all_the_same_whole() -> None:
     with pytest.raises(PreflightRefused) as caught:
-        settle([_SPACE, _LATE], NOTHING)
+        enforce([_SPACE, _LATE], NOTHING)
     assert caught.value.message == "There is little space. The clock is late."
     assert caught.value.advice == "Free some. Set it. p2v.accept_warnings=space,clock starts despite them."
     # What was accepted already is in it: the line can replace the old one.
     with pytest.raises(PreflightRefused) as caught:
-        settle([_SPACE, _LATE], AcceptedWarnings(keys=("space",)))
+        enforce([_SPACE, _LATE], AcceptedWarnings(keys=("space",)))
     assert caught.value.message == "The clock is late."
     assert caught.value.advice == "Set it. p2v.accept_warnings=space,clock starts despite them."
     with pytest.raises(PreflightRefused, match=r"p2v\.accept_warnings=clock starts despite it\."):
-        settle([_LATE], NOTHING)
+        enforce([_LATE], NOTHING)
 
 
 def test_what_a_refusal_names_is_taken_and_starts() -> None:
     with pytest.raises(PreflightRefused) as caught:
-        settle([_SPACE, _LATE], NOTHING)
+        enforce([_SPACE, _LATE], NOTHING)
     named = re.search(r"p2v\.accept_warnings=\S+", caught.value.advice)
     assert named
     check_keys(accepted(named[0]))
-    settle([_SPACE, _LATE], accepted(named[0]))
+    enforce([_SPACE, _LATE], accepted(named[0]))
 
 
 def test_nothing_accepts_what_a_check_refuses() -> None:
     with pytest.raises(PreflightRefused, match="/tmp is full"):
-        settle([_FULL, _LATE], ALL, lambda _: True)
+        enforce([_FULL, _LATE], ALL, lambda _: True)
 
 
 def test_every_check_that_can_warn_has_a_name_to_type() -> None:

@@ -17,7 +17,7 @@ from p2v_tui.session.data.nbd_server import find_program
 from p2v_tui.session.data.path import DataPath
 from p2v_tui.session.plan.virt_v2v import VirtV2V
 from p2v_tui.session.preflight import find_virt_v2v
-from p2v_tui.session.preflight.preflight import settle
+from p2v_tui.session.preflight.preflight import enforce
 from p2v_tui.session.preflight.server_checks import judge_server
 from p2v_tui.session.preflight.server_facts import survey_server
 from p2v_tui.session.remote import commands as remote_commands
@@ -53,7 +53,7 @@ def check_connection(control: ControlConnection, watch: Watch, *, nbd: str | Non
     for check in checks:
         report(Checked(check))
     # Warnings are for the moment when the conversion is to start: then they are judged with its plan.
-    settle(checks, AcceptedWarnings(every=True))
+    enforce(checks, AcceptedWarnings(every=True))
     warned = len(of_verdict(checks, Verdict.WARNING))
     report(StepDone(ConnectionStep.PREFLIGHT, f"{warned} warnings" if warned else "passed"))
     return found

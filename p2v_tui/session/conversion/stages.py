@@ -35,7 +35,7 @@ from p2v_tui.session.data.maker import ConnectionMaker
 from p2v_tui.session.data.path import DataPath
 from p2v_tui.session.plan.plan import Plan
 from p2v_tui.session.plan.virt_v2v import VirtV2V
-from p2v_tui.session.preflight.preflight import AcceptWarnings, judge, settle
+from p2v_tui.session.preflight.preflight import AcceptWarnings, enforce, judge
 from p2v_tui.session.preflight.server_facts import Place, survey_server
 from p2v_tui.session.remote import commands as remote_commands
 from p2v_tui.session.remote.directory import PARENT, RemoteDirectory
@@ -132,7 +132,7 @@ class Prepared:
         checks = judge(facts, virt_v2v, job.plan, health, time.time())
         for check in checks:
             report(Checked(check))
-        settle(checks, job.plan.settings.accept_warnings, accept_warnings)
+        enforce(checks, job.plan.settings.accept_warnings, accept_warnings)
         self.data.wait_until_open(job.watch.cancellation, self._report_events)
         self.life.reach(LifeStage.READING)
         self.data.check_reach(job.shell(), job.watch.cancellation, self._report_events)

@@ -41,7 +41,7 @@ def judge(facts: ServerFacts, virt_v2v: VirtV2V, plan: Plan, health: Health, now
     )
 
 
-def settle(checks: Sequence[Check], accepted: AcceptedWarnings, ask: AcceptWarnings = lambda _: False) -> None:
+def enforce(checks: Sequence[Check], accepted: AcceptedWarnings, ask: AcceptWarnings = lambda _: False) -> None:
     """Raises PreflightRefused where a check refuses, or warns and neither the setting nor the operator accepts it."""
     if refused := of_verdict(checks, Verdict.REFUSED):
         raise PreflightRefused(_joined(check.text for check in refused), _joined(check.advice for check in refused))

@@ -1,7 +1,7 @@
 """Starts the OpenSSH client on a terminal of its own, and ends it.
 
 Its command line is in `login.py`, the conversation until the login is complete in `login_dialogue.py`. What runs over
-a connection is the business of `remote_shell.py` and `data_connection.py`.
+a connection is the business of `shell.py` and of the tunnels in the room `data`.
 """
 
 from __future__ import annotations

@@ -71,8 +71,8 @@ test: setup ## run all tests, real conversions among them, but for those of the 
 	$(pytest) -n auto --ignore=tests/live_image --ignore=tests/servers --ignore=tests/packages
 
 test-image: lists += live-image/debian-packages.txt
-test-image: setup ## build the live image and boot it in every way there is
-	$(pytest) -n logical tests/live_image
+test-image: setup ## build the live image and boot it in every way there is; RELEASE= another release of Debian
+	$(pytest) -n logical tests/live_image $(if $(RELEASE),--image-release $(RELEASE))
 
 test-servers: setup ## convert on servers of Debian 11, 13 and testing; RELEASE=trixie on one of them
 	$(pytest) -n logical tests/servers $(if $(RELEASE),-k $(RELEASE))

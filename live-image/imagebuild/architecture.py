@@ -45,7 +45,7 @@ ARCHITECTURES = {
 
 def architecture(name: str | None, interpreters: Path = Path("/proc/sys/fs/binfmt_misc")) -> Architecture:
     """The architecture of this name, or this machine's. Raises BuildError where it cannot be built here."""
-    own = run(["dpkg", "--print-architecture"]).strip()
+    own = _own()
     wanted = name or own
     if wanted not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
@@ -54,9 +54,17 @@ def architecture(name: str | None, interpreters: Path = Path("/proc/sys/fs/binfm
     if wanted != own and not _runs(found, interpreters.joinpath):
         raise BuildError(
             f"An image for {wanted} is made by programs for {wanted}, and this {own} machine cannot run them.",
-            "Install qemu-user-static and binfmt-support, or build it on such a machine.",
+            "Install qemu-user-static, binfmt-support and arch-test, or build it on such a machine.",
         )
     return found
+
+
+def is_foreign(architecture: Architecture) -> bool:
+    return architecture.name != _own()
+
+
+def _own() -> str:
+    return run(["dpkg", "--print-architecture"]).strip()
 
 
 def _runs(foreign: Architecture, interpreter: Callable[[str], Path]) -> bool:

@@ -9,11 +9,22 @@ from dataclasses import dataclass
 from imagebuild.commands import run
 from imagebuild.errors import BuildError
 
-SUITE = "bookworm"
 FIRMWARE_COMPONENT = "non-free-firmware"
 # What is made while packages are installed gets this date (Debian 12's), and nobody sees it: the root file system's
 # dates are all set in the end. One that came from outside would make the slow part anew each day.
 INSTALL_DATE = 1686355200
+
+
+@dataclass(frozen=True)
+class Release:
+    """suite: Debian's name of it, as in a sources.list; python: the version that its packages have."""
+
+    suite: str
+    python: str
+
+
+# The first is the default. It makes the smaller image; docs/live-image.md has the figures.
+RELEASES = {each.suite: each for each in (Release("bookworm", "3.11"), Release("trixie", "3.13"))}
 
 
 @dataclass(frozen=True)
@@ -24,37 +35,53 @@ class Sources:
     with_firmware: bool
 
 
-def sources(mirrors: Sequence[str], *, firmware: bool) -> Sources:
-    """The sources to install from: these mirrors, or this machine's apt sources where there is none.
+def sources(suite: str, mirrors: Sequence[str], *, firmware: bool) -> Sources:
+    """The sources to install a release from: these mirrors, or this machine's apt sources where there is none.
 
-    mirrors: URLs of Debian mirrors, or lines of a sources.list. firmware: look into their non-free-firmware as well.
+    suite: the release. mirrors: URLs of Debian mirrors, or lines of a sources.list.
+    firmware: look into their non-free-firmware as well.
     """
     if mirrors:
         components = f"main {FIRMWARE_COMPONENT}" if firmware else "main"
-        lines = "".join(_lines_of_mirror(mirror, components) for mirror in mirrors)
+        lines = "".join(_lines_of_mirror(mirror, suite, components) for mirror in mirrors)
         return Sources(lines, FIRMWARE_COMPONENT in lines)
-    found = _entries_of_apt()
+    found = of_release(suite, _entries_of_apt())
     with_firmware = any(FIRMWARE_COMPONENT in entry for entry in found)
     wanted = {"main", FIRMWARE_COMPONENT} if firmware else {"main"}
     return Sources("".join(f"deb {' '.join(entry)}\n" for entry in found if entry[-1] in wanted), with_firmware)
 
 
-def _lines_of_mirror(mirror: str, components: str) -> str:
+def _lines_of_mirror(mirror: str, suite: str, components: str) -> str:
     if mirror.startswith("deb "):
         return f"{mirror}\n"
-    return "".join(f"deb {mirror} {suite} {components}\n" for suite in (SUITE, f"{SUITE}-updates"))
+    return "".join(f"deb {mirror} {name} {components}\n" for name in (suite, f"{suite}-updates"))
+
+
+def of_release(suite: str, entries: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The entries of one release (repository, suite, component), in the repositories that have this machine's.
+
+    Those of the release itself where there are some: a mixture of releases would not be one that Debian has tested.
+    """
+    # bookworm before bookworm-updates and bookworm-security, which are of no use alone.
+    releases = {entry[1].partition("-")[0] for entry in entries}
+    own = suite if suite in releases else min((entry[1] for entry in entries), key=len)
+    return [
+        [repository, suite + name.removeprefix(own), component]
+        for repository, name, component in entries
+        if name.partition("-")[0] == own
+    ]
 
 
 def _entries_of_apt() -> list[list[str]]:
+    """Repository, suite and component of each of apt's sources of Debian. Raises BuildError where it has none."""
     fields = "$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)"
     targets = run(["apt-get", "indextargets", "--format", fields, "Created-By: Packages"])
     found = [line.split() for line in dict.fromkeys(targets.splitlines())]
-    # Other vendors' repositories have nothing that the image needs, and other releases would be mixed into it.
+    # Other vendors' repositories have nothing that the image needs.
     entries = [entry[1:] for entry in found if len(entry) == 4 and entry[0] == "Debian"]
-    entries = [entry for entry in entries if entry[1].partition("-")[0] == SUITE]
     if not entries:
         raise BuildError(
-            f"apt knows no packages of Debian {SUITE} here.",
+            "apt knows no packages of Debian here.",
             "`apt-get update` as root fetches its lists; on another system give --mirror=URL, of a mirror of Debian.",
         )
     return entries
@@ -80,13 +107,13 @@ def _apt_options() -> list[str]:
     return [f"--aptopt={line}" for line in settings if not line.startswith("Acquire::IndexTargets")]
 
 
-def resolved(include: Iterable[str], architecture: str, origin: Sources) -> tuple[str, ...]:
+def resolved(include: Iterable[str], suite: str, architecture: str, origin: Sources) -> tuple[str, ...]:
     """What apt would install for these packages, as `name version architecture`, sorted.
 
     Raises BuildError with apt's words when a package is not there.
     """
     command = mmdebstrap("--simulate", "--verbose", architecture=architecture, variant="essential", include=include)
-    said = run([*command, SUITE, "/dev/null", "-"], stdin=origin.lines).splitlines()
+    said = run([*command, suite, "/dev/null", "-"], stdin=origin.lines).splitlines()
     # "Inst tmux (3.3a-3 Debian:12.15/oldstable [amd64])"; essential packages are listed by a run of their own.
     installed = {
         f"{line.split()[1]} {line.split('(')[1].split()[0]} {line.split('[')[-1].split(']')[0]}"

@@ -11,7 +11,7 @@ from imagebuild import debian, lists
 from imagebuild.architecture import Architecture
 from imagebuild.cache import Cache, digest
 from imagebuild.commands import run
-from imagebuild.debian import INSTALL_DATE, SUITE, Sources
+from imagebuild.debian import INSTALL_DATE, Release, Sources
 from imagebuild.inside.kernel_modules import sections
 from imagebuild.layer import WORKPLACE, Layer, add_build_files
 from imagebuild.lists import HERE
@@ -40,20 +40,28 @@ class DebianRoot:
 
     key: str
     directory: Path
+    release: Release
     architecture: Architecture
 
 
 def debian_root(
-    cache: Cache, architecture: Architecture, origin: Sources, more: tuple[str, ...], *, firmware: bool, step: Step
+    cache: Cache,
+    release: Release,
+    architecture: Architecture,
+    origin: Sources,
+    more: tuple[str, ...],
+    *,
+    firmware: bool,
+    step: Step,
 ) -> DebianRoot:
     """Installs the packages, or finds that this has been done: the same versions and lists make the same root.
 
     more: packages that the user wants beside; firmware: whether that is to be had.
     """
-    wanted = lists.packages(architecture.kernel)
-    include = [*wanted.installed, *(lists.firmware() if firmware else ()), *more]
+    wanted = lists.packages(architecture, release.suite)
+    include = [*wanted.installed, *(lists.firmware(architecture, release.suite) if firmware else ()), *more]
     step.note("asking apt which versions there are")
-    versions = debian.resolved([*include, *architecture.loader_packages], architecture.name, origin)
+    versions = debian.resolved([*include, *architecture.loader_packages], release.suite, architecture.name, origin)
     key = digest(
         [*versions, *include, *wanted.taken_out, (HERE / "modules.txt").read_text(), (HERE / "files.txt").read_text()]
         + [(HERE / "imagebuild" / program).read_text() for program in _PROGRAMS]
@@ -61,7 +69,8 @@ def debian_root(
 
     def install(place: Path) -> None:
         trim = {
-            "taken_out": [name for name in wanted.taken_out if name not in more],
+            "taken_out": wanted.taken_out,
+            "kept": more,
             "modules": sections((HERE / "modules.txt").read_text())["image"],
             "files": lists.lines_of(HERE / "files.txt"),
         }
@@ -85,7 +94,7 @@ def debian_root(
         # INITRD: the initramfs that the kernel's package would make is not the one that is wanted.
         environment = {**BUILD_ENVIRONMENT, "INITRD": "No"}
         run(
-            [*command, SUITE, place / "root.tar", "-"],
+            [*command, release.suite, place / "root.tar", "-"],
             stdin=origin.lines,
             environment=environment,
             on_line=step.note,
@@ -95,7 +104,7 @@ def debian_root(
         (place / "build.tar").unlink()
         (place / "loaders.tar").unlink()
 
-    return DebianRoot(key, cache.get("debian", key, install), architecture)
+    return DebianRoot(key, cache.get("debian", key, install), release, architecture)
 
 
 def _fetch_loaders(architecture: Architecture, archive: Path) -> list[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imagebuild import commands, debian, disk, identity, lists
-from imagebuild.architecture import architecture
+from imagebuild.architecture import architecture, is_foreign
 from imagebuild.cache import Cache, digest
 from imagebuild.debian_root import DebianRoot, debian_root
 from imagebuild.errors import BuildError
@@ -52,14 +52,21 @@ class Parts:
 def build(options: Options, ask: Callable[[str], str] = input) -> None:
     """Builds what the options ask for, and says on standard error how it goes. Raises BuildError."""
     wanted_architecture = architecture(options.arch)
-    commands.require(_PROGRAMS | ({} if os.geteuid() == 0 else {"newuidmap": "uidmap"}))
+    needed = dict(_PROGRAMS)
+    if os.geteuid() != 0:
+        needed["newuidmap"] = "uidmap"
+    if is_foreign(wanted_architecture):
+        # mmdebstrap asks it.
+        needed["arch-test"] = "arch-test"
+    commands.require(needed)
     kernel_words(options.kernel_args)
     if options.identity:
         identity.check(options.identity)
     device = disk.block_device(options.output) if options.output else None
     if device and not options.yes:
         disk.confirm(device, ask)
-    origin = debian.sources(options.mirror, firmware=options.firmware is not False)
+    release = debian.RELEASES[options.release]
+    origin = debian.sources(release.suite, options.mirror, firmware=options.firmware is not False)
     if options.firmware and not origin.with_firmware:
         raise BuildError(
             f"apt's sources have no {debian.FIRMWARE_COMPONENT}, where the firmware is.",
@@ -69,7 +76,7 @@ def build(options: Options, ask: Callable[[str], str] = input) -> None:
     progress = Progress(2 + bool(options.output) + bool(options.pxe) + bool(device))
     store = Cache(options.cache)
     with progress.step("Debian's packages") as step:
-        root = debian_root(store, wanted_architecture, origin, options.install, firmware=firmware, step=step)
+        root = debian_root(store, release, wanted_architecture, origin, options.install, firmware=firmware, step=step)
         step.result = mebibytes((root.directory / "root.tar").stat().st_size)
     date = source_date()
     with progress.step("p2v-tui, and packing") as step:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from imagebuild.architecture import Architecture
+
 HERE = Path(__file__).parents[1]
 PROJECT = HERE.parent
 
 
 @dataclass(frozen=True)
 class Packages:
-    """Debian packages by name. taken_out: they come with others and are removed again."""
+    """Debian packages. taken_out: patterns of their names; they come with others and are removed again."""
 
     installed: tuple[str, ...]
     taken_out: tuple[str, ...]
@@ -23,17 +25,25 @@ def lines_of(path: Path) -> tuple[str, ...]:
     return tuple(line for line in lines if line)
 
 
-def packages(kernel: str) -> Packages:
-    """The packages of the image. kernel: the kernel's package, which differs between architectures."""
-    names = [line.replace("{kernel}", kernel) for line in lines_of(HERE / "packages.txt")]
+def packages(architecture: Architecture, suite: str) -> Packages:
+    """The packages of the image. suite: Debian's release."""
+    names = [
+        name.replace("{kernel}", architecture.kernel) for name in _names("packages.txt", architecture.name, suite)
+    ]
     return Packages(
         tuple(name for name in names if not name.startswith("-")),
         tuple(name.removeprefix("-") for name in names if name.startswith("-")),
     )
 
 
-def firmware() -> tuple[str, ...]:
-    return lines_of(HERE / "firmware.txt")
+def firmware(architecture: Architecture, suite: str) -> tuple[str, ...]:
+    return tuple(_names("firmware.txt", architecture.name, suite))
+
+
+def _names(name: str, *conditions: str) -> list[str]:
+    """A list of packages, without those whose `[condition]` is another release or architecture."""
+    lines = [line.split() for line in lines_of(HERE / name)]
+    return [package for package, *only in lines if all(each.strip("[]") in conditions for each in only)]
 
 
 def kernel_arguments() -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imagebuild import cache
+from imagebuild.debian import RELEASES
 
 DESCRIPTION = """\
 Builds the live image, from which a machine is started to be converted by p2v-tui: an ISO for CD and USB stick, or the
@@ -31,6 +32,7 @@ class Options:
     install: tuple[str, ...]
     kernel_args: str
     mirror: tuple[str, ...]
+    release: str
     arch: str | None
     firmware: bool | None
     cache: Path
@@ -83,6 +85,13 @@ def parser(name: str) -> argparse.ArgumentParser:
         metavar="URL",
         help="take Debian's packages from this mirror, not from this machine's apt sources; a whole line of a "
         "sources.list will do, too, and there may be several",
+    )
+    parser.add_argument(
+        "--release",
+        choices=[*RELEASES],
+        default=next(iter(RELEASES)),
+        metavar="RELEASE",
+        help=f"build the image from this release of Debian: {', or '.join(RELEASES)}; the first if not given",
     )
     parser.add_argument(
         "--arch", metavar="ARCHITECTURE", help="Debian's name of the architecture; this machine's if not given"

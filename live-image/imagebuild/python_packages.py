@@ -18,7 +18,6 @@ from imagebuild.commands import run
 from imagebuild.errors import BuildError
 from imagebuild.lists import PROJECT
 
-PYTHON = "3.11"  # Debian 12's
 REQUIREMENTS = PROJECT / "requirements.txt"
 
 
@@ -50,11 +49,14 @@ def _canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def fetch(wanted: Sequence[str], directory: Path, scratch: Path) -> None:
-    """Puts the packages and what they need into `directory`, as they go below sys.path, and nothing else."""
+def fetch(wanted: Sequence[str], python: str, directory: Path, scratch: Path) -> None:
+    """Puts the packages and what they need into `directory`, as they go below sys.path, and nothing else.
+
+    python: the version of Python that they are for.
+    """
     pip = [*_pip(scratch), "install", "--quiet", "--disable-pip-version-check", "--no-input"]
     pip += ["--root-user-action=ignore", "--target", str(directory), "--only-binary=:all:"]
-    pip += ["--python-version", PYTHON, "--implementation", "py", "--abi", "none", "--platform", "any"]
+    pip += ["--python-version", python, "--implementation", "py", "--abi", "none", "--platform", "any"]
     # Which packages they need, pip alone knows; it says so, and then gets nothing but these, each by its hash.
     report, needed = scratch / "report.json", scratch / "requirements.txt"
     versions = scratch / "versions.txt"

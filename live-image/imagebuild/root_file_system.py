@@ -57,7 +57,7 @@ def image_files(cache: Cache, debian_part: DebianRoot, date: int, step: Step) ->
             }
             layer = Layer(scratch / "layer.tar")
             layer.add_tree("", HERE / "root")
-            add_program(layer, _python_packages(cache, scratch, step), _description(debian_part, date))
+            add_program(layer, _python_packages(cache, scratch, debian_part, step), _description(debian_part, date))
             add_documentation(layer)
             add_build_files(layer, arrange_json=json.dumps(wanted), root_setup=setup)
             layer.close()
@@ -106,14 +106,15 @@ def _keep(file: Path, directory: Path) -> None:
     shutil.copy(file, directory)
 
 
-def _python_packages(cache: Cache, scratch: Path, step: Step) -> Path:
-    needed = python_packages.requirements(lists.packages("").installed)
+def _python_packages(cache: Cache, scratch: Path, debian_part: DebianRoot, step: Step) -> Path:
+    release = debian_part.release
+    needed = python_packages.requirements(lists.packages(debian_part.architecture, release.suite).installed)
 
     def fetch(place: Path) -> None:
         step.note("fetching Python packages")
-        python_packages.fetch(needed, place, scratch)
+        python_packages.fetch(needed, release.python, place, scratch)
 
-    return cache.get("python", digest([*needed, *python_packages.inputs()]), fetch)
+    return cache.get("python", digest([*needed, release.python, *python_packages.inputs()]), fetch)
 
 
 def version() -> str:

@@ -99,12 +99,12 @@ def test_the_memory_test_starts(live_image: LiveImage, firmware: Firmware) -> No
 
 
 @pytest.fixture
-def network_with_identity(tmp_path: Path) -> Path:
+def network_with_identity(release: str, tmp_path: Path) -> Path:
     """The files of a network boot with an identity and settings of its own."""
     key = tmp_path / "key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     words = '--kernel-args=p2v.server=192.0.2.10 p2v.interactive p2v.post="echo done"'
-    done = run_build("--pxe", tmp_path / "network", "--inject-ssh-identity", key, words)
+    done = run_build("--release", release, "--pxe", tmp_path / "network", "--inject-ssh-identity", key, words)
     if done.returncode != 0:
         raise LabFailure(done.stderr)
     return tmp_path / "network"

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from imagebuild.architecture import ARCHITECTURES
+from imagebuild.debian import RELEASES
 from imagebuild.inside import files
 from imagebuild.layer import Layer, add_build_files, add_documentation, add_program
 from imagebuild.lists import HERE, PROJECT, lines_of, packages
@@ -88,8 +90,9 @@ def test_the_same_files_make_the_same_archive(tree: Path, tmp_path: Path) -> Non
     assert made[0] == made[1]
 
 
-def test_each_dependency_comes_from_debian_or_from_pip() -> None:
-    from_pip = requirements(packages("linux-image-amd64").installed)
+@pytest.mark.parametrize("suite", RELEASES)
+def test_each_dependency_comes_from_debian_or_from_pip(suite: str) -> None:
+    from_pip = requirements(packages(ARCHITECTURES["amd64"], suite).installed)
     assert [each for each in from_pip if not each.startswith("textual==")] == []
 
 

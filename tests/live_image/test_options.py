@@ -25,6 +25,8 @@ def test_without_a_place_for_the_image_it_says_which_there_are(tmp_path: Path) -
 
 
 def test_an_architecture_that_this_machine_cannot_run_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    if list(Path("/proc/sys/fs/binfmt_misc").glob("qemu-*")):
+        pytest.skip("this machine runs programs for other architectures")
     foreign = "arm64" if _own_architecture() == "amd64" else "amd64"
     said = refused("-o", tmp_path / "x.iso", "--arch", foreign, tmp_path=tmp_path)
     assert f"this {_own_architecture()} machine cannot run them" in said
@@ -61,6 +63,12 @@ def test_kernel_arguments_with_an_open_quote_are_refused(tmp_path: Path) -> None
 
 def test_packages_may_be_listed_with_commas() -> None:
     assert options.parse(["-o", "x.iso", "--install", "nfs-common,htop"]).install == ("nfs-common", "htop")
+
+
+def test_a_release_that_no_image_is_made_of_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
+    done = run_build("-o", tmp_path / "x.iso", "--release", "buster", timeout=60)
+    assert done.returncode == 2
+    assert "'bookworm', 'trixie'" in done.stderr
 
 
 @pytest.mark.parametrize(("words", "firmware"), [([], None), (["--firmware"], True), (["--no-firmware"], False)])

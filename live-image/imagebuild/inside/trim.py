@@ -6,10 +6,12 @@ Runs in the root file system, as its root: python3 -m imagebuild.inside.trim
 from __future__ import annotations
 
 import compileall
+import fnmatch
 import json
 import py_compile
 import subprocess
 import sys
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from imagebuild.inside import files, firmware, kernel_modules
@@ -19,12 +21,12 @@ ROOT = Path("/")
 
 
 def main() -> None:
-    """Reads what to do from `trim.json` beside it: packages to take out, patterns of files and of modules."""
+    """Reads what to do from `trim.json` beside it: patterns of packages to take out, of files and of modules."""
     wanted = json.loads((HERE / "trim.json").read_text())
     installed = subprocess.run(
         ["dpkg-query", "--show", "--showformat=${Package}\n"], check=True, capture_output=True, text=True
     ).stdout.split()
-    taken_out = [name for name in wanted["taken_out"] if name in installed]
+    taken_out = superfluous(installed, wanted["taken_out"], wanted["kept"])
     if taken_out:
         subprocess.run(["dpkg", "--purge", "--force-depends", *taken_out], check=True)
     for version in kernel_modules.versions(ROOT):
@@ -32,6 +34,13 @@ def main() -> None:
         firmware.trim(ROOT, version)
     files.remove(ROOT, wanted["files"])
     compile_python(ROOT / "usr/lib/python3", *ROOT.glob("usr/lib/python3.*"))
+
+
+def superfluous(installed: Iterable[str], patterns: Sequence[str], kept: Collection[str]) -> list[str]:
+    """The installed packages that fit a pattern, but for those that are kept by name."""
+    return [
+        name for name in installed if name not in kept and any(fnmatch.fnmatchcase(name, each) for each in patterns)
+    ]
 
 
 def compile_python(*directories: Path) -> None:

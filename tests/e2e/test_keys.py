@@ -15,6 +15,9 @@ from tests.e2e.test_secrets import files_that_hold, processes_that_show
 from tests.lab.conversion_server import ConversionServer, Identity
 from tests.lab.encrypted_disk import luks_disk
 
+# p2v-tui tries the keys on loop devices.
+pytestmark = pytest.mark.xdist_group("devices")
+
 UUID = "1b6e1c0e-0d5f-4b5d-9b0a-0c5d5a0f3a11"
 
 

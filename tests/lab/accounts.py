@@ -22,7 +22,9 @@ from tests.lab.processes import runs
 
 _TOOL_SECONDS = 30.0
 _END_SECONDS = 5.0
+# Of a process, by its PID namespace and its number there.
 _ACCOUNT_MARK = "p2v-tui laboratory account of process"
+_PID_NAMESPACE = Path("/proc/self/ns/pid")
 
 
 class Account:
@@ -80,7 +82,7 @@ class Account:
                 _remove_account(entry)
 
     def _make(self) -> None:
-        mark = f"{_ACCOUNT_MARK} {os.getpid()}"
+        mark = f"{_ACCOUNT_MARK} {_PID_NAMESPACE.stat().st_ino} {os.getpid()}"
         arguments = ["useradd", "--create-home", "--home-dir", str(self.home), "--shell", self._shell]
         with _accounts_locked():
             run_command([*arguments, "--comment", mark, self.name], timeout=_TOOL_SECONDS)
@@ -121,8 +123,10 @@ def _accounts_locked() -> Iterator[None]:
 
 
 def _left_behind(entry: pwd.struct_passwd) -> bool:
+    """Whether nobody uses it any more. Whether a process of another PID namespace runs cannot be seen from here."""
     mark, _, process = entry.pw_gecos.rpartition(" ")
-    return mark == _ACCOUNT_MARK and process.isdigit() and not psutil.pid_exists(int(process))
+    here = f"{_ACCOUNT_MARK} {_PID_NAMESPACE.stat().st_ino}"
+    return mark == here and process.isdigit() and not psutil.pid_exists(int(process))
 
 
 def _remove_account(entry: pwd.struct_passwd) -> None:

@@ -204,6 +204,7 @@ async def test_the_test_can_be_interrupted() -> None:
             await wait_until(pilot, lambda: "Cancelled" in status(app))
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("size", SIZES)
 async def test_a_successful_test_opens_next_and_an_edit_closes_it(
     size: str, server: ConversionServer, key: Identity
@@ -227,6 +228,7 @@ async def test_a_successful_test_opens_next_and_an_edit_closes_it(
         assert app.state.server is None
 
 
+@pytest.mark.integration
 async def test_an_accepted_host_key_is_not_asked_for_again(server: ConversionServer, key: Identity) -> None:
     app = app_for(at(server, key))
     async with app.run_test(size=(80, 24)) as pilot:
@@ -235,6 +237,7 @@ async def test_an_accepted_host_key_is_not_asked_for_again(server: ConversionSer
         await wait_until(pilot, lambda: not app.screen.query_one("#next", Action).disabled)
 
 
+@pytest.mark.integration
 async def test_a_host_key_that_is_not_accepted_ends_the_test(server: ConversionServer, key: Identity) -> None:
     app = app_for(at(server, key))
     async with app.run_test(size=(80, 24)) as pilot:

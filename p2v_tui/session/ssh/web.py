@@ -16,6 +16,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -48,6 +49,8 @@ def read_url(url: str, limit: int, cancellation: Cancellation, timeout: float = 
     Raises NotRead, Cancelled; FileNotFoundError where curl is needed and not installed.
     """
     if urlsplit(url).scheme.lower() in {"http", "https"}:
+        # Not first in the thread: it is left when it takes too long, and another try would find it half loaded.
+        import_module("requests")
         return _in_time(lambda: _read_http(url, limit, timeout), timeout, cancellation)
     return _read_curl(url, limit, timeout, cancellation)
 

@@ -12,7 +12,7 @@ SCRIPT = """
 import signal, termios, threading
 from p2v_tui.errors import P2VError
 from p2v_tui.front import typed_secret
-from p2v_tui.session import Cancellation
+from p2v_tui.session.words.cancellation import Cancellation
 cancellation = Cancellation()
 signal.signal(signal.SIGINT, lambda *_: threading.Thread(target=cancellation.cancel).start())
 try:

@@ -28,6 +28,8 @@ from typing import Any, Self
 from p2v_tui.session.data import relay_program
 from p2v_tui.session.data.relay import handshake, nbd
 
+# The Python that runs the relay; another one can be named.
+PYTHON = os.environ.get("P2V_RELAY_PYTHON", sys.executable)
 PATIENCE = 20.0
 READ_ONLY_FLAGS = 0b11
 MIB = 1 << 20
@@ -70,10 +72,16 @@ class DiskStatus:
     failure: dict[str, int] | None
 
 
+# With root and directory: what is mounted goes with the process.
+_INSIDE = """mount --rbind /proc "$1/proc"; mount --bind "$2" "$1/mnt"; root=$1; shift 2
+exec chroot "$root" sh -c 'cd /mnt && exec python3 -I "$0" "$@"' "$0" "$@" """
+
+
 class RunningRelay:
     """The relay as a process of its own, in a directory of the test's. Ended on leaving, if it has not ended itself.
 
     splice: whether it finds os.splice, as Python 3.10 and later have it.
+    root: of another system, whose Python runs it.
     """
 
     def __init__(
@@ -84,16 +92,22 @@ class RunningRelay:
         seconds: float = 60,
         many_clients: bool = False,
         splice: bool = True,
+        root: Path | None = None,
     ) -> None:
         self.directory = directory
         arguments = [str(directory), str(disks), f"{seconds:g}", *(["--many-clients"] if many_clients else [])]
-        command = [sys.executable, "-I", str(relay_file()), *arguments]
+        command = [PYTHON, "-I", str(relay_file()), *arguments]
+        if root is not None:
+            (directory / relay_file().name).write_bytes(relay_file().read_bytes())
+            arguments[0] = "."
+            command = ["unshare", "--mount", "sh", "-ec", _INSIDE, relay_file().name, str(root), str(directory)]
+            command += arguments
         if not splice:
             script = (
-                "import os, runpy, sys; del os.splice; sys.argv = sys.argv[1:];"
+                "import os, runpy, sys; vars(os).pop('splice', None); sys.argv = sys.argv[1:];"
                 "runpy.run_path(sys.argv[0], run_name='__main__')"
             )
-            command = [sys.executable, "-I", "-c", script, str(relay_file()), *arguments]
+            command = [PYTHON, "-I", "-c", script, str(relay_file()), *arguments]
         self._log = directory / "relay.log"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(

@@ -25,6 +25,7 @@ from p2v_tui.session.data.relay.states import DiskState
 from tests.unit.nbd_relay_lab import (
     MIB,
     PATIENCE,
+    PYTHON,
     Asked,
     RealServer,
     RelayClient,
@@ -75,7 +76,7 @@ def run(*command: str) -> str:
     ids=["nothing", "no disks", "zero disks", "words", "no time", "no directory"],
 )
 def test_what_it_cannot_start_with_is_said_in_one_line(arguments: tuple[str, ...], place: Path) -> None:
-    command = [sys.executable, "-I", str(relay_file()), *(argument.format(place) for argument in arguments)]
+    command = [PYTHON, "-I", str(relay_file()), *(argument.format(place) for argument in arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.returncode == 2
     assert done.stdout == ""
@@ -575,8 +576,9 @@ def test_a_client_whose_tunnel_does_not_come_back_is_closed(place: Path, image: 
 
 def test_a_client_that_takes_its_time_is_not_given_up(place: Path, image: bytes) -> None:
     with (
+        # First, as the relay does not wait for it for long.
+        ScriptedServer(place / "disk0.1.sock", image * 64),
         RunningRelay(place, seconds=0.5) as relay,
-        ScriptedServer(relay.socket(1), image * 64),
         RelayClient(relay.port) as client,
     ):
         # More than fits into all buffers on the way: the relay waits for the client.

@@ -170,7 +170,8 @@ class DiskLoop:
             client.give(time.monotonic())
         if events & ~select.POLLOUT and not client.session.over:
             client.hear(events, time.monotonic())
-        self._follow(client.session)
+        if events & select.POLLOUT or not self._goes_on(client):
+            self._follow(client.session)
 
     def _on_link(self, link: Link, owner: Owner, events: int) -> None:
         entry = self._links[link]
@@ -185,7 +186,7 @@ class DiskLoop:
                     client.session.lost(link, CLOSED, time.monotonic())
             elif events & ~select.POLLOUT:
                 client.pass_on(link, entry.socket, time.monotonic)
-                if client.session.plain and client.is_watched_right and not events & select.POLLOUT:
+                if not events & select.POLLOUT and self._goes_on(client):
                     return
         elif events & ~select.POLLOUT:
             self._read(link, entry.socket)
@@ -205,6 +206,13 @@ class DiskLoop:
             link.owner.lost(link, CLOSED, time.monotonic())
 
     # What follows from them
+
+    def _goes_on(self, client: Client) -> bool:
+        """Send the client's requests. Returns whether nothing else is to be done: most events are of this kind."""
+        tunnel = client.session.tunnel
+        if tunnel is None or not client.session.plain or not client.is_watched_right:
+            return False
+        return not tunnel.outgoing or (self._send(tunnel) and not tunnel.outgoing)
 
     def _follow(self, owner: Owner) -> None:
         """Do what the owner wants after an event, until there is nothing to do but wait."""

@@ -13,13 +13,17 @@ import queue
 import socket
 import threading
 from collections.abc import Callable
+from typing import Protocol
 
 from p2v_tui.errors import Cancelled, ConversionFailed, as_failure
+from p2v_tui.hwprobe.machine import Disk
 from p2v_tui.session.data.connection_loop import LOOK_INTERVAL, ConnectionLoop
 from p2v_tui.session.data.connection_state import Admit, Command, ConnectionSettings, ConnectionState, Observe
 from p2v_tui.session.data.disk_source import DiskSource
 from p2v_tui.session.data.tunnel_policy import Observation
+from p2v_tui.session.remote.directory import RemoteDirectory
 from p2v_tui.session.words.cancellation import Cancellation
+from p2v_tui.session.words.events import Event
 
 
 class DataConnection:
@@ -106,3 +110,17 @@ class DataConnection:
                 self._publish(dataclasses.replace(self.state, error=as_failure(error)))
             finally:
                 self._opened.set()
+
+
+class MakeConnection(Protocol):
+    """Makes a data connection that is not open yet: `ConnectionMaker`."""
+
+    def __call__(
+        self,
+        disk: Disk,
+        number: int,
+        *,
+        directory: RemoteDirectory | None,
+        tell: Callable[[Event], None],
+        generation: int,
+    ) -> DataConnection: ...

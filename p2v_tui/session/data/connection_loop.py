@@ -142,10 +142,11 @@ class ConnectionLoop:
         self._pending = None
         self._data_wanted = seen.relay.silent > 0
         hangs = seen.relay.stalled > STALL and not self._server.answers()
+        self._show(hangs=hangs)
         compressed = self._policy.observe(seen, server_hangs=hangs)
         if compressed is not None and self._settings.directory is not None:
             tunnel = self._replace(tunnel, compressed=compressed)
-        self._show(observed=seen, hangs=hangs)
+        self._show(observed=seen)
         return tunnel
 
     def _leave_when_moved(self, leaving: Tunnel) -> None:

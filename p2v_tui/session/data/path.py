@@ -11,15 +11,15 @@ import queue
 import re
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Final
 
-from p2v_tui.errors import ConversionFailed, PreflightRefused
+from p2v_tui.errors import PreflightRefused
 from p2v_tui.hwprobe.answers import Answer
 from p2v_tui.hwprobe.machine import Disk
-from p2v_tui.session.data import read_errors, relay_program, relay_status
-from p2v_tui.session.data.connection import DataConnection
+from p2v_tui.session.data import read_errors, relay_failures, relay_program, relay_status
+from p2v_tui.session.data.connection import DataConnection, MakeConnection
 from p2v_tui.session.data.connection_loop import LOOK_INTERVAL
-from p2v_tui.session.data.relay.states import Cause, DiskState
+from p2v_tui.session.data.relay.states import DiskState
 from p2v_tui.session.data.relay_status import FailedRead, RelayStatus
 from p2v_tui.session.data.tunnel_policy import Observation
 from p2v_tui.session.remote import commands as remote_commands
@@ -37,22 +37,8 @@ GRACE: Final = 10
 LOCATE_SECONDS: Final = 5.0
 
 
-class MakeConnection(Protocol):
-    """Makes a data connection that is not open yet: `ConnectionMaker`."""
-
-    def __call__(
-        self,
-        disk: Disk,
-        number: int,
-        *,
-        directory: RemoteDirectory | None,
-        tell: Callable[[Event], None],
-        generation: int,
-    ) -> DataConnection: ...
-
-
 class DataPath:
-    """`open` or `take_over`, then `wait_until_ready`; `close` at the end.
+    """`open` or `take_over`, then `wait_until_open`; `close` at the end.
 
     relay_timeout: for how many seconds the relay waits for a lost tunnel. many_clients: virt-v2v opens more than one
     connection to a disk. clock: seconds, monotonic.
@@ -250,20 +236,20 @@ class DataPath:
             return
         for connection in self._connections:
             # Those who had come before the server was asked: another one may be a stranger.
-            waiting, port = connection.state.waiting, connection.state.port
-            if not waiting or port is None:
+            state = connection.state
+            if not state.waiting or state.port is None:
                 continue
-            users = ask(remote_commands.clients_of(port)).split()
+            users = ask(remote_commands.clients_of(state.port)).split()
             strangers = sorted(set(users[1:]) - {users[0], "0"}) if users else []
             if len(users) > 1 and not strangers:
-                connection.admit(waiting, last=not self._many_clients)
+                connection.admit(state.waiting, last=not self._many_clients)
             elif strangers and connection.disk.name not in self._strangers:
                 self._strangers.add(connection.disk.name)
                 self._events.put(
                     Warned(
                         f"Another user of the conversion server ({', '.join(strangers)}) has connected to the port "
                         f"of {connection.disk.name}. The disk is served to nobody until that user has gone: look "
-                        f"there with ss -tnp 'dport = :{port}'"
+                        f"there with ss -tnp 'dport = :{state.port}'"
                     )
                 )
 
@@ -296,27 +282,9 @@ class DataPath:
             if relay.state is DiskState.GIVEN_UP:
                 self.check_sources()
                 self._check_reads()
-                if relay.cause is Cause.DISK:
-                    raise ConversionFailed(
-                        f"The disk {disk.name} cannot be opened any more, or is another one than at the beginning: "
-                        f"{disk.device} does not answer as it did.",
-                        "Look with `lsblk` and into the kernel's log (dmesg) whether it was detached, exchanged, or "
-                        "came back under another name, and convert again.",
-                    )
-                if self._connections[number].state.hangs:
-                    raise ConversionFailed(
-                        f"The disk {disk.name} did not answer for too long: its NBD server hangs.",
-                        f"Look at the disk with `dmesg` and `smartctl -a {disk.device}`, and convert again.",
-                    )
-                raise ConversionFailed(
-                    f"The relay on the conversion server gave up on {disk.name}: {relay.reason or 'no reason'}.",
-                    "Check the network between the two machines and convert again.",
-                )
+                raise relay_failures.given_up(disk, relay, hangs=self._connections[number].state.hangs)
         if self.status.lost:
-            raise ConversionFailed(
-                "The relay on the conversion server (nbd_relay.pyz), by which virt-v2v reads the disks, was killed.",
-                f"Look for the out-of-memory killer there and into {self._directory.relay_log}, and convert again.",
-            )
+            raise relay_failures.killed(self._directory.relay_log)
 
     def close(self) -> None:
         for connection in self._connections:

@@ -93,7 +93,7 @@ class P2VTui(App[int], inherit_bindings=False):
         # A hang-up or a shutdown must not leave the identity's copy and half a connection behind.
         for number in (signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, self._end_from_outside)
-        self.call_after_refresh(self._left_running.look)
+        self.call_after_refresh(self.action_look_for_saved)
 
     async def on_event(self, event: events.Event) -> None:
         """Handles one key to its end before the next one.
@@ -164,7 +164,7 @@ class P2VTui(App[int], inherit_bindings=False):
 
     def action_look_for_saved(self) -> None:
         """Whether a conversion was left running; if so it is offered."""
-        self._left_running.look()
+        self.run_worker(self._left_running.look())
 
     def action_leave(self) -> None:
         """Asks, and ends the program."""

@@ -7,14 +7,18 @@ away. Nothing here knows a screen or a console.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import contextvars
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 from p2v_tui.errors import Cancelled, P2VError, as_failure
 from p2v_tui.session.words.cancellation import Cancellation
+from p2v_tui.session.words.events import Event, Report
 
 # How long work has to end in order once it is cancelled, in seconds; then it is left to itself.
 GRACE: Final = 0.8
@@ -124,8 +128,90 @@ class Job(Generic[Result]):
         return True
 
 
+class AwaitedJob(Generic[Result]):
+    """A job that a coroutine awaits: what the work returns, or the P2VError that it ended with.
+
+    heard: called in the loop with what the work reports, in order and before the outcome; what it raises is raised
+    where the job is awaited. A coroutine that is cancelled, as Textual does when its screen goes, cancels the job.
+
+    wanted: whether anybody is still there to be told. Where not, nothing is heard any more, what the work returned is
+    put away, and the coroutine is cancelled: Textual itself does that only when the screen's fields are gone already.
+    """
+
+    # Not asyncio.to_thread(): its threads are waited for when the loop ends and again when the interpreter does, so
+    # that a tool that hangs would keep the program from ending; and nobody can leave it before.
+
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[Report, Cancellation], Result],
+        *,
+        heard: Callable[[Event], object] = lambda _: None,
+        put_away: Callable[[Result], object] = lambda _: None,
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._heard = heard
+        self._wanted = wanted
+        self._put_away = put_away
+        self._loop = asyncio.get_running_loop()
+        # Textual finds its application there.
+        self._context = contextvars.copy_context()
+        self._outcome: asyncio.Future[Outcome[Result]] = self._loop.create_future()
+        self.job = Job(name, lambda cancel: work(self._report, cancel), self._ended, put_away=put_away).start()
+
+    def cancel(self) -> None:
+        """See `Job`: then what is awaited raises Cancelled, unless the work ends otherwise before."""
+        self.job.cancel()
+
+    def __await__(self) -> Generator[Any, None, Result]:
+        try:
+            outcome = yield from self._outcome
+        except asyncio.CancelledError:
+            self.cancel()
+            if not self._outcome.cancelled():
+                # It came, but the coroutine has not had it.
+                self._discard(self._outcome.result())
+            raise
+        if not self._wanted():
+            self._discard(outcome)
+            raise asyncio.CancelledError
+        return outcome.get()
+
+    def _report(self, event: Event) -> None:
+        """Called from the job's thread."""
+        # When the loop is over, so are the screens.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._hear, event, context=self._context)
+
+    def _hear(self, event: Event) -> None:
+        # What comes after the operator has left it is of no interest.
+        if self._outcome.done() or self.job.cancellation.requested or not self._wanted():
+            return
+        try:
+            self._heard(event)
+        except Exception as error:
+            self._outcome.set_exception(error)
+
+    def _ended(self, outcome: Outcome[Result]) -> None:
+        """Called from the job's thread, or from that of its grace."""
+        try:
+            self._loop.call_soon_threadsafe(self._deliver, outcome)
+        except RuntimeError:
+            self._discard(outcome)
+
+    def _deliver(self, outcome: Outcome[Result]) -> None:
+        if self._outcome.done():
+            self._discard(outcome)
+        else:
+            self._outcome.set_result(outcome)
+
+    def _discard(self, outcome: Outcome[Result]) -> None:
+        if outcome.result is not None:
+            self._put_away(outcome.result)
+
+
 class Jobs:
-    """The jobs of a front end, so that its end can give them a moment to tidy up."""
+    """The jobs of the screens, so that the end of the program can give them a moment to tidy up."""
 
     def __init__(self) -> None:
         self._jobs: list[Job[Any]] = []
@@ -133,15 +219,16 @@ class Jobs:
     def start(
         self,
         name: str,
-        work: Callable[[Cancellation], Result],
-        ended: Callable[[Outcome[Result]], object],
+        work: Callable[[Report, Cancellation], Result],
         *,
+        heard: Callable[[Event], object] = lambda _: None,
         put_away: Callable[[Result], object] = lambda _: None,
-    ) -> Job[Result]:
-        """See `Job`."""
-        job = Job(name, work, ended, put_away=put_away).start()
-        self._jobs = [*(each for each in self._jobs if not each.wait(0)), job]
-        return job
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> AwaitedJob[Result]:
+        """See `AwaitedJob`."""
+        awaited = AwaitedJob(name, work, heard=heard, put_away=put_away, wanted=wanted)
+        self._jobs = [*(each for each in self._jobs if not each.wait(0)), awaited.job]
+        return awaited
 
     @property
     def busy(self) -> bool:

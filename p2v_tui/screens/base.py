@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Coroutine
+from typing import Any, ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.css.query import NoMatches
 from textual.screen import Screen
 
 from p2v_tui import __version__
@@ -80,6 +82,23 @@ class BaseScreen(Screen[None]):
     def _has_focus(self) -> bool:
         """Whether a key has somewhere to go: what is disabled while it has the focus keeps it for a moment."""
         return self.focused is not None and self.focused.focusable
+
+    def is_there(self) -> bool:
+        """Whether the screen can still show something: it is not being taken down, nor is the application."""
+        return self.app.is_running and self in self.app.screen_stack
+
+    def work_on(self, work: Coroutine[Any, Any, None]) -> None:
+        """Runs a coroutine beside the screen, for as long as that is there."""
+
+        async def until_gone() -> None:
+            try:
+                await work
+            except NoMatches:
+                # The screen's fields went while the coroutine waited.
+                if self.is_there():
+                    raise
+
+        self.run_worker(until_gone())
 
     def show_run(self) -> None:
         """Shows whether a conversion runs; called when that may have changed."""

@@ -11,14 +11,13 @@ from typing import Final
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.message import Message
 from textual.widgets import Input
 
 from p2v_tui.config import BY_KEY, Settings
-from p2v_tui.errors import Cancelled, P2VError, PreflightRefused, SettingsError
+from p2v_tui.errors import P2VError, PreflightRefused, SettingsError
 from p2v_tui.front import marks
 from p2v_tui.front.device_words import shown
-from p2v_tui.front.jobs import Job, Outcome
+from p2v_tui.front.jobs import AwaitedJob
 from p2v_tui.screens.base import BaseScreen, run_text
 from p2v_tui.screens.check_words import CheckList, checks_text, counts_in_words, not_passed, worst_first
 from p2v_tui.screens.dialogs import Dialog
@@ -35,6 +34,7 @@ from p2v_tui.session.words.events import (
     ConnectionStep,
     Event,
     HostKeyLearnt,
+    Report,
     Status,
     StepDone,
     StepStarted,
@@ -79,27 +79,9 @@ class ConnectionScreen(BaseScreen):
     def heading(self) -> str:
         return "Conversion server (1 of 3)"
 
-    class Reported(Message):
-        """What the test said, from its thread."""
-
-        def __init__(self, event: Event) -> None:
-            super().__init__()
-            self.event = event
-
-    class Ended(Message):
-        """The test is over: either `error` is there or the other two are."""
-
-        def __init__(
-            self, server: ControlConnection | None, virt_v2v: VirtV2V | None, error: P2VError | None
-        ) -> None:
-            super().__init__()
-            self.server = server
-            self.virt_v2v = virt_v2v
-            self.error = error
-
     def __init__(self, state: State) -> None:
         super().__init__(state)
-        self._test: Job[Tested] | None = None
+        self._test: AwaitedJob[Tested] | None = None
         self._checks: tuple[Check, ...] = ()
         self._host_key: str | None = None
 
@@ -299,19 +281,23 @@ class ConnectionScreen(BaseScreen):
         self.query_one("#status", Line).show("Testing the connection...")
         self._test = self.state.jobs.start(
             "connection test",
-            lambda cancellation: self._try(settings, cancellation),
-            self._test_ended,
+            lambda report, cancellation: self._log_in(settings, report, cancellation),
+            heard=self.show_event,
             put_away=lambda tested: tested[0].close(),
+            wanted=self.is_there,
         )
+        self.work_on(self._show_test(self._test))
 
-    def _try(self, settings: Settings, cancellation: Cancellation) -> Tested:
+    async def _show_test(self, test: AwaitedJob[Tested]) -> None:
+        try:
+            server, virt_v2v = await test
+        except P2VError as error:
+            self.show_failure(error)
+        else:
+            self.show_success(server, virt_v2v)
+
+    def _log_in(self, settings: Settings, report: Report, cancellation: Cancellation) -> Tested:
         """Runs in a thread of its own."""
-
-        def report(event: Event) -> None:
-            # What comes after the operator has left it is of no interest.
-            if not cancellation.requested:
-                self.post_message(self.Reported(event))
-
         where = shown(f"{settings.server} port {settings.port}")
         with contextlib.ExitStack() as closed:
             server = ControlConnection(
@@ -323,13 +309,6 @@ class ConnectionScreen(BaseScreen):
             virt_v2v = check_connection(server, Watch(report, cancellation), nbd=settings.nbd)
             closed.pop_all()
         return server, virt_v2v
-
-    def _test_ended(self, outcome: Outcome[Tested]) -> None:
-        """Called from another thread."""
-        server, virt_v2v = outcome.result or (None, None)
-        if not self.post_message(self.Ended(server, virt_v2v, outcome.error)) and server is not None:
-            # The screens were left meanwhile.
-            server.close()
 
     def _ask_about_host_key(self, where: str, fingerprint: str, cancellation: Cancellation) -> bool:
         """Called from the test's thread: waits there for the operator's answer."""
@@ -352,8 +331,9 @@ class ConnectionScreen(BaseScreen):
             self.state.accepted_host_keys.add(fingerprint)
         return answers == [True]
 
-    def on_connection_screen_reported(self, message: ConnectionScreen.Reported) -> None:
-        match message.event:
+    def show_event(self, event: Event) -> None:
+        """Shows what the test says."""
+        match event:
             case StepStarted(step, text):
                 self._step(step, marks.CURRENT, text)
             case StepDone(step, text):
@@ -365,22 +345,28 @@ class ConnectionScreen(BaseScreen):
             case Status(text) | Warned(text):
                 self.query_one("#status", Line).show(text)
 
-    def on_connection_screen_ended(self, message: ConnectionScreen.Ended) -> None:
-        self._test = None
-        self.query_one("#test", Action).label = "Test connection"
-        if message.server is None or message.virt_v2v is None:
-            for step in ConnectionStep:
-                line = self._step_row(step)
-                line.show(line.text.replace(marks.CURRENT, marks.FAILED))
-            self._show_error(message.error or Cancelled())
-            return
-        self.state.remember_server(message.server, message.virt_v2v, self._host_key)
+    def show_failure(self, error: P2VError) -> None:
+        """The test is over, and failed."""
+        self._end_test()
+        for step in ConnectionStep:
+            line = self._step_row(step)
+            line.show(line.text.replace(marks.CURRENT, marks.FAILED))
+        self._show_error(error)
+
+    def show_success(self, server: ControlConnection, virt_v2v: VirtV2V) -> None:
+        """The test is over, and the server is logged in to."""
+        self._end_test()
+        self.state.remember_server(server, virt_v2v, self._host_key)
         found = counts_in_words(self._checks)
         words = f"The connection works, with {found}: see Checks. Press Next." if found else _WORKS
         self.query_one("#status", Line).show(words)
         action = self.query_one("#next", Action)
         action.disabled = False
         action.focus()
+
+    def _end_test(self) -> None:
+        self._test = None
+        self.query_one("#test", Action).label = "Test connection"
 
     def _step(self, step: ConnectionStep, mark: str, text: str) -> None:
         line = f"{mark} {step.value}" + (f": {text}" if text else "")

@@ -24,9 +24,9 @@ from textual.widgets import Input
 from p2v_tui import __version__
 from p2v_tui.cmdline import format_settings
 from p2v_tui.config import BOOT_SETTINGS, SETTINGS, Settings
-from p2v_tui.errors import Cancelled, P2VError, SettingsError, as_failure
+from p2v_tui.errors import P2VError, SettingsError, as_failure
 from p2v_tui.front.device_words import changes_in_words, shown
-from p2v_tui.front.jobs import Job, Outcome
+from p2v_tui.front.jobs import AwaitedJob
 from p2v_tui.front.port_blinking import BLINK_SECONDS, blink_port
 from p2v_tui.hwprobe import Disk, Machine
 from p2v_tui.hwprobe.changes import DeviceWatch
@@ -43,7 +43,7 @@ from p2v_tui.secrecy import HIDDEN
 from p2v_tui.session.plan.plan import Plan, disk_image, fill_in, make_plan, with_keys
 from p2v_tui.session.plan.volume_keys import WrongKey, need_all_keys
 from p2v_tui.session.words.checks import Check, Verdict, of_verdict
-from p2v_tui.session.words.events import Event, Status
+from p2v_tui.session.words.events import Event, Report, Status
 from p2v_tui.setting_names import SettingName
 
 # From this many columns on, the form has two, as virt-p2v's dialog.
@@ -125,34 +125,6 @@ PageUp, PageDown     the page before, the next page"""
     class DevicesChanged(Message):
         """Disks or cables came or went."""
 
-    class Looked(Message):
-        """The machine was looked at: it with the disk images that the settings name, or why that failed."""
-
-        def __init__(self, outcome: Outcome[Found]) -> None:
-            super().__init__()
-            self.outcome = outcome
-
-    class Checking(Message):
-        """What is being checked, in words."""
-
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
-
-    class Planned(Message):
-        """The plan was made: it, or what speaks against it."""
-
-        def __init__(self, settings: Settings, outcome: Outcome[Plan]) -> None:
-            super().__init__()
-            self.settings = settings
-            self.outcome = outcome
-
-    class Blinked(Message):
-        def __init__(self, interface: str, error: P2VError | None) -> None:
-            super().__init__()
-            self.interface = interface
-            self.error = error
-
     def __init__(self, state: State, *, watch: Callable[[Callable[[], None]], Watch] = DeviceWatch) -> None:
         super().__init__(state)
         self._start_watch = watch
@@ -162,7 +134,7 @@ PageUp, PageDown     the page before, the next page"""
         self.looking = False
         self._look_again = False
         self._asked = False
-        self._planning: Job[Plan] | None = None
+        self._planning: AwaitedJob[Plan] | None = None
         self._blinking = ""
 
     @property
@@ -223,7 +195,7 @@ PageUp, PageDown     the page before, the next page"""
         self.set_timer(_LONGEST_HOLD, self._held.close)
         self._look()
         try:
-            self._watch = self._start_watch(lambda: self._post(self.DevicesChanged()))
+            self._watch = self._start_watch(self._tell_of_devices)
         # What cannot be listened to is found by F5 all the same.
         except Exception as error:
             self._status(f"New disks and cables will not show up by themselves. {as_failure(error).message}")
@@ -246,6 +218,10 @@ PageUp, PageDown     the page before, the next page"""
     @on(Action.Pressed, "#refresh")
     def _refresh_pressed(self) -> None:
         self.action_refresh_machine()
+
+    def _tell_of_devices(self) -> None:
+        """Called from the watch's thread."""
+        self.post_message(self.DevicesChanged())
 
     @on(DevicesChanged)
     def _devices_changed(self) -> None:
@@ -270,8 +246,25 @@ PageUp, PageDown     the page before, the next page"""
         self.looking, self._look_again = True, first
         if self._asked or first:
             self._status(_LOOKING)
-        # Whatever a strange machine does to the probing, the screen stays, and so does what was typed.
-        self.state.jobs.start("probe", lambda _: self._probe(first), lambda outcome: self._post(self.Looked(outcome)))
+        self.work_on(self._examine(first))
+
+    async def _examine(self, first: bool) -> None:
+        """Whatever a strange machine does to the probing, the screen stays, and so does what was typed."""
+        try:
+            machine, images = await self.state.jobs.start(
+                "probe", lambda *_: self._probe(first), wanted=self.is_there
+            )
+        except P2VError as error:
+            self._look_again = False
+            self._status(f"This machine could not be examined: {_in_one_line(error)} F5 or Ctrl-R looks again.")
+            if self.focused is None:
+                self.query_one("#refresh").focus()
+        else:
+            await self._show_machine(machine, images)
+        self.call_after_refresh(self._held.close)
+        self.looking = False
+        if self._look_again and self.is_active:
+            self._look()
 
     def _probe(self, first: bool) -> Found:
         """Runs in a thread of its own."""
@@ -285,21 +278,6 @@ PageUp, PageDown     the page before, the next page"""
                 if name.startswith("/") and (image := disk_image(Path(name))):
                     found.append(image)
         return tuple(found)
-
-    @on(Looked)
-    async def _looked(self, message: Looked) -> None:
-        self.call_after_refresh(self._held.close)
-        if message.outcome.result is None:
-            self._look_again = False
-            error = message.outcome.error or Cancelled()
-            self._status(f"This machine could not be examined: {_in_one_line(error)} F5 or Ctrl-R looks again.")
-            if self.focused is None:
-                self.query_one("#refresh").focus()
-        else:
-            await self._show_machine(*message.outcome.result)
-        self.looking = False
-        if self._look_again and self.is_active:
-            self._look()
 
     async def _show_machine(self, machine: Machine, images: tuple[Disk, ...]) -> None:
         before, self._machine = self._machine, machine
@@ -324,14 +302,18 @@ PageUp, PageDown     the page before, the next page"""
                 self.show_run()
             else:
                 self.query_one(TargetFields).look_at(machine)
-        editable = first is not None and self.state.open_run is None
-        if editable and self.focused in (None, self.query_one("#refresh")):
-            self.call_after_refresh(self.query_one("#guestname-input").focus)
+        if first is not None and self.state.open_run is None:
+            self.call_after_refresh(self._focus_first_field)
         if before is not None:
             changes = changes_in_words(before, machine)
             if changes or asked:
                 self._status(changes or "Looked again: nothing has changed.")
         self._show_more_later()
+
+    def _focus_first_field(self) -> None:
+        """Unless the operator was quicker."""
+        if self.focused in (None, self.query_one("#refresh")):
+            self.set_focus(self.query_one("#guestname-input"))
 
     # Moving about.
 
@@ -456,36 +438,36 @@ PageUp, PageDown     the page before, the next page"""
         self._status("Checking what is chosen...")
         self._planning = self.state.jobs.start(
             "plan",
-            lambda _: self._plan(settings, machine),
-            lambda outcome: self._post(self.Planned(settings, outcome)),
+            lambda report, _: self._plan(settings, machine, report),
+            heard=self._show_checking,
+            wanted=self.is_there,
         )
+        self.work_on(self._start(settings, self._planning))
 
-    def _plan(self, settings: Settings, machine: Machine) -> Plan:
+    async def _start(self, settings: Settings, planning: AwaitedJob[Plan]) -> None:
+        try:
+            plan = await planning
+        except P2VError as error:
+            self._show_error(error, self._field_of(error))
+            return
+        finally:
+            self._planning = None
+        self._status("")
+        self.state.settings = self._said(settings)
+        self.state.plan = plan
+        await self.run_action("app.start_conversion")
+
+    def _plan(self, settings: Settings, machine: Machine, report: Report) -> Plan:
         """Runs in a thread of its own: opening a disk that fails takes its time, and so does a key."""
         plan = make_plan(settings, machine, self.state.image, set_read_only=self.state.iso)
         if self.state.virt_v2v is not None:
             plan.output.mode_on(self.state.virt_v2v)
         need_all_keys(plan.disks, plan.wanted_keys)
-        return with_keys(plan, self._tell)
+        return with_keys(plan, report)
 
-    def _tell(self, event: Event) -> None:
+    def _show_checking(self, event: Event) -> None:
         if isinstance(event, Status):
-            self._post(self.Checking(event.text))
-
-    @on(Checking)
-    def _checking(self, message: Checking) -> None:
-        self._status(f"{message.text}...")
-
-    @on(Planned)
-    async def _planned(self, message: Planned) -> None:
-        self._planning = None
-        if (error := message.outcome.error) is not None:
-            self._show_error(error, self._field_of(error))
-            return
-        self._status("")
-        self.state.settings = self._said(message.settings)
-        self.state.plan = message.outcome.result
-        await self.run_action("app.start_conversion")
+            self._status(f"{event.text}...")
 
     def _field_of(self, error: P2VError) -> Widget:
         """The field that an error of the plan is about."""
@@ -575,24 +557,18 @@ PageUp, PageDown     the page before, the next page"""
             self._status(f"{self._blinking} is still blinking.")
             return
         self._blinking = shown(interface)
+        self.work_on(self._show_blinking(interface))
+
+    async def _show_blinking(self, interface: str) -> None:
         self._status(f"The port of {self._blinking} blinks for {BLINK_SECONDS} seconds.")
-        self.state.jobs.start(
-            "blink",
-            lambda _: blink_port(interface),
-            lambda outcome: self._post(self.Blinked(interface, outcome.error)),
-        )
-
-    @on(Blinked)
-    def _blinked(self, message: Blinked) -> None:
-        self._blinking = ""
-        if message.error is not None:
-            self._status(_in_one_line(message.error))
+        try:
+            await self.state.jobs.start("blink", lambda *_: blink_port(interface), wanted=self.is_there)
+        except P2VError as error:
+            self._status(_in_one_line(error))
         else:
-            self._status(f"The port of {shown(message.interface)} has blinked.")
-
-    def _post(self, message: Message) -> None:
-        """From any thread; after the screen is gone there is nobody to tell."""
-        self.post_message(message)
+            self._status(f"The port of {self._blinking} has blinked.")
+        finally:
+            self._blinking = ""
 
     def _status(self, text: str) -> None:
         self.query_one("#status", Line).show(shown(text))

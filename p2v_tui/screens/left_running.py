@@ -11,13 +11,12 @@ from collections.abc import Callable
 from typing import Final
 
 from textual.app import App, ComposeResult
-from textual.message import Message
 
 from p2v_tui.config import Settings
 from p2v_tui.errors import Cancelled, P2VError
 from p2v_tui.front.conversion_run import ConversionRun, going_on_with
 from p2v_tui.front.device_words import shown
-from p2v_tui.front.jobs import Job, Jobs, Outcome
+from p2v_tui.front.jobs import AwaitedJob, Jobs
 from p2v_tui.kinds import Secret
 from p2v_tui.screens.dialogs import Answer, Dialog, Question, TextDialog, error_dialog
 from p2v_tui.screens.form import setting_help
@@ -52,48 +51,46 @@ class LeftRunning:
         self._find = find
         self._show_run = show_run
 
-    def look(self) -> None:
-        """Looks for one, and asks what to do about it where there is one."""
-        self._state.jobs.start("left running", lambda _: self._find(), self._looked, put_away=_leave_alone)
+    async def look(self) -> None:
+        """Looks for one, and asks what to do about it where there is one. For a worker of the application."""
+        while (found := await self._find_one()) is not None and await self._offer(found):
+            pass
 
-    def _looked(self, outcome: Outcome[Found | None]) -> None:
-        """Called from another thread."""
-        if not self._app.call_later(self._tell_of, outcome):
-            # The screens were left meanwhile.
-            _leave_alone(outcome.result)
+    async def _find_one(self) -> Found | None:
+        try:
+            return await self._state.jobs.start("left running", lambda *_: self._find(), put_away=_leave_alone)
+        except Cancelled:
+            return None
+        except P2VError as error:
+            text = f"Could not find out whether a conversion was left running. {error.message}"
+            self._app.push_screen(Dialog(error.title, shown(f"{text}\n\n{error.advice}")))
+            return None
 
-    def _tell_of(self, outcome: Outcome[Found | None]) -> None:
-        if outcome.error is not None and not isinstance(outcome.error, Cancelled):
-            text = f"Could not find out whether a conversion was left running. {outcome.error.message}"
-            self._app.push_screen(Dialog(outcome.error.title, shown(f"{text}\n\n{outcome.error.advice}")))
-        elif outcome.result is not None:
-            self._offer(outcome.result)
-
-    def _offer(self, found: Found) -> None:
-        saved = found[1]
-
-        def decide(answer: str | None) -> None:
-            if answer == "go-on":
-                self._log_in(found, lambda settings: self._go_on(found, settings))
-            elif answer == "stop":
-                self._log_in(found, lambda settings: self._stop(found, settings))
-            else:
-                _leave_alone(found)
-
+    async def _offer(self, found: Found) -> bool:
+        """Asks until it is decided, and does it; whether to look again then."""
         answers = (
             Answer("go-on", "Continue it", "go-on", "Serves the disks to it again and shows how it goes."),
             Answer("stop", "Stop it", "stop", "Ends virt-v2v on the conversion server."),
             Answer("leave", "Leave it alone", "leave", "Does nothing about it now."),
         )
-        text = f"A {shown(saved.in_words)}, {_OFFER}"
-        self._app.push_screen(Question("A conversion was left running", text, *answers, escape="leave"), decide)
+        text = f"A {shown(found[1].in_words)}, {_OFFER}"
+        while True:
+            question = Question("A conversion was left running", text, *answers, escape="leave")
+            answer = await self._app.push_screen_wait(question)
+            if answer not in {"go-on", "stop"}:
+                _leave_alone(found)
+                return False
+            settings = await self._log_in(found[1].settings)
+            if settings is not None and answer == "stop":
+                await self._stop(found, settings)
+                return True
+            if settings is not None and await self._go_on(found, settings):
+                return False
 
-    def _log_in(self, found: Found, then: Callable[[Settings], None]) -> None:
-        """Goes on with settings that log in: the record has no password."""
-        settings = found[1].settings
+    async def _log_in(self, settings: Settings) -> Settings | None:
+        """The settings with what logs in: the record has no password. None where the operator gives none."""
         if settings.identity_url is not None:
-            then(settings)
-            return
+            return settings
         dialog = TextDialog(
             "Log in again",
             shown(f"The password of {settings.username} on {settings.server}:"),
@@ -103,14 +100,9 @@ class LeftRunning:
             yes="Continue",
             password=True,
         )
-
-        def decide(answer: bool | None) -> None:
-            if answer:
-                then(dataclasses.replace(settings, password=Secret(dialog.value)))
-            else:
-                self._offer(found)
-
-        self._app.push_screen(dialog, decide)
+        if not await self._app.push_screen_wait(dialog):
+            return None
+        return dataclasses.replace(settings, password=Secret(dialog.value))
 
     def _known_password(self, settings: Settings) -> str:
         """That of the first screen, where it is the same account."""
@@ -122,7 +114,8 @@ class LeftRunning:
         aes = "aes" in self._state.machine().cpu.flags
         return ControlConnection(settings, cpu_has_aes=aes, workspace=found[0])
 
-    def _go_on(self, found: Found, settings: Settings) -> None:
+    async def _go_on(self, found: Found, settings: Settings) -> bool:
+        """Whether the conversion goes on."""
         saved = dataclasses.replace(found[1], settings=settings)
         runs: list[ConversionRun] = []
 
@@ -133,38 +126,31 @@ class LeftRunning:
             server = self._server(found, settings)
             runs.append(ConversionRun(server, plan, convert=going_on_with(saved), left_running=True))
 
-        def start(error: P2VError | None) -> None:
-            if error is not None:
-                self._explain(error, lambda: self._offer(found))
-                return
-            self._state.run = run = runs[0]
-            run.adopt_server()
-            run.start()
-            self._show_run()
+        if not await self._succeeds("Continuing the conversion", prepare):
+            return False
+        self._state.run = run = runs[0]
+        run.adopt_server()
+        run.start()
+        self._show_run()
+        return True
 
-        self._app.push_screen(WorkDialog("Continuing the conversion", self._state.jobs, prepare), start)
-
-    def _stop(self, found: Found, settings: Settings) -> None:
+    async def _stop(self, found: Found, settings: Settings) -> None:
         saved = found[1]
 
         def stop(report: Report, cancellation: Cancellation) -> None:
             with self._server(found, settings) as server:
                 give_up(server, saved, Watch(report, cancellation))
 
-        def tell(error: P2VError | None) -> None:
-            if error is not None:
-                self._explain(error, self.look)
-                return
+        if await self._succeeds("Stopping the conversion", stop):
             text = f"virt-v2v does not run any more on {saved.settings.server}. Its log is in {saved.directory.path}."
-            self._app.push_screen(Dialog("The conversion is stopped", shown(text)), lambda _: self.look())
+            await self._app.push_screen_wait(Dialog("The conversion is stopped", shown(text)))
 
-        self._app.push_screen(WorkDialog("Stopping the conversion", self._state.jobs, stop), tell)
-
-    def _explain(self, error: P2VError, then: Callable[[], None]) -> None:
-        if isinstance(error, Cancelled):
-            then()
-        else:
-            self._app.push_screen(error_dialog(error), lambda _: then())
+    async def _succeeds(self, title: str, work: Work) -> bool:
+        """Whether the work does; where it does not, the operator has read why."""
+        error = await self._app.push_screen_wait(WorkDialog(title, self._state.jobs, work))
+        if error is not None and not isinstance(error, Cancelled):
+            await self._app.push_screen_wait(error_dialog(error))
+        return error is None
 
 
 def _leave_alone(found: Found | None) -> None:
@@ -175,46 +161,32 @@ def _leave_alone(found: Found | None) -> None:
 class WorkDialog(Question[P2VError | None]):
     """Shows what work in a thread says of itself until it has ended; the result is what it failed with."""
 
-    class Reported(Message):
-        def __init__(self, event: Event) -> None:
-            super().__init__()
-            self.event = event
-
-    class Ended(Message):
-        def __init__(self, error: P2VError | None) -> None:
-            super().__init__()
-            self.error = error
-
     def __init__(self, title: str, jobs: Jobs, work: Work) -> None:
         stop = Answer[P2VError | None]("stop-trying", "Stop trying", None, "Everything stays as it is.")
         super().__init__(title, "", stop, escape=None)
         self._work = work
         self._jobs = jobs
-        self._job: Job[None] | None = None
+        self._job: AwaitedJob[None] | None = None
 
     def compose_fields(self) -> ComposeResult:
         yield Line("", id="work")
 
     def on_mount(self) -> None:
-        self._job = self._jobs.start(
-            self._title, self._run_work, lambda outcome: self.post_message(self.Ended(outcome.error))
-        )
+        self._job = self._jobs.start(self._title, self._work, heard=self._show_event)
+        self.run_worker(self._wait_for(self._job))
 
-    def _run_work(self, cancellation: Cancellation) -> None:
-        """Runs in a thread of its own."""
+    async def _wait_for(self, job: AwaitedJob[None]) -> None:
+        try:
+            await job
+        except P2VError as error:
+            self.dismiss(error)
+        else:
+            self.dismiss(None)
 
-        def report(event: Event) -> None:
-            self.post_message(self.Reported(event))
-
-        self._work(report, cancellation)
-
-    def on_work_dialog_reported(self, message: WorkDialog.Reported) -> None:
-        match message.event:
+    def _show_event(self, event: Event) -> None:
+        match event:
             case Status(text) | Warned(text):
                 self.query_one("#work", Line).show(shown(text))
-
-    def on_work_dialog_ended(self, message: WorkDialog.Ended) -> None:
-        self.dismiss(message.error)
 
     def on_action_pressed(self, message: Action.Pressed) -> None:
         # The question would be over with the answer.

@@ -10,7 +10,6 @@ import datetime
 import subprocess
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import ClassVar, Final
 
 from textual import events, on
@@ -23,7 +22,6 @@ from textual.timer import Timer
 from p2v_tui.errors import P2VError
 from p2v_tui.front.ascii_text import ascii_text
 from p2v_tui.front.conversion_run import Snapshot
-from p2v_tui.front.jobs import Outcome
 from p2v_tui.front.outcome_words import end_text, outage_text, outcome_text, status_text
 from p2v_tui.front.saved_log import default_directory, save
 from p2v_tui.screens.base import BaseScreen
@@ -90,17 +88,6 @@ class RunningScreen(BaseScreen):
 
     class Changed(Message):
         """There is something new in the run."""
-
-    class Saved(Message):
-        def __init__(self, path: Path | None, error: P2VError | None) -> None:
-            super().__init__()
-            self.path = path
-            self.error = error
-
-    class PowerRefused(Message):
-        def __init__(self, error: P2VError) -> None:
-            super().__init__()
-            self.error = error
 
     def __init__(
         self,
@@ -392,22 +379,20 @@ class RunningScreen(BaseScreen):
         def decide(answer: bool | None) -> None:
             if answer:
                 self._save_directory = dialog.value.strip()
-                self._save(self._save_directory)
+                self.work_on(self._save(self._save_directory))
 
         self.app.push_screen(dialog, decide)
 
-    def _save(self, directory: str) -> None:
-        self.state.jobs.start(
-            "saved log",
-            lambda _: save(self.run, directory, datetime.datetime.now()),
-            lambda outcome: self.post_message(self.Saved(outcome.result, outcome.error)),
-        )
-
-    def on_running_screen_saved(self, message: RunningScreen.Saved) -> None:
-        if message.error is not None:
-            self.app.push_screen(error_dialog(message.error))
+    async def _save(self, directory: str) -> None:
+        now = datetime.datetime.now()
+        try:
+            path = await self.state.jobs.start(
+                "saved log", lambda *_: save(self.run, directory, now), wanted=self.is_there
+            )
+        except P2VError as error:
+            self.app.push_screen(error_dialog(error))
         else:
-            self.app.push_screen(Dialog("Logs saved", self._text(f"They are in\n\n{message.path}")))
+            self.app.push_screen(Dialog("Logs saved", self._text(f"They are in\n\n{path}")))
 
     @on(Action.Pressed, "#poweroff")
     def _poweroff_pressed(self) -> None:
@@ -425,14 +410,12 @@ class RunningScreen(BaseScreen):
     def _ask_for_power(self, title: str, text: str, yes: str, command: Sequence[str]) -> None:
         def decide(answer: bool | None) -> None:
             if answer:
-                self.state.jobs.start("power", lambda _: self._run_command(command), self._switched)
+                self.work_on(self._switch_off(command))
 
         self.app.push_screen(Dialog(title, text, yes=yes, no="No"), decide)
 
-    def _switched(self, outcome: Outcome[None]) -> None:
-        """Called from another thread."""
-        if outcome.error is not None:
-            self.post_message(self.PowerRefused(outcome.error))
-
-    def on_running_screen_power_refused(self, message: RunningScreen.PowerRefused) -> None:
-        self.app.push_screen(error_dialog(message.error))
+    async def _switch_off(self, command: Sequence[str]) -> None:
+        try:
+            await self.state.jobs.start("power", lambda *_: self._run_command(command), wanted=self.is_there)
+        except P2VError as error:
+            self.app.push_screen(error_dialog(error))

@@ -45,6 +45,11 @@ def at(server: ConversionServer, key: Identity) -> str:
     return f"p2v.server={server.host} p2v.port={server.port} p2v.identity={key.url}"
 
 
+def screen_of(app: P2VTui) -> ConnectionScreen:
+    assert isinstance(app.screen, ConnectionScreen)
+    return app.screen
+
+
 def status(app: P2VTui) -> str:
     return app.screen.query_one("#status", Line).text
 
@@ -316,7 +321,7 @@ async def test_the_steps_of_the_test_as_they_happen(size: str, snapshot: Snapsho
             StepDone(ConnectionStep.LOGIN, "as root"),
             StepStarted(ConnectionStep.VERSION, "Logged in; asking virt-v2v for its version and features"),
         ):
-            app.screen.post_message(ConnectionScreen.Reported(event))
+            screen_of(app).show_event(event)
         await wait_until(pilot, lambda: "[ .. ] virt-v2v" in screen_text(app))
         assert screen_text(app) == snapshot
 
@@ -325,11 +330,8 @@ async def test_the_steps_of_the_test_as_they_happen(size: str, snapshot: Snapsho
 async def test_a_refused_password(size: str, snapshot: SnapshotAssertion) -> None:
     app = app_for("p2v.server=conv.example.com p2v.password=secret")
     async with app.run_test(size=SIZES[size]) as pilot:
-        app.screen.post_message(ConnectionScreen.Reported(StepStarted(ConnectionStep.LOGIN, "Logging in as root")))
-        server = ControlConnection(app.state.settings, cpu_has_aes=True)
-        server.close()
-        error = password_refused("root", "conv.example.com")
-        app.screen.post_message(ConnectionScreen.Ended(server, None, error))
+        screen_of(app).show_event(StepStarted(ConnectionStep.LOGIN, "Logging in as root"))
+        screen_of(app).show_failure(password_refused("root", "conv.example.com"))
         await wait_until(pilot, lambda: "[fail] login" in screen_text(app))
         await wait_until(pilot, lambda: app.focused is not None and app.focused.id == "password-input")
         await pilot.pause()
@@ -360,13 +362,16 @@ FOUND_OUT = VIRT_V2V
 
 async def hear(app: P2VTui, pilot: Pilot[int], *reported: Event) -> None:
     for event in reported:
-        app.screen.post_message(ConnectionScreen.Reported(event))
+        screen_of(app).show_event(event)
     await pilot.pause()
 
 
 def end(app: P2VTui, error: P2VError | None = None) -> None:
+    if error is not None:
+        screen_of(app).show_failure(error)
+        return
     server = ControlConnection(app.state.settings, cpu_has_aes=True)
-    app.screen.post_message(ConnectionScreen.Ended(server, None if error else FOUND_OUT, error))
+    screen_of(app).show_success(server, FOUND_OUT)
 
 
 @pytest.mark.parametrize("size", SIZES)

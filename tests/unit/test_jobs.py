@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import errno
 import queue
 import threading
@@ -10,8 +12,9 @@ from collections.abc import Iterator
 import pytest
 
 from p2v_tui.errors import Cancelled, ConnectionFailed, InternalError, LocalFailure, P2VError, as_failure
-from p2v_tui.front.jobs import Job, Jobs, Outcome
+from p2v_tui.front.jobs import AwaitedJob, Job, Jobs, Outcome
 from p2v_tui.session.words.cancellation import Cancellation
+from p2v_tui.session.words.events import Event, Report, Status
 
 Outcomes = queue.SimpleQueue[Outcome[str]]
 FULL = OSError(errno.ENOSPC, "No space left on device", "/tmp/p2v-tui-x")
@@ -130,18 +133,119 @@ def test_a_job_that_must_be_waited_for_is_not_left() -> None:
     assert outcomes.get().get() == "tidied"
 
 
-def test_the_end_of_the_program_does_not_wait_for_what_hangs(released: threading.Event) -> None:
-    outcomes: Outcomes = queue.SimpleQueue()
+# What a coroutine awaits.
+
+
+async def test_what_the_work_reports_is_heard_in_order_and_before_what_it_returns() -> None:
+    heard: list[Event] = []
+
+    def work(report: Report, _: Cancellation) -> str:
+        for number in range(100):
+            report(Status(str(number)))
+        return "done"
+
+    assert await Jobs().start("test", work, heard=heard.append) == "done"
+    assert heard == [Status(str(number)) for number in range(100)]
+
+
+async def test_what_awaited_work_raises_is_one_kind_of_error() -> None:
+    with pytest.raises(InternalError, match="bad"):
+        await Jobs().start("test", lambda *_: raising(ValueError("bad")))
+
+
+async def test_what_the_one_who_hears_raises_is_raised_where_the_job_is_awaited(released: threading.Event) -> None:
+    def work(report: Report, _: Cancellation) -> None:
+        report(Status("text"))
+        released.wait()
+
+    def fail(event: Event) -> None:
+        raise KeyError(event)
+
+    with pytest.raises(KeyError):
+        await Jobs().start("test", work, heard=fail)
+
+
+async def test_awaited_work_that_hangs_is_left_when_it_is_cancelled(released: threading.Event) -> None:
+    late: queue.SimpleQueue[str] = queue.SimpleQueue()
+    heard: list[Event] = []
+
+    def work(report: Report, _: Cancellation) -> str:
+        released.wait()
+        report(Status("nobody hears this"))
+        return "too late"
+
+    job = Jobs().start("test", work, heard=heard.append, put_away=late.put)
+    job.cancel()
+    with pytest.raises(Cancelled):
+        await job
+    assert not released.is_set()
+    released.set()
+    assert await asyncio.to_thread(late.get) == "too late"
+    assert heard == []
+
+
+async def test_a_coroutine_that_is_cancelled_cancels_its_work_and_puts_the_result_away() -> None:
+    late: asyncio.Queue[str] = asyncio.Queue()
+    begun = asyncio.Event()
+
+    def work(report: Report, cancellation: Cancellation) -> str:
+        report(Status("begun"))
+        with contextlib.suppress(Cancelled):
+            cancellation.wait(10)
+            return "not cancelled"
+        return "too late"
+
+    async def wait_for(job: AwaitedJob[str]) -> None:
+        await job
+
+    loop = asyncio.get_running_loop()
+    job = Jobs().start(
+        "test",
+        work,
+        heard=lambda _: begun.set(),
+        put_away=lambda text: loop.call_soon_threadsafe(late.put_nowait, text),
+    )
+    task = asyncio.create_task(wait_for(job))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await late.get() == "too late"
+
+
+async def test_what_comes_when_nobody_is_there_is_put_away_and_the_coroutine_is_cancelled(
+    released: threading.Event,
+) -> None:
+    heard: list[Event] = []
+    put_away: list[str] = []
+    there = True
+
+    def work(report: Report, _: Cancellation) -> str:
+        released.wait()
+        report(Status("late"))
+        return "a server"
+
+    job = AwaitedJob("test", work, heard=heard.append, put_away=put_away.append, wanted=lambda: there)
+    there = False
+    released.set()
+    with pytest.raises(asyncio.CancelledError):
+        await job
+    assert (heard, put_away) == ([], ["a server"])
+
+
+def test_the_end_of_the_loop_and_of_the_program_does_not_wait_for_what_hangs(released: threading.Event) -> None:
     jobs = Jobs()
 
-    def hang(_: Cancellation) -> str:
+    def hang(*_: object) -> str:
         released.wait()
         return ""
 
-    job = jobs.start("test", hang, outcomes.put)
+    async def start() -> AwaitedJob[str]:
+        return jobs.start("test", hang)
+
+    job = asyncio.run(start()).job
     jobs.close(0.01)
     assert not released.is_set()
-    assert isinstance(outcomes.get().error, Cancelled)
     released.set()
     assert job.wait(10)
     assert not jobs.busy

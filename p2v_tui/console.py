@@ -4,32 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, TextIO
 
 from p2v_tui.errors import P2VError
-from p2v_tui.front.event_text import check_lines, log_directory_line, loss_lines, outage_lines
+from p2v_tui.front.event_text import (
+    NEVER_BOTH,
+    Said,
+    Tone,
+    error_lines,
+    finished_text,
+    lines_of,
+    loss_lines,
+    made_text,
+)
 from p2v_tui.secrecy import without_secrets
-from p2v_tui.session.words.checks import Check, Verdict
+from p2v_tui.session.words.checks import Check
 from p2v_tui.session.words.events import (
     Checked,
-    ConnectionLost,
-    ConnectionRestored,
     Converted,
     DiskProgress,
     Event,
-    Happened,
-    HostKeyLearnt,
-    LogDirectory,
-    LogDirectoryRemoved,
     OutputKind,
     PhaseStarted,
     Progress,
     RemoteOutput,
-    ServerVersion,
-    Status,
-    StepStarted,
-    Warned,
 )
 from p2v_tui.session.words.quantities import duration_text, size_text
 from p2v_tui.session.words.terminal_text import plain
@@ -39,6 +38,7 @@ COPY_LINE_INTERVAL: Final = 10.0
 QUIET_LINE_INTERVAL: Final = 60.0
 
 _GREEN, _RED, _MAGENTA, _YELLOW, _RESET = (f"\x1b[{code}m" for code in ("32", "1;31", "35", "33", "0"))
+_COLOURS: Final = {Tone.PLAIN: _MAGENTA, Tone.GOOD: _GREEN, Tone.WARNING: _YELLOW, Tone.BAD: _RED}
 
 
 class Console:
@@ -58,24 +58,10 @@ class Console:
         self._clock = clock
         self._last_progress = clock()
         self._last_shown: list[tuple[int, int]] = []
+        self._checks: list[Check] = []
 
     def show(self, event: Event) -> None:
         match event:
-            case Status(text) | Happened(text) | StepStarted(_, text):
-                self._say(text, _MAGENTA)
-            case Warned(text):
-                self._say(f"warning: {text}", _YELLOW)
-            case Checked(check):
-                self._check(check)
-            case ConnectionLost() | ConnectionRestored():
-                self._outage(event)
-            case HostKeyLearnt(fingerprint):
-                self._say(f"The conversion server's host key is {fingerprint}", _MAGENTA)
-                self._say(f"To pin this key next time, add: p2v.remote.hostkey={fingerprint}", _MAGENTA)
-            case ServerVersion(version, modes):
-                self._say(f"virt-v2v {version}, output modes {', '.join(modes)}", _MAGENTA)
-            case LogDirectory() | LogDirectoryRemoved():
-                self._say(log_directory_line(event), _MAGENTA)
             case RemoteOutput(text, kind):
                 if kind is not OutputKind.DEBUG or self._verbose:
                     # virt-v2v repeats its arguments.
@@ -88,6 +74,13 @@ class Console:
                 self._progress(disks)
             case Converted():
                 self._converted(event)
+            case Checked(check) if check in self._checks:
+                # The checks are made again after a lost connection.
+                pass
+            case _:
+                if isinstance(event, Checked):
+                    self._checks.append(event.check)
+                self._say_all(lines_of(event))
 
     def text(self, text: str) -> None:
         """Prints lines as they are, such as a file's content."""
@@ -98,28 +91,15 @@ class Console:
         self._say(text, _GREEN if good else _RED)
 
     def error(self, error: P2VError) -> None:
-        """Says what failed and what to do about it."""
-        self._say(error.headline, _RED)
-        if error.advice:
-            self._say(error.advice, _RED)
+        """Says what failed and what to do about it, but not again what a check has said."""
+        self._say_all(error_lines(error, self._checks))
 
     def _converted(self, outcome: Converted) -> None:
-        self._say(f"Conversion finished successfully in {duration_text(outcome.seconds)}.", _GREEN)
-        self._say(f"Made: {outcome.where}", _GREEN)
+        self._say(finished_text(outcome), _GREEN)
+        self._say(made_text(outcome), _GREEN)
         for line in loss_lines(outcome):
             self._say(line, _YELLOW)
-        self._say("Do not start the physical machine again while the guest runs.", _GREEN)
-
-    def _outage(self, event: ConnectionLost | ConnectionRestored) -> None:
-        for line in outage_lines(event):
-            self._say(line, _GREEN if isinstance(event, ConnectionRestored) else _YELLOW)
-
-    def _check(self, check: Check) -> None:
-        """What is well is not worth a line on a slow console."""
-        if check.verdict is Verdict.PASSED:
-            return
-        for line in check_lines(check):
-            self._say(line, _RED if check.verdict is Verdict.REFUSED else _YELLOW)
+        self._say(NEVER_BOTH, _GREEN)
 
     def _progress(self, disks: tuple[DiskProgress, ...]) -> None:
         shown = [(disk.percent, disk.served) for disk in disks if disk.percent is not None]
@@ -131,6 +111,10 @@ class Console:
         self._last_shown = shown
         for disk in disks:
             self._say(_progress_line(disk), _MAGENTA)
+
+    def _say_all(self, lines: Iterable[Said]) -> None:
+        for line in lines:
+            self._say(line.text, _COLOURS[line.tone])
 
     def _say(self, text: str, colour: str) -> None:
         line = f"p2v-tui: {plain(text)}"

@@ -7,30 +7,35 @@ import dataclasses
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Any, Final, TextIO, TypeVar
 
 from p2v_tui import __version__, config, hwprobe
 from p2v_tui.config import Settings
 from p2v_tui.console import Console
 from p2v_tui.errors import Cancelled, CommandFailed, Detached, InternalError, P2VError, PreflightRefused
 from p2v_tui.front import typed_secret
-from p2v_tui.front.signals import Supervised
+from p2v_tui.front.conversion_run import ConversionRun, Convert, going_on_with
+from p2v_tui.front.jobs import Job
+from p2v_tui.front.signals import Signals, caught
 from p2v_tui.hwprobe import Machine
 from p2v_tui.kinds import Secret
 from p2v_tui.secrecy import without_secrets
 from p2v_tui.session.conversion.connection_test import log_in
-from p2v_tui.session.conversion.conversion import NeverStarted, convert, resume, why_not_gone_on_with
+from p2v_tui.session.conversion.conversion import NeverStarted, convert, why_not_gone_on_with
 from p2v_tui.session.conversion.describe import describe
 from p2v_tui.session.conversion.dry_run import in_words, rehearse, verdict
 from p2v_tui.session.conversion.saved_conversion import SavedConversion, find_saved
 from p2v_tui.session.plan.plan import Plan, fill_in, make_plan
+from p2v_tui.session.plan.virt_v2v import VirtV2V
 from p2v_tui.session.preflight.preflight import enforce
 from p2v_tui.session.ssh.control import ControlConnection
 from p2v_tui.session.ssh.workspace import Workspace
 from p2v_tui.session.words.cancellation import Cancellation
-from p2v_tui.session.words.events import Status, Warned
+from p2v_tui.session.words.checks import Check
+from p2v_tui.session.words.events import Checked, Event, Status, Warned
 from p2v_tui.session.words.quantities import size_text
 from p2v_tui.session.words.terminal_text import plain
 from p2v_tui.session.words.watch import Watch
@@ -43,6 +48,8 @@ COMMAND_LOOK_INTERVAL: Final = 0.1
 _DRY_RUN_READY: Final = (
     "The conversion can start. This was a dry run: nothing was changed here or on the conversion server."
 )
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -71,8 +78,7 @@ def run(settings: Settings, options: Options, out: TextIO = sys.stdout) -> int:
     if options.verbose:
         settings = dataclasses.replace(settings, debug=True)
     options = dataclasses.replace(options, dry_run=options.dry_run or settings.dry_run)
-    job = _Job(settings, options, console)
-    failure = job.run()
+    failure = _Unattended(settings, options, console).run()
     if failure is None:
         return 0
     if isinstance(failure, InternalError):
@@ -94,16 +100,15 @@ def print_dump(settings: Settings, image: Path | None, out: TextIO = sys.stdout)
     out.write(config.dump(fill_in(settings, hwprobe.probe(), image), __version__, "unknown"))
 
 
-class _Job:
-    """One run from the first look at the machine to the last command."""
+class _Unattended:
+    """From the first look at the machine to the last command: jobs in threads, one after the other."""
 
     def __init__(self, settings: Settings, options: Options, console: Console) -> None:
         self._settings = settings
         self._options = options
         self._console = console
-        self._job = Supervised("session", lambda _: self._work(), grace=GRACE)
-        self._cancellation = self._job.cancellation
-        self._watch = Watch(console.show, self._cancellation)
+        # The job that runs.
+        self._job: Job[Any] | None = None
 
     def run(self) -> P2VError | None:
         """Does what the options say; what came in the way, None where nothing did.
@@ -111,29 +116,61 @@ class _Job:
         ^C cancels; TERM and HUP end this program, but not a conversion that runs on the server. A second ^C ends the
         waiting for a server that cannot be reached, and disturbs no other tidying up.
         """
-        return self._job.run_to_end().error
+        try:
+            with caught() as signals:
+                if self._options.dry_run:
+                    self._run(signals, Job("dry run", self._dry_run, grace=GRACE))
+                else:
+                    self._convert(signals)
+        except P2VError as error:
+            return error
+        return None
 
-    def _work(self) -> None:
-        if self._options.dry_run:
-            self.dry_run()
-        else:
-            self.convert()
+    def _run(self, signals: Signals, job: Job[Result]) -> Result:
+        """What the job returns. Raises what it raises."""
+        self._job = job
+        return signals.run(job).get()
 
-    def _must_end_in_order(self) -> None:
-        """From here on to the end of the tidying up the session is waited for, whatever signal comes."""
-        self._cancellation.check()
-        self._job.grace = None
+    def _prepare(
+        self,
+        signals: Signals,
+        work: Callable[[Cancellation], Result],
+        put_away: Callable[[Result], object] = lambda _: None,
+    ) -> Result:
+        """What comes before a conversion and can be left at any time."""
+        job = Job("preparation", work, put_away=put_away, grace=GRACE)
+        result = self._run(signals, job)
+        if job.cancellation.requested:
+            # That came when the work was as good as done.
+            put_away(result)
+            raise Cancelled
+        return result
 
-    def convert(self) -> None:
-        machine = hwprobe.probe()
-        plan = self._plan(machine)
-        if not self._go_on(machine, plan):
-            self._convert_anew(machine, plan)
+    def _convert(self, signals: Signals) -> None:
+        machine, plan = self._prepare(signals, lambda _: self._look())
+        left = self._prepare(signals, lambda _: self._left_running(machine, plan), _close)
+        if left is None or not self._finish(signals, left):
+            run = self._prepare(signals, lambda cancellation: self._begin(machine, plan, cancellation), _close)
+            self._finish(signals, run)
         if post := self._post_command():
-            _run_command("p2v.post", post, self._console)
+            self._run(signals, Job("p2v.post", lambda _: _run_command("p2v.post", post, self._console), grace=None))
 
-    def _go_on(self, machine: Machine, plan: Plan) -> bool:
-        """Goes on with this very conversion where an earlier process left it running; False where there is none."""
+    def _finish(self, signals: Signals, run: ConversionRun) -> bool:
+        """Sees the conversion to its end. False where what was left running had never begun."""
+        run.adopt_server()
+        try:
+            self._run(signals, run)
+        except NeverStarted as error:
+            self._console.show(Status(error.message))
+            return False
+        return True
+
+    def _look(self) -> tuple[Machine, Plan]:
+        machine = hwprobe.probe()
+        return machine, self._plan(machine)
+
+    def _left_running(self, machine: Machine, plan: Plan) -> ConversionRun | None:
+        """What goes on with this very conversion, where an earlier process left it running."""
         disks = tuple(disk.name for disk in plan.disks)
         others: list[SavedConversion] = []
 
@@ -148,64 +185,97 @@ class _Job:
             words = f"Left alone: another {other.in_words}. p2v-tui --interactive can continue it."
             self._console.show(Status(words))
         if found is None:
-            return False
+            return None
         workspace, saved = found
         if words := why_not_gone_on_with(saved, plan):
             # What runs on the server is found there and ended when the machine is converted again.
             self._console.show(Warned(words))
             workspace.forget()
             workspace.close()
-            return False
+            return None
         saved = saved.with_secrets_of(self._settings)
-        try:
-            with self._server(machine, saved.settings, workspace) as server:
-                self._must_end_in_order()
-                resumed = saved.plan(machine, set_read_only=self._options.iso)
-                resume(server, resumed, saved, self._watch)
-        except NeverStarted as error:
-            self._console.show(Status(error.message))
-            self._job.grace = GRACE
-            return False
-        return True
+        with contextlib.ExitStack() as closed:
+            server = closed.enter_context(self._server(machine, saved.settings, workspace))
+            resumed = saved.plan(machine, set_read_only=self._options.iso)
+            closed.pop_all()
+        return self._conversion(server, resumed, convert=going_on_with(saved), left_running=True)
 
-    def _convert_anew(self, machine: Machine, plan: Plan) -> None:
+    def _begin(self, machine: Machine, plan: Plan, cancellation: Cancellation) -> ConversionRun:
+        """A new conversion, ready to start."""
         if self._settings.pre:
-            _run_command("p2v.pre", self._settings.pre, self._console, self._cancellation)
-        with self._server(machine, self._settings) as server:
+            _run_command("p2v.pre", self._settings.pre, self._console, cancellation)
+        watch = Watch(self._console.show, cancellation)
+        with contextlib.ExitStack() as closed:
+            server = closed.enter_context(self._server(machine, self._settings))
             virt_v2v = None
             if self._settings.skip_test_connection:
-                server.login(self._watch)
+                server.login(watch)
             else:
                 # The rehearsal would only be in the way of the real thing, which follows at once.
-                virt_v2v = log_in(server, self._watch)
+                virt_v2v = log_in(server, watch)
                 plan.output.mode_on(virt_v2v)
-            self._must_end_in_order()
-            convert(server, plan, self._watch, virt_v2v)
+            closed.pop_all()
+        return self._conversion(server, plan, virt_v2v)
 
-    def dry_run(self) -> None:
+    def _conversion(
+        self,
+        server: ControlConnection,
+        plan: Plan,
+        virt_v2v: VirtV2V | None = None,
+        *,
+        convert: Convert = convert,
+        left_running: bool = False,
+    ) -> ConversionRun:
+        return ConversionRun(
+            server,
+            plan,
+            virt_v2v,
+            convert=convert,
+            left_running=left_running,
+            attended=False,
+            hear=self._console.show,
+        )
+
+    def _dry_run(self, cancellation: Cancellation) -> None:
         """Raises what the real run would before virt-v2v starts; the verdict is shown first, in one line."""
-        machine = hwprobe.probe()
         plan: Plan | None = None
+        held: list[Check] = []
+
+        def report(event: Event) -> None:
+            if isinstance(event, Checked):
+                held.append(event.check)
+            else:
+                self._console.show(event)
+
         try:
+            machine = hwprobe.probe()
             plan = self._plan(machine)
             with self._server(machine, self._settings) as server:
-                plan, found, checks = rehearse(server, plan, self._watch)
+                plan, found, checks = rehearse(server, plan, Watch(report, cancellation))
                 details = describe(server, plan, found)
         except Cancelled:
             raise
         except P2VError:
+            self._show_checks(held)
             self._console.verdict(f"Refused: {in_words(plan) if plan else 'these settings'}", good=False)
             raise
         accepted = plan.settings.accept_warnings
         try:
             enforce(checks, accepted)
         except PreflightRefused:
-            self._console.verdict(verdict(plan, checks, accepted), good=False)
+            # What speaks against it comes last: the details fill more than one screen.
             self._console.text(details)
+            self._show_checks(checks)
+            self._console.verdict(verdict(plan, checks, accepted), good=False)
             raise
+        self._show_checks(checks)
         self._console.verdict(verdict(plan, checks, accepted), good=True)
         self._console.text(details)
         self._console.show(Status(_DRY_RUN_READY))
+
+    def _show_checks(self, checks: Iterable[Check]) -> None:
+        for check in checks:
+            self._console.show(Checked(check))
 
     def _plan(self, machine: Machine) -> Plan:
         plan = make_plan(self._settings, machine, self._options.image, set_read_only=self._options.iso)
@@ -234,7 +304,8 @@ class _Job:
         )
 
     def _ask_password(self, question: str) -> Secret | None:
-        text = typed_secret.ask(plain(question), self._cancellation)
+        assert self._job is not None
+        text = typed_secret.ask(plain(question), self._job.cancellation)
         return Secret(text) if text else None
 
     def _post_command(self) -> str | None:
@@ -242,6 +313,12 @@ class _Job:
         if self._settings.post is not None:
             return self._settings.post
         return DEFAULT_POST if self._options.from_proc_cmdline and os.geteuid() == 0 else None
+
+
+def _close(run: ConversionRun | None) -> None:
+    """Puts away what will not be run."""
+    if run is not None:
+        run.server.close()
 
 
 def _run_command(stage: str, command: str, console: Console, cancellation: Cancellation | None = None) -> None:

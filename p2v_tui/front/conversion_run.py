@@ -1,4 +1,4 @@
-"""One conversion as a screen sees it: it runs in a thread of its own, whether a screen looks or not.
+"""One conversion as a front end sees it: it runs in a thread of its own, whether anybody looks or not.
 
 The thread folds the session's events into a `Snapshot` that never changes, and the log's lines into a bounded store;
 listeners are told that there is something new and fetch it when they like. No Textual in here.
@@ -11,12 +11,13 @@ import datetime
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from p2v_tui.errors import InternalError, P2VError, as_failure
-from p2v_tui.front.event_text import check_lines, log_directory_line, outage_lines
+from p2v_tui.errors import InternalError, P2VError
+from p2v_tui.front.event_text import VIRT_V2V_RUNS, error_lines, lines_of
+from p2v_tui.front.jobs import Job, Outcome
 from p2v_tui.front.phases import Phase, first_phases, when_ended, with_stage, with_started
 from p2v_tui.session.conversion import conversion
 from p2v_tui.session.conversion.saved_conversion import SavedConversion
@@ -25,29 +26,29 @@ from p2v_tui.session.plan.virt_v2v import VirtV2V
 from p2v_tui.session.preflight.preflight import AcceptWarnings
 from p2v_tui.session.ssh.control import ControlConnection
 from p2v_tui.session.words.cancellation import Cancellation
-from p2v_tui.session.words.checks import Check, Verdict
+from p2v_tui.session.words.checks import Check
 from p2v_tui.session.words.events import (
     CONTROL,
     CanWait,
     Checked,
+    Connection,
     ConnectionLost,
     ConnectionRestored,
     Converted,
     DiskProgress,
     Event,
-    Happened,
-    HostKeyLearnt,
     LogDirectory,
     LogDirectoryRemoved,
     OutputKind,
     PhaseStarted,
     Progress,
     RemoteOutput,
-    ServerVersion,
+    Report,
     Stage,
     StageStarted,
     Status,
     StepStarted,
+    StillLost,
     Warned,
 )
 from p2v_tui.session.words.watch import Watch
@@ -110,7 +111,7 @@ class LogLine:
 class Outage:
     """A connection that is lost. since, until: when it was lost, and when it will be given up."""
 
-    connection: str
+    connection: Connection
     since: datetime.datetime
     until: datetime.datetime
 
@@ -144,11 +145,11 @@ class Snapshot:
         return self.outcome is not None or self.error is not None
 
 
-class ConversionRun:
+class ConversionRun(Job[Converted]):
     """Starts when `start` is called, once. All methods can be called from any thread.
 
-    convert: what does the work. left_running: by another process, so that this one only goes on with it. now: the
-    time of day, for the log.
+    convert: what does the work. left_running: by another process, so that this one only goes on with it. attended:
+    there is somebody to ask. hear: called with each event, from the run's thread. now: the time of day, for the log.
     """
 
     def __init__(
@@ -159,8 +160,12 @@ class ConversionRun:
         *,
         convert: Convert = conversion.convert,
         left_running: bool = False,
+        attended: bool = True,
+        hear: Report = lambda _: None,
         now: Callable[[], datetime.datetime] = datetime.datetime.now,
     ) -> None:
+        # virt-v2v must be stopped in order, and the remote side tidied, before the process ends.
+        super().__init__("conversion", self._call_convert, self._came, grace=None)
         self.server = server
         self.plan = plan
         # Set by the screen that showed the end when the operator leaves it.
@@ -168,11 +173,11 @@ class ConversionRun:
         self.left_running = left_running
         self._virt_v2v = virt_v2v
         self._convert = convert
+        self._attended = attended
+        self._hear = hear
         self._now = now
-        self._cancellation = Cancellation()
         self._accepted: bool | None = None
         self._answered = threading.Event()
-        self._lock = threading.Lock()
         self._lines: deque[LogLine] = deque()
         self._characters = 0
         self._listeners: list[Listener] = []
@@ -180,27 +185,17 @@ class ConversionRun:
         self._snapshot = Snapshot(
             phases=first_phases(), disks=tuple(DiskProgress(disk.name, disk.size, 0, 0.0) for disk in plan.disks)
         )
-        # No daemon: virt-v2v must be stopped in order, and the remote side tidied, before the process ends.
-        self._thread = threading.Thread(target=self._work, name="conversion", daemon=False)
-
-    def start(self) -> None:
-        self._thread.start()
 
     def cancel(self) -> None:
-        """Asks for the end; it comes when virt-v2v has been stopped."""
+        """Asks for the end; it comes when virt-v2v has been stopped. Once more it changes nothing: `stop_waiting`."""
         with self._lock:
             if self._snapshot.finished or self._snapshot.cancelling:
                 return
             # Only the control connection matters now.
             outages = tuple(outage for outage in self._snapshot.outages if outage.connection == CONTROL)
             self._snapshot = dataclasses.replace(self._snapshot, cancelling=True, outages=outages)
-        self._cancellation.cancel()
+        super().cancel()
         self._tell()
-
-    def stop_waiting(self) -> None:
-        """After `cancel`: ends without having stopped virt-v2v where the server cannot be reached."""
-        if self._snapshot.cancelling:
-            self._cancellation.cancel()
 
     def detach(self) -> None:
         """Ends all that is here, soon; the conversion waits on the server. One that has not begun is cancelled."""
@@ -208,7 +203,7 @@ class ConversionRun:
             if self._snapshot.finished or self._snapshot.cancelling:
                 return
             self._snapshot = dataclasses.replace(self._snapshot, detaching=True, outages=())
-        self._cancellation.detach()
+        super().detach()
         self._tell()
 
     def accept(self, accepted: bool) -> None:
@@ -229,11 +224,6 @@ class ConversionRun:
         """What the program ends with when this is its last conversion, and over."""
         error = self._snapshot.error
         return 0 if error is None else error.exit_code
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Waits for the end; whether it came. Not for the screens' thread."""
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
 
     @property
     def snapshot(self) -> Snapshot:
@@ -269,37 +259,28 @@ class ConversionRun:
             self._close_server = True
             return True
 
-    def _work(self) -> None:
-        outcome: Converted | None = None
-        error: P2VError | None = None
-        try:
-            outcome = self._convert(
-                self.server,
-                self.plan,
-                Watch(self._report, self._cancellation),
-                self._virt_v2v,
-                accept_warnings=self._accept_warnings,
-            )
-        except Exception as failure:
-            # Whatever goes wrong, the operator must see it, and the lines that tell why can be saved.
-            error = as_failure(failure)
+    def _call_convert(self, cancellation: Cancellation) -> Converted:
+        return self._convert(
+            self.server,
+            self.plan,
+            Watch(self._report, cancellation),
+            self._virt_v2v,
+            accept_warnings=self._accept_warnings,
+        )
+
+    def _came(self, outcome: Outcome[Converted]) -> None:
+        error = outcome.error
+        if error is not None:
+            # Whatever went wrong, the operator must see it, and the lines that tell why can be saved.
             for line in error.trace if isinstance(error, InternalError) else ():
                 self._add_line(line, OutputKind.DEBUG)
-        self._end(outcome, error)
-
-    def _end(self, outcome: Converted | None, error: P2VError | None) -> None:
-        if error is not None and any(check.text in error.message for check in self._snapshot.checks):
-            # What speaks against it stands there already.
-            self._add_line(f"{error.title}.", None)
-        elif error is not None:
-            self._add_line(error.headline, None)
-            if error.advice:
-                self._add_line(error.advice, None)
+            for said in error_lines(error, self._snapshot.checks):
+                self._add_line(said.text, None)
         with self._lock:
             self._snapshot = dataclasses.replace(
                 self._snapshot,
-                phases=when_ended(self._snapshot.phases, succeeded=outcome is not None),
-                outcome=outcome,
+                phases=when_ended(self._snapshot.phases, succeeded=error is None),
+                outcome=outcome.result,
                 error=error,
                 to_accept=(),
                 outages=(),
@@ -313,17 +294,22 @@ class ConversionRun:
 
     def _accept_warnings(self, warnings: Sequence[Check]) -> bool:
         """Waits for the operator's answer."""
+        if not self._attended:
+            return False
         with self._lock:
             self._snapshot = dataclasses.replace(self._snapshot, to_accept=tuple(warnings))
         self._tell()
         while not self._answered.wait(ANSWER_INTERVAL):
-            self._cancellation.check()
+            self.cancellation.check()
         self._add_line(f"The operator {'accepted' if self._accepted else 'did not accept'} the warnings", None)
         return bool(self._accepted)
 
     def _report(self, event: Event) -> None:
-        for text, kind in _lines_of(event):
-            self._add_line(text, kind)
+        self._hear(event)
+        if isinstance(event, RemoteOutput):
+            self._add_line(event.text, event.kind)
+        for said in lines_of(event):
+            self._add_line(said.text, None)
         with self._lock:
             self._snapshot = _after(self._snapshot, event, self._now())
         self._tell()
@@ -343,36 +329,12 @@ class ConversionRun:
             listener()
 
 
-def _lines_of(event: Event) -> Iterator[tuple[str, OutputKind | None]]:
-    """What the log says of an event."""
-    match event:
-        case RemoteOutput(text, kind):
-            yield text, kind
-        case Status(text) | Happened(text) | StepStarted(_, text):
-            yield text, None
-        case Warned(text):
-            yield f"warning: {text}", None
-        case LogDirectory() | LogDirectoryRemoved():
-            yield log_directory_line(event), None
-        case HostKeyLearnt(fingerprint):
-            yield f"The conversion server's host key is {fingerprint}", None
-        case ServerVersion(version, modes):
-            yield f"virt-v2v {version}, output modes {', '.join(modes)}", None
-        case Checked(check):
-            # What is well is not worth a line.
-            yield from ((line, None) for line in check_lines(check) if check.verdict is not Verdict.PASSED)
-        case ConnectionLost() | ConnectionRestored():
-            yield from ((line, None) for line in outage_lines(event))
-        case Converted():
-            yield f"Made: {event.where}", None
-
-
 def _after(snapshot: Snapshot, event: Event, now: datetime.datetime) -> Snapshot:
     """Where the conversion is when this has happened."""
     changes: dict[str, Any] = {}
     match event:
-        case Status(text) | StepStarted(_, text):
-            changes = {"status": text}
+        case Status() | StepStarted() | StillLost():
+            changes = {"status": lines_of(event)[0].text}
         case Warned(text) | RemoteOutput(text, OutputKind.WARNING):
             changes = {"warnings": (*snapshot.warnings, text)[-MAX_WARNINGS:]}
         case LogDirectory(path):
@@ -386,7 +348,7 @@ def _after(snapshot: Snapshot, event: Event, now: datetime.datetime) -> Snapshot
         case CanWait():
             changes = {"can_wait": True}
         case PhaseStarted(name):
-            changes = {"phases": with_started(snapshot.phases, name)}
+            changes = {"phases": with_started(snapshot.phases, name), "status": VIRT_V2V_RUNS}
         case Progress(disks):
             changes = {"disks": disks}
         case Checked(check):
@@ -399,5 +361,5 @@ def _after(snapshot: Snapshot, event: Event, now: datetime.datetime) -> Snapshot
             changes = {"outages": tuple(lost.values())}
         case ConnectionRestored(connection):
             left = tuple(outage for outage in snapshot.outages if outage.connection != connection)
-            changes = {"outages": left}
+            changes = {"outages": left, "status": lines_of(event)[0].text}
     return dataclasses.replace(snapshot, **changes)

@@ -1,16 +1,30 @@
-"""Events as lines of text: what every front end says of a check, a lost connection and a loss."""
+"""Events, errors and outcomes as lines of text, the same for every front end. How they look is each one's own."""
 
 from __future__ import annotations
 
+import enum
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from typing import Final
 
+from p2v_tui.errors import P2VError
+from p2v_tui.session.preflight.preflight import ChecksRefused
 from p2v_tui.session.words.checks import Check, Verdict
 from p2v_tui.session.words.events import (
+    Checked,
     ConnectionLost,
     ConnectionRestored,
     Converted,
+    Event,
+    Happened,
+    HostKeyLearnt,
     LogDirectory,
     LogDirectoryRemoved,
+    ServerVersion,
+    Status,
+    StepStarted,
+    StillLost,
+    Warned,
 )
 from p2v_tui.session.words.quantities import duration_text
 
@@ -20,27 +34,88 @@ _WORDS: Final = {
     Verdict.WARNING: "warning",
     Verdict.REFUSED: "refused",
 }
+# The status while its phases tell the rest.
+VIRT_V2V_RUNS: Final = "virt-v2v is running"
+# The last word on a success.
+NEVER_BOTH: Final = "Never run this machine and the guest at the same time."
 
 
-def check_lines(check: Check) -> tuple[str, ...]:
-    """What was found, and what to do where there is something to do."""
-    found = f"{_WORDS[check.verdict]}: {check.name}: {check.text}"
-    return (found, check.advice) if check.advice else (found,)
+class Tone(enum.Enum):
+    """What a line is to its reader; a front end may give it a colour."""
+
+    PLAIN = enum.auto()
+    GOOD = enum.auto()
+    WARNING = enum.auto()
+    BAD = enum.auto()
 
 
-def outage_lines(event: ConnectionLost | ConnectionRestored) -> tuple[str, ...]:
-    if isinstance(event, ConnectionRestored):
-        return (f"{event.connection[0].upper()}{event.connection[1:]} is back after {duration_text(event.seconds)}.",)
-    return (
-        f"Lost {event.connection}: {event.reason}",
-        f"Opening it again, for up to {duration_text(event.seconds)}. Nothing is lost so far.",
-    )
+@dataclass(frozen=True)
+class Said:
+    """A line of p2v-tui's own."""
+
+    text: str
+    tone: Tone = Tone.PLAIN
 
 
-def log_directory_line(event: LogDirectory | LogDirectoryRemoved) -> str:
-    if isinstance(event, LogDirectory):
-        return f"Log files are on the conversion server in {event.path}"
-    return "The log files' directory was removed again: virt-v2v never ran."
+def lines_of(event: Event) -> tuple[Said, ...]:
+    """What p2v-tui says of an event; nothing of what virt-v2v says itself, and of progress."""
+    match event:
+        case Checked(check):
+            return _check_lines(check)
+        case Warned(text):
+            return (Said(f"warning: {text}", Tone.WARNING),)
+        case ConnectionLost(connection, reason, seconds):
+            trying = f"Opening it again, for up to {duration_text(seconds)}. Nothing is lost so far."
+            return Said(f"Lost {connection}: {reason}", Tone.WARNING), Said(trying, Tone.WARNING)
+        case ConnectionRestored(connection, seconds):
+            name = str(connection)
+            return (Said(f"{name[0].upper()}{name[1:]} is back after {duration_text(seconds)}.", Tone.GOOD),)
+        case Converted():
+            return (Said(made_text(event), Tone.GOOD),)
+    return tuple(map(Said, _plain_lines(event)))
+
+
+def _plain_lines(event: Event) -> Iterator[str]:
+    """What is neither good nor bad."""
+    match event:
+        case Status(text) | Happened(text) | StepStarted(_, text):
+            yield text
+        case StillLost(connection, reason):
+            yield f"Still without {connection}: {reason}"
+        case HostKeyLearnt(fingerprint):
+            yield f"The conversion server's host key is {fingerprint}"
+            yield f"To pin this key next time, add: p2v.remote.hostkey={fingerprint}"
+        case ServerVersion(version, modes):
+            yield f"virt-v2v {version}, output modes {', '.join(modes)}"
+        case LogDirectory(path):
+            yield f"Log files are on the conversion server in {path}"
+        case LogDirectoryRemoved():
+            yield "The log files' directory was removed again: virt-v2v never ran."
+
+
+def _check_lines(check: Check) -> tuple[Said, ...]:
+    """What was found, and what to do. What is well is not worth a line."""
+    if check.verdict is Verdict.PASSED:
+        return ()
+    tone = Tone.BAD if check.verdict is Verdict.REFUSED else Tone.WARNING
+    lines = (f"{_WORDS[check.verdict]}: {check.name}: {check.text}", check.advice)
+    return tuple(Said(line, tone) for line in lines if line)
+
+
+def error_lines(error: P2VError, told: Collection[Check] = ()) -> tuple[Said, ...]:
+    """What failed, and what to do about it. told: the checks whose lines stand there already."""
+    lines = (error.headline, error.advice)
+    if isinstance(error, ChecksRefused) and all(check in told for check in error.checks):
+        lines = (f"{error.title}.", error.how_to_accept)
+    return tuple(Said(line, Tone.BAD) for line in lines if line)
+
+
+def finished_text(outcome: Converted) -> str:
+    return f"Conversion finished successfully in {duration_text(outcome.seconds)}."
+
+
+def made_text(outcome: Converted) -> str:
+    return f"Made: {outcome.where}"
 
 
 def loss_lines(outcome: Converted) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Self, TypeVar
 
 from p2v_tui.errors import Cancelled, P2VError, as_failure
 from p2v_tui.session.words.cancellation import Cancellation
@@ -41,17 +41,17 @@ class Outcome(Generic[Result]):
 
 
 class Job(Generic[Result]):
-    """Works from `start` on. ended: called once with the outcome, from another thread.
+    """Works from `start` on. ended: called once with the outcome, from another thread, before anybody hears of it.
 
-    put_away: takes the result that came too late. grace: None while the work has to be waited for, however long it
-    tidies up; it may change on the way.
+    put_away: takes the result that came too late. grace: how long the work has to end in order once it is cancelled,
+    in seconds; None where it is waited for, however long it tidies up.
     """
 
     def __init__(
         self,
         name: str,
         work: Callable[[Cancellation], Result],
-        ended: Callable[[Outcome[Result]], object],
+        ended: Callable[[Outcome[Result]], object] = lambda _: None,
         *,
         put_away: Callable[[Result], object] = lambda _: None,
         grace: float | None = GRACE,
@@ -62,11 +62,13 @@ class Job(Generic[Result]):
         self._ended = ended
         self._put_away = put_away
         self._lock = threading.Lock()
-        self._over = self._told = False
-        # A daemon: work that hangs must not hold up the end of the program.
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._outcome: Outcome[Result] | None = None
+        self._told = False
+        self._waiting: list[Callable[[], object]] = []
+        # A daemon where it is not waited for: work that hangs must not hold up the end of the program.
+        self._thread = threading.Thread(target=self._run, name=name, daemon=grace is not None)
 
-    def start(self) -> Job[Result]:
+    def start(self) -> Self:
         self._thread.start()
         return self
 
@@ -75,17 +77,36 @@ class Job(Generic[Result]):
         """Whether the outcome has been given away."""
         return self._told
 
+    @property
+    def outcome(self) -> Outcome[Result]:
+        """Once it is over."""
+        assert self._outcome is not None
+        return self.as_cancelled(self._outcome)
+
+    def when_over(self, tell: Callable[[], object]) -> None:
+        """Calls `tell` once, from another thread when the outcome has been given away, at once where it has been."""
+        with self._lock:
+            if not self._told:
+                self._waiting.append(tell)
+                return
+        tell()
+
     def cancel(self) -> None:
         """Asks for the end; the outcome comes within the grace, whatever the work hangs on."""
         self.cancellation.cancel()
         self._leave_later()
+
+    def stop_waiting(self) -> None:
+        """After `cancel`: the tidying up does not wait for a server that cannot be reached."""
+        if self.cancellation.requested:
+            self.cancellation.cancel()
 
     def detach(self) -> None:
         """As `cancel`; what runs on the conversion server need not end."""
         self.cancellation.detach()
         self._leave_later()
 
-    def wait(self, seconds: float) -> bool:
+    def wait(self, seconds: float | None = None) -> bool:
         """Waits for the thread; whether it has ended."""
         self._thread.join(seconds)
         return not self._thread.is_alive()
@@ -97,16 +118,11 @@ class Job(Generic[Result]):
         return outcome
 
     def _leave_later(self) -> None:
-        if self.grace is None or self._over:
+        if self.grace is None or self._outcome is not None:
             return
-        timer = threading.Timer(self.grace, self._leave)
+        timer = threading.Timer(self.grace, self._end, [Outcome(None, Cancelled())])
         timer.daemon = True
         timer.start()
-
-    def _leave(self) -> None:
-        # It may have come meanwhile to where it must be waited for.
-        if self.grace is not None:
-            self._end(Outcome(None, Cancelled()))
 
     def _run(self) -> None:
         try:
@@ -120,11 +136,17 @@ class Job(Generic[Result]):
     def _end(self, outcome: Outcome[Result]) -> bool:
         """Whether this is the outcome that counts."""
         with self._lock:
-            if self._over:
+            if self._outcome is not None:
                 return False
-            self._over = True
-        self._ended(outcome)
-        self._told = True
+            self._outcome = outcome
+        try:
+            self._ended(outcome)
+        finally:
+            # Whoever waits hears of it in any case.
+            with self._lock:
+                self._told = True
+            for tell in self._waiting:
+                tell()
         return True
 
 

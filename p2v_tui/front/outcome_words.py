@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from p2v_tui.front.conversion_run import ConversionRun, LogLine, Outage, Snapshot
-from p2v_tui.front.event_text import loss_lines
+from p2v_tui.front.event_text import NEVER_BOTH, finished_text, loss_lines, made_text
 from p2v_tui.front.phases import PhaseState, current_phase
 from p2v_tui.session.words.events import Converted, OutputKind
-from p2v_tui.session.words.quantities import duration_text
 from p2v_tui.session.words.terminal_text import plain
 
 _OUTAGES_NAMED: Final = 2
@@ -40,7 +39,7 @@ def outage_text(outages: Sequence[Outage], *, cancelling: bool) -> str:
             f"!!! No connection to the server since {since:%H:%M:%S}: virt-v2v may still run there.\n"
             f"!!! It is stopped as soon as the server answers; p2v-tui tries until {until_text}."
         )
-    names = [each.connection for each in outages]
+    names = [str(each.connection) for each in outages]
     if len(names) > _OUTAGES_NAMED:
         names = [*names[: _OUTAGES_NAMED - 1], f"{len(names) - _OUTAGES_NAMED + 1} more"]
     return (
@@ -77,11 +76,9 @@ def _cut(text: str, longest: int | None) -> str:
 
 def _success_text(outcome: Converted, warnings: Sequence[str], *, iso: bool) -> str:
     text = [
-        f"Conversion finished successfully in {duration_text(outcome.seconds)}.",
-        f"Made: {outcome.where}",
-        "Shut this machine down now. Never start it again while the guest runs."
-        if iso
-        else "Never run this machine and the guest at the same time.",
+        finished_text(outcome),
+        made_text(outcome),
+        "Shut this machine down now. Never start it again while the guest runs." if iso else NEVER_BOTH,
     ]
     # First what the guest lacks: the rest may be many.
     text += [plain(line) for line in loss_lines(outcome) if outcome.left_out]

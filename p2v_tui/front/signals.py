@@ -1,4 +1,4 @@
-"""Work that signals end in order: it runs in a thread, and the main thread waits for its outcome and for signals.
+"""Signals end work in order: it runs in a thread, and the main thread waits for its outcome and for signals.
 
 A handler only writes the signal's number into a pipe that the main thread reads. What is set there, such as an Event,
 could wait for a lock that the interrupted code holds. A signal that hits another thread does not wake the main one,
@@ -14,55 +14,52 @@ import contextlib
 import os
 import select
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final, TypeVar
 
 from p2v_tui.front.jobs import Job, Outcome
-from p2v_tui.session.words.cancellation import Cancellation
 
 CAUGHT: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Result = TypeVar("Result")
 
 
-class Supervised(Job[Result]):
-    """A job for the main thread to wait for. ^C cancels it, each time anew; TERM and HUP detach it."""
+class Signals:
+    """From where signals are caught. The main thread runs its jobs here, one after the other."""
 
-    def __init__(self, name: str, work: Callable[[Cancellation], Result], *, grace: float | None) -> None:
-        super().__init__(name, work, self._came, grace=grace)
-        self._outcome: Outcome[Result] | None = None
-        self._end_read, self._end_write = os.pipe()
+    def __init__(self, numbers: int, woken: int) -> None:
+        """numbers: where the numbers of the signals can be read. woken: can be read when that may be so."""
+        self._numbers = numbers
+        self._woken = woken
 
-    def run_to_end(self) -> Outcome[Result]:
-        """Starts the work, and returns what comes of it. Once only."""
-        with _signals() as (signals, woken):
-            self.start()
-            ready: list[int] = []
-            while self._end_read not in ready:
-                ready, _, _ = select.select([signals, woken, self._end_read], [], [])
-                if woken in ready:
-                    os.read(woken, 4096)
-                for number in os.read(signals, 4096) if signals in ready else b"":
-                    if number == signal.SIGINT:
-                        self.cancel()
-                    elif number in CAUGHT:
-                        self.detach()
-        os.close(self._end_read)
-        os.close(self._end_write)
-        assert self._outcome is not None
-        return self.as_cancelled(self._outcome)
+    def run(self, job: Job[Result]) -> Outcome[Result]:
+        """Starts the job, and returns what comes of it. ^C cancels it, TERM and HUP detach it.
 
-    def _came(self, outcome: Outcome[Result]) -> None:
-        self._outcome = outcome
-        os.write(self._end_write, b"\0")
+        A second ^C ends the waiting for a server that cannot be reached.
+        """
+        over, end = os.pipe()
+        job.when_over(lambda: os.write(end, b"\0"))
+        job.start()
+        ready: list[int] = []
+        while over not in ready:
+            ready, _, _ = select.select([self._numbers, self._woken, over], [], [])
+            if self._woken in ready:
+                os.read(self._woken, 4096)
+            for number in os.read(self._numbers, 4096) if self._numbers in ready else b"":
+                if number == signal.SIGINT and job.cancellation.requested:
+                    job.stop_waiting()
+                elif number == signal.SIGINT:
+                    job.cancel()
+                elif number in CAUGHT:
+                    job.detach()
+        os.close(over)
+        os.close(end)
+        return job.outcome
 
 
 @contextlib.contextmanager
-def _signals() -> Iterator[tuple[int, int]]:
-    """While it lasts, the numbers of the signals that come can be read from the first descriptor.
-
-    The second one can be read when that may be so.
-    """
+def caught() -> Iterator[Signals]:
+    """While it lasts, signals reach the jobs of the main thread, and nothing else."""
     reading, writing = os.pipe()
     woken, wake = os.pipe()
     for end in (writing, wake):
@@ -75,11 +72,11 @@ def _signals() -> Iterator[tuple[int, int]]:
                 os.write(writing, bytes([number]))
 
     # What the caller ignores stays ignored: nohup means it.
-    caught = [number for number in CAUGHT if signal.getsignal(number) is not signal.SIG_IGN]
+    heeded = [number for number in CAUGHT if signal.getsignal(number) is not signal.SIG_IGN]
     before = signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-    previous = {number: signal.signal(number, note) for number in caught}
+    previous = {number: signal.signal(number, note) for number in heeded}
     try:
-        yield reading, woken
+        yield Signals(reading, woken)
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -8,7 +8,7 @@ the disks, blinking a port) is done in a thread.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol
@@ -42,7 +42,6 @@ from p2v_tui.screens.widgets import Action, Heading, Help, Line, Toggle
 from p2v_tui.secrecy import HIDDEN
 from p2v_tui.session.plan.plan import Plan, disk_image, fill_in, make_plan, with_keys
 from p2v_tui.session.plan.volume_keys import WrongKey, need_all_keys
-from p2v_tui.session.words.checks import Check, Verdict, of_verdict
 from p2v_tui.session.words.events import Event, Report, Status
 from p2v_tui.setting_names import SettingName
 
@@ -62,11 +61,6 @@ FIELDS: Final[dict[SettingName, str]] = {
     "output.allocation": "#allocation",
     "output.misc": "#misc-input",
     "output.password": "#password-input",
-}
-# The setting that mends what a check of the preflight refuses, by the check's key.
-_FIELD_OF_CHECK: Final[dict[str, SettingName]] = {
-    **dict.fromkeys(("output", "space", "pool"), "output.storage"),
-    **dict.fromkeys(("existing", "domain", "kubernetes"), "guestname"),
 }
 _LISTS: Final[dict[SettingName, str]] = {
     "disks": "#disks",
@@ -413,14 +407,8 @@ PageUp, PageDown     the page before, the next page"""
             start.focus()
         if run is None and self._machine is not None and (error := self.state.failure) is not None:
             self.state.failure = None
-            refused = (check.key for check in self._refused() if check.key in _FIELD_OF_CHECK)
-            setting = error.setting or next((_FIELD_OF_CHECK[key] for key in refused), None)
-            if setting in FIELDS:
-                self._show_error(error, self.query_one(FIELDS[setting]))
-
-    def _refused(self) -> Sequence[Check]:
-        """What the last conversion was refused for."""
-        return of_verdict(self.state.run.snapshot.checks, Verdict.REFUSED) if self.state.run else ()
+            if error.setting in FIELDS:
+                self._show_error(error, self.query_one(FIELDS[error.setting]))
 
     @on(Action.Pressed, "#start")
     async def _start_pressed(self) -> None:

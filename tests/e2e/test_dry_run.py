@@ -72,8 +72,11 @@ def test_what_the_real_run_refuses_it_refuses_with_the_same_code_and_words(
     dry, real = run_p2v(words, "--dry-run"), run_p2v(words)
     assert dry.code == real.code == PREFLIGHT, dry.output
     assert verdict(dry) == f"Refused: {what(small_disk, '/no/such/dir')}, 1 refusal"
-    (refusal,) = [line for line in lines(real) if "The conversion cannot start: " in line]
-    assert refusal in lines(dry)
+    (refusal,) = [line for line in lines(real) if line.startswith("p2v-tui: refused: ")]
+    for outcome in (dry, real):
+        assert lines(outcome).count(refusal) == 1
+        assert outcome.output.count(refusal.rpartition(": ")[2]) == 1
+        assert "p2v-tui: The conversion cannot start." in lines(outcome)
     assert "Running p2v.fail" not in dry.output
 
 

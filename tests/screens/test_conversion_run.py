@@ -26,8 +26,13 @@ from p2v_tui.front.phases import (
 from p2v_tui.kinds import Secret
 from p2v_tui.screens.progress import bar, disk_row, phases_text, window
 from p2v_tui.session.plan.plan import make_plan
+from p2v_tui.session.preflight.preflight import ChecksRefused
 from p2v_tui.session.ssh.control import ControlConnection
 from p2v_tui.session.words.events import (
+    CONTROL,
+    Checked,
+    ConnectionLost,
+    ConnectionRestored,
     DiskProgress,
     Event,
     LogDirectory,
@@ -35,9 +40,11 @@ from p2v_tui.session.words.events import (
     PhaseStarted,
     Stage,
     StageStarted,
+    StillLost,
     Warned,
 )
 from tests.lab.ports import silent_port
+from tests.screens.judged import SPACE
 from tests.screens.scripted_conversion import (
     COPYING,
     FINISHED,
@@ -46,6 +53,7 @@ from tests.screens.scripted_conversion import (
     MADE,
     MIB,
     NoServer,
+    Preflight,
     ScriptedConversion,
     copied,
     output,
@@ -145,6 +153,36 @@ def test_listeners_are_told_until_they_have_heard_enough() -> None:
     assert run.wait(10)
     assert len(heard) == count
     end()
+
+
+def test_the_status_is_not_that_of_the_start_while_virt_v2v_runs() -> None:
+    run = ConversionRun(NoServer().as_server(), plan(), convert=ScriptedConversion())
+    for event in INSPECTING:
+        run._report(event)
+    assert run.snapshot.status == "virt-v2v is running"
+
+
+def test_a_status_of_an_outage_ends_with_it() -> None:
+    run = ConversionRun(NoServer().as_server(), plan(), convert=ScriptedConversion())
+    for event in (
+        ConnectionLost(CONTROL, "reset.", 60),
+        StillLost(CONTROL, "refused."),
+        ConnectionRestored(CONTROL, 5),
+    ):
+        run._report(event)
+    assert run.snapshot.status == "The control connection is back after 5 s."
+
+
+def test_where_nobody_attends_warnings_are_not_asked_about_and_every_event_is_heard() -> None:
+    conversion, heard = ScriptedConversion(), list[Event]()
+    conversion.say(Preflight((SPACE,)))
+    run = ConversionRun(NoServer().as_server(), plan(), convert=conversion, attended=False, hear=heard.append)
+    run.start()
+    assert run.wait(10)
+    assert heard == [Checked(SPACE)]
+    error = run.snapshot.error
+    assert isinstance(error, ChecksRefused) and error.checks == (SPACE,)
+    assert [line.text for line in run.lines_from(0)][-2:] == ["The conversion cannot start.", error.how_to_accept]
 
 
 def test_the_thread_outlives_the_screens() -> None:

@@ -16,7 +16,7 @@ from textual.widget import Widget
 from p2v_tui import cmdline
 from p2v_tui.app import P2VTui
 from p2v_tui.config import Settings
-from p2v_tui.errors import P2VError, PreflightRefused, SettingsError
+from p2v_tui.errors import P2VError, SettingsError
 from p2v_tui.front.conversion_run import ConversionRun
 from p2v_tui.front.port_blinking import CannotBlink
 from p2v_tui.hwprobe.machine import (
@@ -43,8 +43,10 @@ from p2v_tui.session.plan import volume_keys
 from p2v_tui.session.plan.output_modes import OUTPUT_MODES
 from p2v_tui.session.plan.plan import fill_in, make_plan
 from p2v_tui.session.plan.virt_v2v import VirtV2V
-from p2v_tui.session.words.checks import Check, Verdict
-from p2v_tui.session.words.events import Checked
+from p2v_tui.session.preflight.directory_checks import STORAGE
+from p2v_tui.session.preflight.output_checks import EXISTING
+from p2v_tui.session.preflight.preflight import ChecksRefused
+from p2v_tui.session.preflight.server_checks import PROGRAMS
 from tests.lab.encrypted_disk import luks_disk
 from tests.screens.conftest import SIZES, screen_lines, screen_text, wait_until
 from tests.screens.scripted_conversion import NoServer, ScriptedConversion, plan
@@ -569,24 +571,20 @@ async def test_a_relative_storage_is_refused_on_this_screen_and_its_field_has_th
 
 
 @pytest.mark.parametrize(
-    ("failure", "checks", "field"),
+    ("failure", "field"),
     [
-        (SettingsError("No such connection.", setting="output.connection"), (), "connection"),
-        (
-            PreflightRefused("There is no /srv."),
-            (Check("", Verdict.REFUSED, "There is no /srv.", "", "output"),),
-            "storage",
-        ),
-        (PreflightRefused("db1 exists."), (Check("", Verdict.REFUSED, "db1 exists.", "", "existing"),), "guestname"),
+        (SettingsError("No such connection.", setting="output.connection"), "connection"),
+        (ChecksRefused([STORAGE.refused("There is no /srv.", "")]), "storage"),
+        (ChecksRefused([PROGRAMS.refused("No nbdkit.", ""), EXISTING.refused("db1 exists.", "")]), "guestname"),
     ],
 )
 async def test_back_from_a_conversion_that_failed_leads_to_the_field_that_mends_it(
-    failure: P2VError, checks: tuple[Check, ...], field: str
+    failure: P2VError, field: str
 ) -> None:
     async with opened() as it:
         await it.choose_mode("libvirt")
         conversion = ScriptedConversion()
-        conversion.say(*(Checked(check) for check in checks), failure)
+        conversion.say(failure)
         it.state.run = run = ConversionRun(NoServer().as_server(), plan(), convert=conversion)
         run.start()
         await it.app.push_screen(RunningScreen(it.state, interval=0.0))

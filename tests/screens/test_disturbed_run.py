@@ -19,6 +19,7 @@ from p2v_tui.screens.running import RunningScreen
 from p2v_tui.session.words.events import (
     CONTROL,
     CanWait,
+    Connection,
     ConnectionLost,
     ConnectionRestored,
     LogDirectory,
@@ -40,12 +41,12 @@ from tests.screens.scripted_conversion import (
     plan,
 )
 
-DATA = "the data connection of sda"
+DATA = Connection("sda")
 RESET = "ssh said: Connection reset by peer."
 NOW = datetime.datetime(2026, 11, 23, 2, 13, 5)
 
 
-def lost(connection: str = CONTROL, seconds: float = 3600.0) -> ConnectionLost:
+def lost(connection: Connection = CONTROL, seconds: float = 3600.0) -> ConnectionLost:
     return ConnectionLost(connection, RESET, seconds)
 
 
@@ -168,7 +169,7 @@ async def test_lost_connections(size: str, snapshot: SnapshotAssertion) -> None:
 async def test_what_is_back_is_not_lost_any_more_and_the_log_tells_of_both() -> None:
     async with opened() as screen:
         await screen.hear(*COPYING, lost(DATA), lost())
-        await screen.until_shown("!!! LOST", DATA, CONTROL)
+        await screen.until_shown("!!! LOST", str(DATA), str(CONTROL))
         await screen.hear(ConnectionRestored(DATA, 12.0))
         await screen.until_shown(f": {CONTROL}.", "The data connection of sda is back after 12 s.")
         await screen.hear(ConnectionRestored(CONTROL, 75.0))
@@ -196,12 +197,12 @@ async def test_an_outage_that_is_told_of_again_began_when_it_began() -> None:
     assert run.snapshot.outages == (Outage(CONTROL, NOW, NOW + datetime.timedelta(minutes=35)),)
 
 
-def outages(*names: str, seconds: float = 3600.0) -> list[Outage]:
-    return [Outage(name, NOW, NOW + datetime.timedelta(seconds=seconds)) for name in names]
+def outages(*connections: Connection, seconds: float = 3600.0) -> list[Outage]:
+    return [Outage(each, NOW, NOW + datetime.timedelta(seconds=seconds)) for each in connections]
 
 
 def test_of_many_lost_connections_some_are_named_and_the_others_counted() -> None:
-    text = outage_text(outages(*(f"the data connection of sd{letter}" for letter in "abcdefgh")), cancelling=False)
+    text = outage_text(outages(*(Connection(f"sd{letter}") for letter in "abcdefgh")), cancelling=False)
     assert "the data connection of sda, 7 more." in text
     assert all(len(line) <= 80 for line in text.splitlines())
 

@@ -549,7 +549,7 @@ async def test_a_long_error_leaves_room_for_the_advice_and_details_has_it_all() 
 
 
 async def test_an_error_of_our_own_is_shown_and_does_not_end_the_application() -> None:
-    async with opened() as screen:
+    async with opened("132x43") as screen:
         await screen.hear(*STARTED, ZeroDivisionError("division by zero"))
         await screen.until_shown("ZeroDivisionError", "report it with these words", "Traceback")
 

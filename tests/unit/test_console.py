@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from p2v_tui.console import COPY_LINE_INTERVAL, QUIET_LINE_INTERVAL, Console
 from p2v_tui.errors import ConnectionFailed
+from p2v_tui.session.preflight.output_checks import COPY
+from p2v_tui.session.preflight.preflight import ChecksRefused
 from p2v_tui.session.words.events import (
+    CONTROL,
+    Checked,
+    ConnectionLost,
+    ConnectionRestored,
     Converted,
     DiskProgress,
     HostKeyLearnt,
@@ -21,6 +27,7 @@ from p2v_tui.session.words.events import (
     RemoteOutput,
     ServerVersion,
     Status,
+    StillLost,
     Warned,
 )
 from p2v_tui.session.words.quantities import size_text
@@ -105,6 +112,59 @@ def test_an_error_is_its_title_its_message_and_its_advice() -> None:
     assert screen.lines == [
         "p2v-tui: No connection to the conversion server: conv does not answer.",
         "p2v-tui: Check the address.",
+    ]
+
+
+NO_SPACE = COPY.refused("3.0 GiB are free.", "Make room.")
+TIGHT = COPY.warning("100.0 GiB are free.", "Make room.")
+
+
+def test_a_refusal_by_a_check_is_said_once() -> None:
+    screen = Screen()
+    screen.console.show(Checked(NO_SPACE))
+    screen.console.error(ChecksRefused([NO_SPACE]))
+    assert screen.lines == [
+        f"p2v-tui: refused: {COPY.name}: 3.0 GiB are free.",
+        "p2v-tui: Make room.",
+        "p2v-tui: The conversion cannot start.",
+    ]
+
+
+def test_what_no_check_has_said_yet_the_error_says() -> None:
+    screen = Screen()
+    screen.console.error(ChecksRefused([NO_SPACE]))
+    assert screen.lines == ["p2v-tui: The conversion cannot start: 3.0 GiB are free.", "p2v-tui: Make room."]
+
+
+def test_how_to_accept_warnings_is_said_though_they_were_said() -> None:
+    screen = Screen()
+    screen.console.show(Checked(TIGHT))
+    screen.console.error(ChecksRefused([TIGHT], "p2v.accept_warnings=space starts despite it."))
+    assert screen.lines[2:] == [
+        "p2v-tui: The conversion cannot start.",
+        "p2v-tui: p2v.accept_warnings=space starts despite it.",
+    ]
+
+
+def test_a_check_that_is_made_again_is_said_again_where_it_finds_something_else() -> None:
+    screen = Screen()
+    for check in (TIGHT, TIGHT, NO_SPACE):
+        screen.console.show(Checked(check))
+    assert [line.split()[1] for line in screen.lines if COPY.name in line] == ["warning:", "refused:"]
+
+
+def test_a_lost_connection_is_named_until_it_is_back() -> None:
+    screen = Screen()
+    for event in (
+        ConnectionLost(CONTROL, "reset.", 3600),
+        StillLost(CONTROL, "refused."),
+        ConnectionRestored(CONTROL, 5),
+    ):
+        screen.console.show(event)
+    assert [line for line in screen.lines if "ontrol connection" in line] == [
+        "p2v-tui: Lost the control connection: reset.",
+        "p2v-tui: Still without the control connection: refused.",
+        "p2v-tui: The control connection is back after 5 s.",
     ]
 
 

@@ -126,8 +126,7 @@ def test_a_job_that_must_be_waited_for_is_not_left() -> None:
         begun.wait()
         return "tidied"
 
-    job = Job("test", work, outcomes.put, grace=0.0).start()
-    job.grace = None
+    job = Job("test", work, outcomes.put, grace=None).start()
     job.cancel()
     begun.set()
     assert outcomes.get().get() == "tidied"

@@ -12,12 +12,14 @@ from collections.abc import Callable
 import pytest
 
 from p2v_tui.errors import Cancelled, ConnectionFailed, Detached, P2VError
-from p2v_tui.front.signals import CAUGHT, Supervised
+from p2v_tui.front.jobs import Job
+from p2v_tui.front.signals import CAUGHT, caught
 from p2v_tui.session.words.cancellation import Cancellation
 
 
 def run(work: Callable[[Cancellation], None], *, grace: float | None = None) -> P2VError | None:
-    return Supervised("work", work, grace=grace).run_to_end().error
+    with caught() as signals:
+        return signals.run(Job("work", work, grace=grace)).error
 
 
 def signalled(number: int, *, times: int = 1) -> Callable[[Cancellation], None]:

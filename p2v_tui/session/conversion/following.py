@@ -31,7 +31,7 @@ from p2v_tui.session.remote import commands as remote_commands
 from p2v_tui.session.remote.directory import RemoteDirectory
 from p2v_tui.session.ssh.control import ControlConnection
 from p2v_tui.session.ssh.reconnect import open_again
-from p2v_tui.session.words.events import CONTROL, ConnectionLost, ConnectionRestored, Status
+from p2v_tui.session.words.events import CONTROL, ConnectionLost, ConnectionRestored, StillLost
 from p2v_tui.session.words.watch import Watch
 
 # How often the log and the counters are read, in seconds.
@@ -151,7 +151,7 @@ class Following:
                 functools.partial(self._control.shell, self._watch),
                 retry_for=retry_for,
                 wait=self._let_pass,
-                on_failure=lambda failure: self._report(Status(f"Still without {CONTROL}: {failure.message}")),
+                on_failure=lambda failure: self._report(StillLost(CONTROL, failure.message)),
                 let_in_before=True,
             )
         except (Cancelled, Detached, ConversionFailed):

@@ -20,6 +20,7 @@ from p2v_tui.session.words.events import (
     ConnectionLost,
     ConnectionRestored,
     Status,
+    StillLost,
     Warned,
 )
 from p2v_tui.session.words.watch import Watch
@@ -81,7 +82,7 @@ class Preparation:
             self._lost_at = time.monotonic()
             self._report(ConnectionLost(CONTROL, error.message, self._retry_for))
         else:
-            self._report(Status(f"Still without {CONTROL}: {error.message}"))
+            self._report(StillLost(CONTROL, error.message))
 
     def _tidy(self, shell: RemoteShell, *, cancellable: bool = True) -> None:
         while self._left:

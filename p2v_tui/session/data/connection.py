@@ -69,8 +69,7 @@ class DataConnection:
         if isinstance(error, ConversionFailed):
             raise error
         if error is not None:
-            name = self._settings.name
-            raise ConversionFailed(f"{name[0].upper()}{name[1:]} was lost: {error.message}", error.advice)
+            raise ConversionFailed(f"The data connection of {self.disk.name} was lost: {error.message}", error.advice)
 
     def check_source(self) -> None:
         """Raises ConversionFailed when the disk is not what it was at the beginning."""

@@ -20,7 +20,7 @@ from p2v_tui.session.data.tunnel_opener import TunnelOpener
 from p2v_tui.session.data.tunnel_policy import STALL, Observation, TunnelPolicy
 from p2v_tui.session.ssh.reconnect import open_again
 from p2v_tui.session.words.cancellation import Cancellation
-from p2v_tui.session.words.events import ConnectionLost, ConnectionRestored, Happened, Status
+from p2v_tui.session.words.events import ConnectionLost, ConnectionRestored, Happened, StillLost
 
 # How often the tunnel, the NBD server and the commands are looked at, in seconds.
 LOOK_INTERVAL: Final = 0.25
@@ -163,21 +163,20 @@ class ConnectionLoop:
             raise ConnectionFailed(reason, "Check the network between the two machines and convert again.")
         since = time.monotonic()
         self._show(lost=True)
-        self._settings.tell(ConnectionLost(self._settings.name, reason, self._settings.retry_for))
+        self._settings.tell(ConnectionLost(self._settings.connection, reason, self._settings.retry_for))
         tunnel = self._try_to_open(compressed=lost.compressed)
         self._show(lost=False, reopened=self._state.reopened + 1)
-        self._settings.tell(ConnectionRestored(self._settings.name, time.monotonic() - since))
+        self._settings.tell(ConnectionRestored(self._settings.connection, time.monotonic() - since))
         return tunnel
 
     def _try_to_open(self, *, compressed: bool) -> Tunnel:
         """Opens the tunnel, as often as it takes. The control connection was let in: a refusal may pass."""
-        name = self._settings.name
         try:
             return open_again(
                 lambda: self._open(compressed=compressed),
                 retry_for=self._settings.retry_for,
                 wait=self._look_after,
-                on_failure=lambda error: self._settings.tell(Status(f"Still without {name}: {error.message}")),
+                on_failure=lambda error: self._settings.tell(StillLost(self._settings.connection, error.message)),
                 let_in_before=True,
             )
         except ConnectionFailed as error:

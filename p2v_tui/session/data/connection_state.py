@@ -14,7 +14,7 @@ from p2v_tui.session.data.tunnel_policy import Observation
 from p2v_tui.session.remote.directory import RemoteDirectory
 from p2v_tui.session.ssh.login import Login
 from p2v_tui.session.ssh.workspace import Workspace
-from p2v_tui.session.words.events import Event
+from p2v_tui.session.words.events import Connection, Event
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class ConnectionSettings:
     generation: int = 1
 
     @property
-    def name(self) -> str:
-        return f"the data connection of {self.disk.name}"
+    def connection(self) -> Connection:
+        return Connection(self.disk.name)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ STORAGE = Subject(
     "pool's directory.",
     {Verdict.REFUSED: "It does not exist, is not a directory or cannot be reached; or it cannot be written to."},
     "Another directory in `p2v.os`; or make one for virt-v2v's user, as root: `install -d -o USER /srv/guests`.",
+    setting="output.storage",
 )
 TEMPORARY = Subject(
     "temporary directory",

@@ -56,6 +56,7 @@ COPY = Subject(
         "No inodes.",
     },
     "Free some space there, or give another place in `p2v.os`. Accept it when the disks hold less than that.",
+    setting="output.storage",
 )
 EXISTING = Subject(
     "guest of that name",
@@ -64,6 +65,7 @@ EXISTING = Subject(
     "are.",
     {Verdict.WARNING: "It has: virt-v2v overwrites them without asking. They may belong to a running guest."},
     "Another name in `p2v.name`. Accept the warning only if you know that nobody needs them.",
+    setting="guestname",
 )
 DOMAIN = Subject(
     "libvirt domain",
@@ -75,6 +77,7 @@ DOMAIN = Subject(
         Verdict.REFUSED: "It has: virt-v2v would fail after the copy.",
     },
     "Another name in `p2v.name`. `virsh dominfo NAME` shows the domain that has this one.",
+    setting="guestname",
 )
 POOL = Subject(
     "libvirt pool",
@@ -82,6 +85,7 @@ POOL = Subject(
     "For `p2v.o=libvirt`: whether the pool of -os (otherwise `default`) exists and has the type dir.",
     {Verdict.REFUSED: "It does not exist or has another type: virt-v2v would fail after the conversion."},
     "`virsh pool-list --all` shows the pools; make one with `virsh pool-define-as`.",
+    setting="output.storage",
 )
 SUBJECTS: Final = (OVERLAY, LOGS, COPY, EXISTING, DOMAIN, POOL)
 

@@ -17,6 +17,7 @@ NAME = Subject(
     "and `_.-`, files and libvirt's domains have no slash in their name, and a file's name has 255 bytes.",
     {Verdict.REFUSED: "It does not: virt-v2v would find that out late, some modes when everything is copied."},
     "Another name in `p2v.name`.",
+    setting="guestname",
 )
 OPTIONS = Subject(
     "output options",
@@ -25,6 +26,7 @@ OPTIONS = Subject(
     "it, and the allocation of `p2v.oa`.",
     {Verdict.REFUSED: "One is unknown there, or does not come once for each disk."},
     "`virt-v2v -i disk x -o MODE -oo '?'` on the server lists the options.",
+    setting="output.misc",
 )
 SUBJECTS: Final = (NAME, OPTIONS)
 

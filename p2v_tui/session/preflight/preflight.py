@@ -20,6 +20,19 @@ from p2v_tui.session.words.checks import Check, Subject, Verdict, of_verdict
 # Called with the warnings; whether the operator wants to start all the same.
 AcceptWarnings = Callable[[Sequence[Check]], bool]
 
+
+class ChecksRefused(PreflightRefused):
+    """checks: those that refuse, or those that warn and nobody accepts. how_to_accept: a sentence, for warnings."""
+
+    def __init__(self, checks: Sequence[Check], how_to_accept: str = "") -> None:
+        advice = _joined([*(check.advice for check in checks), how_to_accept])
+        refused = of_verdict(checks, Verdict.REFUSED)
+        setting = next((check.setting for check in refused if check.setting), None)
+        super().__init__(_joined(check.text for check in checks), advice, setting=setting)
+        self.checks = tuple(checks)
+        self.how_to_accept = how_to_accept
+
+
 # All that is looked at, by the heading that it has in docs/preflight.md.
 SUBJECTS: Final[Mapping[str, tuple[Subject, ...]]] = {
     "On the conversion server": server_checks.SUBJECTS,
@@ -42,16 +55,13 @@ def judge(facts: ServerFacts, virt_v2v: VirtV2V, plan: Plan, health: Health, now
 
 
 def enforce(checks: Sequence[Check], accepted: AcceptedWarnings, ask: AcceptWarnings = lambda _: False) -> None:
-    """Raises PreflightRefused where a check refuses, or warns and neither the setting nor the operator accepts it."""
+    """Raises ChecksRefused where a check refuses, or warns and neither the setting nor the operator accepts it."""
     if refused := of_verdict(checks, Verdict.REFUSED):
-        raise PreflightRefused(_joined(check.text for check in refused), _joined(check.advice for check in refused))
+        raise ChecksRefused(refused)
     warnings = of_verdict(checks, Verdict.WARNING)
     open_warnings = [check for check in warnings if not accepted.accepts(check.key)]
     if open_warnings and not ask(open_warnings):
-        raise PreflightRefused(
-            _joined(check.text for check in open_warnings),
-            _joined([*(check.advice for check in open_warnings), how_to_accept(warnings)]),
-        )
+        raise ChecksRefused(open_warnings, how_to_accept(warnings))
 
 
 def how_to_accept(warnings: Sequence[Check]) -> str:

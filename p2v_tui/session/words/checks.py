@@ -9,6 +9,8 @@ import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from p2v_tui.setting_names import SettingName
+
 
 class Verdict(enum.Enum):
     """PASSED: nothing against it. NOTED: worth knowing, needs nobody's consent. WARNING: needs the operator's
@@ -25,7 +27,7 @@ class Verdict(enum.Enum):
 class Check:
     """One answer. name: of its subject, two or three words. text: what was found, with figures, a sentence.
 
-    advice: what to do, complete commands where there are some; empty only where PASSED. key: its subject's.
+    advice: what to do, complete commands where there are some; empty only where PASSED. key, setting: its subject's.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Check:
     text: str
     advice: str = ""
     key: str = ""
+    setting: SettingName | None = None
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class Subject:
 
     key: what p2v.accept_warnings calls it, stable from release to release: a word, or some with hyphens. Subjects
     that an operator would accept as one thing, such as those about space, share one. looked_at: what it is. when:
-    for each verdict but PASSED that it can have, what leads to it. remedy: what to do.
+    for each verdict but PASSED that it can have, what leads to it. remedy: what to do. setting: the one to change
+    where it refuses, if there is one.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Subject:
     looked_at: str
     when: Mapping[Verdict, str]
     remedy: str
+    setting: SettingName | None = None
 
     def passed(self, text: str) -> Check:
         return self._check(Verdict.PASSED, text)
@@ -63,7 +68,7 @@ class Subject:
         return self._check(Verdict.REFUSED, text, advice)
 
     def _check(self, verdict: Verdict, text: str, advice: str = "") -> Check:
-        return Check(self.name, verdict, text, advice, self.key)
+        return Check(self.name, verdict, text, advice, self.key, self.setting)
 
 
 def of_verdict(checks: Iterable[Check], verdict: Verdict) -> tuple[Check, ...]:

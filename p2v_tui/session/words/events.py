@@ -13,8 +13,19 @@ from typing import Final, TypeAlias
 
 from p2v_tui.session.words.checks import Check
 
-# The name of the connection that is none of a disk's.
-CONTROL: Final = "the control connection"
+
+@dataclass(frozen=True)
+class Connection:
+    """One of those to the conversion server. disk: whose data it carries; None for the control connection."""
+
+    disk: str | None = None
+
+    def __str__(self) -> str:
+        """Its name within a sentence, everywhere."""
+        return "the control connection" if self.disk is None else f"the data connection of {self.disk}"
+
+
+CONTROL: Final = Connection()
 
 
 @dataclass(frozen=True)
@@ -70,20 +81,27 @@ class StepDone:
 class ConnectionLost:
     """A connection is gone and is being opened again; the conversion waits or goes on meanwhile.
 
-    connection: which one, in words (`the data connection of sda`). reason: why, a sentence. seconds: for how long it
-    will be tried.
+    reason: why, a sentence. seconds: for how long it will be tried.
     """
 
-    connection: str
+    connection: Connection
     reason: str
     seconds: float
+
+
+@dataclass(frozen=True)
+class StillLost:
+    """It could not be opened again so far. reason: why, when that is another one than before, a sentence."""
+
+    connection: Connection
+    reason: str
 
 
 @dataclass(frozen=True)
 class ConnectionRestored:
     """seconds: how long it was gone."""
 
-    connection: str
+    connection: Connection
     seconds: float
 
 
@@ -218,6 +236,7 @@ Event: TypeAlias = (
     | StepDone
     | Checked
     | ConnectionLost
+    | StillLost
     | ConnectionRestored
     | HostKeyLearnt
     | ServerVersion

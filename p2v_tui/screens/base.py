@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.css.query import NoMatches
 from textual.screen import Screen
+from textual.widgets import Input
 
 from p2v_tui import __version__
 from p2v_tui.front.conversion_run import ConversionRun
@@ -102,6 +103,11 @@ class BaseScreen(Screen[None]):
 
     def show_run(self) -> None:
         """Shows whether a conversion runs; called when that may have changed."""
+
+    @on(Input.Submitted)
+    def _entered(self) -> None:
+        """Enter in a field does what Tab does."""
+        self.focus_next()
 
     @on(events.ScreenResume)
     def _resumed(self) -> None:

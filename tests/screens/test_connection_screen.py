@@ -82,6 +82,13 @@ async def test_the_screen_filled_from_the_kernel_command_line(size: str, snapsho
         assert screen_text(app) == snapshot
 
 
+async def test_enter_in_a_field_goes_on_to_the_next_one() -> None:
+    app = app_for("")
+    async with app.run_test(size=SIZES["80x24"]) as pilot:
+        await pilot.press("enter")
+        await wait_until(pilot, lambda: app.focused is not None and app.focused.id == "port-input")
+
+
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("keys", ["f1", "ctrl+w"])
 async def test_help_is_about_the_focused_field(size: str, keys: str, snapshot: SnapshotAssertion) -> None:

@@ -62,10 +62,10 @@ _WORKS: Final = "The connection works. Press Next."
 _ROWS_OF_OTHERS: Final = 21
 
 
-def host_key_dialog(server: str, fingerprint: str) -> Dialog:
+def host_key_dialog(server: str, fingerprint: str, kind: str) -> Dialog:
     return Dialog(
         "Is this the conversion server?",
-        f"{server} has the host key\n\n{fingerprint}\n\nTo check, run this on the server:\n"
+        f"{server} has the {kind} host key\n\n{fingerprint}\n\nTo check, run this on the server:\n"
         "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub",
         yes="Yes, it is",
         no="No",
@@ -303,14 +303,14 @@ class ConnectionScreen(BaseScreen):
             server = ControlConnection(
                 settings,
                 cpu_has_aes="aes" in self.state.machine().cpu.flags,
-                accept_host_key=lambda fingerprint: self._ask_about_host_key(where, fingerprint, cancellation),
+                accept_host_key=lambda key, kind: self._ask_about_host_key(where, key, kind, cancellation),
             )
             closed.callback(server.close)
             virt_v2v = check_connection(server, Watch(report, cancellation), nbd=settings.nbd)
             closed.pop_all()
         return server, virt_v2v
 
-    def _ask_about_host_key(self, where: str, fingerprint: str, cancellation: Cancellation) -> bool:
+    def _ask_about_host_key(self, where: str, fingerprint: str, kind: str, cancellation: Cancellation) -> bool:
         """Called from the test's thread: waits there for the operator's answer."""
         if fingerprint in self.state.accepted_host_keys:
             return True
@@ -318,7 +318,7 @@ class ConnectionScreen(BaseScreen):
         answers: list[bool] = []
 
         def ask() -> None:
-            self.app.push_screen(host_key_dialog(where, fingerprint), decide)
+            self.app.push_screen(host_key_dialog(where, fingerprint, kind), decide)
 
         def decide(answer: bool | None) -> None:
             answers.append(bool(answer))

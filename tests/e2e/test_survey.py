@@ -45,7 +45,7 @@ def surveyed(server: ConversionServer, user: str, key: Identity, plan: Plan | No
         known_hosts=known_hosts,
         ciphers=("aes128-gcm@openssh.com",),
         passwords=PasswordSource(None, None),
-        accept_host_key=lambda _: False,
+        accept_host_key=lambda *_: False,
         identity=key.private_key,
     )
     with ShellConnection(login, Cancellation()) as connection:

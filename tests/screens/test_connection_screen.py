@@ -304,7 +304,7 @@ FINGERPRINT = "SHA256:mJcgwqEeQ9g4GvCDZDjuqaKsPnl8D+gfpKM2S5pczao"
 async def test_the_question_about_the_host_key(size: str, snapshot: SnapshotAssertion) -> None:
     app = app_for("p2v.server=conv.example.com")
     async with app.run_test(size=SIZES[size]) as pilot:
-        app.push_screen(host_key_dialog("conv.example.com port 22", FINGERPRINT))
+        app.push_screen(host_key_dialog("conv.example.com port 22", FINGERPRINT, "ED25519"))
         await wait_until(pilot, lambda: "Is this the conversion server?" in screen_text(app))
         assert screen_text(app) == snapshot
 

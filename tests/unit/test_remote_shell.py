@@ -58,7 +58,7 @@ def shell(
         known_hosts=tmp_path / "known_hosts",
         ciphers=("aes128-ctr",),
         passwords=PasswordSource(None, None),
-        accept_host_key=lambda _: False,
+        accept_host_key=lambda *_: False,
     )
     with ShellConnection(login, cancellation) as opened:
         yield opened.shell(cancellation)

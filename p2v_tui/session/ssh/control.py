@@ -30,14 +30,14 @@ from p2v_tui.session.words.watch import Watch
 RETRY_DROPPED_FOR: Final = 20.0
 
 AskPassword = Callable[[str], Secret | None]
-AcceptHostKey = Callable[[str], bool]
+AcceptHostKey = Callable[[str, str], bool]
 
 
 class ControlConnection:
     """A context manager. Until it is left the host key cannot change and a typed password is remembered.
 
     ask_password: called once, with ssh's question, where the server wants a password and none was given.
-    accept_host_key: called with the fingerprint of a key that is not pinned; without it the first one is taken.
+    accept_host_key: called with the fingerprint and the type of a key that is not pinned; else the first is taken.
     retry_for: for how many seconds what the network does not give at first is asked for again: an identity, and the
     first connection.
     workspace: of an earlier run whose conversion goes on; its host key and identity hold.
@@ -97,7 +97,7 @@ class ControlConnection:
             known_hosts=self.workspace.known_hosts,
             ciphers=self._ciphers,
             passwords=self._passwords,
-            accept_host_key=lambda fingerprint: self._decide_on_host_key(fingerprint, watch.report),
+            accept_host_key=lambda fingerprint, kind: self._decide_on_host_key(fingerprint, kind, watch.report),
             identity=identity,
             key_type=self._key_type,
         )
@@ -193,11 +193,11 @@ class ControlConnection:
         if self._environment.variables:
             shell.export(self._environment.variables)
 
-    def _decide_on_host_key(self, fingerprint: str, report: Report) -> bool:
+    def _decide_on_host_key(self, fingerprint: str, kind: str, report: Report) -> bool:
         if self._settings.hostkey:
             self.host_key_done(f"{fingerprint}, the pinned one", report)
             return True
-        accepted = self._accept_host_key is None or self._accept_host_key(fingerprint)
+        accepted = self._accept_host_key is None or self._accept_host_key(fingerprint, kind)
         if accepted:
             report(HostKeyLearnt(fingerprint))
             self.host_key_done(fingerprint, report)

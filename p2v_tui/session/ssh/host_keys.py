@@ -47,18 +47,18 @@ def open_pinned(login: Login, pinned: Sequence[str], open_it: Callable[[Login], 
     """
     offered: list[str] = []
 
-    def accept(fingerprint: str) -> bool:
+    def accept(fingerprint: str, kind: str) -> bool:
         if fingerprint not in pinned:
             offered.append(fingerprint)
             return False
-        return login.accept_host_key(fingerprint)
+        return login.accept_host_key(fingerprint, kind)
 
-    for kind in _KINDS:
+    for algorithms in _KINDS:
         before = len(offered)
         try:
-            return open_it(dataclasses.replace(login, accept_host_key=accept, host_key_algorithms=kind))
+            return open_it(dataclasses.replace(login, accept_host_key=accept, host_key_algorithms=algorithms))
         except NothingInCommon:
-            if not kind:
+            if not algorithms:
                 raise
         except ConnectionFailed:
             if len(offered) == before:

@@ -52,7 +52,8 @@ class Login:
     """Where and how to log in. identity: a private key file; it excludes the password.
 
     known_hosts: the file with the accepted host keys; ssh adds the first one it is told to accept.
-    accept_host_key: asked with the fingerprint while that file does not exist; then no other key is accepted.
+    accept_host_key: asked with the fingerprint and the type (ED25519) while that file does not exist; then no other
+    key is accepted.
     key_type: the identity's, as ssh-keygen prints it (ED25519, RSA). host_key_algorithms: those that the server may
     show its key with; empty for ssh's own order.
     """
@@ -63,7 +64,7 @@ class Login:
     known_hosts: Path
     ciphers: tuple[str, ...]
     passwords: PasswordSource
-    accept_host_key: Callable[[str], bool]
+    accept_host_key: Callable[[str, str], bool]
     identity: Path | None = None
     key_type: str = ""
     host_key_algorithms: str = ""

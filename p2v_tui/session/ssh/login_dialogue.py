@@ -35,7 +35,7 @@ _MAX_SAID: Final = 256 * 1024
 
 _PROMPT: Final = re.compile(r"[:?>$#%\])]$|\b(press|enter|type|choose|select)\b", re.IGNORECASE)
 _HOST_KEY: Final = re.compile(
-    rb"key fingerprint is (SHA256:[A-Za-z0-9+/]{43})[\s\S]*?\(yes/no(?:/\[fingerprint\])?\)\? ?"
+    rb"(\S+) key fingerprint is (SHA256:[A-Za-z0-9+/]{43})[\s\S]*?\(yes/no(?:/\[fingerprint\])?\)\? ?"
 )
 
 
@@ -123,9 +123,9 @@ class _Dialogue:
         return ssh_errors.is_logged_in(self._said)
 
     def _decide_on_host_key(self, asked: re.Match[bytes]) -> None:
-        fingerprint = asked.group(1).decode()
+        kind, fingerprint = asked.group(1).decode(errors="replace"), asked.group(2).decode()
         self._key_is_open = False
-        if not self._login.accept_host_key(fingerprint):
+        if not self._login.accept_host_key(fingerprint, kind):
             raise login_errors.host_key_not_accepted(self._login, fingerprint)
         self._send(b"yes", echoed=True)
 

@@ -238,17 +238,8 @@ class Jobs:
     def __init__(self) -> None:
         self._jobs: list[Job[Any]] = []
 
-    def start(
-        self,
-        name: str,
-        work: Callable[[Report, Cancellation], Result],
-        *,
-        heard: Callable[[Event], object] = lambda _: None,
-        put_away: Callable[[Result], object] = lambda _: None,
-        wanted: Callable[[], bool] = lambda: True,
-    ) -> AwaitedJob[Result]:
-        """See `AwaitedJob`."""
-        awaited = AwaitedJob(name, work, heard=heard, put_away=put_away, wanted=wanted)
+    def add(self, awaited: AwaitedJob[Result]) -> AwaitedJob[Result]:
+        """The same job, now one of these."""
         self._jobs = [*(each for each in self._jobs if not each.wait(0)), awaited.job]
         return awaited
 

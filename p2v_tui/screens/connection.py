@@ -279,12 +279,14 @@ class ConnectionScreen(BaseScreen):
             self._step(step, marks.TO_COME, "")
         self.query_one("#test", Action).label = "Stop the test"
         self.query_one("#status", Line).show("Testing the connection...")
-        self._test = self.state.jobs.start(
-            "connection test",
-            lambda report, cancellation: self._log_in(settings, report, cancellation),
-            heard=self.show_event,
-            put_away=lambda tested: tested[0].close(),
-            wanted=self.is_there,
+        self._test = self.state.jobs.add(
+            AwaitedJob(
+                "connection test",
+                lambda report, cancellation: self._log_in(settings, report, cancellation),
+                heard=self.show_event,
+                put_away=lambda tested: tested[0].close(),
+                wanted=self.is_there,
+            )
         )
         self.work_on(self._show_test(self._test))
 

@@ -245,8 +245,8 @@ PageUp, PageDown     the page before, the next page"""
     async def _examine(self, first: bool) -> None:
         """Whatever a strange machine does to the probing, the screen stays, and so does what was typed."""
         try:
-            machine, images = await self.state.jobs.start(
-                "probe", lambda *_: self._probe(first), wanted=self.is_there
+            machine, images = await self.state.jobs.add(
+                AwaitedJob("probe", lambda *_: self._probe(first), wanted=self.is_there)
             )
         except P2VError as error:
             self._look_again = False
@@ -424,11 +424,13 @@ PageUp, PageDown     the page before, the next page"""
             self._show_error(wrong.error, wrong.field)
             return
         self._status("Checking what is chosen...")
-        self._planning = self.state.jobs.start(
-            "plan",
-            lambda report, _: self._plan(settings, machine, report),
-            heard=self._show_checking,
-            wanted=self.is_there,
+        self._planning = self.state.jobs.add(
+            AwaitedJob(
+                "plan",
+                lambda report, _: self._plan(settings, machine, report),
+                heard=self._show_checking,
+                wanted=self.is_there,
+            )
         )
         self.work_on(self._start(settings, self._planning))
 
@@ -550,7 +552,7 @@ PageUp, PageDown     the page before, the next page"""
     async def _show_blinking(self, interface: str) -> None:
         self._status(f"The port of {self._blinking} blinks for {BLINK_SECONDS} seconds.")
         try:
-            await self.state.jobs.start("blink", lambda *_: blink_port(interface), wanted=self.is_there)
+            await self.state.jobs.add(AwaitedJob("blink", lambda *_: blink_port(interface), wanted=self.is_there))
         except P2VError as error:
             self._status(_in_one_line(error))
         else:

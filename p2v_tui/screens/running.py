@@ -22,6 +22,7 @@ from textual.timer import Timer
 from p2v_tui.errors import P2VError
 from p2v_tui.front.ascii_text import ascii_text
 from p2v_tui.front.conversion_run import Snapshot
+from p2v_tui.front.jobs import AwaitedJob
 from p2v_tui.front.outcome_words import end_text, outage_text, outcome_text, status_text
 from p2v_tui.front.saved_log import default_directory, save
 from p2v_tui.screens.base import BaseScreen
@@ -386,8 +387,8 @@ class RunningScreen(BaseScreen):
     async def _save(self, directory: str) -> None:
         now = datetime.datetime.now()
         try:
-            path = await self.state.jobs.start(
-                "saved log", lambda *_: save(self.run, directory, now), wanted=self.is_there
+            path = await self.state.jobs.add(
+                AwaitedJob("saved log", lambda *_: save(self.run, directory, now), wanted=self.is_there)
             )
         except P2VError as error:
             self.app.push_screen(error_dialog(error))
@@ -416,6 +417,8 @@ class RunningScreen(BaseScreen):
 
     async def _switch_off(self, command: Sequence[str]) -> None:
         try:
-            await self.state.jobs.start("power", lambda *_: self._run_command(command), wanted=self.is_there)
+            await self.state.jobs.add(
+                AwaitedJob("power", lambda *_: self._run_command(command), wanted=self.is_there)
+            )
         except P2VError as error:
             self.app.push_screen(error_dialog(error))

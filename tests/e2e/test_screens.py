@@ -179,14 +179,19 @@ def test_a_server_that_cannot_be_reached_is_told_of_until_it_is_back(lab: Lab) -
         assert lab.copied
 
 
+def cancel_without_the_server(terminal: Terminal, lab: Lab) -> None:
+    """The conversion copies; its server is lost, and then it is cancelled."""
+    convert_until_the_copy(terminal, lab)
+    lab.server.stop_sshd()
+    terminal.wait_for(r"!!! LOST since .*the control connection")
+    press(terminal, "Cancel conversion")
+    press(terminal, "Yes", "Right")
+
+
 def test_cancelled_while_the_server_cannot_be_reached_it_ends_when_it_is_back(lab: Lab) -> None:
     lab.pause_at(COPYING)
     with screens(lab) as terminal:
-        convert_until_the_copy(terminal, lab)
-        lab.server.stop_sshd()
-        terminal.wait_for(r"!!! LOST since .*the control connection")
-        press(terminal, "Cancel conversion")
-        press(terminal, "Yes", "Right")
+        cancel_without_the_server(terminal, lab)
         terminal.wait_for(r"!!! No connection to the server since")
         assert converting(lab)
         lab.server.start()
@@ -197,11 +202,7 @@ def test_cancelled_while_the_server_cannot_be_reached_it_ends_when_it_is_back(la
 def test_cancelled_twice_it_does_not_wait_for_the_server(lab: Lab) -> None:
     lab.pause_at(COPYING)
     with screens(lab) as terminal:
-        convert_until_the_copy(terminal, lab)
-        lab.server.stop_sshd()
-        terminal.wait_for(r"!!! LOST since .*the control connection")
-        press(terminal, "Cancel conversion")
-        press(terminal, "Yes", "Right")
+        cancel_without_the_server(terminal, lab)
         terminal.wait_for(r"\[ Stop waiting \]")
         press(terminal, "Stop waiting")
         terminal.wait_for(r"Stop waiting for the server\?")

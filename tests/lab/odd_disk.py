@@ -17,7 +17,6 @@ import stat
 import struct
 import threading
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 NAME: Final = "disk.img"
@@ -87,9 +86,7 @@ class OddDisk:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.go_on()
         _libc.umount2(os.fsencode(self._directory), _MNT_DETACH)
         self._thread.join(20)

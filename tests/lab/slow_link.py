@@ -17,7 +17,6 @@ import struct
 import threading
 from collections import deque
 from collections.abc import Coroutine
-from types import TracebackType
 from typing import Any, Final, Self, TypeVar, cast
 
 from tests.lab.commands import LabFailure
@@ -87,9 +86,7 @@ class SlowLink:
         self.accept()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._do(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_CALL_SECONDS)

@@ -6,7 +6,6 @@ import contextlib
 import socket
 import struct
 from pathlib import Path
-from types import TracebackType
 
 _OPTION_EXPORT_NAME = 1
 _REQUEST = 0x25609513
@@ -82,9 +81,7 @@ class NbdClient:
     def __enter__(self) -> NbdClient:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         # The server may have gone first.
         with contextlib.suppress(OSError):
             self._socket.sendall(struct.pack(">IHHQQI", _REQUEST, 0, _DISCONNECT, 0, 0, 0))

@@ -51,3 +51,10 @@ def test_the_messages_in_the_tables_are_those_of_the_program(page: str) -> None:
 def test_the_readme_leads_to_every_page() -> None:
     linked = set(re.findall(r"\]\(docs/([^)#]+)", (ROOT / "README.md").read_text()))
     assert {page.name for page in PAGES if page.name != "README.md"} <= linked
+
+
+def test_every_place_that_the_developers_page_names_is_there() -> None:
+    names = re.findall(r"`([\w*/-]+(?:\.py|/))`", (ROOT / "docs/hacking.md").read_text())
+    rooms = ("", "p2v_tui", "p2v_tui/session", "p2v_tui/session/preflight", "tests/unit")
+    assert len(names) > 50
+    assert not [name for name in names if not any(list((ROOT / room).glob(name)) for room in rooms)]

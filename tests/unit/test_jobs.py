@@ -143,13 +143,13 @@ async def test_what_the_work_reports_is_heard_in_order_and_before_what_it_return
             report(Status(str(number)))
         return "done"
 
-    assert await Jobs().start("test", work, heard=heard.append) == "done"
+    assert await Jobs().add(AwaitedJob("test", work, heard=heard.append)) == "done"
     assert heard == [Status(str(number)) for number in range(100)]
 
 
 async def test_what_awaited_work_raises_is_one_kind_of_error() -> None:
     with pytest.raises(InternalError, match="bad"):
-        await Jobs().start("test", lambda *_: raising(ValueError("bad")))
+        await Jobs().add(AwaitedJob("test", lambda *_: raising(ValueError("bad"))))
 
 
 async def test_what_the_one_who_hears_raises_is_raised_where_the_job_is_awaited(released: threading.Event) -> None:
@@ -161,7 +161,7 @@ async def test_what_the_one_who_hears_raises_is_raised_where_the_job_is_awaited(
         raise KeyError(event)
 
     with pytest.raises(KeyError):
-        await Jobs().start("test", work, heard=fail)
+        await Jobs().add(AwaitedJob("test", work, heard=fail))
 
 
 async def test_awaited_work_that_hangs_is_left_when_it_is_cancelled(released: threading.Event) -> None:
@@ -173,7 +173,7 @@ async def test_awaited_work_that_hangs_is_left_when_it_is_cancelled(released: th
         report(Status("nobody hears this"))
         return "too late"
 
-    job = Jobs().start("test", work, heard=heard.append, put_away=late.put)
+    job = Jobs().add(AwaitedJob("test", work, heard=heard.append, put_away=late.put))
     job.cancel()
     with pytest.raises(Cancelled):
         await job
@@ -198,11 +198,13 @@ async def test_a_coroutine_that_is_cancelled_cancels_its_work_and_puts_the_resul
         await job
 
     loop = asyncio.get_running_loop()
-    job = Jobs().start(
-        "test",
-        work,
-        heard=lambda _: begun.set(),
-        put_away=lambda text: loop.call_soon_threadsafe(late.put_nowait, text),
+    job = Jobs().add(
+        AwaitedJob(
+            "test",
+            work,
+            heard=lambda _: begun.set(),
+            put_away=lambda text: loop.call_soon_threadsafe(late.put_nowait, text),
+        )
     )
     task = asyncio.create_task(wait_for(job))
     await begun.wait()
@@ -240,7 +242,7 @@ def test_the_end_of_the_loop_and_of_the_program_does_not_wait_for_what_hangs(rel
         return ""
 
     async def start() -> AwaitedJob[str]:
-        return jobs.start("test", hang)
+        return jobs.add(AwaitedJob("test", hang))
 
     job = asyncio.run(start()).job
     jobs.close(0.01)

@@ -7,7 +7,6 @@ directory. What reports and what cancels is given with each call: a connection o
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
 from typing import Final
 
 from p2v_tui.config import Settings, secrets_of
@@ -141,9 +140,7 @@ class ControlConnection:
     def __enter__(self) -> ControlConnection:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _open(self, watch: Watch) -> ShellConnection:

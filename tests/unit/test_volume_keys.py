@@ -498,7 +498,7 @@ def test_a_key_that_cannot_be_had_is_an_error_that_names_volume_and_setting(web:
         ("http://user:swordfish@127.0.0.1:1/key", "refused"),
         ("ftp://user:swordfish@127.0.0.1:1/key", "curl"),
         ("file:///nonexistent/key", "No such file"),
-        ("file:///nonexistent%00/key", "null byte"),
+        ("file:///nonexistent%00/key", "embedded null"),
     ):
         with pytest.raises(WrongKey) as raised:
             from_url(image, url)

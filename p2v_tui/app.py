@@ -47,9 +47,9 @@ Licence: GPL-2.0-or-later, without any warranty."""
 def _leaving_text(run: ConversionRun) -> str:
     text = "A conversion is running.\n\nCancel it: virt-v2v is stopped, and what it has made so far is useless."
     if run.can_wait:
-        patience = duration_text(run.plan.settings.reconnect)
+        limit = duration_text(run.plan.settings.reconnect)
         text += (
-            f"\nLet it wait: virt-v2v waits on the conversion server for the disks of this machine, for {patience} "
+            f"\nLet it wait: virt-v2v waits on the conversion server for the disks of this machine, for {limit} "
             "(p2v.reconnect). Start p2v-tui again within that time to continue."
         )
     return text

@@ -76,10 +76,10 @@ class DeviceWatch:
 
     def _watch(self) -> None:
         while self._wait(None):
-            if self._take() and self._settle():
+            if self._take() and self._wait_for_quiet():
                 self._changed()
 
-    def _settle(self) -> bool:
+    def _wait_for_quiet(self) -> bool:
         """Waits until the burst is over, or has lasted long enough; False when stopped meanwhile."""
         end = time.monotonic() + self._longest
         while time.monotonic() < end:

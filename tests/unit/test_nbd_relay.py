@@ -483,7 +483,7 @@ def test_an_older_tunnel_is_tried_when_the_newest_does_not_answer(
     def stall(connection: ServedConnection) -> None:
         connection.asked()
 
-    monkeypatch.setattr(limits, "IMPATIENT_SECONDS", 0.2)
+    monkeypatch.setattr(limits, "HURRIED_SECONDS", 0.2)
     monkeypatch.setattr(limits, "HANDSHAKE_SECONDS", 2 * PATIENCE)
     monkeypatch.chdir(place)
     disk = loop.DiskLoop(0, 60, False, lambda _: None, lambda: None)

@@ -29,6 +29,8 @@ from p2v_tui.session.plan.virt_v2v import VirtV2V
 from p2v_tui.session.preflight.preflight import AcceptWarnings
 from p2v_tui.session.remote import commands as remote_commands
 from p2v_tui.session.remote.directory import RemoteDirectory
+from p2v_tui.session.remote.job_state import JobState
+from p2v_tui.session.remote.job_state import parse as parse_status
 from p2v_tui.session.ssh.control import ControlConnection
 from p2v_tui.session.ssh.reconnect import open_again
 from p2v_tui.session.words.events import Converted, Report, Status, Warned
@@ -155,8 +157,8 @@ def resume(control: ControlConnection, plan: Plan, saved: SavedConversion, watch
         except ConnectionFailed as error:
             advice = "The conversion may still run there: start p2v-tui again to continue it."
             raise type(error)(error.message, f"{error.advice} {advice}", setting=error.setting) from error
-        state = control.shell(watch).run(remote_commands.read_progress(saved.directory, 0, 0)).text
-        if state.startswith("unstarted\n"):
+        said = control.shell(watch).run(remote_commands.read_progress(saved.directory, 0, 0)).text
+        if parse_status(said.partition("\n")[0]).state is JobState.UNSTARTED:
             control.workspace.forget()
             raise NeverStarted(
                 f"p2v-tui ended before virt-v2v was started in {saved.directory.path} on the conversion server.",

@@ -20,22 +20,20 @@ from p2v_tui.session.data import relay_status
 from p2v_tui.session.remote import commands as remote_commands
 from p2v_tui.session.remote.commands import quote
 from p2v_tui.session.remote.directory import PARENT, RemoteDirectory
+from p2v_tui.session.remote.job_state import JobState, JobStatus
+from p2v_tui.session.remote.job_state import parse as parse_status
 from p2v_tui.session.ssh.shell import RemoteShell
 from p2v_tui.session.words.events import Report, Status, Warned
 
 _LINE: Final = re.compile(r"(virt-p2v-[0-9]{8}-[a-z0-9]{8}) ([a-z0-9-]{1,20}) (alive|dead) ([A-Za-z0-9+/=]+|-) (.*)")
-UNSTARTED: Final = "unstarted"
-RUNNING: Final = "running"
-SUCCEEDED: Final = "ended-0"
-REBOOTED: Final = "rebooted"
 
 
 @dataclass(frozen=True)
 class EarlierConversion:
-    """state: as `remote_commands.earlier_conversions` says it. served: whether a tunnel of it answers."""
+    """served: whether a tunnel of it answers."""
 
     directory: RemoteDirectory
-    state: str
+    status: JobStatus
     served: bool
     record: MachineRecord
 
@@ -54,7 +52,7 @@ def find_earlier(shell: RemoteShell, mine: MachineRecord, report: Report) -> lis
     for each in filter(None, map(_read, shell.run(remote_commands.earlier_conversions()).text.splitlines())):
         if mine.same_machine(each.record) and mine.orphaned(each.record, served=each.served):
             orphans.append(each)
-        elif each.state == RUNNING and each.record.guest == mine.guest:
+        elif each.status.state is JobState.RUNNING and each.record.guest == mine.guest:
             report(
                 Warned(
                     f"Another conversion to a guest named {mine.guest} runs on the conversion server, in "
@@ -78,7 +76,7 @@ def _read(line: str) -> EarlierConversion | None:
         said = base64.b64decode(status + "==").decode(errors="replace")
         parsed = relay_status.parse(said, max(len(record.disks), 1), alive=True)
         served = parsed is not None and any(disk.generation for disk in parsed.disks)
-    return EarlierConversion(RemoteDirectory(f"{PARENT}/{name}"), state, served, record)
+    return EarlierConversion(RemoteDirectory(f"{PARENT}/{name}"), parse_status(state), served, record)
 
 
 def end_earlier(shell: RemoteShell, mine: MachineRecord, report: Report, *, sudo: bool) -> EarlierConversion | None:
@@ -89,15 +87,14 @@ def end_earlier(shell: RemoteShell, mine: MachineRecord, report: Report, *, sudo
     whether the guest is as the machine is now. Else as `RemoteShell.run` does.
     """
     for earlier in find_earlier(shell, mine, report):
-        if earlier.state == UNSTARTED:
+        if earlier.status.state is JobState.UNSTARTED:
             stop(shell, earlier.directory, sudo=False)
             shell.run(remote_commands.remove_directory(earlier.directory))
             report(Status(f"Removed {earlier.directory.path}: an earlier start ended before it began to convert"))
             continue
         if not mine.in_the_way(earlier.record):
             continue
-        state = _end(shell, earlier, report, sudo=sudo) if earlier.state != SUCCEEDED else SUCCEEDED
-        if state != SUCCEEDED:
+        if not earlier.status.succeeded and not _end(shell, earlier, report, sudo=sudo):
             _remove_output(shell, earlier, report)
         elif not mine.same_guest(earlier.record):
             continue
@@ -108,9 +105,9 @@ def end_earlier(shell: RemoteShell, mine: MachineRecord, report: Report, *, sudo
     return None
 
 
-def _end(shell: RemoteShell, earlier: EarlierConversion, report: Report, *, sudo: bool) -> str:
-    """Ends what still runs of it, virt-v2v and the relay. The state that it has then."""
-    running = earlier.state == RUNNING
+def _end(shell: RemoteShell, earlier: EarlierConversion, report: Report, *, sudo: bool) -> bool:
+    """Ends what still runs of it, virt-v2v and the relay. Whether virt-v2v had succeeded by then."""
+    running = earlier.status.state is JobState.RUNNING
     if running:
         report(
             Warned(
@@ -119,7 +116,7 @@ def _end(shell: RemoteShell, earlier: EarlierConversion, report: Report, *, sudo
             )
         )
     # With the server everything of it has ended; the process ids in its files are others' by now.
-    if earlier.state != REBOOTED:
+    if earlier.status.state is not JobState.REBOOTED:
         try:
             stop(shell, earlier.directory, sudo=sudo, told=False)
         except PreflightRefused as error:
@@ -127,9 +124,8 @@ def _end(shell: RemoteShell, earlier: EarlierConversion, report: Report, *, sudo
                 f"The {earlier.in_words} still runs on the conversion server and cannot be ended: {error.message}",
                 f"End it there as root: kill -KILL -- -$(cat {earlier.directory.pid}). Then start again.",
             ) from error
-    status = shell.run(f"cat {quote(earlier.directory.status)} 2>/dev/null").text.strip()
-    if status == "0":
-        return SUCCEEDED
+    if shell.run(f"cat {quote(earlier.directory.status)} 2>/dev/null").text.strip() == "0":
+        return True
     shell.run(remote_commands.mark_told(earlier.directory))
     if not running:
         report(
@@ -138,7 +134,7 @@ def _end(shell: RemoteShell, earlier: EarlierConversion, report: Report, *, sudo
                 f"{earlier.directory.log} on the conversion server. The machine is converted again."
             )
         )
-    return "ended"
+    return False
 
 
 def _remove_output(shell: RemoteShell, earlier: EarlierConversion, report: Report) -> None:

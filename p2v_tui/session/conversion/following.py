@@ -29,6 +29,8 @@ from p2v_tui.session.data.relay_status import DiskRelay, RelayStatus
 from p2v_tui.session.plan.plan import Plan
 from p2v_tui.session.remote import commands as remote_commands
 from p2v_tui.session.remote.directory import RemoteDirectory
+from p2v_tui.session.remote.job_state import JobState, JobStatus
+from p2v_tui.session.remote.job_state import parse as parse_status
 from p2v_tui.session.ssh.control import ControlConnection
 from p2v_tui.session.ssh.reconnect import open_again
 from p2v_tui.session.words.events import CONTROL, ConnectionLost, ConnectionRestored, StillLost
@@ -45,19 +47,16 @@ FINAL_TRIES: Final = 10
 
 @dataclass(frozen=True)
 class _Reading:
-    """One look at the server. state: `running`, `ended CODE`, `gone`, `rebooted` or `missing`.
+    """One look at the server. whole: the log has no more than this, as it was then."""
 
-    whole: the log has no more than this, as it was then.
-    """
-
-    state: str
+    job: JobStatus
     relay: RelayStatus | None
     log: bytes
     whole: bool
 
     @property
     def ended(self) -> bool:
-        return self.state != "running" and self.whole
+        return self.job.state is not JobState.RUNNING and self.whole
 
 
 class Following:
@@ -84,8 +83,8 @@ class Following:
         self._pace = LogPace()
         self._tracker = ProgressTracker(plan.disks)
 
-    def to_the_end(self) -> str:
-        """Reports virt-v2v's output and the progress until it has ended; the state in which it did, see `_Reading`.
+    def to_the_end(self) -> JobStatus:
+        """Reports virt-v2v's output and the progress until it has ended, and returns how it did.
 
         Raises ServerOutOfReach where the server cannot be reached any more, ConversionFailed where a disk cannot.
         """
@@ -99,10 +98,10 @@ class Following:
             if reading.ended:
                 if reading.relay is not None:
                     self._data.status = reading.relay
-                return reading.state
+                return reading.job
             self._data.check()
             self._data.admit(functools.partial(ask, self._control, self._watch))
-            if reading.state == "running":
+            if reading.job.state is JobState.RUNNING:
                 self._data.follow(reading.relay, copying=self._tracker.long_copies(WORTHWHILE))
             if reading.whole:
                 self._watch.cancellation.wait(INTERVAL)
@@ -124,7 +123,7 @@ class Following:
             relay, _, log = rest.partition(b"\n")
             self._pace.came(len(log), time.monotonic() - asked)
             status = self._relay(relay.decode(errors="replace"))
-            return _Reading(state.decode(errors="replace"), status, log, len(log) < limit)
+            return _Reading(parse_status(state.decode(errors="replace")), status, log, len(log) < limit)
 
     def final_relays(self) -> tuple[DiskRelay, ...]:
         """What the relay says of the disks when it is over, where it can: virt-v2v's wrapper ends it as the last."""

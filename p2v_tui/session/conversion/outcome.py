@@ -19,6 +19,7 @@ from p2v_tui.session.conversion.output_proof import Lies
 from p2v_tui.session.data.relay.states import DiskState
 from p2v_tui.session.data.relay_status import DiskRelay
 from p2v_tui.session.remote.directory import RemoteDirectory
+from p2v_tui.session.remote.job_state import JobState, JobStatus
 
 # virt-v2v's warnings of something that the guest lacks: input/parse_libvirt_xml.ml, output/*.ml, convert/*.ml.
 _LOSS: Final = re.compile(
@@ -127,19 +128,18 @@ def _proved(evidence: Evidence) -> Iterator[str]:
         yield f"{', '.join(evidence.lies.there)} {'is' if len(evidence.lies.there) == 1 else 'are'} there"
 
 
-def virt_v2v_exit_code(state: str, directory: RemoteDirectory) -> int:
-    """virt-v2v's, from the state in which it ended. Raises ConversionFailed where it has none."""
-    code = _code_in(state)
-    if code is not None:
-        return code
-    if state == "rebooted":
+def virt_v2v_exit_code(job: JobStatus, directory: RemoteDirectory) -> int:
+    """virt-v2v's, once it has ended. Raises ConversionFailed where it has none."""
+    if job.exit_code is not None:
+        return job.exit_code
+    if job.state is JobState.REBOOTED:
         raise ConversionFailed(
             "The conversion server was restarted, and virt-v2v with it.",
             f"Convert again. {where_the_log_is(directory)}",
         )
-    if state == "missing":
+    if job.state is JobState.MISSING:
         raise ConversionFailed(
-            f"The conversion is gone from the conversion server: there is no {directory.path} any more.",
+            f"The conversion is gone from the conversion server: {directory.path} was not found.",
             "The server was restarted, or its /tmp was cleaned. Convert again.",
         )
     raise killed("before it could say why", directory)
@@ -154,8 +154,3 @@ def killed(how: str, directory: RemoteDirectory) -> ConversionFailed:
 
 def where_the_log_is(directory: RemoteDirectory) -> str:
     return f"The whole log is {directory.log} on the conversion server."
-
-
-def _code_in(state: str) -> int | None:
-    word, _, code = state.partition(" ")
-    return int(code) if word == "ended" and re.fullmatch("[0-9]{1,3}", code) else None

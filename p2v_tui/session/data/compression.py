@@ -36,7 +36,7 @@ class _State(enum.Enum):
     MEASURING = "measuring"
     MOVING = "moving"
     TRYING = "trying"
-    SETTLED = "settled"
+    DECIDED = "decided"
 
 
 class CompressionChoice:
@@ -54,7 +54,7 @@ class CompressionChoice:
         self._wished_at = 0.0
         self._start: tuple[float, int, int] | None = None
         self._rate = 0.0
-        self._settled_at = 0.0
+        self._decided_at = 0.0
 
     def sample(self, now: float, relayed: int, generation: int, *, compressed: bool, copying: bool) -> bool | None:
         """Whether to compress from now on; None for no change.
@@ -65,12 +65,12 @@ class CompressionChoice:
         match self._state:
             case _State.MEASURING:
                 return self._before_trial(now, relayed, generation, compressed, copying)
-            case _State.SETTLED:
+            case _State.DECIDED:
                 return self._after_trial(now, compressed) if copying else None
         # In a trial. One that outlasts the copy, or that the relay does not follow, finds out nothing.
         lost = now - self._wished_at > MOVE_TIMEOUT if self._state is _State.MOVING else compressed != self._wish
         if not copying or lost:
-            self._settle(now)
+            self._decide(now)
             self._wish = compressed
         elif self._state is _State.TRYING:
             return self._in_trial(now, relayed, generation)
@@ -97,14 +97,14 @@ class CompressionChoice:
         kept = rate >= self._rate * GAIN
         without, with_it = (self._rate, rate) if self._wish else (rate, self._rate)
         self.trial = Trial(self._wish if kept else not self._wish, without, with_it)
-        self._settle(now)
+        self._decide(now)
         return None if kept else self._wish_for(now, compressed=not self._wish)
 
     def _after_trial(self, now: float, compressed: bool) -> bool | None:
         if compressed != self._wish:
             # It was not possible to go back; a tunnel that is opened again after a loss is as the lost one was.
             return self._wish_for(now, compressed=self._wish) if now - self._wished_at > MOVE_TIMEOUT else None
-        if now - self._settled_at >= TRIAL_INTERVAL:
+        if now - self._decided_at >= TRIAL_INTERVAL:
             self._state, self._start = _State.MEASURING, None
         return None
 
@@ -123,5 +123,5 @@ class CompressionChoice:
         self._wish, self._wished_at = compressed, now
         return compressed
 
-    def _settle(self, now: float) -> None:
-        self._state, self._settled_at = _State.SETTLED, now
+    def _decide(self, now: float) -> None:
+        self._state, self._decided_at = _State.DECIDED, now

@@ -44,7 +44,7 @@ class Plan:
     settings: those that it was made from, with the machine's defaults filled in. image: that of --test-disk.
     set_read_only: before the disks are served, the kernel is told to refuse writes to them.
     wanted_keys: those of its encrypted volumes. keys: the same once `with_keys` has got them.
-    checks: what making the plan found; they are settled together with those of the server and of the disks.
+    checks: what making the plan found; they are enforced together with those of the server and of the disks.
     """
 
     guest: Guest

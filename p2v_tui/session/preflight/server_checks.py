@@ -25,7 +25,7 @@ _LEAST_MEMORY: Final = 1 << 30
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
 _CLOCK_NOTED: Final = 5 * 60
 _CLOCK_WARNING: Final = 24 * 3600
-_PATIENCE: Final = KEEPALIVE_INTERVAL * KEEPALIVE_COUNT
+_SILENCE: Final = KEEPALIVE_INTERVAL * KEEPALIVE_COUNT
 
 PROGRAMS = Subject(
     "programs",
@@ -267,11 +267,11 @@ def _idle(facts: ServerFacts) -> Iterator[Check]:
     found = []
     if facts.client_alive:
         interval, count = facts.client_alive
-        patience = interval * max(count, 1)
-        if patience < _PATIENCE:
+        silence = interval * max(count, 1)
+        if silence < _SILENCE:
             found.append(
-                f"sshd there gives up a connection after {duration_text(patience)} of silence, p2v-tui after "
-                f"{duration_text(_PATIENCE)}"
+                f"sshd there gives up a connection after {duration_text(silence)} of silence, p2v-tui after "
+                f"{duration_text(_SILENCE)}"
             )
     if facts.tmout:
         found.append(f"TMOUT ends an idle shell after {duration_text(facts.tmout)}, though none of p2v-tui's")

@@ -168,13 +168,13 @@ class Disk(Owner):
             worked_at = min(session.worked_at for session in self._sessions)
         elif not self.state.ended:
             self._look_for_tunnel(now)
-        seconds = self._patience
+        seconds = self._retry_for
         if not self.state.ended and now - worked_at > seconds:
             self.abandoned = seconds < self._seconds
             raise Unrecoverable(f"no working tunnel for {seconds:g} s", Cause.TUNNEL)
 
     @property
-    def _patience(self) -> float:
+    def _retry_for(self) -> float:
         """Seconds without a tunnel. It may be long for the sake of a conversion that runs only."""
         if self.in_doubt and not self.tended:
             return min(self._seconds, limits.UNSTARTED_SECONDS)
@@ -184,12 +184,12 @@ class Disk(Owner):
 
     def _look_for_tunnel(self, now: float) -> None:
         probe = self._probe
-        if probe and now - probe.heard_at > self._shared.schedule.patience(probe.generation, now):
+        if probe and now - probe.heard_at > self._shared.schedule.timeout(probe.generation, now):
             self._probe_failed(probe, "it does not answer", now)
         self._open_next(now)
 
     def _open_next(self, now: float) -> None:
-        overdue = now - self._probed_at > min(limits.IDLE_PROBE_SECONDS, self._patience / 3)
+        overdue = now - self._probed_at > min(limits.IDLE_PROBE_SECONDS, self._retry_for / 3)
         above = 0 if overdue else self._generation
         if self._probe:
             above = max(above, self._probe.generation)

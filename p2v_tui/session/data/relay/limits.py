@@ -13,7 +13,7 @@ LAST_RETRY_SECONDS = 2.0
 # A slow, busy link may take its time for a few round trips.
 HANDSHAKE_SECONDS = 20.0
 # The same while nothing else serves the client and there is an older tunnel that could be tried.
-IMPATIENT_SECONDS = 5.0
+HURRIED_SECONDS = 5.0
 # How long a working tunnel that a newer one replaces may be silent before it counts as stalled.
 STALLED_SECONDS = 2.0
 # How often the tunnel is tried while no client is there.

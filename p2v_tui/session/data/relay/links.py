@@ -131,10 +131,10 @@ class Schedule:
             if generation > above and self._retry.get(generation, (0.0, 0.0))[0] <= now
         ]
 
-    def patience(self, generation: int, now: float) -> float:
+    def timeout(self, generation: int, now: float) -> float:
         """The seconds that this one may take for an answer when there is no other tunnel."""
         others = [other for other in self.to_try(0, now) if other != generation]
-        return limits.IMPATIENT_SECONDS if others else limits.HANDSHAKE_SECONDS
+        return limits.HURRIED_SECONDS if others else limits.HANDSHAKE_SECONDS
 
     def failed(self, generation: int, now: float) -> None:
         """It did not answer, or stopped to without having been of use: try it later."""

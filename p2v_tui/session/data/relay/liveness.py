@@ -34,8 +34,8 @@ class Liveness(Owner):
         if knock:
             gone = tunnel is None or knock.generation != tunnel.generation or not silent
             # Its goodbye may wait for an answer as long as it likes.
-            patience = limits.PROBE_SECONDS if knock.greeted else limits.HANDSHAKE_SECONDS
-            if gone or now - knock.heard_at > patience:
+            timeout = limits.PROBE_SECONDS if knock.greeted else limits.HANDSHAKE_SECONDS
+            if gone or now - knock.heard_at > timeout:
                 self.close()
         if tunnel and silent and not self._knock and now - self._knocked_at >= limits.PROBE_SECONDS:
             self._knocked_at = now

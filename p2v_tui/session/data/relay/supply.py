@@ -43,10 +43,10 @@ class Supply:
         """Try the highest tunnel above those that are open, and wait for no candidate for too long."""
         candidate = self.candidate
         if candidate and not candidate.handshake.caught_up:
-            patience = limits.HANDSHAKE_SECONDS
+            timeout = limits.HANDSHAKE_SECONDS
             if self.tunnel is None:
-                patience = self._shared.schedule.patience(candidate.generation, now)
-            if now - candidate.heard_at > patience:
+                timeout = self._shared.schedule.timeout(candidate.generation, now)
+            if now - candidate.heard_at > timeout:
                 self.drop_candidate("it does not answer", now)
         self._open_next(now)
 

@@ -49,6 +49,7 @@ def left_behind(saved: SavedConversion | None) -> Path:
     if saved is not None:
         saved.write(made)
     # As when its process is killed.
+    assert made._lock is not None
     os.close(made._lock)
     return made.path
 

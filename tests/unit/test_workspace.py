@@ -94,3 +94,13 @@ def test_a_directory_that_is_just_being_made_is_left_alone(place: Path) -> None:
     (place / "p2v-tui-new").mkdir(mode=0o700)
     assert list(abandoned()) == []
     assert (place / "p2v-tui-new").exists()
+
+
+def test_closed_twice_it_leaves_the_descriptors_of_others_alone(tmp_path: Path) -> None:
+    workspace = Workspace()
+    workspace.close()
+    # The kernel gives out the lowest number that is free: that of the lock.
+    opened = [os.open(tmp_path, os.O_RDONLY) for _ in range(8)]
+    workspace.close()
+    for descriptor in opened:
+        os.close(descriptor)

@@ -56,14 +56,16 @@ class Workspace:
         self.path = path
         lock, new = path / "lock", path / "lock.new"
         flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._lock = os.open(lock if existing else new, flags if existing else flags | os.O_CREAT | os.O_EXCL, 0o600)
+        flags |= 0 if existing else os.O_CREAT | os.O_EXCL
+        descriptor = os.open(lock if existing else new, flags, 0o600)
+        self._lock: int | None = descriptor
         try:
-            _lock(self._lock)
+            _lock(descriptor)
             if not existing:
                 # Under its name only when it is locked: nobody can adopt a directory that is just being made.
                 new.rename(lock)
         except OSError:
-            os.close(self._lock)
+            os.close(descriptor)
             raise
 
     @property
@@ -95,11 +97,14 @@ class Workspace:
             self.conversion.unlink()
 
     def close(self) -> None:
-        """Removes it, unless it holds a record: then somebody may adopt it from now on."""
+        """Removes it, unless it holds a record: then somebody may adopt it from now on. Once only."""
+        # A second close would close whatever has the number of the descriptor by then.
+        lock, self._lock = self._lock, None
+        if lock is None:
+            return
         if not self.conversion.exists():
             shutil.rmtree(self.path, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            os.close(self._lock)
+        os.close(lock)
 
     def __enter__(self) -> Workspace:
         return self

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -53,6 +54,10 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # nohup, and a shell's background, let us ignore these; a program that is started so rightly does, too.
+    for number, handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
     if places := getattr(config, "workerinput", {}).get(_KEY):
         # A container may forbid it; what the tests there can do at all, they do with one worker.
         with contextlib.suppress(PermissionError):

@@ -15,6 +15,8 @@ from p2v_tui.session.ssh.login import Login, PasswordSource
 from p2v_tui.session.ssh.openssh import close_connection, matched_text, open_connection
 from p2v_tui.session.words.cancellation import Cancellation
 
+pytestmark = pytest.mark.integration
+
 PASSWORD = "conv@conv's password: "
 AUTHENTICATED = 'Authenticated to conv ([192.0.2.1]:22) using "password".\r\n'
 

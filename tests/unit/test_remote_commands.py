@@ -30,6 +30,8 @@ from p2v_tui.session.remote.commands import (
 )
 from p2v_tui.session.remote.directory import RemoteDirectory
 
+pytestmark = pytest.mark.integration
+
 LIMIT = 1 << 20
 MACHINE = '{"guest": "it\'s $(reboot) 100%s"}'
 # What /bin/sh is on the distributions: dash where it is not bash.

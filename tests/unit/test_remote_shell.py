@@ -18,6 +18,8 @@ from p2v_tui.session.ssh.login import Login, PasswordSource
 from p2v_tui.session.ssh.shell import RemoteShell, ShellConnection, cannot_store
 from p2v_tui.session.words.cancellation import Cancellation
 
+pytestmark = pytest.mark.integration
+
 # ssh without a network: everything up to `--` and the host are options, what follows goes to the login shell.
 STAND_IN = """#!/bin/sh
 while [ "$1" != -- ]; do shift; done

@@ -30,6 +30,8 @@ from p2v_tui.session.preflight.server_facts import (
 from p2v_tui.session.preflight.survey_command import Libvirt, survey
 from tests.unit.volumes import mounted_ntfs, ntfs
 
+pytestmark = pytest.mark.integration
+
 # What /bin/sh is on the distributions: dash, bash, and on small ones busybox.
 SHELLS = (["dash"], ["bash"], ["bash", "--posix"], ["busybox", "sh"])
 FILES = ("db1-sda", "db1-sdb", "db1.xml")

@@ -17,6 +17,8 @@ from p2v_tui.xmlgen.drives import drive_names
 from tests.lab.commands import run_command
 from tests.unit.hwprobe.conftest import MACHINES, ProbeRecorded
 
+pytestmark = pytest.mark.integration
+
 NAMES = sorted(path.name for path in MACHINES.iterdir() if path.is_dir())
 # The domain that virt-v2v would make of these slots, with virtio disks. libvirt's test driver gives it the
 # controllers that it needs; its QEMU driver then refuses a second one ("Only 1 IDE controller is supported").

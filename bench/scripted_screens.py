@@ -18,6 +18,10 @@ from pathlib import Path
 
 from p2v_tui import consoles
 from p2v_tui.config import Settings
+from p2v_tui.front.conversion_run import ConversionRun
+from p2v_tui.hwprobe import Machine
+from p2v_tui.session.plan.virt_v2v import VirtV2V
+from p2v_tui.session.words.events import OutputKind, RemoteOutput
 
 CONTROL = "P2V_TUI_BENCH_CONTROL"
 LINE = "virt-v2v: line {} of the output: copying /boot/vmlinuz-6.1.0-{}-amd64"
@@ -39,13 +43,9 @@ def inside(pipe: str) -> int:
     consoles.set_textual_environment()
     # Textual reads the environment when it is imported.
     from p2v_tui.app import P2VTui  # noqa: PLC0415
-    from p2v_tui.front.conversion_run import ConversionRun  # noqa: PLC0415
-    from p2v_tui.hwprobe import Machine  # noqa: PLC0415
     from p2v_tui.screens.conversion import ConversionScreen  # noqa: PLC0415
     from p2v_tui.screens.running import RunningScreen  # noqa: PLC0415
     from p2v_tui.screens.state import State  # noqa: PLC0415
-    from p2v_tui.session.plan.virt_v2v import VirtV2V  # noqa: PLC0415
-    from p2v_tui.session.words.events import OutputKind, RemoteOutput  # noqa: PLC0415
     from tests.screens.scripted_conversion import COPYING, NoServer, ScriptedConversion, copied, plan  # noqa: PLC0415
     from tests.unit.machines import SERVER  # noqa: PLC0415
 

@@ -135,12 +135,12 @@ def run_interactive(
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         if settings.server is not None:
             raise SettingsError(
-                "There is no terminal to show the screens on.",
+                "The screens need a terminal; the standard input or output is not one.",
                 "Without --interactive and p2v.interactive nothing is asked.",
                 setting="interactive",
             )
         raise SettingsError(
-            "No conversion server is given, and there is no terminal to ask for it.",
+            "No conversion server is given, and p2v-tui can ask for it only on a terminal.",
             "Give p2v.server=HOST on the kernel command line or by --cmdline; see p2v-tui --help.",
             setting="remote.server",
         )

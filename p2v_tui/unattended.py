@@ -57,8 +57,8 @@ class Options:
     """What the command line says beside the settings.
 
     from_proc_cmdline: the settings were those of the kernel command line. image: a disk image to convert in place of
-    the machine's disks. iso: we run from our live image. colours: use them though the output is no terminal. verbose:
-    full debugging of virt-v2v, in its log and on the console.
+    the machine's disks. iso: we run from our live image. colours: use them though the output is not a terminal.
+    verbose: full debugging of virt-v2v, in its log and on the console.
     """
 
     from_proc_cmdline: bool

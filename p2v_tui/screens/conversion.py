@@ -368,7 +368,7 @@ PageUp, PageDown     the page before, the next page"""
             error = SettingsError("No fixed disk is chosen.", "Check at least one.", setting="disks")
             return WrongField(error, rows[0].toggle)
         advice = "Plug one in, or load its driver in the shell (F2)."
-        error = SettingsError("There is no fixed disk to convert.", advice, setting="disks")
+        error = SettingsError("No fixed disk was found to convert.", advice, setting="disks")
         return WrongField(error, self.query_one("#refresh"))
 
     def _settings_so_far(self) -> Settings:

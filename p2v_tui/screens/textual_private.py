@@ -37,7 +37,7 @@ from p2v_tui.screens.painter import CLEAR, Painter, Shown
 
 
 class HungUp(Message):
-    """To the application: there is no terminal any more."""
+    """To the application: the terminal is gone."""
 
 
 class ConsoleDriver(LinuxDriver):

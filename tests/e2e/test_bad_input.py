@@ -46,9 +46,9 @@ def refused(outcome: Outcome, code: int, *words: str) -> None:
         ("p2v.name=nbd:a", ["'nbd:a'", "letters and digits"]),
         ('p2v.name="a\nb"', ["control character"]),
         (f"p2v.name={'x' * 300}", ["300 characters", "at most 200"]),
-        ("p2v.disks=nosuchdisk", ["no fixed disk nosuchdisk", "There are"]),
-        ("p2v.disks=", ["no fixed disk to convert"]),
-        ("p2v.disks=/nonexistent/disk.img", ["no fixed disk /nonexistent/disk.img"]),
+        ("p2v.disks=nosuchdisk", ["fixed disk nosuchdisk was not found", "There are"]),
+        ("p2v.disks=", ["No fixed disk was found to convert"]),
+        ("p2v.disks=/nonexistent/disk.img", ["fixed disk /nonexistent/disk.img was not found"]),
         ("p2v.o=rhv-upload", ["rhv-upload needs", "p2v.oc", "p2v.op"]),
         ("p2v.of=vmdkk", ["vmdkk", "raw or qcow2"]),
         ("p2v.os=guests", ["p2v.os=guests", "absolute path"]),
@@ -70,14 +70,22 @@ def test_the_disk_that_we_run_from_cannot_be_converted() -> None:
 
 
 def test_without_a_server_and_without_a_terminal_both_are_named() -> None:
-    refused(run_p2v("quiet p2v.o=null"), SETTINGS, "No conversion server is given", "no terminal", "p2v.server=HOST")
+    refused(
+        run_p2v("quiet p2v.o=null"),
+        SETTINGS,
+        "No conversion server is given",
+        "only on a terminal",
+        "p2v.server=HOST",
+    )
 
 
 @pytest.mark.parametrize(
     ("words", "options"), [("p2v.server=h p2v.interactive", []), ("p2v.server=h", ["--interactive"])]
 )
 def test_who_asks_for_the_screens_needs_a_terminal(words: str, options: list[str]) -> None:
-    refused(run_p2v(words, *options), SETTINGS, "no terminal", "Without --interactive and p2v.interactive")
+    refused(
+        run_p2v(words, *options), SETTINGS, "The screens need a terminal", "Without --interactive and p2v.interactive"
+    )
 
 
 def test_an_unknown_setting_is_named_with_the_nearest_one() -> None:

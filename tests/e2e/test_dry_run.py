@@ -140,7 +140,7 @@ def test_one_line_of_settings_serves_a_machine_that_lacks_some_of_what_it_names(
     words = f"{with_key(key_server, key)} p2v.name=dry p2v.os={store} p2v.disks={small_disk}"
     outcome = run_p2v(f"{words} p2v.removable=sr99 p2v.network=nosuch0:lan,other", "--dry-run")
     assert outcome.code == READY, outcome.output
-    assert "There is no CD, DVD or floppy drive sr99 on this machine" in outcome.output
+    assert "This machine has no CD, DVD or floppy drive sr99" in outcome.output
     assert "p2v.network connects nosuch0, which this machine does not have" in outcome.output
     alone = f"{words} p2v.interfaces=nosuch0"
     outcome = run_p2v(alone, "--dry-run")

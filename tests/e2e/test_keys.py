@@ -79,7 +79,7 @@ def test_a_key_that_does_not_open_its_volume_ends_it_before_virt_v2v_is_started(
 def test_a_volume_without_a_key_is_refused(key_server: ConversionServer, key: Identity, disk: Path) -> None:
     outcome = run_p2v(f"{with_key(key_server, key)} p2v.o=null p2v.disks={disk}")
     assert outcome.code == 4
-    assert f"There is no key for {disk}2" in outcome.output
+    assert f"No key was given for {disk}2" in outcome.output
     assert f"p2v.key={UUID}:URL" in outcome.output
 
 

@@ -790,7 +790,7 @@ async def test_no_disk_at_all_is_refused() -> None:
 async def test_a_machine_without_disks_is_refused() -> None:
     async with opened(MadeUpState(DISKLESS)) as it:
         await it.press("start")
-        assert it.status == "There is no fixed disk to convert. Plug one in, or load its driver in the shell (F2)."
+        assert it.status == "No fixed disk was found to convert. Plug one in, or load its driver in the shell (F2)."
         assert it.focused.id == "refresh"
 
 
@@ -851,7 +851,7 @@ async def test_a_disk_of_the_command_line_that_is_not_there_is_shown_and_refused
     async with opened(MadeUpState(words="p2v.disks=nvme0n1,sdq")) as it:
         assert it.toggle("sdq").label == "sdq  not found on this machine"
         await it.press("start")
-        assert "There is no fixed disk sdq" in it.status
+        assert "The fixed disk sdq was not found" in it.status
         assert it.focused is it.toggle("sdq")
         await it.switch("sdq")
         await it.press("start")
@@ -972,7 +972,7 @@ async def test_a_volume_without_a_key_is_refused_at_its_field() -> None:
     async with opened(MadeUpState(ENCRYPTED)) as it:
         keys = KeysOpened(it)
         await it.press("start")
-        assert it.status.startswith("BitLocker sdl2 is encrypted, and there is no key for it.")
+        assert it.status.startswith("BitLocker sdl2 is encrypted, and no key was given for it.")
         assert keys.has_focus("sdl2")
         await keys.type("sdl2", "opensesame")
         await it.press("start")

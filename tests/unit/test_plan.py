@@ -113,14 +113,14 @@ def test_a_disk_that_is_left_out_is_refused_for_the_reason_it_was_left_out(name:
 )
 def test_a_disk_that_does_not_exist_is_refused_with_those_that_do(name: str) -> None:
     error = refusal(disks=(name,))
-    assert f"no fixed disk {name} " in error.message
+    assert f"fixed disk {name} was not found " in error.message
     assert "sda, sdb, cciss/c0d0, mpatha" in error.advice
     assert error.setting == "disks"
 
 
 def test_a_machine_without_disks_is_refused_with_what_was_left_out_and_why() -> None:
     error = refusal(DISKLESS)
-    assert "no fixed disk to convert" in error.message
+    assert "No fixed disk was found to convert" in error.message
     assert "sdz: p2v-tui runs from it" in error.message
     assert error.setting == "disks"
 
@@ -137,7 +137,7 @@ def test_a_machine_without_any_block_device_is_refused_too() -> None:
 
 
 def test_an_empty_list_of_disks_is_no_conversion_and_not_all_of_them() -> None:
-    assert "no fixed disk to convert" in refusal(disks=()).message
+    assert "No fixed disk was found to convert" in refusal(disks=()).message
 
 
 @pytest.mark.parametrize("names", [("sda", "sda"), ("sda", "/dev/sda"), ("/dev/null", "sda")])
@@ -190,7 +190,7 @@ def test_an_empty_image_is_refused(image: Path) -> None:
 
 
 def test_a_directory_is_no_disk(tmp_path: Path) -> None:
-    assert "no fixed disk" in refusal(disks=(str(tmp_path),)).message
+    assert f"fixed disk {tmp_path} was not found" in refusal(disks=(str(tmp_path),)).message
 
 
 def test_a_disk_that_is_gone_since_it_was_found_is_refused(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def test_several_keys_keep_their_order() -> None:
 @pytest.mark.parametrize("name", ["sda1", "sda", "sda3", "sdq1", "vg0/root", "key", "/dev/sdq1", UUID[:-1]])
 def test_what_is_no_encrypted_volume_is_refused_with_those_that_are(name: str) -> None:
     error = refusal("sda2", name)
-    assert f"no encrypted volume {name} " in error.message
+    assert f"encrypted volume {name} was not found " in error.message
     assert f"LUKS sda2 ({UUID}), BitLocker sdb1, LUKS nvme0n1p1 ({OTHER_UUID})" in error.advice
 
 
@@ -434,7 +434,7 @@ def test_only_root_can_try_a_key_on_a_disk_image(image: Path, monkeypatch: pytes
 
 def test_a_volume_that_is_not_there_is_said_to_be_untried() -> None:
     (volume,) = find_encrypted([disk("nosuchdisk", Content("crypto_LUKS", UUID))])
-    assert try_key(volume, Secret("x")) == "there is no device named nosuchdisk1"
+    assert try_key(volume, Secret("x")) == "the device nosuchdisk1 was not found"
 
 
 def test_a_volume_that_is_none_is_said_to_be_untried_with_cryptsetups_reason(image: Path) -> None:

@@ -164,7 +164,7 @@ def _absent_drives(names: Sequence[str], known: dict[str, RemovableMedium]) -> I
     if absent:
         there = ", ".join(known)
         yield DRIVES.noted(
-            f"There is no CD, DVD or floppy drive {_either(absent)} on this machine.",
+            f"This machine has no CD, DVD or floppy drive {_either(absent)}.",
             f"There are: {there}." if there else "It has none.",
         )
 

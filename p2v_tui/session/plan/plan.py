@@ -184,7 +184,7 @@ def _choose_disks(names: Sequence[str], machine: Machine) -> tuple[Disk, ...]:
     if not names:
         left_out = "; ".join(f"{disk.name}: {disk.reason}" for disk in machine.excluded if disk.worth_listing)
         raise SettingsError(
-            "There is no fixed disk to convert."
+            "No fixed disk was found to convert."
             + (f" These were left out: {left_out}." if left_out else " None was found on this machine."),
             "Name the disks in p2v.disks: most that are left out can be converted that way. If one is missing, so "
             "may be its driver: look at dmesg and lspci in the shell.",
@@ -223,8 +223,10 @@ def _find_disk(name: str, machine: Machine) -> Disk:
             raise SettingsError(
                 f"The disk {name} cannot be converted: {excluded.reason}.", _choices(machine), setting="disks"
             )
-    nor = ", and no disk image of that name" if name.startswith("/") and not name.startswith("/dev/") else ""
-    raise SettingsError(f"There is no fixed disk {name} on this machine{nor}.", _choices(machine), setting="disks")
+    nor = ", nor was a disk image of that name" if name.startswith("/") and not name.startswith("/dev/") else ""
+    raise SettingsError(
+        f"The fixed disk {name} was not found on this machine{nor}.", _choices(machine), setting="disks"
+    )
 
 
 def _choices(machine: Machine) -> str:

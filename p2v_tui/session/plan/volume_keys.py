@@ -175,7 +175,7 @@ def _no_such_volume(name: str, volumes: Sequence[EncryptedVolume], disks: Sequen
         )
     there = ", ".join(f"{volume}{f' ({volume.uuid})' if volume.uuid else ''}" for volume in volumes)
     return WrongKey(
-        f"There is no encrypted volume {name} on the disks to convert.",
+        f"The encrypted volume {name} was not found on the disks to convert.",
         (f"There are: {there}." if there else "No volume on them is known to be encrypted.")
         + " A logical volume is named by its UUID.",
     )
@@ -191,7 +191,7 @@ def need_all_keys(disks: Sequence[Disk], keys: Sequence[AssignedKey]) -> None:
     """Raises WrongKey for the first volume without a key."""
     for volume in without_key(disks, keys):
         raise WrongKey(
-            f"{volume} is encrypted, and there is no key for it.",
+            f"{volume} is encrypted, and no key was given for it.",
             "Give its key, or leave its disk out: virt-v2v needs the key.",
             volume.name,
         )
@@ -301,7 +301,7 @@ def _node(volume: EncryptedVolume) -> Iterator[Path]:
         yield own
         return
     if volume.start is None:
-        raise _CannotTry(f"there is no device named {volume.name}")
+        raise _CannotTry(f"the device {volume.name} was not found")
     if os.geteuid() != 0:
         raise _CannotTry("only root can try a key on a disk image")
     place = ["--offset", str(volume.start), "--sizelimit", str(volume.size)]

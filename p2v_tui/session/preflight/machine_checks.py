@@ -78,7 +78,7 @@ ENCRYPTED = Subject(
         Verdict.NOTED: "Whether an array is such a volume cannot be told.",
         Verdict.WARNING: "An array is a LUKS volume: virt-v2v does not open it. Where the system is on it, virt-v2v "
         "finds none and ends.",
-        Verdict.REFUSED: "There is none: virt-v2v would ask for a passphrase that nobody can type.",
+        Verdict.REFUSED: "None was given: virt-v2v would ask for a passphrase that nobody can type.",
     },
     "`p2v.key=VOLUME:URL`, or the field on the screen. Or leave that disk out of `p2v.disks`.",
 )
@@ -236,7 +236,7 @@ def _encrypted(disks: Sequence[Disk], keys: Collection[str]) -> Iterator[Check]:
     locked = [volume for volume in encrypted if not any(key == volume.id or volume.is_called(key) for key in keys)]
     for volume in locked:
         yield ENCRYPTED.refused(
-            f"There is no key for {volume.name}, which is encrypted ({volume.kind}): virt-v2v would ask for a "
+            f"No key was given for {volume.name}, which is encrypted ({volume.kind}): virt-v2v would ask for a "
             "passphrase that nobody can type, and end.",
             f"Give p2v.key={volume.uuid or volume.name}:URL, with the URL of a file that holds the passphrase; or "
             "leave the disk out.",

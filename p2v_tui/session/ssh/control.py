@@ -63,7 +63,7 @@ class ControlConnection:
         self._settings = settings
         self._accept_host_key = accept_host_key
         self._ciphers = cipher_preference(cpu_has_aes)
-        # The identity overrides the password, and there is no falling back.
+        # The identity overrides the password, without a fall-back.
         self._passwords = PasswordSource(
             None if settings.identity_url else settings.password, None if settings.identity_url else ask_password
         )

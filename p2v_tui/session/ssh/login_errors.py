@@ -11,7 +11,7 @@ from p2v_tui.session.ssh.login import Login
 _IDENTITY: Final = "auth.identity.url"
 _START_UP = (
     "Look at the account's start-up files (.bashrc) and at ForceCommand in the server's sshd_config: neither may ask "
-    "anything or start another shell where there is no terminal."
+    "anything or start another shell without a terminal."
 )
 
 

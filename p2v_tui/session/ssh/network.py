@@ -29,7 +29,7 @@ def wait_for_network(server: str, report: Report, cancellation: Cancellation) ->
         cancellation.wait(INTERVAL)
         if _is_reachable(server):
             return
-    report(Warned(f"There is no route to {server} yet. Is the cable plugged in? Does DHCP answer?"))
+    report(Warned(f"This machine has no route to {server} yet. Is the cable plugged in? Does DHCP answer?"))
 
 
 def _is_reachable(server: str) -> bool:

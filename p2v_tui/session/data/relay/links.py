@@ -1,5 +1,6 @@
 """Connections through tunnels to the NBD server, without their sockets, and when each tunnel may be tried."""
 
+import abc
 import struct
 from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
@@ -20,31 +21,29 @@ from .nbd import (
 GOODBYE = REQUEST.pack(REQUEST_MAGIC, 0, CMD_DISC, 0, 0, 0)
 
 
-class Owner:
-    """Who made a link, and is told what becomes of it. Each of these may raise Unrecoverable.
-
-    links: those whose connection is there.
-    """
+class Owner(abc.ABC):
+    """Who made a link, and is told what becomes of it. Each of these may raise Unrecoverable."""
 
     @property
+    @abc.abstractmethod
     def links(self) -> List["Link"]:
-        raise NotImplementedError
+        """Those whose connection is there."""
 
+    @abc.abstractmethod
     def opened(self, link: "Link", now: float) -> None:
         """The connection is there."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def refused(self, link: "Link", now: float) -> None:
         """There will be no connection."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def said(self, link: "Link", data: bytes, now: float) -> None:
         """The other end has said something."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def lost(self, link: "Link", why: str, now: float) -> None:
         """The connection has ended."""
-        raise NotImplementedError
 
 
 class Link:

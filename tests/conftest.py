@@ -31,6 +31,7 @@ _KEY = "own places"
 _APPLIANCE = Path("/var/tmp", f".guestfs-{os.geteuid()}")
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """For `-n auto`: two for each processor, because most tests wait; `-n logical` is one for each.
 

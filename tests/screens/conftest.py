@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from textual.app import App
 from textual.pilot import Pilot
 
 from p2v_tui.screens.textual_private import screen_strips
+from p2v_tui.session.plan import volume_keys
 
 SIZES = {"80x24": (80, 24), "132x43": (132, 43)}
 _TRIES = 400
@@ -34,6 +36,22 @@ async def wait_until(pilot: Pilot[int], condition: Callable[[], object]) -> None
             return
         await pilot.pause(0.02)
     raise AssertionError(f"It never came to be. The screen:\n{screen_text(pilot.app)}")
+
+
+@pytest.fixture(autouse=True)
+def no_disk_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The keys of made-up disks are not tried on real ones that have the same names."""
+    monkeypatch.setattr(volume_keys, "NODES", ())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The quick loop has the tests that compare a whole screen; the others that open the application take as long."""
+    here = Path(__file__).parent
+    for item in items:
+        if here not in item.path.parents or not isinstance(item, pytest.Function):
+            continue
+        if inspect.iscoroutinefunction(item.function) and "snapshot" not in item.fixturenames:
+            item.add_marker(pytest.mark.application)
 
 
 class ScreenFile(SingleFileSnapshotExtension):

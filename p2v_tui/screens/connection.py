@@ -27,6 +27,7 @@ from p2v_tui.screens.widgets import Action, FormField, Help, Line, Row, Toggle
 from p2v_tui.session.conversion.connection_test import check_connection
 from p2v_tui.session.plan.virt_v2v import VirtV2V
 from p2v_tui.session.ssh.control import ControlConnection
+from p2v_tui.session.ssh.host_keys import fingerprint_command
 from p2v_tui.session.words.cancellation import Cancellation
 from p2v_tui.session.words.checks import Check, Verdict, of_verdict
 from p2v_tui.session.words.events import (
@@ -66,7 +67,7 @@ def host_key_dialog(server: str, fingerprint: str, kind: str) -> Dialog:
     return Dialog(
         "Is this the conversion server?",
         f"{server} has the {kind} host key\n\n{fingerprint}\n\nTo check, run this on the server:\n"
-        "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub",
+        f"{fingerprint_command(kind)}",
         yes="Yes, it is",
         no="No",
     )

@@ -142,7 +142,7 @@ def test_an_identity_that_the_server_does_not_know(
 def test_a_host_key_other_than_the_pinned_one(key_server: ConversionServer, key: Identity, small_disk: Path) -> None:
     pinned = "SHA256:" + "A" * 43
     outcome = run_p2v(f"{with_key(key_server, key)} p2v.remote.hostkey={pinned} p2v.disks={small_disk}")
-    refused(outcome, CONNECTION, key_server.fingerprint, pinned, "Nothing was sent")
+    refused(outcome, CONNECTION, key_server.fingerprint, pinned, "Nothing was sent", "/etc/ssh/ssh_host_*_key.pub")
 
 
 def test_forwarding_disabled_in_sshd(key: Identity, small_disk: Path) -> None:

@@ -309,6 +309,13 @@ async def test_the_question_about_the_host_key(size: str, snapshot: SnapshotAsse
         assert screen_text(app) == snapshot
 
 
+async def test_the_question_about_the_host_key_names_the_file_of_its_type() -> None:
+    app = app_for("p2v.server=conv.example.com")
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.push_screen(host_key_dialog("conv.example.com port 22", FINGERPRINT, "RSA"))
+        await wait_until(pilot, lambda: "ssh-keygen -lf /etc/ssh/ssh_host_rsa_key.pub" in screen_text(app))
+
+
 @pytest.mark.parametrize("size", SIZES)
 async def test_the_question_whether_to_leave(size: str, snapshot: SnapshotAssertion) -> None:
     app = app_for("")

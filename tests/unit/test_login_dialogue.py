@@ -63,7 +63,7 @@ class Ssh:
     def answers(self) -> list[str]:
         return Path(f"{self.program}.answers").read_text().split()
 
-    def log_in(self) -> str:
+    def log_in(self, *, accept_host_key: bool = True) -> str:
         """What the ready mark said: its first group."""
         login = Login(
             host="conv",
@@ -72,7 +72,7 @@ class Ssh:
             known_hosts=self.program.with_name("known_hosts"),
             ciphers=("aes128-ctr",),
             passwords=PasswordSource(Secret("s3cret"), None),
-            accept_host_key=lambda *_: True,
+            accept_host_key=lambda *_: accept_host_key,
         )
         child = open_connection(login, [], None, rb"ready (\w+)\r?\n", Cancellation())
         try:
@@ -80,9 +80,9 @@ class Ssh:
         finally:
             close_connection(child)
 
-    def refusal(self) -> ConnectionFailed:
+    def refusal(self, *, accept_host_key: bool = True) -> ConnectionFailed:
         with pytest.raises(ConnectionFailed) as raised:
-            self.log_in()
+            self.log_in(accept_host_key=accept_host_key)
         return raised.value
 
 
@@ -200,6 +200,25 @@ def test_a_login_without_an_end_says_how_far_it_came(ssh: Ssh, monkeypatch: pyte
     assert "was let in" in error.message
     assert "Welcome." in error.message
     assert "ForceCommand" in error.advice
+
+
+@pytest.mark.parametrize(
+    ("kind", "command"),
+    [
+        ("ED25519", "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"),
+        ("ECDSA", "ssh-keygen -lf /etc/ssh/ssh_host_ecdsa_key.pub"),
+        ("RSA", "ssh-keygen -lf /etc/ssh/ssh_host_rsa_key.pub"),
+        ("ED25519-SK", "cat /etc/ssh/ssh_host_*_key.pub | ssh-keygen -lf -"),
+    ],
+)
+def test_a_host_key_that_is_not_accepted_is_compared_with_the_file_of_its_type(
+    ssh: Ssh, kind: str, command: str
+) -> None:
+    fingerprint = "SHA256:" + "A" * 43
+    ssh.plays(f"={kind} key fingerprint is {fingerprint}.\r\nGo on (yes/no/[fingerprint])? ")
+    error = ssh.refusal(accept_host_key=False)
+    assert fingerprint in error.message
+    assert f"`{command}`" in error.advice
 
 
 def test_what_ssh_said_is_told_once(ssh: Ssh) -> None:

@@ -1,7 +1,8 @@
-"""Pinned host keys: which of the server's keys is the pinned one is found out with ssh itself.
+"""Host keys: how to compare one, and which of the server's keys is the pinned one.
 
-ssh asks about a key that is not known before it proves who we are. The first connection usually tells; ssh-keyscan
-would make five more that log in to nothing, of which sshd takes only a few at once (MaxStartups).
+ssh itself tells which: it asks about a key that is not known before it proves who we are. The first connection is
+usually enough; ssh-keyscan would make five more that log in to nothing, of which sshd takes only a few at once
+(MaxStartups).
 """
 
 from __future__ import annotations
@@ -23,8 +24,17 @@ _KINDS: Final = (
     "ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521",
     "ssh-ed25519",
 )
+# As ssh names them; the server has a file for each.
+_TYPES: Final = frozenset({"ECDSA", "ED25519", "RSA"})
 
 Opened = TypeVar("Opened")
+
+
+def fingerprint_command(kind: str = "") -> str:
+    """What shows the fingerprint on the server: of its key of this type (ED25519), or else of all that it has."""
+    if kind in _TYPES:
+        return f"ssh-keygen -lf /etc/ssh/ssh_host_{kind.lower()}_key.pub"
+    return "cat /etc/ssh/ssh_host_*_key.pub | ssh-keygen -lf -"
 
 
 def check_stored(known_hosts: Path) -> None:
@@ -66,7 +76,6 @@ def open_pinned(login: Login, pinned: Sequence[str], open_it: Callable[[Login], 
     raise WrongHostKey(
         f"{login.host} port {login.port} is not the server that p2v.remote.hostkey pins. Its host keys are "
         f"{', '.join(dict.fromkeys(offered))}; pinned is {', '.join(pinned)}.",
-        "Nothing was sent to it. Compare with what `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` prints on "
-        "the server itself.",
+        f"Nothing was sent to it. Compare with what `{fingerprint_command()}` prints on the server itself.",
         setting="remote.hostkey",
     )

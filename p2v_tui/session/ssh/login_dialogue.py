@@ -126,7 +126,7 @@ class _Dialogue:
         kind, fingerprint = asked.group(1).decode(errors="replace"), asked.group(2).decode()
         self._key_is_open = False
         if not self._login.accept_host_key(fingerprint, kind):
-            raise login_errors.host_key_not_accepted(self._login, fingerprint)
+            raise login_errors.host_key_not_accepted(self._login, fingerprint, kind)
         self._send(b"yes", echoed=True)
 
     def _answer(self, question: str) -> None:

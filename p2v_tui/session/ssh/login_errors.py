@@ -6,6 +6,7 @@ from typing import Final
 
 from p2v_tui.errors import ConnectionFailed, LoginRefused, WrongHostKey
 from p2v_tui.session.ssh.errors import last_heard, no_answer
+from p2v_tui.session.ssh.host_keys import fingerprint_command
 from p2v_tui.session.ssh.login import Login
 
 _IDENTITY: Final = "auth.identity.url"
@@ -40,10 +41,10 @@ def no_password(user: str) -> ConnectionFailed:
     )
 
 
-def host_key_not_accepted(login: Login, fingerprint: str) -> ConnectionFailed:
+def host_key_not_accepted(login: Login, fingerprint: str, kind: str) -> ConnectionFailed:
     return WrongHostKey(
         f"The host key of {login.host} ({fingerprint}) was not accepted.",
-        "Compare it with what `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` prints on the server.",
+        f"Compare it with what `{fingerprint_command(kind)}` prints on the server.",
         setting="remote.hostkey",
     )
 

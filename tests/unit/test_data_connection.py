@@ -81,7 +81,7 @@ def connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Data
                 directory=None,
                 retry_for=10,
                 logins=threading.Semaphore(4),
-                tell=events.append,
+                notify=events.append,
             )
         )
         yield made

@@ -144,7 +144,7 @@ class Maker:
         number: int,
         *,
         directory: RemoteDirectory | None,
-        tell: Callable[[Event], None],
+        notify: Callable[[Event], None],
         generation: int,
     ) -> DataConnection:
         login: Any = None
@@ -158,7 +158,7 @@ class Maker:
                 directory=directory,
                 retry_for=10,
                 logins=threading.Semaphore(4),
-                tell=tell,
+                notify=notify,
                 generation=generation,
             )
         )

@@ -1,1 +1,1 @@
-"""The way of the disks' bytes: NBD servers here, tunnels, and the relay that runs on the conversion server."""
+"""How the disks' bytes travel: NBD servers here, tunnels, and the relay on the conversion server."""

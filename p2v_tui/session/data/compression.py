@@ -1,7 +1,7 @@
-"""Whether ssh's compression makes a copy faster: measured on the copy itself, as it depends on line, CPU and data.
+"""Finds out whether ssh's compression makes a copy faster, by measuring the copy itself.
 
-On a fast line zlib is the bottleneck; below some tens of MB/s it pays, by as much as the data can be compressed. So
-a slow copy is tried the other way for a few seconds, and goes on the way that was faster.
+It depends on the line, the CPU and the data. On a fast line zlib is the bottleneck; below some tens of MB/s
+compression pays off. So a slow copy switches for a few seconds, and then keeps whichever was faster.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import enum
 from dataclasses import dataclass
 from typing import Final
 
-# Seconds of copying that make one measurement, and how long what was found holds.
+# Seconds of copying for one measurement, and for how long its result holds.
 WINDOW: Final = 4.0
 TRIAL_INTERVAL: Final = 900.0
-# Bytes a second above which nothing is tried: zlib does not do more on any CPU that we know.
+# Bytes a second above which no trial starts: zlib is no faster than this on any CPU that we know.
 FAST: Final = 40_000_000
-# What must be gained to change, so that noise changes nothing.
+# The least gain worth a change, so that noise changes nothing.
 GAIN: Final = 1.1
-# A wish that the relay has not followed for so many seconds is dropped, or made again where it is the way back.
+# After so many seconds without a move of the relay a wish is dropped; the wish to move back is repeated.
 MOVE_TIMEOUT: Final = 60.0
-# Seconds of copying that must be left for a trial: there and back it takes a third of that.
+# A trial starts only if so many seconds of copying are left: there and back, it takes a third of that.
 WORTHWHILE: Final = 60.0
 
 
@@ -42,9 +42,9 @@ class _State(enum.Enum):
 class CompressionChoice:
     """Fed with what one disk's relay says; answers with a wish to change.
 
-    It knows nothing of tunnels but what it is told with each sample: a wish may never come true, and a tunnel may be
-    lost and come back in the middle of a trial. trial: the last one that came to an end.
-    All times are seconds of one monotonic clock that the caller reads.
+    All that it knows of tunnels comes with each sample: a wish may never be met, and a tunnel may be lost and come
+    back in the middle of a trial. trial: the last one that was finished. All times are seconds of one monotonic clock
+    that the caller reads.
     """
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class CompressionChoice:
                 return self._before_trial(now, relayed, generation, compressed, copying)
             case _State.DECIDED:
                 return self._after_trial(now, compressed) if copying else None
-        # In a trial. One that outlasts the copy, or that the relay does not follow, finds out nothing.
+        # In a trial. If the copy ends first, or the relay does not move, it has no result.
         lost = now - self._wished_at > MOVE_TIMEOUT if self._state is _State.MOVING else compressed != self._wish
         if not copying or lost:
             self._decide(now)
@@ -102,14 +102,14 @@ class CompressionChoice:
 
     def _after_trial(self, now: float, compressed: bool) -> bool | None:
         if compressed != self._wish:
-            # It was not possible to go back; a tunnel that is opened again after a loss is as the lost one was.
+            # The move back failed, or a lost tunnel was reopened the way it was.
             return self._wish_for(now, compressed=self._wish) if now - self._wished_at > MOVE_TIMEOUT else None
         if now - self._decided_at >= TRIAL_INTERVAL:
             self._state, self._start = _State.MEASURING, None
         return None
 
     def _measure(self, now: float, relayed: int, generation: int) -> float | None:
-        """Bytes a second over a whole window of one tunnel; None while it is not over, or nothing came in it."""
+        """Bytes a second over a whole window of one tunnel; None before its end, or if nothing was read in it."""
         if self._start is None or self._start[2] != generation:
             self._start = (now, relayed, generation)
         since, before, _ = self._start

@@ -1,8 +1,8 @@
 """One disk's way to virt-v2v: a read-only NBD server here, and an ssh tunnel from the conversion server to it.
 
-Both are kept up by a thread of their own (`connection_loop.py`): the NBD server is started again when it dies, the
-tunnel is opened again when it is lost. What makes that invisible for virt-v2v is the relay on the server (`relay/`);
-without one the tunnel ends in a port, and its loss is the conversion's.
+A thread (`connection_loop.py`) keeps both up: it restarts an NBD server that has died and reopens a lost tunnel. The
+relay on the server (`relay/`) hides that from virt-v2v; without a relay the tunnel ends in a port, and the conversion
+fails when it is lost.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from p2v_tui.session.words.events import Event
 
 
 class DataConnection:
-    """The NBD server and the tunnel of one disk, as other threads see them. `start`, and at the end `close`.
+    """The NBD server and the tunnel of one disk, as other threads see them. Call `start`, and `close` at the end.
 
-    state: what the thread has published last. It is replaced as a whole; what ended the thread is in it, too.
+    state: what the thread published last, replaced as a whole. It includes the error that ended the thread.
     """
 
     def __init__(self, settings: ConnectionSettings) -> None:
@@ -38,7 +38,7 @@ class DataConnection:
         self._settings = settings
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._closing = Cancellation()
-        # Set when the connection is open, or never will be.
+        # Set when the connection is open, or when opening it has failed for good.
         self._opened = threading.Event()
         self._source = DiskSource(settings.disk.name, settings.disk.device)
         self._thread = threading.Thread(target=self._work, name=f"data connection {settings.number}", daemon=True)
@@ -56,7 +56,7 @@ class DataConnection:
             raise error
 
     def wait_until_whole(self, cancellation: Cancellation, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """As `wait_until_open`, where it was open and was lost."""
+        """Like `wait_until_open`, for a connection that was open and was lost."""
         while (state := self.state).lost and state.error is None:
             cancellation.wait(LOOK_INTERVAL)
             meanwhile()
@@ -72,15 +72,15 @@ class DataConnection:
             raise ConversionFailed(f"The data connection of {self.disk.name} was lost: {error.message}", error.advice)
 
     def check_source(self) -> None:
-        """Raises ConversionFailed when the disk is not what it was at the beginning."""
+        """Raises ConversionFailed if the disk has changed since the beginning (`disk_source.py`)."""
         self._source.check()
 
     def observe(self, observation: Observation) -> None:
-        """What the relay says."""
+        """Takes what the relay says."""
         self._commands.put(Observe(observation))
 
     def admit(self, clients: frozenset[socket.socket], *, last: bool) -> None:
-        """Serves the disk to them. last: to nobody else, ever."""
+        """Serves the disk to these clients. last: and to no others, ever."""
         self._commands.put(Admit(clients, last))
 
     def cancel(self) -> None:
@@ -105,7 +105,7 @@ class DataConnection:
             except Cancelled:
                 pass
             except Exception as error:
-                # Told before the tunnels are closed, which may take some seconds.
+                # Published before the tunnels are closed, which may take some seconds.
                 self._publish(dataclasses.replace(self.state, error=as_failure(error)))
             finally:
                 self._opened.set()
@@ -120,6 +120,6 @@ class MakeConnection(Protocol):
         number: int,
         *,
         directory: RemoteDirectory | None,
-        tell: Callable[[Event], None],
+        notify: Callable[[Event], None],
         generation: int,
     ) -> DataConnection: ...

@@ -1,6 +1,6 @@
 """The thread of one data connection: it owns the NBD server and the tunnels, and keeps them up.
 
-Nothing of it is used by another thread. It is given commands, and publishes a `ConnectionState` whenever it looks.
+No other thread uses its objects. They send it commands, and it publishes a `ConnectionState` at each look.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from p2v_tui.session.ssh.reconnect import open_again
 from p2v_tui.session.words.cancellation import Cancellation
 from p2v_tui.session.words.events import ConnectionLost, ConnectionRestored, Happened, StillLost
 
-# How often the tunnel, the NBD server and the commands are looked at, in seconds.
+# How often it looks at the tunnel, the NBD server and the commands, in seconds.
 LOOK_INTERVAL: Final = 0.25
-# How long two tunnels of one disk stand side by side, in seconds: the relay has to notice the new one.
+# How long an old tunnel stays open beside a new one, in seconds: the relay has to notice the new one.
 OVERLAP: Final = 10.0
 
 
 class ConnectionLoop:
     """A context manager, made and left in its thread: the NBD server dies with the thread that started it.
 
-    source: the disk as it was at the beginning. closing: ends the loop, whatever it does. publish: called with each
-    new state.
+    source: the disk as it was at the beginning. closing: ends the loop at any point. publish: called with each new
+    state.
     """
 
     def __init__(
@@ -51,11 +51,11 @@ class ConnectionLoop:
         self._publish = publish
         self._state = ConnectionState()
         self._opener = TunnelOpener(settings, closing)
-        self._policy = TunnelPolicy(settings.disk.name, settings.tell)
-        # What was said last and not looked at yet, and whether virt-v2v waits for data by the last that was.
+        self._policy = TunnelPolicy(settings.disk.name, settings.notify)
+        # The newest observation, until it is handled; and whether virt-v2v waited for data in the last handled one.
         self._pending: Observation | None = None
         self._data_wanted = True
-        # The present tunnel; the one before it, while the relay moves over, and until when.
+        # The present tunnel; the one before it while the relay moves over, and when that one is closed.
         self._tunnel: Tunnel | None = None
         self._leaving: Tunnel | None = None
         self._leaves_at = 0.0
@@ -80,8 +80,8 @@ class ConnectionLoop:
     def run(self, opened: Callable[[], None]) -> None:
         """Opens the connection and keeps it up. opened: called when it is open.
 
-        Raises Cancelled when it is closed, ConversionFailed when the disk is not what it was, and what is not tried
-        again: ConnectionFailed, PreflightRefused.
+        Raises Cancelled when it is closed, ConversionFailed when the disk has changed, and the errors that are not
+        retried: ConnectionFailed, PreflightRefused.
         """
         tunnel = self._use(self._try_to_open(compressed=False))
         opened()
@@ -90,10 +90,10 @@ class ConnectionLoop:
             if not tunnel.alive:
                 tunnel = self._use(self._fall_back(tunnel) or self._open_again(tunnel))
             elif self._leaving is not None:
-                # What the relay says waits until there is only one.
+                # Observations wait until one tunnel is left.
                 self._leave_when_moved(self._leaving)
             elif self._pending is not None:
-                tunnel = self._use(self._heed(self._pending, tunnel))
+                tunnel = self._use(self._handle(self._pending, tunnel))
 
     def _use(self, tunnel: Tunnel) -> Tunnel:
         self._tunnel = tunnel
@@ -101,9 +101,9 @@ class ConnectionLoop:
         return tunnel
 
     def _look_after(self, seconds: float) -> None:
-        """Lets the time pass, with the NBD server kept running and commands obeyed. Raises Cancelled when closed.
+        """Waits, keeps the NBD server running and obeys commands. Raises Cancelled when closed.
 
-        Raises ConversionFailed once the disk is not what it was.
+        Raises ConversionFailed once the disk has changed.
         """
         deadline = time.monotonic() + seconds
         while True:
@@ -113,7 +113,7 @@ class ConnectionLoop:
             try:
                 if self._server.start_again(wanted=self._data_wanted):
                     ended = f"The NBD server of {self._settings.disk.name} ended ({words}); it was started again"
-                    self._settings.tell(Happened(ended))
+                    self._settings.notify(Happened(ended))
             except P2VError:
                 self._source.check()
                 raise
@@ -137,8 +137,8 @@ class ConnectionLoop:
                     if last and self._tunnel is not None and self._tunnel.gate is not None:
                         self._tunnel.gate.stop_listening()
 
-    def _heed(self, seen: Observation, tunnel: Tunnel) -> Tunnel:
-        """What the relay says. The tunnel to use: another one where that calls for it."""
+    def _handle(self, seen: Observation, tunnel: Tunnel) -> Tunnel:
+        """Handles what the relay says. Returns the tunnel to use from now on, which may be a new one."""
         self._pending = None
         self._data_wanted = seen.relay.silent > 0
         hangs = seen.relay.stalled > STALL and not self._server.answers()
@@ -163,20 +163,20 @@ class ConnectionLoop:
             raise ConnectionFailed(reason, "Check the network between the two machines and convert again.")
         since = time.monotonic()
         self._show(lost=True)
-        self._settings.tell(ConnectionLost(self._settings.connection, reason, self._settings.retry_for))
+        self._settings.notify(ConnectionLost(self._settings.connection, reason, self._settings.retry_for))
         tunnel = self._try_to_open(compressed=lost.compressed)
         self._show(lost=False, reopened=self._state.reopened + 1)
-        self._settings.tell(ConnectionRestored(self._settings.connection, time.monotonic() - since))
+        self._settings.notify(ConnectionRestored(self._settings.connection, time.monotonic() - since))
         return tunnel
 
     def _try_to_open(self, *, compressed: bool) -> Tunnel:
-        """Opens the tunnel, as often as it takes. The control connection was let in: a refusal may pass."""
+        """Tries to open the tunnel until it succeeds. The control connection got in, so a refusal may pass."""
         try:
             return open_again(
                 lambda: self._open(compressed=compressed),
                 retry_for=self._settings.retry_for,
                 wait=self._look_after,
-                on_failure=lambda error: self._settings.tell(StillLost(self._settings.connection, error.message)),
+                on_failure=lambda error: self._settings.notify(StillLost(self._settings.connection, error.message)),
                 let_in_before=True,
             )
         except ConnectionFailed as error:
@@ -188,9 +188,9 @@ class ConnectionLoop:
         return tunnel
 
     def _replace(self, old: Tunnel, *, compressed: bool) -> Tunnel:
-        """Another tunnel beside the present one, which stays until the relay has had time to move over.
+        """Opens another tunnel beside the present one, which stays until the relay has had time to move over.
 
-        Where none can be opened the present one is all there is, and that is no loss.
+        If that fails, returns the present one: nothing is lost.
         """
         try:
             new = self._open(compressed=compressed)
@@ -200,7 +200,7 @@ class ConnectionLoop:
         return new
 
     def _fall_back(self, lost: Tunnel) -> Tunnel | None:
-        """The tunnel that was being left, when the one in its place is lost so soon; None where there is none."""
+        """The old tunnel, if it is still open when its replacement is lost; else None."""
         old, self._leaving = self._leaving, None
         if old is None:
             return None

@@ -1,4 +1,4 @@
-"""What the thread of a data connection is given, is told, and publishes: frozen values. Nothing else is shared."""
+"""The frozen values that the thread of a data connection receives and publishes. Nothing else is shared with it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from p2v_tui.session.words.events import Connection, Event
 class ConnectionSettings:
     """number: the disk's, from 0. program: the NBD server's. generation: of the first tunnel.
 
-    directory: where tunnels end; None where no relay can take a new one over. retry_for: for how many seconds a lost
-    tunnel is tried again. logins: so many at once; sshd's MaxStartups refuses a crowd. tell: told of outages, from
-    the connection's thread.
+    directory: where tunnels end; None without a relay that could take over a new one. retry_for: for how many seconds
+    a lost tunnel is retried. logins: limits the logins at once, as sshd's MaxStartups refuses a crowd. notify: called
+    on outages, from the connection's thread.
     """
 
     disk: Disk
@@ -34,7 +34,7 @@ class ConnectionSettings:
     directory: RemoteDirectory | None
     retry_for: float
     logins: threading.Semaphore
-    tell: Callable[[Event], None]
+    notify: Callable[[Event], None]
     generation: int = 1
 
     @property
@@ -44,14 +44,14 @@ class ConnectionSettings:
 
 @dataclass(frozen=True)
 class Observe:
-    """What the relay says. Another tunnel is opened when that calls for one, and the present one left for it."""
+    """What the relay says. It may cause a new tunnel to replace the present one."""
 
     observation: Observation
 
 
 @dataclass(frozen=True)
 class Admit:
-    """The disk is served to them. last: to nobody else, ever."""
+    """Serve the disk to these clients. last: and to no others, ever."""
 
     clients: frozenset[socket.socket]
     last: bool
@@ -62,13 +62,13 @@ Command: TypeAlias = Observe | Admit
 
 @dataclass(frozen=True)
 class ConnectionState:
-    """lost: a tunnel that was open is missing. reopened: how many were opened in place of such a one.
+    """lost: the tunnel was lost and is not open again yet. reopened: how many lost tunnels were replaced.
 
-    port: on the server's loopback, chosen there; None with a relay, which has ports of its own. waiting: who has come
-    to it and was not admitted yet.
-    bytes_served: by the NBD server. hangs: it did not answer either when the tunnel did not: it hangs on its disk.
-    read_error: what it said of a read that failed. observed: what was looked at last of what the relay says.
-    error: why the connection has ended, where nobody closed it.
+    port: on the server's loopback, chosen there; None with a relay, which has its own ports. waiting: clients of that
+    port that are not admitted yet.
+    bytes_served: by the NBD server. hangs: the tunnel does not answer because the NBD server hangs on its disk.
+    read_error: what the NBD server said of a failed read. observed: the last observation that was handled. error: why
+    the connection ended, unless it was closed.
     """
 
     lost: bool = False
@@ -83,5 +83,5 @@ class ConnectionState:
 
     @property
     def whole(self) -> int | None:
-        """How often it was lost and opened again so far; None while it is lost."""
+        """How often it was lost and reopened so far; None while it is lost."""
         return None if self.lost else self.reopened

@@ -1,7 +1,7 @@
-"""What a disk that is served is, and whether it still is that: there, the same, and of the same size.
+"""Checks that a disk that is served is still there, still the same one, and of the same size.
 
-An NBD server does not say so by itself. qemu-nbd reads zeroes behind the end of a disk that has shrunk or gone, and
-both open whatever has the disk's name when they are started again.
+The NBD servers do not notice. qemu-nbd reads zeroes past the end of a disk that has shrunk or was removed, and both
+open whatever has the disk's name when they are restarted.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ SYSFS: Final = Path("/sys/dev/block")
 class DiskIdentity:
     """number: of the device, or of the file's inode with its file system's. size: bytes.
 
-    sequence: the kernel's count of disks (sysfs, diskseq), by which one that comes back under its old name is another
-    one; 0 before Linux 5.15 and for files.
+    sequence: the kernel's count of disks (sysfs, diskseq), which tells a disk that came back under its old name from
+    the old one; 0 before Linux 5.15 and for files.
     """
 
     number: tuple[int, int]
@@ -34,7 +34,7 @@ class DiskIdentity:
 
 
 def identify(device: Path) -> DiskIdentity:
-    """Raises OSError when there is no such disk."""
+    """Raises OSError when the disk does not exist."""
     found = device.stat()
     if not stat.S_ISBLK(found.st_mode):
         return DiskIdentity((found.st_dev, found.st_ino), found.st_size)
@@ -56,18 +56,18 @@ class DiskSource:
         self._name = name
         self._device = device
         self._identity: DiskIdentity | None = None
-        # The NBD server says better what is wrong with a disk that never was there.
+        # The NBD server has the better message about a disk that was never there.
         with contextlib.suppress(OSError, ValueError):
             self._identity = identify(device)
 
     def check(self) -> None:
-        """Raises ConversionFailed once it is gone, is another one, or has another size."""
+        """Raises ConversionFailed once the disk was removed, exchanged or resized."""
         if self._identity is None:
             return
         try:
             now = identify(self._device)
         except (OSError, ValueError) as error:
-            # A disk that goes takes its directory with it, in the middle of a look.
+            # The directory of a removed disk vanishes, perhaps while it is read.
             reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "no size"
             raise ConversionFailed(
                 f"The disk {self._name} is gone: {self._device}: {reason}.",

@@ -1,8 +1,8 @@
-"""Stands before an NBD server here, where the tunnel ends in a port over there that any local user may connect to.
+"""Guards an NBD server here whose tunnel ends in a port over there, which any local user may connect to.
 
-Whoever comes through the tunnel gets not one byte of the disk before he was admitted. Where a relay comes, it says a
-secret, and is told another one: a stranger who listens on the port when the tunnel is gone is found out by that.
-Where virt-v2v comes itself, the conversion server is asked who holds the other ends.
+A client gets not one byte of the disk before it is admitted. The relay says a secret and hears another one, which
+exposes a stranger who listens on the port after the tunnel is lost. For virt-v2v itself, the conversion server is
+asked which user holds the other end.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 _SECRET_BYTES: Final = 16
-# How long a client may take to say the secret, in seconds; and how many may be at it at once.
+# How long a client may take to say the secret, in seconds; and how many may try at once.
 _SECRET_SECONDS: Final = 10.0
 _MAX_CLIENTS: Final = 32
 _BUFFER: Final = 256 * 1024
@@ -28,7 +28,7 @@ Admission = Callable[[socket.socket], bool]
 
 
 class Gate:
-    """Listens on the Unix socket `path`, and connects those who are admitted with the one at `server`."""
+    """Listens on the Unix socket `path`, and connects admitted clients to the one at `server`."""
 
     def __init__(self, path: Path, server: Path, admit: Admission) -> None:
         self.path = path
@@ -48,7 +48,7 @@ class Gate:
         threading.Thread(target=self._accept, name="gate", daemon=True).start()
 
     def stop_listening(self) -> None:
-        """Lets nobody else in; who is in stays."""
+        """Refuses new clients; present ones stay."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -82,7 +82,7 @@ class Gate:
                 _pump(client, server)
                 back.join()
         except OSError:
-            pass  # One of them has gone; the other one finds out.
+            pass  # One side has hung up; the other notices.
         finally:
             with self._lock:
                 self._open -= {client, server}
@@ -97,7 +97,7 @@ class Gate:
 
 
 class Password:
-    """Admits who says `question`, and proves by `answer` that it is we who have heard it."""
+    """Admits a client that says `question`; the `answer` proves to it that we heard it."""
 
     def __init__(self) -> None:
         self.question = secrets.token_hex(_SECRET_BYTES)
@@ -119,7 +119,7 @@ class Password:
 
 
 class WaitingRoom:
-    """Admits those whom somebody else has looked at; until then a client waits, and is told nothing."""
+    """Holds clients until `admit` is called for them; until then they are told nothing."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -140,7 +140,7 @@ class WaitingRoom:
 
     @property
     def waiting(self) -> frozenset[socket.socket]:
-        """Who waits now. Whoever comes later is not among them."""
+        """Those who wait now, without those who come later."""
         with self._lock:
             return frozenset(self._waiting)
 
@@ -152,7 +152,7 @@ class WaitingRoom:
 
 def _has_gone(client: socket.socket) -> bool:
     readable, _, _ = select.select([client], [], [], 0)
-    # NBD's server speaks first: what a client says before is nothing to wait for.
+    # In NBD the server speaks first, so a client that speaks now is not worth waiting for.
     return bool(readable) and not client.recv(1, socket.MSG_PEEK)
 
 

@@ -1,4 +1,4 @@
-"""Makes the data connections of one conversion: what they all share is given once."""
+"""Makes the data connections of one conversion, from what they all share."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from p2v_tui.session.ssh.login import Login
 from p2v_tui.session.ssh.workspace import Workspace
 from p2v_tui.session.words.events import Event
 
-# sshd drops logins at random from ten on that are not complete (sshd_config(5), MaxStartups).
+# sshd drops new logins at random once ten are incomplete (sshd_config(5), MaxStartups).
 LOGINS_AT_ONCE: Final = 4
 
 
 @dataclass(frozen=True)
 class ConnectionMaker:
-    """program: the NBD server's. retry_for: for how many seconds a lost tunnel is tried again.
+    """program: the NBD server's. retry_for: for how many seconds a lost tunnel is retried.
 
     logins: how many may log in at once.
     """
@@ -38,11 +38,11 @@ class ConnectionMaker:
         number: int,
         *,
         directory: RemoteDirectory | None,
-        tell: Callable[[Event], None],
+        notify: Callable[[Event], None],
         generation: int,
     ) -> DataConnection:
-        """One that is not open yet. directory: where a relay waits for it, if one does. tell: told of outages, from
-        the connection's thread. generation: of its first tunnel.
+        """Makes one that is not open yet. directory: where a relay waits for it, if any. notify: called on outages,
+        from the connection's thread. generation: of its first tunnel.
         """
         return DataConnection(
             ConnectionSettings(
@@ -54,7 +54,7 @@ class ConnectionMaker:
                 directory=directory,
                 retry_for=self.retry_for,
                 logins=self.logins,
-                tell=tell,
+                notify=notify,
                 generation=generation,
             )
         )

@@ -1,4 +1,4 @@
-"""Serves one disk, read-only, over NBD on a Unix socket: nbdkit or qemu-nbd, as a child of ours that may die."""
+"""Serves one disk, read-only, over NBD on a Unix socket: nbdkit or qemu-nbd, as a child process that may die."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ START_TIMEOUT: Final = 15.0
 STOP_TIMEOUT: Final = 5.0
 ANSWER_TIMEOUT: Final = 0.5
 BACKLOG: Final = 16
-# An NBD server that dies so often, each time before it has lived so many seconds and read so many bytes of the disk
-# since it was ready, is not started again. A connection without a read costs it some 50 bytes.
+# After so many deaths in a row, each before it had lived so many seconds and read so many bytes of the disk, an NBD
+# server is not restarted. A connection without a read costs some 50 bytes.
 MAX_FRUITLESS_STARTS: Final = 5
 FRUITLESS_SECONDS: Final = 30.0
 FRUITLESS_BYTES: Final = 4096
-# How much memory the conversion server can make ours take, by many large requests at once, in bytes: an allocation
-# beyond it fails. An honest nbdcopy (before 1.12) makes 8 threads of nbdkit hold 32 MiB each, twice while the relay
-# moves to another tunnel; nbdkit has 192 MiB set aside from the start, without using them.
+# Limits the memory that the conversion server can make the NBD server use with many large requests, in bytes:
+# allocations beyond it fail. An honest nbdcopy (before 1.12) makes 8 threads of nbdkit hold 32 MiB each, twice that
+# while the relay moves to another tunnel; nbdkit reserves 192 MiB at the start, without using them.
 MAX_DATA: Final = 768 << 20
-# In bytes; 8 MiB by default, of which ten connections with 8 threads each would take nearly all of that.
+# In bytes. With the default of 8 MiB, ten connections with 8 threads each would take nearly all of MAX_DATA.
 THREAD_STACK: Final = 512 << 10
 
 # NBD's newstyle handshake (its doc/proto.md): two magic words and flags from the server; flags, then the option ABORT
@@ -45,7 +45,7 @@ _READ_ERROR: Final = re.compile(r"error: pread: (.+)")
 
 
 def find_program(wanted: str | None) -> str:
-    """`wanted`, or the first of PROGRAMS that is installed. Raises PreflightRefused when it is not there."""
+    """`wanted`, or the first of PROGRAMS that is installed. Raises PreflightRefused if none is."""
     for program in (wanted,) if wanted else PROGRAMS:
         if shutil.which(program):
             return program
@@ -60,7 +60,7 @@ def find_program(wanted: str | None) -> str:
 def command(program: str, device: Path) -> list[str]:
     """The command line that serves `device` read-only.
 
-    Where: on the listening socket that it finds as descriptor 3 (systemd's socket activation, sd_listen_fds(3)).
+    The listening socket is descriptor 3 (systemd's socket activation, sd_listen_fds(3)).
     """
     if program == "nbdkit":
         options = ["--foreground", "--readonly", "--newstyle", "--threads=8"]
@@ -72,9 +72,9 @@ def command(program: str, device: Path) -> list[str]:
     return ["qemu-nbd", *options, str(device)]
 
 
-# $1: our process id. When we were killed before setpriv could ask the kernel for its signal, the parent is another
-# one by now: no moment is left in which the program could outlive us. LISTEN_PID must be the program's own process
-# id, which only a process that becomes it can know.
+# $1: our process id. If we were killed before setpriv asked the kernel for the signal, the parent is another process
+# by now: so the program can never outlive us. LISTEN_PID must be the program's own process id, which is known only to
+# the process that execs it.
 _BECOME_SERVER: Final = f"""\
 [ "$PPID" = "$1" ] || exit
 shift
@@ -86,17 +86,17 @@ LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"
 
 
 def _start_command(program: Sequence[str]) -> list[str]:
-    """Starts the program, with its socket as standard input. The kernel kills it when the starting thread ends."""
+    """Command to start the program, with its socket as standard input. The kernel kills it when our thread ends."""
     return ["setpriv", "--pdeathsig=KILL", "/bin/sh", "-c", _BECOME_SERVER, "sh", str(os.getpid()), *program]
 
 
 class NbdServer:
     """A running NBD server. `bytes_served` grows while it is read. `close()` ends it.
 
-    The listening socket is ours: while the program is started again no connection is refused, it waits. The program
+    The listening socket is ours: connections wait, and are not refused, while the program is restarted. The program
     dies with the thread that started it, not only with the process (prctl(2), PR_SET_PDEATHSIG).
 
-    Raises PreflightRefused when it does not start; `log` receives what it says.
+    Raises PreflightRefused when it does not start. `log`: the file for its output.
     """
 
     def __init__(self, program: str, device: Path, socket: Path, log: Path, cancellation: Cancellation) -> None:
@@ -105,12 +105,12 @@ class NbdServer:
         self._device = device
         self._log = log
         self._cancellation = cancellation
-        # What former programs have served, and the present one: what it has read, and had when it was ready.
+        # Bytes that earlier processes served; that the present one has read, and had read when it was ready.
         self._served_before = 0
         self._count = 0
         self._idle_count = 0
         self._fruitless_starts = 0
-        # Since when it cannot be started, where it cannot.
+        # Since when starting it has failed, if it does.
         self._failing_since: float | None = None
         self._started = 0.0
         self._read_error: str | None = None
@@ -127,7 +127,7 @@ class NbdServer:
     def running(self) -> bool:
         if self._process is None or self._process.returncode is not None:
             return False
-        # As long as an ended program is not collected, the kernel knows what it has read.
+        # Until an ended process is collected, the kernel still tells what it has read.
         with contextlib.suppress(ChildProcessError):
             if os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
                 return True
@@ -142,10 +142,10 @@ class NbdServer:
 
     @property
     def read_error(self) -> str | None:
-        """What nbdkit said of the last read that failed; qemu-nbd says nothing."""
+        """What nbdkit said of the last failed read; qemu-nbd says nothing."""
         size = self._log.stat().st_size
         if size != self._log_read:
-            # It is asked for often, and a disk that fails fills the log.
+            # This is called often, and a failing disk fills the log.
             self._log_read = size
             found = _READ_ERROR.findall(self._log.read_text(errors="replace"))
             self._read_error = str(found[-1]) if found else None
@@ -153,7 +153,7 @@ class NbdServer:
 
     @property
     def bytes_served(self) -> int:
-        """Bytes read from the disk so far; what the kernel counts, so that counting costs nothing.
+        """Bytes read from the disk so far, as the kernel counts them.
 
         For the thread that owns the server.
         """
@@ -162,13 +162,13 @@ class NbdServer:
         return self._served_before + self._served
 
     def start_again(self, *, wanted: bool = True) -> bool:
-        """Starts the program anew where it has died, and whether it had: nbdkit aborts when a connection drops.
+        """Restarts the program if it has died; returns whether it had. nbdkit aborts when a connection drops.
 
-        wanted: whether somebody waits for data. One that nobody reads from is not counted as fruitless.
+        wanted: whether somebody waits for data. Only then is a run without reads counted as fruitless.
 
-        A disk that cannot be opened for a moment is tried again with the next call. Raises ConversionFailed when that
-        has lasted for FRUITLESS_SECONDS, or when the program died MAX_FRUITLESS_STARTS times in a row without having
-        served anything.
+        If the disk cannot be opened, the next call tries again. Raises ConversionFailed when that has lasted for
+        FRUITLESS_SECONDS, or when the program died MAX_FRUITLESS_STARTS times in a row without having served
+        anything.
         """
         if self.running:
             return False
@@ -179,7 +179,7 @@ class NbdServer:
         try:
             self._start()
         except PreflightRefused as error:
-            # Where it runs, it waits for the disk, and so do we.
+            # If it runs, it waits for the disk, and so do we.
             if self.running:
                 return True
             now = time.monotonic()
@@ -191,7 +191,7 @@ class NbdServer:
         return True
 
     def _count_life(self, *, wanted: bool) -> None:
-        """Of the program that has ended. Raises ConversionFailed when it was one fruitless life too many."""
+        """Counts the run that has ended. Raises ConversionFailed after too many fruitless ones."""
         if self._served >= FRUITLESS_BYTES or time.monotonic() - self._started >= FRUITLESS_SECONDS:
             self._fruitless_starts = 0
         elif wanted:
@@ -209,11 +209,11 @@ class NbdServer:
 
     @property
     def _served(self) -> int:
-        """By the present program, as far as was looked at."""
+        """Bytes by the present process, at the last look."""
         return self._count - self._idle_count
 
     def _look_at_count(self) -> None:
-        """rchar: socket traffic is received by recv() and not in it, so it is what was read from the disk."""
+        """rchar does not include recv(), so it counts reads of the disk and not socket traffic."""
         assert self._process is not None
         with contextlib.suppress(OSError, ValueError, IndexError):
             counters = Path(f"/proc/{self._process.pid}/io").read_text()
@@ -222,7 +222,7 @@ class NbdServer:
     def _start(self) -> None:
         self._started = time.monotonic()
         with self._log.open("ab") as output:
-            # In a session of its own, so that ^C on the terminal reaches only us and things end in order.
+            # In its own session, so that ^C on the terminal reaches only us and things end in order.
             self._process = subprocess.Popen(
                 _start_command(command(self._program, self._device)),
                 stdin=self._listener.fileno(),
@@ -241,7 +241,7 @@ class NbdServer:
                 self._process.wait(STOP_TIMEOUT)
             except subprocess.TimeoutExpired:
                 self._process.kill()
-        # A process that hangs in the kernel on a dying disk does not even die of KILL: it is left to itself.
+        # Not even KILL ends a process that hangs in the kernel on a dying disk: leave it.
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(STOP_TIMEOUT)
 
@@ -259,12 +259,12 @@ class NbdServer:
         self._idle_count = self._count
 
     def answers(self) -> bool:
-        """Whether it speaks NBD by now: the socket accepts connections before the program has opened the disk."""
+        """Whether it speaks NBD yet: the socket accepts connections before the program has opened the disk."""
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
             client.settimeout(ANSWER_TIMEOUT)
             client.connect(str(self.socket))
             if client.recv(_GREETING_SIZE).startswith(b"NBDMAGICIHAVEOPT"):
-                # A client that says goodbye leaves no complaint in the log.
+                # Without a goodbye it would complain in the log.
                 client.sendall(_GOODBYE)
                 client.recv(_REPLY_SIZE)
                 return True

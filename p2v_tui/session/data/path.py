@@ -1,7 +1,7 @@
-"""All data connections of one conversion, and the relay on the server that makes the loss of one invisible.
+"""All data connections of one conversion, and the relay on the server that hides their loss from virt-v2v.
 
-Without a Python on the server there is no relay: then virt-v2v reads from the tunnels' own ports, as with virt-p2v,
-and a lost tunnel is a lost conversion.
+On a server without Python no relay can run: virt-v2v then reads from the tunnels' own ports, as with virt-p2v, and a
+lost tunnel ends the conversion.
 """
 
 from __future__ import annotations
@@ -28,12 +28,11 @@ from p2v_tui.session.ssh.shell import RemoteShell
 from p2v_tui.session.words.cancellation import Cancellation
 from p2v_tui.session.words.events import Event, Report, Warned
 
-# How long the relay may take to reach a disk through its tunnel once that is open, in seconds.
+# How long the relay may take to reach a disk through an open tunnel, in seconds.
 REACH_TIMEOUT: Final = 30
-# A try that begins just before the relay's timeout may last so much longer, in seconds: the relay must not give up
-# before us.
+# How long an attempt may last that begins just before the timeout, in seconds: the relay must not give up before us.
 GRACE: Final = 10
-# How long the failure may wait for the place of an unreadable sector, in seconds.
+# How long the failure waits until the unreadable sector was located, in seconds.
 LOCATE_SECONDS: Final = 5.0
 
 
@@ -64,9 +63,9 @@ class DataPath:
         self._connections: list[DataConnection] = []
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._clock = clock
-        # The disks to whose port a stranger has come, which was told.
+        # The disks with a stranger at their port that was reported.
         self._strangers: set[str] = set()
-        # By the disk's number, where exactly its first failed read failed.
+        # By disk number: the exact place of its first failed read.
         self._unreadable: dict[int, Answer[FailedRead]] = {}
 
     def open(self, shell: RemoteShell) -> None:
@@ -89,7 +88,7 @@ class DataPath:
             )
 
     def _go_without_relay(self) -> None:
-        """Tunnels that end in ports of the server, as virt-p2v has them."""
+        """Uses tunnels that end in ports of the server, as virt-p2v does."""
         self.close()
         self.relayed = False
         self._events.put(
@@ -102,7 +101,7 @@ class DataPath:
         self._start([1] * len(self._disks))
 
     def take_over(self, shell: RemoteShell, *, relayed: bool) -> None:
-        """Opens new tunnels to the relay that is there. relayed: whether there is one. Raises ConnectionFailed."""
+        """Opens new tunnels to the relay that runs there. relayed: whether one does. Raises ConnectionFailed."""
         self.relayed = relayed
         listed = shell.run(remote_commands.tunnel_sockets(self._directory)).text
         generations = [1] * len(self._disks)
@@ -114,16 +113,15 @@ class DataPath:
     def _start(self, generations: Sequence[int]) -> None:
         directory = self._directory if self.relayed else None
         self._connections = [
-            self._make_connection(disk, number, directory=directory, tell=self._events.put, generation=generation)
+            self._make_connection(disk, number, directory=directory, notify=self._events.put, generation=generation)
             for number, (disk, generation) in enumerate(zip(self._disks, generations, strict=True))
         ]
         for connection in self._connections:
             connection.start()
 
     def wait_until_open(self, cancellation: Cancellation, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """Raises what a data connection failed with: ConnectionFailed, PreflightRefused; or Cancelled.
-
-        meanwhile: called now and then: it may be tried for long.
+        """Raises the error of a data connection: ConnectionFailed, PreflightRefused; or Cancelled. meanwhile: called
+        often, as the wait may be long.
         """
         for connection in self._connections:
             connection.wait_until_open(cancellation, meanwhile)
@@ -131,9 +129,9 @@ class DataPath:
     def check_reach(
         self, shell: RemoteShell, cancellation: Cancellation, meanwhile: Callable[[], None] = lambda: None
     ) -> None:
-        """That every disk can be read from the server's side. Raises PreflightRefused where one cannot.
+        """Checks that the server can read every disk. Raises PreflightRefused if not.
 
-        A connection that is lost meanwhile is waited for, as in `wait_until_open`, and it is looked again.
+        If a connection is lost meanwhile, waits for it, as `wait_until_open` does, and checks again.
         """
         if not self.relayed:
             return
@@ -195,18 +193,17 @@ class DataPath:
             connection.check()
 
     def check_sources(self) -> None:
-        """Raises ConversionFailed where a disk has gone, was exchanged, or has another size than at the beginning.
-
-        What was read of it then is not what the disk holds, though nothing has failed.
+        """Raises ConversionFailed if a disk was removed, exchanged or resized since the beginning. The data may then
+        be wrong although no read failed.
         """
         for connection in self._connections:
             connection.check_source()
 
     def follow(self, status: RelayStatus | None, *, copying: Sequence[bool]) -> None:
-        """Passes on what the relay says: a stalled tunnel is replaced, on a slow line compression is tried.
+        """Passes on what the relay says: stalled tunnels are replaced, and compression is tried on a slow line.
 
-        copying: of each disk, whether virt-v2v copies it and will for some time, so that the line is what it waits
-        for. Raises ConversionFailed when the relay is gone or has given a disk up.
+        copying: for each disk, whether virt-v2v copies it and will for some time, so that the line limits it. Raises
+        ConversionFailed when the relay has died or given up a disk.
         """
         if not self.relayed or status is None:
             return
@@ -217,25 +214,25 @@ class DataPath:
             connection.observe(Observation(now, relay, copying[number]))
             if relay.failure is not None and number not in self._unreadable:
                 self._locate(number, relay.failure)
-                # virt-v2v decides whether it can do without.
+                # virt-v2v decides whether it needs that data.
                 failed = read_errors.failed_read(connection.disk, relay.failure)
                 self._events.put(Warned(f"{failed.message} {failed.advice}"))
 
     def _locate(self, number: int, read: FailedRead) -> Answer[FailedRead]:
-        """Where exactly it failed."""
+        """Locates the exact place where it failed."""
         if number not in self._unreadable:
             self._unreadable[number] = Answer(functools.partial(read_errors.locate, self._disks[number], read))
         return self._unreadable[number]
 
     def admit(self, ask: Callable[[str], str]) -> None:
-        """Serves virt-v2v where no relay asks who comes: when the server says that none of those is a stranger.
+        """Without a relay: serves virt-v2v once the server says that no client is a stranger.
 
-        ask: runs a command on the server and returns its output; empty where the server cannot be reached.
+        ask: runs a command on the server and returns its output; empty if the server cannot be reached.
         """
         if self.relayed:
             return
         for connection in self._connections:
-            # Those who had come before the server was asked: another one may be a stranger.
+            # Only those who came before the server was asked: a later one may be a stranger.
             state = connection.state
             if not state.waiting or state.port is None:
                 continue
@@ -254,9 +251,9 @@ class DataPath:
                 )
 
     def explain_failure(self) -> None:
-        """Raises ConversionFailed where virt-v2v failed because it lost a disk."""
+        """Raises ConversionFailed if virt-v2v failed because it lost a disk."""
         if not self.relayed:
-            # virt-v2v may end before a connection's thread has looked whether its tunnel is there.
+            # virt-v2v may end before a connection's thread notices that its tunnel is lost.
             time.sleep(2 * LOOK_INTERVAL)
         self.check()
         self.check_sources()
@@ -264,7 +261,7 @@ class DataPath:
         self.check_relay()
 
     def _check_reads(self) -> None:
-        """Raises ConversionFailed where a disk could not be read in some place."""
+        """Raises ConversionFailed if some read of a disk failed."""
         for number, relay in enumerate(self.status.disks if self.status else ()):
             if relay.failure is not None:
                 located = self._locate(number, relay.failure).by(time.monotonic() + LOCATE_SECONDS) or relay.failure
@@ -275,7 +272,7 @@ class DataPath:
                     raise read_errors.failed_somewhere(connection.disk, words)
 
     def check_relay(self) -> None:
-        """Raises ConversionFailed where the relay was lost, or gave up; `status` is the last that was heard of it."""
+        """Raises ConversionFailed if the relay died or gave up a disk. `status`: the last one received."""
         if not self.relayed or self.status is None:
             return
         for number, (disk, relay) in enumerate(zip(self._disks, self.status.disks, strict=True)):

@@ -1,4 +1,4 @@
-"""A read that failed, in words: which disk, where, and what to do about it."""
+"""Words for a failed read: which disk, where, and what to do about it."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ from p2v_tui.hwprobe.machine import Disk
 from p2v_tui.programs import complete
 from p2v_tui.session.data.relay_status import FailedRead
 
-# The unit of the kernel's log and of ddrescue, whatever the disk's own sectors are. In bytes.
+# The kernel's log and ddrescue count in these, whatever the disk's own sectors are. In bytes.
 SECTOR: Final = 512
 # What the kernel reads at once, in bytes.
 PAGE: Final = 4096
-# How long the disk may take to be read there once more, in seconds: a drive tries a bad sector for half a minute.
+# How long reading that place again may take, in seconds: a drive retries a bad sector for half a minute.
 LOCATE_TIMEOUT: Final = 60.0
 
 
 def locate(disk: Disk, read: FailedRead) -> FailedRead:
-    """The first page in that read that cannot be read; the read itself where that cannot be told.
-
-    By dd, which stops there and can be ended: what hangs in a thread of ours would keep us from ending.
+    """The first unreadable page in that read; the whole read if it cannot be found. dd looks for it, as it can be
+    killed: a read that hangs in one of our threads would keep us from exiting.
     """
     first = read.offset - read.offset % PAGE
     count = -(-(read.offset + read.length - first) // PAGE)
@@ -40,12 +39,12 @@ def locate(disk: Disk, read: FailedRead) -> FailedRead:
 
 
 def failed_somewhere(disk: Disk, words: str) -> ConversionFailed:
-    """A read that failed where nobody kept its place. words: the NBD server's."""
+    """For a failed read whose place is unknown. words: the NBD server's."""
     return ConversionFailed(f"The disk {disk.name} cannot be read everywhere: {words}.", _advice(disk))
 
 
 def failed_read(disk: Disk, read: FailedRead) -> ConversionFailed:
-    """The failure that it is for the conversion, once virt-v2v has ended because of it."""
+    """The conversion's failure, if virt-v2v has ended because of this read."""
     first, last = read.offset // SECTOR, max(read.offset, read.offset + read.length - 1) // SECTOR
     where = f"sector {first}" if first == last else f"sectors {first} to {last} (of {SECTOR} bytes)"
     place = f"at byte {read.offset}, {where}"

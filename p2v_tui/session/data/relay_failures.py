@@ -1,4 +1,4 @@
-"""Why the relay on the server could not go on, in words: of one disk, or of all."""
+"""Words for why the relay on the server gave up one disk, or all."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from p2v_tui.session.data.relay_status import DiskRelay
 
 
 def given_up(disk: Disk, relay: DiskRelay, *, hangs: bool) -> ConversionFailed:
-    """For a disk that it gave up. hangs: our own NBD server did not answer either."""
+    """For one disk that the relay gave up. hangs: our own NBD server did not answer either."""
     if relay.cause is Cause.DISK:
         return ConversionFailed(
             f"The disk {disk.name} cannot be opened any more, or is another one than at the beginning: "
@@ -29,7 +29,7 @@ def given_up(disk: Disk, relay: DiskRelay, *, hangs: bool) -> ConversionFailed:
 
 
 def killed(log: str) -> ConversionFailed:
-    """For one that is gone and never said that it would. log: its log on the server."""
+    """For a relay that vanished without ending in order. log: its log on the server."""
     return ConversionFailed(
         "The relay on the conversion server (nbd_relay.pyz), by which virt-v2v reads the disks, was killed.",
         f"Look for the out-of-memory killer there and into {log}, and convert again.",

@@ -1,7 +1,7 @@
-"""The relay as it is sent to the conversion server: the package `relay/` in one file that a Python runs, a zipapp.
+"""Packs the package `relay/` into the one file that is sent to the conversion server: a zipapp.
 
-It is built in memory from the package's sources, wherever this program was installed. Comments and docstrings stay
-here; each line stays where it is, so that a traceback in relay.log names the file and the line.
+It is built in memory from the installed package's sources, without comments and docstrings. Line numbers do not
+change, so that a traceback in relay.log names the file and the line.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import zipfile
 from typing import Final
 
 PACKAGE: Final = "p2v_tui.session.data.relay"
-# What it is called there, where it stands alone.
+# The package's name on the server.
 _NAME: Final = "relay"
 _MAIN: Final = f"from {_NAME}.program import run\n\nrun()\n"
-# The earliest time that a zip file can tell: the same sources make the same bytes.
+# The earliest time that a zip file can hold: the same sources make the same bytes.
 _TIME: Final = (1980, 1, 1, 0, 0, 0)
-# A string that comes after one of these and before a NEWLINE is a statement of its own, which does nothing.
+# A string between one of these and a NEWLINE is a docstring: a statement that does nothing.
 _BEFORE_STATEMENT: Final = {tokenize.ENCODING, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
 _NOTHING: Final = {tokenize.COMMENT, tokenize.NL}
 
@@ -40,7 +40,7 @@ def zipapp() -> bytes:
 
 
 def stripped(source: str) -> str:
-    """A module's source without comments and docstrings, each other line in its place."""
+    """A module's source without comments and docstrings, and with the same line numbers."""
     lines = source.splitlines()
     tokens = list(tokenize.tokenize(io.BytesIO(source.encode()).readline))
     words = [token for token in tokens if token.type not in _NOTHING]

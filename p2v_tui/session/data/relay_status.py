@@ -24,16 +24,16 @@ class FailedRead:
 
 @dataclass(frozen=True)
 class DiskRelay:
-    """One disk's part. size: bytes, None while no tunnel has answered.
+    """One disk's part. size: bytes; None until a tunnel has answered.
 
-    relayed: bytes passed on to virt-v2v so far, all reads together, which is more than the disk has where it reads
-    twice. distinct: bytes of the disk that virt-v2v has got at least once, rounded up to blocks of 64 KiB (more on
-    disks above 64 GiB), never more than size. So 0 proves that nothing of the disk was read, and a disk that was
-    copied whole has its size there; less where virt-v2v skipped what it had trimmed or zeroed in its overlay.
+    relayed: bytes passed on to virt-v2v so far, counting repeated reads, so it may exceed the size. distinct: bytes
+    of the disk that virt-v2v has received at least once, rounded up to blocks of 64 KiB (more on disks above 64 GiB),
+    never more than size. So 0 proves that nothing of the disk was read. For a disk that was copied whole it equals
+    the size, or is less if virt-v2v skipped what it had trimmed or zeroed in its overlay.
 
-    reason, cause: of the state, where the disk was given up. silent: for how many seconds requests have been open
-    without a byte coming. stalled: the same, but the tunnel has not even answered a
-    handshake; where it has, it is the disk that is slow. failures: reads that failed; failure: the first of them.
+    reason, cause: why the disk was given up. silent: for how many seconds requests have been open without a byte
+    coming. stalled: the same, but the tunnel has not answered a handshake either; if it has, the disk is slow.
+    failures: how many reads failed; failure: the first of them.
     """
 
     port: int
@@ -52,7 +52,7 @@ class DiskRelay:
 
 @dataclass(frozen=True)
 class RelayStatus:
-    """alive: whether its process is there. disks: in the order of the plan's.
+    """alive: whether its process runs. disks: in the plan's order.
 
     The last status of a relay that has ended stays valid: it tells what each disk has delivered (DiskRelay.distinct).
     """
@@ -62,12 +62,12 @@ class RelayStatus:
 
     @property
     def lost(self) -> bool:
-        """Whether it is gone and never said that it would: killed."""
+        """Whether it vanished without ending in order: it was killed."""
         return not self.alive and any(not disk.state.ended for disk in self.disks)
 
 
 def parse(text: str, disks: int, *, alive: bool) -> RelayStatus | None:
-    """None if it is not a status for that many disks. It comes from the server, so everything in it is checked."""
+    """Returns None if it is not a status for that many disks. It comes from the server, so all of it is checked."""
     try:
         entries: Any = json.loads(text)["disks"]
         found = tuple(_disk(entry) for entry in entries)
@@ -77,7 +77,7 @@ def parse(text: str, disks: int, *, alive: bool) -> RelayStatus | None:
 
 
 def _disk(entry: Any) -> DiskRelay:
-    """Raises ValueError, KeyError or TypeError where it is not one."""
+    """Raises ValueError, KeyError or TypeError if malformed."""
     size = entry["size"]
     return DiskRelay(
         port=_number(entry["port"], 65535),

@@ -18,21 +18,20 @@ from p2v_tui.session.ssh.login_dialogue import LOGIN_TIMEOUT
 from p2v_tui.session.ssh.openssh import close_connection, matched_text, open_connection, send
 from p2v_tui.session.words.cancellation import Cancellation
 
-# How often a wait for ssh's words looks up, in seconds.
+# How often a wait for ssh's output checks for a cancellation, in seconds.
 LOOK_INTERVAL: Final = 0.25
-# What is kept of an ssh that complains for hours, in bytes.
+# How much is kept of the output of an ssh that complains for hours, in bytes.
 _MAX_WORDS: Final = 4096
 
-# "localhost" and no address: sshd then listens on 127.0.0.1 and ::1, and virt-v2v may try either.
+# "localhost" and not an address: sshd then listens on both 127.0.0.1 and ::1, and virt-v2v may try either.
 _ALLOCATED: Final = rb"Allocated port (\d+) for remote forward"
 
 
 class Tunnel:
-    """ssh, forwarding a place on the server to our socket. port: on the server's loopback, where it ends in a port.
+    """ssh, forwarding a place on the server to our socket. port: on the server's loopback, if it ends in a port.
 
-    end: the path of a Unix socket there; None for a port that the server chooses. port_file: where the relay is told
-    of that port, and of the password that our gate wants. Raises ConnectionFailed, PreflightRefused (forwarding is
-    forbidden) or Cancelled.
+    end: the path of a Unix socket there; None for a port that the server chooses. port_file: tells the relay that
+    port, and our gate's password. Raises ConnectionFailed, PreflightRefused (forwarding is forbidden) or Cancelled.
     """
 
     def __init__(
@@ -80,7 +79,7 @@ class Tunnel:
 
     @property
     def alive(self) -> bool:
-        # Its complaints are read as they come: ssh would block on a terminal that is full of them.
+        # Read its complaints as they come: ssh would block on a full terminal.
         self._ssh.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=0)
         if self._ssh.isalive():
             self._ssh.buffer = self._ssh.buffer[-_MAX_WORDS:]
@@ -99,7 +98,7 @@ class Tunnel:
 
 
 def tunnel_options(socket: Path, end: str | None, *, compressed: bool = False, held: bool = False) -> list[str]:
-    """ssh's options for the tunnel from `end` (a port that the server chooses where it is None) to our socket."""
+    """ssh's options for the tunnel from `end` (None: a port that the server chooses) to our socket."""
     forwarding = ["-T", "-o", "ExitOnForwardFailure=yes", "-R", f"{end or 'localhost:0'}:{socket}"]
-    # With a port to be told about, ssh says when it is ready; else, or where it is held, a command over there does.
+    # For a port, ssh itself says when it is ready; otherwise, or if held, a command over there does.
     return [*(["-N"] if end is None and not held else []), *(["-C"] if compressed else []), *forwarding]

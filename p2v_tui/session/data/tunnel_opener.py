@@ -1,4 +1,4 @@
-"""Opens the tunnels of one data connection, each of a new generation, in the way that its server allows.
+"""Opens the tunnels of one data connection, each with a new generation, in the way that the server allows.
 
 To a Unix socket where the relay waits; to a port behind a gate where the server forwards no Unix sockets; to a port
 for virt-v2v itself where no relay can run.
@@ -18,14 +18,14 @@ from p2v_tui.session.remote.directory import RemoteDirectory
 from p2v_tui.session.words.cancellation import Cancellation
 from p2v_tui.session.words.events import Status
 
-# How often a wait for its turn looks up, in seconds.
+# How often a wait for a login slot checks for a cancellation, in seconds.
 LOOK_INTERVAL: Final = 0.25
 
 
 class TunnelOpener:
-    """Belongs to the thread of one data connection. generation: of the tunnel that was tried last.
+    """Belongs to the thread of one data connection. generation: of the last attempt.
 
-    closing: ends a login. waiting_room: where virt-v2v and strangers wait, when they come to a port without a relay.
+    closing: ends a login. waiting_room: holds virt-v2v and strangers that connect to a port without a relay.
     """
 
     def __init__(self, settings: ConnectionSettings, closing: Cancellation) -> None:
@@ -34,14 +34,14 @@ class TunnelOpener:
         self._settings = settings
         self._closing = closing
         self._next = settings.generation
-        # Whether the server forwards no Unix sockets, but ports.
+        # Whether the server forwards only ports, no Unix sockets.
         self._by_port = False
 
     def open(self, *, compressed: bool) -> Tunnel:
         """Raises ConnectionFailed, PreflightRefused (forwarding is forbidden) or Cancelled."""
         self.generation = self._next
         if self._settings.directory is not None:
-            # Counted up whether it opens or not: of a login that failed half-way the socket may be there.
+            # Also after a failure: a login that failed half-way may have left its socket there.
             self._next += 1
         logins: threading.Semaphore = self._settings.logins
         while not logins.acquire(timeout=LOOK_INTERVAL):
@@ -66,7 +66,7 @@ class TunnelOpener:
                 raise refused from None
             self._by_port = True
             name = self._settings.disk.name
-            self._settings.tell(
+            self._settings.notify(
                 Status(f"{name}: the server forwards no Unix sockets; a port of its loopback is used")
             )
             return tunnel
@@ -80,7 +80,7 @@ class TunnelOpener:
         return self._settings.workspace.gate_socket(self._settings.number, self.generation)
 
     def _open_for_virt_v2v(self, *, compressed: bool) -> Tunnel:
-        """For a server without Python: virt-v2v comes itself, to a port that any user there may connect to."""
+        """For a server without Python: virt-v2v connects to the port itself, as any user there may."""
         gate = Gate(self._gate_socket, self._socket, self.waiting_room)
         try:
             tunnel = Tunnel(self._settings.login, gate.path, None, self._closing, compressed=compressed)

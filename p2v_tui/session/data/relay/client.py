@@ -1,4 +1,4 @@
-"""A client's socket: it is read and written, and data is moved to it, as its `Session` decides."""
+"""A client's socket: reads it, writes it and moves data to it, as its `Session` decides."""
 
 import errno
 import select
@@ -14,7 +14,7 @@ POLLRDHUP = 0x2000
 
 
 class Splice:
-    """Whether data goes without copying; not any more once it has failed for one client of the disk."""
+    """Whether data is moved without copying: until that has failed for one client of the disk."""
 
     def __init__(self, works: bool, log: Callable[[str], None]) -> None:
         self.works = works
@@ -22,7 +22,7 @@ class Splice:
 
 
 class Client:
-    """full: whether the socket takes nothing at present. callback: called with the events that are waited for."""
+    """full: whether the socket takes nothing at present. callback: called with the events that have come."""
 
     def __init__(self, session: Session, connection: socket.socket, splice: Splice) -> None:
         self.session = session
@@ -38,11 +38,11 @@ class Client:
         self.socket.close()
         self._data.close()
 
-    # What it says
+    # From the client
 
     @property
     def mask(self) -> int:
-        """The events to wait for; that it has gone is always one of them."""
+        """The events to wait for, always with the end of the connection."""
         self._mask = select.POLLIN if self.session.wants_to_hear else POLLRDHUP
         if self.full:
             self._mask |= select.POLLOUT
@@ -50,13 +50,13 @@ class Client:
 
     @property
     def is_watched_right(self) -> bool:
-        """Whether the mask is still right, as nothing else has changed."""
+        """Whether the mask is still right while nothing else has changed."""
         return not self.full and bool(self._mask & select.POLLIN) == bool(self.session.wants_to_hear)
 
     def hear(self, events: int, now: float) -> None:
-        """Read what it says, if that is wanted."""
+        """Read what it sends, if that is wanted now."""
         if not self._mask & select.POLLIN:
-            # Nothing is read now, but we are told when the client has gone.
+            # Nothing is read now, but the end of the client is noticed.
             if events & (POLLRDHUP | select.POLLHUP | select.POLLERR):
                 self.session.client_left()
             return
@@ -74,10 +74,10 @@ class Client:
         else:
             self.session.client_left()
 
-    # What it gets
+    # To the client
 
     def give(self, now: float) -> None:
-        """Give it what there is for it, and tell the session."""
+        """Send what is pending for it, and tell the session."""
         while not self.session.over:
             everything = self.flush()
             if self.session.over or (self.session.plain and not self.full):
@@ -87,9 +87,9 @@ class Client:
                 return
 
     def flush(self, whole: bool = True) -> bool:
-        """Give it what there is for it, as far as it takes it. Returns whether that was everything.
+        """Send what is pending for it, as far as it takes it. Returns whether that was everything.
 
-        whole: a reply that is not complete yet may wait, if there is room: the client is then woken once for it.
+        whole: while there is room, wait until a reply is complete, so that the client is woken once for it.
         """
         outgoing = self.session.to_client
         more = self.session.reply_left > 0
@@ -110,9 +110,9 @@ class Client:
     # The replies of the tunnel that serves it
 
     def pass_on(self, link: Link, tunnel: socket.socket, clock: Callable[[], float]) -> None:
-        """Pass replies on while there are some, the client takes them, and its requests can wait.
+        """Pass on replies as long as they come, the client takes them, and its requests can wait.
 
-        This is where the time goes: it is called several times for each megabyte.
+        Most of the CPU time is spent here: this runs several times for each megabyte.
         """
         for _ in range(16):
             left = self.session.data_left
@@ -121,7 +121,7 @@ class Client:
                 break
 
     def _move(self, link: Link, tunnel: socket.socket, left: int, clock: Callable[[], float]) -> bool:
-        """Move a reply's data. Returns whether there may be more, for a client that takes it."""
+        """Move a reply's data. Returns whether more may follow and the client takes it."""
         try:
             count = self._data.fill(tunnel, left)
         except BlockingIOError:
@@ -144,7 +144,7 @@ class Client:
         return count == left and not self.full
 
     def _read(self, link: Link, tunnel: socket.socket, clock: Callable[[], float]) -> bool:
-        """Read anything else. Returns whether there may be more, for a client that takes it."""
+        """Read anything else. Returns whether more may follow and the client takes it."""
         try:
             data = tunnel.recv(self.session.wants(link))
         except BlockingIOError:
@@ -158,13 +158,13 @@ class Client:
             return False
         self.session.said(link, data, now)
         if self.session.data_left:
-            # The client gets it together with the data.
+            # It is sent together with the data.
             return True
         self.flush()
         return not self.full
 
     def _works_otherwise(self, error: OSError) -> bool:
-        """Whether only the way without copying does not work here: then the other one is taken from now on."""
+        """Whether only splice failed: then data is copied from now on."""
         unable = error.errno in (errno.EINVAL, errno.ENOSYS, errno.EPERM)
         if not unable or self._data.pending or isinstance(self._data, CopiedData):
             return False

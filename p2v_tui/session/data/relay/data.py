@@ -1,4 +1,4 @@
-"""The data of replies on its way from a tunnel to a client: through a pipe of the kernel's, or copied."""
+"""Moves the data of replies from a tunnel to a client: through a kernel pipe, or by copying."""
 
 import contextlib
 import fcntl
@@ -15,7 +15,7 @@ MSG_MORE = int(socket.MSG_MORE)  # In Python 3.6 an enum, which is slow.
 
 
 class CopiedData:
-    """The data of replies on its way from the tunnel to the client, through a buffer of ours."""
+    """Moves the data of replies from the tunnel to the client through a buffer of ours."""
 
     def __init__(self) -> None:
         self._buffer = memoryview(bytearray(limits.BUFFER_BYTES))
@@ -24,27 +24,27 @@ class CopiedData:
 
     @property
     def pending(self) -> int:
-        """How many bytes are on their way."""
+        """How many bytes were taken and not yet sent."""
         return self._end - self._start
 
     @property
     def room(self) -> bool:
-        """Whether more can be taken before this is given to the client."""
+        """Whether more can be taken before this is sent to the client."""
         return self._end < limits.BUFFER_BYTES // 2
 
     def fill(self, tunnel: socket.socket, limit: int) -> int:
-        """Take up to `limit` bytes from the tunnel. Returns how many; 0 at its end. Only while there is `room`.
+        """Take up to `limit` bytes from the tunnel. Returns how many; 0 at its end. Call it only with `room`.
 
-        Raises OSError, BlockingIOError when there is nothing now.
+        Raises OSError; BlockingIOError when nothing has come.
         """
         count = tunnel.recv_into(self._buffer[self._end :], min(limit, limits.BUFFER_BYTES - self._end))
         self._end += count
         return count
 
     def drain(self, client: socket.socket, more: bool) -> None:
-        """Give what is pending to the client; more: it is not the end of a reply.
+        """Send what is pending to the client; more: the reply does not end here.
 
-        Raises OSError, BlockingIOError when it takes nothing now.
+        Raises OSError; BlockingIOError when it takes nothing now.
         """
         while self._start < self._end:
             flags = MSG_MORE if more else 0

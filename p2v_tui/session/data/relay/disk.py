@@ -1,6 +1,6 @@
-"""A disk: its clients, the probe that looks for a tunnel before there is one, and when it is given up.
+"""A disk: its clients, the probe that looks for a tunnel while no client is there, and when to give up.
 
-It knows no socket and no clock: `session` says how it is talked to. `loop` is what does the talking.
+It uses no sockets and no clock: `loop` calls it the way that `session` describes.
 """
 
 from typing import Callable, List, Optional
@@ -16,11 +16,11 @@ from .states import DISK, Cause, DiskEvent, DiskState, after
 
 
 class Disk(Owner):
-    """seconds: how long it may be without a tunnel that works.
+    """seconds: how long it may lack a working tunnel.
 
-    Whatever is said to it may raise Unrecoverable: then `give_up` is next.
-    started: whether virt-v2v was, as far as is known. tended: whether p2v-tui is there, as far as the server knows.
-    abandoned: nobody has come for it, and virt-v2v was never started.
+    Any call may raise Unrecoverable: then call `give_up`. started: whether virt-v2v is known to have been started.
+    control_alive: whether p2v-tui is still connected, as far as the server knows. abandoned: given up because
+    p2v-tui did not come back and virt-v2v was never started.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Disk(Owner):
         self.cause = Cause.NONE
         self.abandoned = False
         self.started = False
-        self.tended = True
+        self.control_alive = True
         self._shared = Shared(number, log)
         self._seconds = seconds
         self._many_clients = many_clients
@@ -42,12 +42,12 @@ class Disk(Owner):
         self._silent = 0.0
         self._stalled = 0.0
         self._probe: Optional[Link] = None
-        # A probe whose connection is not there yet.
+        # A probe that is still connecting.
         self._opening: Optional[Link] = None
         self._probed_at = 0.0
         self._worked_at = now
 
-    # What others want to know
+    # For others to read
 
     def report(self, port: int) -> DiskReport:
         reads = self._shared.reads
@@ -68,7 +68,7 @@ class Disk(Owner):
         )
 
     def next_action(self) -> Optional[Action]:
-        """What is to be done next, taken out of the queue."""
+        """Take the next action out of the queue."""
         return self._shared.actions.popleft() if self._shared.actions else None
 
     @property
@@ -81,7 +81,7 @@ class Disk(Owner):
 
     @property
     def in_doubt(self) -> bool:
-        """Whether it matters if virt-v2v was started, and that is not known yet."""
+        """Whether it is not known yet, and matters, if virt-v2v was started."""
         return not self.started and not self._sessions
 
     def log(self, text: str) -> None:
@@ -90,7 +90,7 @@ class Disk(Owner):
     # Clients come and go
 
     def client_came(self, user: Optional[int], allowed: bool, now: float) -> Optional[Session]:
-        """user: who it is, None when that cannot be told. Returns None where the client is refused."""
+        """user: its user id; None if unknown. Returns None if the client is refused."""
         if not allowed:
             self._refuse("a client of " + ("an unknown user" if user is None else f"user {user}"))
             return None
@@ -156,7 +156,7 @@ class Disk(Owner):
     # Time
 
     def tick(self, there: List[int], now: float) -> None:
-        """there: the generations of the tunnels that there are."""
+        """there: the generations of the existing tunnels."""
         self._shared.schedule.update(there)
         for session in list(self._sessions):
             session.tick(now)
@@ -175,12 +175,12 @@ class Disk(Owner):
 
     @property
     def _retry_for(self) -> float:
-        """Seconds without a tunnel. It may be long for the sake of a conversion that runs only."""
-        if self.in_doubt and not self.tended:
+        """Seconds without a tunnel. The long time is only for a conversion that runs."""
+        if self.in_doubt and not self.control_alive:
             return min(self._seconds, limits.UNSTARTED_SECONDS)
         return self._seconds
 
-    # The probe: without a client, which tunnel answers, and now and then whether it still does
+    # The probe: finds a tunnel that answers while no client is there, and checks now and then that it still does
 
     def _look_for_tunnel(self, now: float) -> None:
         probe = self._probe

@@ -1,4 +1,4 @@
-"""The handshake, on both sides of the relay: the client's is taken apart, the server's is asked for and replayed.
+"""The handshake on both sides of the relay: parses the client's, and replays it to each server.
 
 No sockets: bytes in, bytes out.
 """
@@ -30,7 +30,7 @@ from .nbd import (
 
 
 class Exchange(NamedTuple):
-    """What was asked and answered in a handshake. The first one of a handshake is the greeting, which nobody asks."""
+    """A question and its answer in a handshake. The first one is the greeting, which comes unasked."""
 
     option: int
     question: bytes
@@ -49,9 +49,9 @@ class Option(NamedTuple):
 
 
 def answer_length(option: int, no_zeroes: bool, data: bytearray) -> Optional[int]:
-    """The length of the whole answer to `option` that `data` begins with; None when more is needed to tell.
+    """The length of the answer to `option` at the start of `data`; None until enough of it has come.
 
-    Raises TunnelFault when it is no answer to that option, or too long.
+    Raises TunnelFault if it does not answer that option, or is too long.
     """
     if option == OPT_GREETING:
         return GREETING.size
@@ -71,7 +71,7 @@ def answer_length(option: int, no_zeroes: bool, data: bytearray) -> Optional[int
 
 
 def accepts_export(exchange: Exchange) -> bool:
-    """Whether the handshake ends with this exchange, and requests may come."""
+    """Whether this exchange ends the handshake, so that requests may come."""
     if exchange.option == OPT_EXPORT_NAME:
         return True
     at = 0
@@ -84,7 +84,7 @@ def accepts_export(exchange: Exchange) -> bool:
 
 
 def export_size(exchange: Exchange) -> Optional[int]:
-    """The bytes of the export, where the answer says them."""
+    """The size of the export in bytes, if the answer tells it."""
     if exchange.option == OPT_EXPORT_NAME:
         return int(EXPORT.unpack_from(exchange.answer)[0])
     at = 0
@@ -100,9 +100,9 @@ def export_size(exchange: Exchange) -> Optional[int]:
 
 
 class ClientHandshake:
-    """Takes the client's part of the handshake apart: its flags, then one option after the other.
+    """Parses the client's part of the handshake: its flags, then one option after the other.
 
-    Raises ClientFault on what no client says, and on more than a client needs.
+    Raises ClientFault on invalid input, and on more than a client needs.
     """
 
     def __init__(self) -> None:
@@ -114,7 +114,7 @@ class ClientHandshake:
         return self.flags is not None and bool(self.flags[3] & FLAG_NO_ZEROES)
 
     def next_option(self, data: bytearray) -> Optional[Option]:
-        """The next whole option, taken out of `data`; None when it is not there yet."""
+        """Take the next option out of `data`; None until it is complete."""
         if self.flags is None:
             if len(data) < 4:
                 return None
@@ -135,7 +135,7 @@ class ClientHandshake:
         if self._options > MAX_OPTIONS:
             raise ClientFault("the client sent too many options")
         if number == OPT_EXPORT_NAME and length:
-            # A server that does not know the name only hangs up, and we would ask again for ever.
+            # A server that does not know the name just hangs up, and we would ask again for ever.
             raise ClientFault("the client asked for an export by its name")
         option = Option(number, bytes(data[OPTION.size : OPTION.size + length]))
         del data[: OPTION.size + length]
@@ -143,34 +143,34 @@ class ClientHandshake:
 
 
 class ServerHandshake:
-    """The handshake with an NBD server as its client: what was recorded first, then what is asked anew.
+    """The handshake with an NBD server, as its client: first the recorded exchanges, then new ones.
 
-    record: the exchanges of a former handshake, which are asked again and must be answered the same, byte for byte.
-    It may grow meanwhile. `outgoing` is what is to be sent.
+    record: the exchanges of an earlier handshake, which are repeated and must be answered the same, byte for byte. It
+    may grow meanwhile. `outgoing`: the bytes to send.
     """
 
     def __init__(self, record: Sequence[Exchange]) -> None:
         self.outgoing = bytearray()
         self._record = record
         self._replayed = 0
-        # What is being answered when the record is at its end; the greeting comes without a question.
+        # The open question after the end of the record; the greeting comes without one.
         self._asked: Optional[Tuple[int, bytes, bool]] = (OPT_GREETING, b"", True)
         self._incoming = bytearray()
 
     @property
     def caught_up(self) -> bool:
-        """Whether the server is where the record ends."""
+        """Whether the server has answered the whole record."""
         return 0 < self._replayed >= len(self._record)
 
     def ask(self, option: int, question: bytes, no_zeroes: bool) -> None:
-        """Ask an option that is not in the record. Only when caught up, and nothing else is being asked."""
+        """Ask for an option that is not in the record. Only when caught up and no question is open."""
         self._asked = (option, question, no_zeroes)
         self.outgoing += question
 
     def receive(self, data: bytes) -> Optional[Exchange]:
-        """Take what the server said. Returns the exchange that this completes, if it is none of the record's.
+        """Take what the server sent. Returns the exchange that this completes, if it is not in the record.
 
-        Raises Unrecoverable when an answer differs from the record, TunnelFault when it is none.
+        Raises Unrecoverable when an answer differs from the record, TunnelFault when it is not valid.
         """
         incoming = self._incoming
         incoming += data

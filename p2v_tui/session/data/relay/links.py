@@ -1,4 +1,4 @@
-"""Connections through tunnels to the NBD server, without their sockets, and when each tunnel may be tried."""
+"""Connections through tunnels to the NBD server, without their sockets; and when each tunnel may be tried."""
 
 import abc
 import struct
@@ -22,24 +22,24 @@ GOODBYE = REQUEST.pack(REQUEST_MAGIC, 0, CMD_DISC, 0, 0, 0)
 
 
 class Owner(abc.ABC):
-    """Who made a link, and is told what becomes of it. Each of these may raise Unrecoverable."""
+    """Whoever made a link: it is told what happens to it. Each method may raise Unrecoverable."""
 
     @property
     @abc.abstractmethod
     def links(self) -> List["Link"]:
-        """Those whose connection is there."""
+        """The links that are connected."""
 
     @abc.abstractmethod
     def opened(self, link: "Link", now: float) -> None:
-        """The connection is there."""
+        """The link is connected."""
 
     @abc.abstractmethod
     def refused(self, link: "Link", now: float) -> None:
-        """There will be no connection."""
+        """Connecting failed."""
 
     @abc.abstractmethod
     def said(self, link: "Link", data: bytes, now: float) -> None:
-        """The other end has said something."""
+        """The other end has sent something."""
 
     @abc.abstractmethod
     def lost(self, link: "Link", why: str, now: float) -> None:
@@ -49,8 +49,8 @@ class Owner(abc.ABC):
 class Link:
     """A connection through the tunnel of one generation.
 
-    record: the handshake that is to be replayed. outgoing: what is to be sent as soon as the tunnel takes it.
-    heard_at: when something came last. greeted: whether an NBD server has. useful: whether it has been of use.
+    record: the handshake to replay. outgoing: what to send as soon as the tunnel takes it. heard_at: when something
+    came last. greeted: whether an NBD server's greeting has come. useful: whether it has served anything.
     """
 
     def __init__(self, owner: Owner, generation: int, record: Sequence[Exchange], now: float) -> None:
@@ -61,16 +61,16 @@ class Link:
         self.heard_at = now
         self.greeted = False
         self.useful = False
-        # What the other end has to say first, where the tunnel ends in a port, on which a stranger might listen.
+        # What the other end must send first if the tunnel ends in a port, as a stranger might listen there.
         self._proof = b""
 
     def prove(self, question: bytes, answer: bytes) -> None:
-        """Say this before all else, and believe nothing before that was answered."""
+        """Send `question` first, and trust nothing before `answer` has come."""
         self.outgoing += question
         self._proof = answer
 
     def receive(self, data: bytes, now: float) -> Optional[Exchange]:
-        """Go on with the handshake. Returns the exchange that is complete now and is not in the record.
+        """Continue the handshake. Returns the exchange that this completes, if it is not in the record.
 
         Raises TunnelLost, Unrecoverable.
         """
@@ -97,11 +97,11 @@ class Link:
         self.handshake.outgoing.clear()
 
     def ask_for_export(self, greeting: Exchange) -> None:
-        """As a client that wants the default export and nothing special."""
+        """Ask for the default export, without extras."""
         self._ask_first(greeting, Option(OPT_GO, struct.pack(">IH", 0, 0)))
 
     def ask_to_leave(self, greeting: Exchange) -> None:
-        """A client that says goodbye leaves no complaint in the server's log."""
+        """Say goodbye: otherwise the server would complain in its log."""
         self._ask_first(greeting, Option(OPT_ABORT, b""))
 
     def _ask_first(self, greeting: Exchange, option: Option) -> None:
@@ -110,20 +110,20 @@ class Link:
 
 
 class Schedule:
-    """The tunnels that there are for a disk, and when each may be tried again."""
+    """The existing tunnels of a disk, and when each may be retried."""
 
     def __init__(self) -> None:
         self._there: List[int] = []
         self._retry: Dict[int, Tuple[float, float]] = {}
 
     def update(self, there: Iterable[int]) -> None:
-        """there: the generations that there are now."""
+        """there: the generations that exist now."""
         self._there = sorted(there, reverse=True)
         for gone in set(self._retry).difference(self._there):
             del self._retry[gone]
 
     def to_try(self, above: int, now: float) -> List[int]:
-        """The generations above this one that may be tried now, the highest first."""
+        """The generations above this one that may be tried now, highest first."""
         return [
             generation
             for generation in self._there
@@ -131,12 +131,12 @@ class Schedule:
         ]
 
     def timeout(self, generation: int, now: float) -> float:
-        """The seconds that this one may take for an answer when there is no other tunnel."""
+        """How many seconds this one may take to answer while no other tunnel serves."""
         others = [other for other in self.to_try(0, now) if other != generation]
         return limits.HURRIED_SECONDS if others else limits.HANDSHAKE_SECONDS
 
     def failed(self, generation: int, now: float) -> None:
-        """It did not answer, or stopped to without having been of use: try it later."""
+        """It did not answer, or failed before it was useful: try it later."""
         pause = self._retry.get(generation, (0.0, limits.FIRST_RETRY_SECONDS))[1]
         self._retry[generation] = (now + pause, min(2 * pause, limits.LAST_RETRY_SECONDS))
 
@@ -144,7 +144,7 @@ class Schedule:
         self._retry.pop(generation, None)
 
 
-# ---- Actions: what the loop is to do, in this order, besides sending what is in the buffers
+# ---- Actions: what the loop has to do, in this order, besides sending the buffers
 
 
 class Open(NamedTuple):
@@ -154,13 +154,13 @@ class Open(NamedTuple):
 
 
 class Close(NamedTuple):
-    """Send what the link still has to say if the tunnel takes it at once, then close the connection."""
+    """Send the rest of the link's bytes if the tunnel takes them at once, then close the connection."""
 
     link: Link
 
 
 class StopListening:
-    """Nobody else may come."""
+    """Accept no more clients."""
 
 
 class EndClient(NamedTuple):

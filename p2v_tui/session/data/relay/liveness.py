@@ -1,4 +1,4 @@
-"""Whether the tunnel lives while an answer does not come: a disk may take as long as it likes, a tunnel not."""
+"""Checks a tunnel while an answer is late: a disk may take as long as it likes, a tunnel may not."""
 
 from typing import List, Optional
 
@@ -9,12 +9,12 @@ from .shared import Shared
 
 
 class Liveness(Owner):
-    """Knocks beside a request that is not answered.
+    """Asks for a greeting on another connection while a request is unanswered.
 
-    Only a greeting is asked for: nbdkit opens the disk for a client that wants it, and a disk in the middle of its
-    error recovery, which may be what hangs, cannot be opened.
+    Only for a greeting: for more than that nbdkit opens the disk, and a disk that hangs in its error recovery cannot
+    be opened.
 
-    lives_at: when somebody answered last.
+    lives_at: when an answer came last.
     """
 
     def __init__(self, shared: Shared, now: float) -> None:
@@ -28,12 +28,12 @@ class Liveness(Owner):
         return [self._knock] if self._knock else []
 
     def tick(self, tunnel: Optional[Link], heard_at: float, now: float) -> None:
-        """tunnel: what serves now. heard_at: when it has said something last, or owed nothing."""
+        """tunnel: the one that serves now. heard_at: when it last sent something, or owed nothing."""
         silent = now - heard_at >= limits.PROBE_SECONDS
         knock = self._knock
         if knock:
             gone = tunnel is None or knock.generation != tunnel.generation or not silent
-            # Its goodbye may wait for an answer as long as it likes.
+            # The answer to its goodbye may take as long as it likes.
             timeout = limits.PROBE_SECONDS if knock.greeted else limits.HANDSHAKE_SECONDS
             if gone or now - knock.heard_at > timeout:
                 self.close()
@@ -43,10 +43,10 @@ class Liveness(Owner):
             self._shared.actions.append(Open(self._knock))
 
     def opened(self, link: Link, now: float) -> None:
-        """Nothing is to be said before the server's greeting."""
+        """The server greets first."""
 
     def refused(self, link: Link, now: float) -> None:
-        """A tunnel that cannot be reached is what `stalled` shows."""
+        """`stalled` shows a tunnel that cannot be reached."""
         del now
         if link is self._knock:
             self._knock = None

@@ -1,4 +1,4 @@
-"""The loop of a disk: it waits for its sockets, tells `Disk` what happens, and does what that wants."""
+"""The loop of a disk: waits for its sockets, tells `Disk` what happens, and performs its actions."""
 
 import contextlib
 import functools
@@ -18,13 +18,13 @@ from .links import Close, EndClient, Link, Open, Owner
 from .report import DiskReport
 from .sockets import CLOSED, Poller, Tunnels, connect, listen_on_loopback, reason_of
 
-# The wrapper's process id, once it runs; and that of the shell that started us, which ends with p2v-tui.
+# Files with the process ids of the wrapper, once it runs, and of the shell that started us, which ends with p2v-tui.
 WRAPPER_PID = "pid"
 CONTROL_PID = "control.pid"
 
 
 def control_lives() -> bool:
-    """Whether p2v-tui is there, as far as the server knows: its logins may take their time."""
+    """Whether p2v-tui is still connected, as far as the server knows. Its logins may take long."""
     try:
         os.kill(int(Path(CONTROL_PID).read_text()), 0)
     except (OSError, ValueError):
@@ -33,17 +33,17 @@ def control_lives() -> bool:
 
 
 class LinkSocket(NamedTuple):
-    """The connection of a link, and what is called when it has something to say."""
+    """The connection of a link, and what is called on its events."""
 
     socket: socket.socket
     callback: Callable[[int], None]
 
 
 class DiskLoop:
-    """Listens from the beginning; `run` does the rest. Raises OSError where it cannot.
+    """Listens once it is made; `run` does the rest. Raises OSError if it cannot listen.
 
-    `report` may be read, and `finish` and `give_up` called, by any thread; all else is the loop's own.
-    changed: called when the report has changed so that it should be written at once.
+    Any thread may read `report` and call `finish` and `give_up`; all else belongs to the loop's thread.
+    changed: called when a change of the report should be written at once.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class DiskLoop:
     # For other threads
 
     def finish(self) -> None:
-        """virt-v2v has ended: end, whatever goes on."""
+        """End in any state, as virt-v2v has ended."""
         self._tell(self.disk.finish)
 
     def give_up(self, reason: str) -> None:
@@ -123,7 +123,7 @@ class DiskLoop:
         disk = self.disk
         if disk.in_doubt:
             disk.started = Path(WRAPPER_PID).exists()
-            disk.tended = disk.started or control_lives()
+            disk.control_alive = disk.started or control_lives()
         try:
             disk.tick(self.tunnels.there(), now)
         finally:
@@ -181,7 +181,7 @@ class DiskLoop:
         client = self._clients.get(owner)
         if client and client.session.tunnel is link:
             if client.full:
-                # What it still says would find no place; it is asked again.
+                # Unread bytes have no room and are lost; those requests are repeated.
                 if events & (select.POLLHUP | select.POLLERR):
                     client.session.lost(link, CLOSED, time.monotonic())
             elif events & ~select.POLLOUT:
@@ -205,17 +205,17 @@ class DiskLoop:
         else:
             link.owner.lost(link, CLOSED, time.monotonic())
 
-    # What follows from them
+    # Consequences
 
     def _goes_on(self, client: Client) -> bool:
-        """Send the client's requests. Returns whether nothing else is to be done: most events are of this kind."""
+        """Send the client's requests. Returns whether that is all to do, as after most events."""
         tunnel = client.session.tunnel
         if tunnel is None or not client.session.plain or not client.is_watched_right:
             return False
         return not tunnel.outgoing or (self._send(tunnel) and not tunnel.outgoing)
 
     def _follow(self, owner: Owner) -> None:
-        """Do what the owner wants after an event, until there is nothing to do but wait."""
+        """Do what the owner wants after an event, until only waiting is left."""
         client = self._clients.get(owner)
         again = True
         while again:
@@ -231,13 +231,13 @@ class DiskLoop:
         for link in owner.links:
             mask = select.POLLIN | select.POLLOUT if link.outgoing else select.POLLIN
             if full and client and link is client.session.tunnel:
-                # Nothing is taken from it that the client does not take. Its end would wake us in vain meanwhile.
+                # Read nothing that the client does not take. Its end would only wake us in vain meanwhile.
                 mask &= ~select.POLLIN
             entry = self._links[link]
             self._poller.watch(entry.socket, mask, entry.callback)
 
     def _send(self, link: Link) -> bool:
-        """Send what the tunnel takes. Returns whether it is there; else its owner was told."""
+        """Send what the tunnel takes. Returns False if it was lost; its owner then knows."""
         connection = self._links[link].socket
         try:
             while link.outgoing:

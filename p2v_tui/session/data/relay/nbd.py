@@ -1,4 +1,4 @@
-"""NBD's words: numbers and layouts of the protocol, as far as the relay reads or says them.
+"""NBD's numbers and layouts, as far as the relay uses them.
 
 https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md
 """
@@ -11,7 +11,7 @@ OPTION_MAGIC = b"IHAVEOPT"
 FLAG_FIXED_NEWSTYLE = 1
 FLAG_NO_ZEROES = 2
 OPTION = struct.Struct(">8sII")
-OPT_GREETING = 0  # Ours: stands for "no option, the server's first words" in a recorded handshake.
+OPT_GREETING = 0  # Our own: stands for the server's greeting in a recorded handshake.
 OPT_EXPORT_NAME = 1
 OPT_ABORT = 2
 OPT_LIST = 3

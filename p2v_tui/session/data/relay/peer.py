@@ -1,4 +1,4 @@
-"""Who may connect to a disk's port: the user that we run as, and root."""
+"""Who may connect to a disk's port: our own user, and root."""
 
 import contextlib
 import os
@@ -9,20 +9,20 @@ from typing import Optional, Tuple
 
 
 def may_connect(user: Optional[int]) -> bool:
-    """user: the user id of the other end; None when it cannot be told."""
+    """user: the user id of the other end; None if unknown."""
     return user in (0, os.getuid())
 
 
 def check() -> None:
-    """Raises OSError where no client could be told from a stranger."""
+    """Raises OSError if this machine cannot tell who a client is."""
     Path("/proc/net/tcp").open().close()
 
 
 def user_of_client(accepted: socket.socket) -> Optional[int]:
-    """The user id of the process at the other end of a connection over loopback; None when it cannot be told.
+    """The user id of the process at the other end of a loopback connection; None if it cannot be found.
 
-    From /proc/net/tcp (proc(5)). Only of an established connection that belongs to a process: of others the kernel
-    says that they are root's.
+    From /proc/net/tcp (proc(5)). Only for an established connection that belongs to a process: the kernel reports all
+    others as root's.
     """
     theirs, ours = accepted.getpeername()[:2], accepted.getsockname()[:2]
     wanted = {(proc_address(theirs, False), proc_address(ours, False))}

@@ -19,14 +19,14 @@ from .states import DiskState
 
 
 def log(text: str) -> None:
-    """One line on standard error, with the time. A full disk must not end the relay."""
+    """Log one line on standard error, with the time. A full disk must not end the relay."""
     line = time.strftime("%Y-%m-%dT%H:%M:%SZ ", time.gmtime()) + text + "\n"
     with contextlib.suppress(OSError):
         os.write(2, line.encode("ascii", "replace"))
 
 
 class Status:
-    """Writes relay.status. Where that fails it complains once, until it succeeds again."""
+    """Writes relay.status. A failure is logged once, until it succeeds again."""
 
     def __init__(self, loops: Sequence[DiskLoop]) -> None:
         self._loops = loops
@@ -53,7 +53,7 @@ def relay(disks: int, seconds: float, many_clients: bool) -> int:
     told: List[int] = []
 
     def changed() -> None:
-        # A pipe that is full wakes us too.
+        # A full pipe wakes us too.
         with contextlib.suppress(OSError):
             os.write(ring, b"\0")
 
@@ -61,7 +61,7 @@ def relay(disks: int, seconds: float, many_clients: bool) -> int:
         told.append(number)
         changed()
 
-    # Better to know that now.
+    # Better to fail now.
     peer.check()
     loops = [DiskLoop(number, seconds, many_clients, log, changed) for number in range(disks)]
     status = Status(loops)
@@ -90,7 +90,7 @@ def relay(disks: int, seconds: float, many_clients: bool) -> int:
             thread.join(max(0.0, deadline - time.monotonic()))
     status.write()
     if not told and all(loop.disk.abandoned for loop in loops):
-        # Nobody comes back to a conversion that never began: nothing of it may stay.
+        # Nobody comes back to a conversion that never began, so leave nothing behind.
         log("virt-v2v was never started: the directory is removed")
         shutil.rmtree(str(Path.cwd()), ignore_errors=True)
     return 0 if told or all(loop.report.state is DiskState.DONE for loop in loops) else 1
@@ -116,5 +116,5 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def run() -> NoReturn:
-    # At once: the threads of the disks need no goodbye, and the kernel closes what they have open.
+    # At once: the disks' threads have nothing to finish, and the kernel closes their files.
     os._exit(main(sys.argv[1:]))

@@ -17,8 +17,8 @@ class FailedRead(NamedTuple):
 class DiskReads:
     """Which parts of a disk were delivered, and which could not be read.
 
-    A disk is counted in blocks, so that what is remembered does not grow, whoever reads it: of 64 KiB, and of more
-    where that would be more than a million.
+    A disk is counted in blocks, so that memory use has a limit: of 64 KiB, or larger if those would be more than a
+    million.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class DiskReads:
         self.failure: Optional[FailedRead] = None
         self._size = 0
         self._block = SMALLEST_BLOCK
-        # One byte for each, and how many of them are set.
+        # One byte for each block, and how many are set.
         self._blocks = bytearray()
         self._delivered = 0
 

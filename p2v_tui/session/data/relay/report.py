@@ -1,6 +1,6 @@
-"""relay.status: what the relay says of itself to p2v-tui.
+"""relay.status: what the relay tells p2v-tui.
 
-It is one line of JSON, replaced whenever it changes:
+One line of JSON, replaced whenever it changes:
 
     {"pid": 1234, "disks": [{"port": 40001, "generation": 2, "size": 2147483648, "state": "relaying", "reason": "",
                              "cause": "", "relayed": 1048576, "distinct": 1048576, "reconnects": 1, "silent": 0,
@@ -21,18 +21,16 @@ class DiskReport(NamedTuple):
     """One disk's part.
 
     port: on this machine's loopback (127.0.0.1 and ::1), for virt-v2v.
-    generation: the tunnel in use, or the one that answered last before a client came; 0: none now.
+    generation: the tunnel in use, or before a client came the one that answered last; 0: none now.
     size: of the disk, in bytes; null until a tunnel has answered for the first time.
-    reason: why the disk was given up, or why a client was closed that did wrong; else empty.
-    relayed: bytes of the disk that came through tunnels for clients, all reads together: more than the disk has where
-        parts are read twice.
+    reason: why the disk was given up, or which fault closed a client; else empty.
+    relayed: bytes that came through tunnels for clients, counting repeated reads, so it may exceed the size.
     distinct: bytes of the disk that were delivered to clients at least once, rounded up to whole blocks (DiskReads).
     reconnects: how often a client's tunnel was replaced by another.
-    silent: seconds without any part of an answer, though the client waits for one; 0 when it waits for nothing.
-    stalled: the same, but a greeting on another connection counts as an answer: the tunnel lives, the disk is slow.
-    failures: how many reads the NBD server has answered with an error.
-    failure: the first of them: {"offset": bytes, "length": bytes, "error": NBD's error number}; null while there is
-        none.
+    silent: seconds without any byte of an answer that the client waits for; 0 when it waits for nothing.
+    stalled: the same, but a greeting on another connection counts as an answer: then only the disk is slow.
+    failures: how many reads the NBD server answered with an error.
+    failure: the first of them: {"offset": bytes, "length": bytes, "error": NBD's error number}; null without one.
     """
 
     port: int
@@ -63,13 +61,13 @@ def status_line(reports: Sequence[DiskReport]) -> str:
 
 
 class StatusFile:
-    """relay.status and how it is replaced: nobody ever reads half of it."""
+    """Replaces relay.status so that nobody ever reads half of it."""
 
     def __init__(self) -> None:
         self._last = ""
 
     def write(self, text: str) -> None:
-        """Write it if it has changed. Raises OSError."""
+        """Write the text if it has changed. Raises OSError."""
         if text == self._last:
             return
         flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -79,7 +77,7 @@ class StatusFile:
                 file.write(text)
             Path("relay.status.new").replace("relay.status")
         except OSError:
-            # A full disk has no room for a second file. The first one has its room.
+            # A full disk has no room for a second file, but the first one has its room.
             with os.fdopen(os.open("relay.status", flags), "w") as file:
                 file.write(text.ljust(len(self._last)))
         self._last = text

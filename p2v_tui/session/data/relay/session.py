@@ -1,9 +1,9 @@
-"""A client of a disk, and how it is served: the decisions. It knows no socket and no clock.
+"""Decides how one client of a disk is served. It uses no sockets and no clock.
 
-In: what the client says (`client_said`, `client_left`) and takes (`gave`), what becomes of the links (`Owner`), the
-data of replies that was moved past us (`moved`), and ticks. Each says what time it is.
-Out: `to_client`, the `outgoing` of each link, and the actions of the disk; `wants` and `wants_to_hear` say what may
-be read. `states` has the states and what leads from one to the next.
+In: what the client sends (`client_said`, `client_left`) and takes (`gave`), what happens to the links (`Owner`), the
+reply data that was moved past us (`moved`), and ticks. Each comes with the time. Out: `to_client`, the `outgoing` of
+each link, and the actions of the disk; `wants` and `wants_to_hear` say how much may be read. `states` has the states
+and their transitions.
 """
 
 from typing import Callable, List, Optional, Tuple
@@ -21,11 +21,11 @@ from .transmission import Transmission
 
 
 class Session(Owner):
-    """One client's. ended: called once, with what the client did wrong, or empty.
+    """Serves one client. ended: called once, with the client's fault, or empty.
 
-    Whatever is said to it may raise Unrecoverable: then the disk has to be given up.
-    to_client: bytes for the client, to be given to it before any data that is moved after them.
-    plain: whether requests and replies come and go and nothing else is to be decided.
+    Any call may raise Unrecoverable: then the disk has to be given up.
+    to_client: bytes for the client, to be sent before any data that is moved later.
+    plain: whether only whole requests and replies come and go, so that nothing else has to be decided.
     full: whether the client takes nothing at present.
     """
 
@@ -46,10 +46,10 @@ class Session(Owner):
         self._asked: Optional[Tuple[int, bytes]] = None
         self._transmission: Optional[Transmission] = None
         self._header = bytearray()
-        # Whether data that was moved may not have reached the client yet: nothing of ours may come before it.
+        # Whether moved data may not have reached the client yet: nothing of ours may overtake it.
         self._on_its_way = False
 
-    # What others want to know
+    # For others to read
 
     @property
     def over(self) -> bool:
@@ -57,7 +57,7 @@ class Session(Owner):
 
     @property
     def tunnel(self) -> Optional[Link]:
-        """What serves the client."""
+        """The one that serves the client."""
         return self.supply.tunnel
 
     @property
@@ -70,7 +70,7 @@ class Session(Owner):
 
     @property
     def worked_at(self) -> float:
-        """When a tunnel worked last, or was not needed."""
+        """When a tunnel last worked, or was not needed."""
         return max(self._worked_at, self._liveness.lives_at)
 
     def silent(self, now: float) -> float:
@@ -87,24 +87,24 @@ class Session(Owner):
 
     @property
     def data_left(self) -> int:
-        """How many bytes of a reply's data come next from the tunnel: to be moved to the client, then `moved`."""
+        """How many bytes of reply data come next. The caller moves them to the client and calls `moved`."""
         transmission = self._transmission
         return 0 if transmission is None or transmission.resuming else transmission.left
 
     @property
     def reply_left(self) -> int:
-        """How many bytes of the reply that the client is getting are still to come."""
+        """How many bytes are missing of the reply that is being sent to the client."""
         return 0 if self._transmission is None else self._transmission.left
 
     def wants(self, link: Link) -> int:
-        """How many bytes at most are to be read from the link at once, while no data is left."""
+        """How many bytes may be read from the link at once, while `data_left` is 0."""
         if link is self.tunnel and self._transmission is not None:
             return REPLY.size - len(self._header)
         return limits.MAX_ANSWER_BYTES
 
     @property
     def wants_to_hear(self) -> int:
-        """How many bytes at most are to be read from the client at once; 0: nothing now."""
+        """How many bytes may be read from the client at once; 0: nothing now."""
         if self._transmission is not None:
             return 0 if self._transmission.enough else limits.REQUESTS_BYTES
         waits = self.full or len(self._incoming) > limits.MAX_OPTION_BYTES
@@ -123,7 +123,7 @@ class Session(Owner):
         self._end("")
 
     def gave(self, *, full: bool, everything: bool, now: float) -> None:
-        """Of what there was for the client: it has got everything, or takes nothing now. Not needed while `plain`."""
+        """The client has received everything that was pending, or takes nothing now. Not needed while `plain`."""
         self.full = full
         if everything:
             self._on_its_way = False
@@ -133,7 +133,7 @@ class Session(Owner):
             self._do(self._nothing, now)
 
     def moved(self, count: int, now: float) -> None:
-        """So many bytes of data are on their way from the tunnel to the client: `data_left` is less now."""
+        """So many bytes of data were taken from the tunnel for the client: `data_left` shrinks."""
         transmission = self._transmission
         if transmission is None or self.tunnel is None:
             return
@@ -172,7 +172,7 @@ class Session(Owner):
             self._do(self.supply.drop_candidate, now, why)
 
     def close(self) -> None:
-        """End it, whoever wants that. Nobody is told."""
+        """End it without a call of `ended`."""
         self.phase = after(PHASE, self.phase, PhaseEvent.GONE)
         self.plain = False
         self.supply.close(self._last_words)
@@ -184,10 +184,10 @@ class Session(Owner):
             self.close()
             self._ended(self, fault)
 
-    # One step: what happened, and what follows from it
+    # One step: an event and its consequences
 
     def _do(self, step: Callable[..., object], now: float, *arguments: object) -> None:
-        """The step may return True: then nothing follows from it while all is `plain`."""
+        """If the step returns True, it has no consequences while all is `plain`."""
         if self.over:
             return
         try:
@@ -197,15 +197,15 @@ class Session(Owner):
                 self._lose_tunnel(lost, now)
                 settled = False
             if not settled:
-                self._settle(now)
+                self._proceed(now)
         except ClientFault as fault:
             self._end(str(fault))
 
     def _nothing(self, now: float) -> None:
         """Only what follows."""
 
-    def _settle(self, now: float) -> None:
-        """Do what can be done now with what both sides have said."""
+    def _proceed(self, now: float) -> None:
+        """Do what is possible now with what both sides have sent."""
         self._adopt_candidate(now)
         if self._transmission is None:
             self._take_options()
@@ -249,13 +249,13 @@ class Session(Owner):
                 self.to_client += packed_answer(OPT_ABORT, REP_ACK)
                 self._leave()
             elif option.number in OPTIONS_PASSED_ON:
-                # The client's flags go before the first option that the server sees.
+                # The server sees the client's flags before the first option.
                 flags = (self._handshake.flags or b"") if len(self._record) == 1 else b""
                 self._asked = (option.number, flags + option.packed)
                 self._ask()
             else:
-                # Structured replies and extended headers could not be asked for again in part; TLS would make us
-                # blind; and what we do not know we cannot record.
+                # Structured replies and extended headers cannot be repeated in part, TLS would make us blind, and
+                # unknown options cannot be recorded.
                 self.to_client += packed_answer(option.number, REP_ERR_UNSUP)
 
     def _ask(self) -> None:
@@ -291,7 +291,7 @@ class Session(Owner):
         return True
 
     def _answered(self, tunnel: Link, now: float) -> None:
-        """The tunnel has answered what it was asked."""
+        """The tunnel has answered."""
         self._heard_at = self._worked_at = now
         self._shared.faults = 0
         tunnel.useful = True
@@ -307,12 +307,12 @@ class Session(Owner):
                 self._shared.count_fault(lost)
             return
         if exchange:
-            # The greeting of the client's first tunnel: nothing was recorded before it.
+            # The greeting of the client's first tunnel is the first entry of the record.
             self._record.append(exchange)
             self.to_client += exchange.answer
 
     def _unhold(self) -> None:
-        """No candidate takes over: the tunnel that serves is asked on."""
+        """No candidate takes over: the present tunnel gets requests again."""
         if self._transmission is not None:
             self._transmission.unhold()
 
@@ -322,14 +322,14 @@ class Session(Owner):
         self.supply.lose_tunnel(lost, now)
 
     def _adopt_candidate(self, now: float) -> None:
-        """Move over to the candidate when it is ready, and the present tunnel has answered all or stalls."""
+        """Move to the candidate when it is ready and the present tunnel has answered everything or stalls."""
         if not self.supply.caught_up():
             return
         tunnel, candidate, transmission = self.tunnel, self.supply.candidate, self._transmission
         if tunnel and candidate and transmission is not None and transmission.unanswered:
             if not transmission.held:
                 self._shared.log(f"tunnel {candidate.generation} is there, tunnel {tunnel.generation} finishes")
-            # nbdkit 1.32 aborts when a connection ends that it is answering on.
+            # nbdkit 1.32 aborts when a connection ends while it answers on it.
             transmission.held = True
             if self.full or now - self._heard_at <= limits.STALLED_SECONDS:
                 return
@@ -344,7 +344,7 @@ class Session(Owner):
 
     @property
     def _last_words(self) -> bytes:
-        """What the tunnel that serves gets when it is closed though it works."""
+        """What to send the present tunnel when it is closed although it works."""
         transmission, tunnel = self._transmission, self.tunnel
         owes = transmission is None or transmission.unanswered or tunnel is None or bool(tunnel.outgoing)
         return b"" if owes else GOODBYE

@@ -1,4 +1,4 @@
-"""What the clients of a disk and its probe share. It knows no socket and no clock."""
+"""What the clients of a disk and its probe share. It uses no sockets and no clock."""
 
 from collections import deque
 from typing import Callable, Deque, Optional
@@ -10,9 +10,9 @@ from .reads import DiskReads
 
 
 class Shared:
-    """What is known of a disk, and what the loop is to do next.
+    """What is known of a disk, and the loop's next actions.
 
-    relayed, reconnects: as in `report`. faults: how often in a row a server has said what none says.
+    relayed, reconnects: as in `report`. faults: how many invalid answers a server has sent in a row.
     """
 
     def __init__(self, number: int, log: Callable[[str], None]) -> None:
@@ -30,14 +30,14 @@ class Shared:
         self._log(f"disk {self._number}: {text}")
 
     def check_size(self, size: int) -> None:
-        """Raises Unrecoverable when it is not what it was."""
+        """Raises Unrecoverable if it has changed."""
         if self.size is not None and self.size != size:
             raise another_disk()
         self.size = size
         self.reads.set_size(size)
 
     def count_fault(self, fault: TunnelFault) -> None:
-        """Raises Unrecoverable when it is one too many."""
+        """Raises Unrecoverable after too many."""
         self.faults += 1
         if self.faults >= limits.MAX_FAULTS:
             raise Unrecoverable(str(fault))

@@ -1,4 +1,4 @@
-"""Sockets: waiting for them, where tunnels end, and the ports that clients come to."""
+"""Sockets: waiting for them, the ends of tunnels, and the ports for clients."""
 
 import contextlib
 import errno
@@ -14,14 +14,14 @@ TCP_CONGESTION = 13  # socket knows it by name from Python 3.6 on, but not every
 
 
 class Poller:
-    """Calls back for sockets that have something to say. A socket that is closed must be forgotten first."""
+    """Calls back on the events of sockets. Call `forget` before a socket is closed."""
 
     def __init__(self) -> None:
         self._poll = select.poll()
         self._watched: Dict[int, Tuple[int, Callable[[int], None]]] = {}
 
     def watch(self, watched: socket.socket, mask: int, callback: Callable[[int], None]) -> None:
-        """mask: the events; 0: none, not even that the other side has gone."""
+        """mask: the events; 0: none, not even the end of the connection."""
         number = watched.fileno()
         if not mask:
             self.forget(watched)
@@ -42,7 +42,7 @@ class Poller:
 
 
 class TunnelPort(NamedTuple):
-    """Where a tunnel ends in a port: what to say there, and what has to be heard before anything is believed."""
+    """A port in which a tunnel ends: what to send there, and what must come back before anything is trusted."""
 
     number: int
     question: bytes
@@ -50,7 +50,7 @@ class TunnelPort(NamedTuple):
 
 
 def port_in(file: str) -> Optional[TunnelPort]:
-    """What p2v-tui has stored for us; None where the tunnel ends in a socket. Raises OSError."""
+    """What p2v-tui has stored for us; None if the tunnel ends in a socket. Raises OSError."""
     try:
         words = Path(file).read_bytes().split()
     except FileNotFoundError:
@@ -72,7 +72,7 @@ def connect(disk: int, generation: int) -> Tuple[socket.socket, Optional[TunnelP
             with contextlib.suppress(BlockingIOError):
                 made.connect(("127.0.0.1", port.number))
         else:
-            # Relative, as a Unix socket's path may have only 107 bytes.
+            # A relative path, as a Unix socket's path may have only 107 bytes.
             made.connect(place + ".sock")
     except OSError:
         made.close()
@@ -89,7 +89,7 @@ class Tunnels:
     def there(self) -> List[int]:
         """Their generations."""
         names: List[str] = []
-        # Without a directory there is no tunnel.
+        # A directory that was removed has no tunnels.
         with contextlib.suppress(OSError):
             names = os.listdir(".")  # noqa: PTH208 - iterdir() makes a Path of each.
         matches = map(self._pattern.fullmatch, names)
@@ -97,7 +97,7 @@ class Tunnels:
 
 
 def reason_of(error: OSError) -> str:
-    """The kernel's words for it, without names of files."""
+    """The kernel's words for it, without file names."""
     return os.strerror(error.errno) if error.errno else "it failed"
 
 
@@ -120,7 +120,7 @@ def listen_on_loopback() -> List[socket.socket]:
 
 
 class NoSuchFamily(Exception):
-    """This machine has no such addresses."""
+    """This machine does not have this kind of address."""
 
 
 def listening(family: int, address: str, port: int) -> socket.socket:
@@ -132,7 +132,7 @@ def listening(family: int, address: str, port: int) -> socket.socket:
         made.setblocking(False)
         if family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        # On a server set to BBR, pacing the loopback costs half of the relay's CPU. What accepts inherits it.
+        # With BBR, pacing on the loopback costs half of the relay's CPU time. Accepted sockets inherit this.
         with contextlib.suppress(OSError):
             made.setsockopt(socket.IPPROTO_TCP, TCP_CONGESTION, b"reno")
         made.bind((address, port))

@@ -1,27 +1,27 @@
-"""The states of the relay, and what leads from one to the next: all of it is in this file.
+"""All states of the relay and their transitions.
 
-Three machines run side by side. For each there is an enum of its states, an enum of what can happen to it, and a
-table of where that leads. What is not in a table cannot happen: `after` raises ImpossibleEvent then.
+Three state machines run side by side. Each has an enum of its states, an enum of its events, and a table of the
+transitions. What is not in a table cannot happen: `after` raises ImpossibleEvent.
 
-*A disk* (DiskState) is what p2v-tui reads of it in relay.status. It is waiting until a tunnel has answered a probe,
-and ready until virt-v2v's connection comes. From then on it is relaying, also while no tunnel is there: that is the
-point of the relay. It ends as done or given up.
+*A disk* (DiskState), as p2v-tui reads it in relay.status. It is waiting until a tunnel has answered a probe, and
+ready until virt-v2v's connection comes. From then on it is relaying, even without a tunnel: that is the point of the
+relay. It ends as done or given up.
 
 *A client* (Phase) is virt-v2v's connection. It agrees on an export in the handshake, then asks for data, and leaves
-when it has its answers. It can go, or do wrong, at any time.
+when it has its answers. It can vanish or break the protocol at any time.
 
-*Its supply* (SupplyState) is what stands behind the client: the tunnel that serves it, and the candidate that may
-take over. The two come and go without each other:
+*Its supply* (SupplyState) is what serves the client: the present tunnel, and the candidate that may take over. The
+two come and go independently:
 
                              no candidate       shakes hands      has caught up
         no tunnel            NONE               CATCHING_UP       (serves at once)
         a tunnel serves      SERVED             CHALLENGED        FINISHING
 
-A candidate shakes hands as the client did: the recorded handshake is replayed to it. When it has caught up and
-nothing serves the client, it does from now on. When a tunnel serves, that one is asked nothing more and answers what
-it was asked (FINISHING); then, or when it stalls, the candidate takes over. What is unanswered is asked again there.
+The recorded handshake of the client is replayed to a candidate. When it has caught up and nothing serves the client,
+it takes over at once. Otherwise the present tunnel gets no new requests and answers the open ones (FINISHING); then,
+or when it stalls, the candidate takes over. Unanswered requests are repeated there.
 
-p2v-tui imports this module too: the words of relay.status are declared here and nowhere else.
+p2v-tui imports this module too, for the words of relay.status.
 """
 
 import enum
@@ -29,11 +29,11 @@ from typing import Dict, Mapping, TypeVar
 
 
 class DiskState(enum.Enum):
-    """A disk, by the word for it in relay.status."""
+    """The state of a disk, as the word in relay.status."""
 
-    WAITING = "waiting"  # No client, no tunnel that answers.
-    READY = "ready"  # No client yet, and the tunnel answers.
-    RELAYING = "relaying"  # A client is there, also while there is no tunnel.
+    WAITING = "waiting"  # No client, and no tunnel answers.
+    READY = "ready"  # No client yet; a tunnel answers.
+    RELAYING = "relaying"  # A client is there, with or without a tunnel.
     DONE = "done"  # The client has come and gone.
     GIVEN_UP = "given up"
 
@@ -43,11 +43,11 @@ class DiskState(enum.Enum):
 
 
 class Cause(enum.Enum):
-    """What a disk that was given up lacks, in relay.status. Of all else there is only the reason."""
+    """Why a disk was given up, as the word in relay.status. Other causes have only a text."""
 
     NONE = ""
-    TUNNEL = "tunnel"  # None worked for the time that was allowed.
-    DISK = "disk"  # Another one answers, or it cannot be opened any more.
+    TUNNEL = "tunnel"  # None worked for the allowed time.
+    DISK = "disk"  # Another disk answers, or it cannot be opened any more.
 
 
 class DiskEvent(enum.Enum):
@@ -55,7 +55,7 @@ class DiskEvent(enum.Enum):
     UNANSWERED = enum.auto()  # The tunnel does not answer any more.
     CLIENT_CAME = enum.auto()  # A client came.
     LEFT = enum.auto()  # The only client has gone.
-    LAST_LEFT = enum.auto()  # The last one of many clients has gone: more may come.
+    LAST_LEFT = enum.auto()  # The last of many clients has gone; more may come.
     FAILED = enum.auto()  # It cannot be served any longer.
     FINISHED = enum.auto()  # virt-v2v has ended.
 
@@ -89,14 +89,14 @@ DISK: Dict[DiskState, Dict[DiskEvent, DiskState]] = {
 class Phase(enum.Enum):
     HANDSHAKE = enum.auto()
     TRANSMISSION = enum.auto()
-    LEAVING = enum.auto()  # All is answered, and is on its way to the client.
+    LEAVING = enum.auto()  # Everything is answered, and is being sent to the client.
     ENDED = enum.auto()
 
 
 class PhaseEvent(enum.Enum):
-    AGREED = enum.auto()  # The server lets it have the export.
-    SAID_GOODBYE = enum.auto()  # The client leaves, and nothing is owed to it.
-    GONE = enum.auto()  # It closed the connection, has all it was owed, or did wrong.
+    AGREED = enum.auto()  # The server has accepted the export.
+    SAID_GOODBYE = enum.auto()  # The client leaves, and has all its answers.
+    GONE = enum.auto()  # It closed the connection, has all its answers, or broke the protocol.
 
 
 PHASE: Dict[Phase, Dict[PhaseEvent, Phase]] = {
@@ -116,14 +116,14 @@ class SupplyState(enum.Enum):
     CATCHING_UP = enum.auto()  # No tunnel; a candidate shakes hands.
     SERVED = enum.auto()  # A tunnel serves.
     CHALLENGED = enum.auto()  # A tunnel serves; a newer candidate shakes hands.
-    FINISHING = enum.auto()  # A tunnel answers what it was asked; the candidate waits for that.
+    FINISHING = enum.auto()  # The tunnel answers its open requests; the candidate waits for that.
 
 
 class SupplyEvent(enum.Enum):
     CANDIDATE_UP = enum.auto()  # A connection through another tunnel was opened.
     CANDIDATE_DOWN = enum.auto()  # The candidate's connection is not used any more.
-    CAUGHT_UP = enum.auto()  # The candidate is where the client is.
-    TUNNEL_FINISHED = enum.auto()  # The tunnel that serves owes nothing, or stalls.
+    CAUGHT_UP = enum.auto()  # The candidate has the client's handshake behind it.
+    TUNNEL_FINISHED = enum.auto()  # The tunnel that serves has answered everything, or stalls.
     TUNNEL_DOWN = enum.auto()  # The tunnel that serves was lost.
 
 

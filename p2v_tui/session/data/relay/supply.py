@@ -1,4 +1,4 @@
-"""What stands behind a client: the tunnel that serves it, and the candidate that may take over."""
+"""What serves a client: the present tunnel, and the candidate that may take over."""
 
 from typing import Callable, List, Optional, Sequence
 
@@ -11,17 +11,17 @@ from .states import SUPPLY, SupplyEvent, SupplyState, after
 
 
 class Supply:
-    """state: one of SUPPLY's. record: the client's handshake, which grows while it is made.
+    """state: one of SUPPLY's. record: the client's handshake so far.
 
-    owner: whose links they are. What they say is for the owner to read: it tells us what becomes of them.
-    dropped: called when a candidate is not waited for any more.
+    owner: of the links. It reads what comes on them, and tells us what happens to them. dropped: called when a
+    candidate was dropped.
     """
 
     def __init__(self, owner: Owner, shared: Shared, record: Sequence[Exchange], dropped: Callable[[], None]) -> None:
         self.state = SupplyState.NONE
         self.tunnel: Optional[Link] = None
         self.candidate: Optional[Link] = None
-        # A link whose connection is not there yet.
+        # A link that is still connecting.
         self._opening: Optional[Link] = None
         self._owner = owner
         self._shared = shared
@@ -31,7 +31,7 @@ class Supply:
 
     @property
     def links(self) -> List[Link]:
-        """Those whose connection is there."""
+        """The links that are connected."""
         return [link for link in (self.tunnel, self.candidate) if link]
 
     def _happened(self, event: SupplyEvent) -> None:
@@ -40,7 +40,7 @@ class Supply:
     # The candidate
 
     def look(self, now: float) -> None:
-        """Try the highest tunnel above those that are open, and wait for no candidate for too long."""
+        """Try the highest tunnel above the open ones, and drop a candidate that takes too long."""
         candidate = self.candidate
         if candidate and not candidate.handshake.caught_up:
             timeout = limits.HANDSHAKE_SECONDS
@@ -91,7 +91,7 @@ class Supply:
         return True
 
     def adopt(self, last_words: bytes) -> None:
-        """The candidate that has caught up takes over. last_words: for the tunnel that has served."""
+        """Let the candidate take over. last_words: for the tunnel that served so far."""
         candidate, tunnel = self.candidate, self.tunnel
         if candidate is None:
             return
@@ -110,7 +110,7 @@ class Supply:
     # The tunnel that serves
 
     def lose_tunnel(self, lost: TunnelLost, now: float) -> None:
-        """Raises Unrecoverable when it was one fault too many."""
+        """Raises Unrecoverable after too many faults."""
         tunnel = self.tunnel
         if tunnel is None:
             return

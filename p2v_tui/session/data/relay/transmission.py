@@ -1,4 +1,4 @@
-"""Requests and replies: what the client has asked for and not got yet. No sockets: bytes in, bytes out."""
+"""Requests and replies: what the client has asked for and not yet received. No sockets: bytes in, bytes out."""
 
 import errno
 from typing import Dict, NamedTuple, Optional
@@ -33,14 +33,14 @@ class Request(NamedTuple):
 
 
 class Transmission:
-    """What the client has asked for and not got yet, and where in a reply we are.
+    """What the client has asked for and not yet received, and the position in the present reply.
 
     A request waits until it can be sent; then it counts as sent until the last byte of its reply has been passed on.
-    left: bytes that are still to come of the reply that is being passed on.
-    resuming: the rest of that reply was asked for on another connection, and its header has not come yet.
-    own: replies of the relay itself, to be sent to the client when no reply is half passed on.
-    disconnecting: the client wants to go when it has its answers.
-    held: nothing more is asked on the present connection.
+    left: bytes that are missing of the reply that is being passed on.
+    resuming: the rest of that reply was requested on another connection, and its header has not come yet.
+    own: replies of the relay itself, to be sent to the client between other replies.
+    disconnecting: the client leaves when it has its answers.
+    held: no more requests are sent on the present connection.
     reads: told what was read.
     """
 
@@ -56,7 +56,7 @@ class Transmission:
         self._waiting: Dict[int, Request] = {}
         self._reading: Optional[Request] = None
         self._asked = 0
-        # A write that is refused as soon as its data has been read.
+        # A write, which is refused once its data was read.
         self._written: Optional[Request] = None
         self._skip = 0
         self._outgoing = bytearray()
@@ -67,7 +67,7 @@ class Transmission:
 
     @property
     def full(self) -> bool:
-        """Whether the client has asked for enough."""
+        """Whether the client has as many open requests as it may."""
         return self.open_requests + len(self.own) // REPLY.size >= MAX_OPEN_REQUESTS
 
     @property
@@ -77,17 +77,17 @@ class Transmission:
 
     @property
     def enough(self) -> bool:
-        """Whether the server has so much to do that further requests can wait: it is woken for many at once then."""
+        """Whether the server has enough to do. Further requests then wait, so that it is woken once for many."""
         return self._asked >= ENOUGH_BYTES or self.full
 
     @property
     def special(self) -> bool:
-        """Whether more is going on than requests and whole replies."""
+        """Whether anything but requests and whole replies has to be handled."""
         cut = self._reading is not None and bool(self._waiting)
         return cut or bool(self.own) or self.disconnecting or self.held
 
     def take_requests(self, data: bytearray) -> None:
-        """Take the whole requests out of `data`, unless there are enough. Raises ClientFault on what is none."""
+        """Take complete requests out of `data`, until there are enough. Raises ClientFault on anything else."""
         at = 0
         end = len(data)
         while True:
@@ -129,11 +129,11 @@ class Transmission:
             if command == CMD_READ:
                 self._asked += request.length
         else:
-            # It may be followed by data of unknown length.
+            # Data of unknown length may follow it.
             raise ClientFault("the client sent an unknown request")
 
     def _skip_written(self, available: int) -> int:
-        """Read over the data of a write. Returns how many bytes that are."""
+        """Skip the data of a write. Returns how many bytes were skipped."""
         skipped = min(self._skip, available)
         self._skip -= skipped
         if not self._skip and self._written is not None:
@@ -145,7 +145,7 @@ class Transmission:
         self.own += REPLY.pack(REPLY_MAGIC, error, request.cookie)
 
     def to_send(self) -> bytes:
-        """What is to be sent to the server next."""
+        """The bytes to send to the server next."""
         if not self._outgoing:
             return b""
         data = bytes(self._outgoing)
@@ -155,14 +155,14 @@ class Transmission:
     def reply(self, header: bytes) -> bytes:
         """Take the header of a reply and return what the client gets of it; `left` bytes follow.
 
-        Raises TunnelFault when nobody asked for it, TunnelLost when the server is going, ClientFault when the rest of
-        a cut reply cannot be had.
+        Raises TunnelFault if it was not asked for, TunnelLost if the server is shutting down, ClientFault if the rest
+        of a cut reply cannot be read.
         """
         magic, error, cookie = REPLY.unpack(header)
         if magic != REPLY_MAGIC:
             raise TunnelFault("the server sent something that is not a reply")
         if error == ESHUTDOWN:
-            # Whoever ends the server means no harm to the client: another server will answer.
+            # The client does not fail when somebody ends the server: another one will answer.
             raise TunnelLost("the server is shutting down")
         if self._reading is not None:
             if cookie != self._reading.cookie:
@@ -216,7 +216,7 @@ class Transmission:
         self.resuming = self._reading is not None
 
     def connected(self) -> None:
-        """Ask again, on a new connection: the rest of the reply that was cut first, and alone."""
+        """Repeat the requests on a new connection: first, and alone, the rest of the reply that was cut."""
         self._connected = True
         self.held = False
         cut = self._reading

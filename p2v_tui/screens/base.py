@@ -19,11 +19,11 @@ from p2v_tui.screens.dialogs import Dialog
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Help, Line, Row
 
-KEYS_HELP = """Tab, Down            next field
+KEYS_HELP = """Tab, Down            next field; in a text field Enter, too
 Shift-Tab, Up        previous field
-Left, Right          change a choice
-Space, Enter         check, press
-Esc                  back
+Left, Right          change a choice, move along a row of buttons
+Space, Enter         check, change a choice, press
+Esc                  back; on the first screen quit (it asks first)
 F1, Ctrl-W           this help
 F2, Ctrl-X           a shell (exit comes back)
 F3, Ctrl-L           draw the screen again

@@ -162,7 +162,10 @@ PageUp, PageDown     the page before, the next page"""
             yield Action(
                 _START,
                 id="start",
-                help=Help("Start conversion", "Checks what is chosen, then copies the disks. They are only read."),
+                help=Help(
+                    "Start conversion",
+                    "Checks what is chosen, then copies the disks. They are only read. Esc stops the checking.",
+                ),
             )
             yield Action(
                 "Show as kernel arguments",

@@ -15,20 +15,16 @@ from textual.widgets import Input
 from p2v_tui import __version__
 from p2v_tui.front.conversion_run import ConversionRun
 from p2v_tui.front.device_words import shown
-from p2v_tui.screens.dialogs import Dialog
+from p2v_tui.screens.dialogs import FUNCTION_KEYS, HelpDialog
 from p2v_tui.screens.state import State
-from p2v_tui.screens.widgets import Help, Line, Row
+from p2v_tui.screens.widgets import Line, Row
 
-KEYS_HELP = """Tab, Down            next field; in a text field Enter, too
+KEYS_HELP = f"""Tab, Down            next field; in a text field Enter, too
 Shift-Tab, Up        previous field
 Left, Right          change a choice, move along a row of buttons
 Space, Enter         check, change a choice, press
 Esc                  back; on the first screen quit (it asks first)
-F1, Ctrl-W           this help
-F2, Ctrl-X           a shell (exit comes back)
-F3, Ctrl-L           draw the screen again
-F4, Ctrl-T           plain or rich look
-F10, Ctrl-D          quit (it asks first)"""
+{FUNCTION_KEYS}"""
 # tmux's keys, not ours (consoles.py).
 ISO_KEYS_HELP = "F6, Ctrl-G           the next window: a shell, the system's log, the screens"
 
@@ -72,12 +68,7 @@ class BaseScreen(Screen[None]):
     def action_help(self) -> None:
         """What the focused field is for, and the keys."""
         keys = "\n".join([KEYS_HELP, *([ISO_KEYS_HELP] if self.state.iso else []), self.more_keys]).rstrip()
-        for widget in self.focused.ancestors_with_self if self.focused else ():
-            found = getattr(widget, "help", None)
-            if isinstance(found, Help):
-                self.app.push_screen(Dialog(found.title or getattr(widget, "label", ""), f"{found.text}\n\n{keys}"))
-                return
-        self.app.push_screen(Dialog("Keys", keys))
+        self.app.push_screen(HelpDialog(self.focused, keys))
 
     @property
     def _has_focus(self) -> bool:

@@ -10,12 +10,25 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
+from textual.widget import Widget
 from textual.widgets import Input
 
 from p2v_tui.errors import P2VError
 from p2v_tui.screens.widgets import Action, FormField, Heading, Help, Line, Row, more_of
 
 Result = TypeVar("Result")
+FUNCTION_KEYS = """F1, Ctrl-W           this help
+F2, Ctrl-X           a shell (exit comes back)
+F3, Ctrl-L           draw the screen again
+F4, Ctrl-T           plain or rich look
+F10, Ctrl-D          quit (it asks first)"""
+DIALOG_KEYS = f"""Tab, Down            next field or button
+Shift-Tab, Up        previous field or button
+Left, Right          move along the buttons
+Space, Enter         press
+PageUp, PageDown     forward and back in a long text
+Esc                  back
+{FUNCTION_KEYS}"""
 # Lines of a dialog besides its text: the border, title, where there is more, a field, the buttons.
 _FRAME: Final = 6
 
@@ -37,6 +50,7 @@ class Question(ModalScreen[Result]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f1,ctrl+w", "help", show=False, priority=True),
         Binding("escape", "escape", show=False),
         Binding("down", "app.focus_next", show=False),
         Binding("up", "app.focus_previous", show=False),
@@ -94,6 +108,10 @@ class Question(ModalScreen[Result]):
     def action_escape(self) -> None:
         self.dismiss(self._escape)
 
+    def action_help(self) -> None:
+        """What the focused field or button is for, and the keys."""
+        self.app.push_screen(HelpDialog(self.focused, DIALOG_KEYS))
+
     def action_scroll_text(self, direction: int) -> None:
         text = self.query_one("#dialog-text", VerticalScroll)
         text.scroll_relative(y=direction * max(1, text.size.height - 1), animate=False)
@@ -112,6 +130,22 @@ class Dialog(Question[bool]):
         super().__init__(title, text, *answers, escape=False)
 
 
+class HelpDialog(Dialog):
+    """What F1 shows: what the widget with the focus is for, where it says so, and the keys."""
+
+    def __init__(self, focused: Widget | None, keys: str) -> None:
+        title, text = "Keys", keys
+        for widget in focused.ancestors_with_self if focused else ():
+            found = getattr(widget, "help", None)
+            if isinstance(found, Help):
+                title, text = found.title or getattr(widget, "label", ""), f"{found.text}\n\n{keys}"
+                break
+        super().__init__(title, text)
+
+    def action_help(self) -> None:
+        """It is shown already."""
+
+
 class TextDialog(Dialog):
     """Asks for a line of text, which is `value` after the answer yes. password: what is typed shows as stars."""
 
@@ -120,6 +154,7 @@ class TextDialog(Dialog):
     ) -> None:
         super().__init__(title, text, yes=yes, no="Back")
         self.value = value
+        help = Help(help.title, f"{help.text}\n\nEnter: {yes}.")
         self._field = FormField(label, id="text", label_width=len(label), value=value, help=help, password=password)
 
     def compose_fields(self) -> ComposeResult:

@@ -11,6 +11,7 @@ from p2v_tui.app import P2VTui
 from p2v_tui.screens.base import KEYS_HELP, BaseScreen
 from p2v_tui.screens.connection import ConnectionScreen
 from p2v_tui.screens.conversion import ConversionScreen
+from p2v_tui.screens.dialogs import DIALOG_KEYS, Question
 from p2v_tui.screens.log_pane import HELP, LogPane
 from p2v_tui.screens.running import RunningScreen
 from p2v_tui.screens.widgets import Action, Choice, Toggle
@@ -24,6 +25,9 @@ WORDS = {
     "step(-1)": ("change a choice",),
     "press": ("press",),
     "back": ("back",),
+    "escape": ("back",),
+    "scroll_text(1)": ("long text",),
+    "scroll_text(-1)": ("long text",),
     "help": ("this help",),
     "shell": ("a shell",),
     "redraw": ("draw the screen again",),
@@ -53,20 +57,26 @@ def keys_of(bindings: list[BindingType]) -> Iterator[tuple[str, str]]:
             yield "-".join(filter(None, (modifiers.capitalize(), name))), binding.action
 
 
-@pytest.mark.parametrize("screen", [ConnectionScreen, ConversionScreen, RunningScreen])
-def test_the_help_names_every_key_of_a_screen_and_its_fields_with_what_it_does(screen: type[BaseScreen]) -> None:
-    lines = [*KEYS_HELP.splitlines(), *screen.more_keys.splitlines()]
-    bound = [P2VTui.BINDINGS, BaseScreen.BINDINGS, screen.BINDINGS, Toggle.BINDINGS, Choice.BINDINGS, Action.BINDINGS]
+def assert_helps(text: str, *bound: list[BindingType]) -> None:
+    """That a line of the text has each key, and what it does."""
     for bindings in bound:
         for key, action in keys_of(bindings):
-            said = [line for line in lines if key in line[:21].replace(",", "").split()]
+            said = [line for line in text.splitlines() if key in line.replace(",", "").split()]
             assert any(word in line for line in said for word in WORDS[action]), (key, action)
 
 
+@pytest.mark.parametrize("screen", [ConnectionScreen, ConversionScreen, RunningScreen])
+def test_the_help_names_every_key_of_a_screen_and_its_fields_with_what_it_does(screen: type[BaseScreen]) -> None:
+    everywhere = (P2VTui.BINDINGS, BaseScreen.BINDINGS, Toggle.BINDINGS, Choice.BINDINGS, Action.BINDINGS)
+    assert_helps(f"{KEYS_HELP}\n{screen.more_keys}", *everywhere, screen.BINDINGS)
+
+
+def test_the_help_of_a_dialog_names_every_key_of_it() -> None:
+    assert_helps(DIALOG_KEYS, P2VTui.BINDINGS, Question.BINDINGS, Action.BINDINGS)
+
+
 def test_the_help_of_the_log_names_every_key_of_it() -> None:
-    for key, action in keys_of(LogPane.BINDINGS):
-        said = [line for line in HELP.text.splitlines() if key in line.replace(",", "").split()]
-        assert any(word in line for line in said for word in WORDS[action]), (key, action)
+    assert_helps(HELP.text, LogPane.BINDINGS)
 
 
 def test_the_help_says_that_enter_leaves_a_text_field() -> None:

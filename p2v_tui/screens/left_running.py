@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Final
 
+from textual import events, on
 from textual.app import App, ComposeResult
 
 from p2v_tui.config import Settings
@@ -161,7 +162,10 @@ def _leave_alone(found: Found | None) -> None:
 
 
 class WorkDialog(Question[P2VError | None]):
-    """Shows what work in a thread says of itself until it has ended; the result is what it failed with."""
+    """Shows what work in a thread says of itself until it has ended; the result is what it failed with.
+
+    working: whether the work goes on.
+    """
 
     def __init__(self, title: str, jobs: Jobs, work: Work) -> None:
         stop = Answer[P2VError | None]("stop-trying", "Stop trying", None, "Everything stays as it is.")
@@ -169,6 +173,8 @@ class WorkDialog(Question[P2VError | None]):
         self._work = work
         self._jobs = jobs
         self._job: AwaitedJob[None] | None = None
+        self._error: P2VError | None = None
+        self.working = True
 
     def compose_fields(self) -> ComposeResult:
         yield Line("", id="work")
@@ -181,9 +187,15 @@ class WorkDialog(Question[P2VError | None]):
         try:
             await job
         except P2VError as error:
-            self.dismiss(error)
-        else:
-            self.dismiss(None)
+            self._error = error
+        self.working = False
+        self._close()
+
+    @on(events.ScreenResume)
+    def _close(self) -> None:
+        """Not below another dialog, such as that of F10: Textual would take that one away."""
+        if self.is_active and not self.working:
+            self.dismiss(self._error)
 
     def _show_event(self, event: Event) -> None:
         match event:

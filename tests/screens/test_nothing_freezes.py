@@ -266,6 +266,27 @@ async def test_work_behind_a_dialog_that_hangs_can_be_left(released: threading.E
         assert not released.is_set()
 
 
+@pytest.mark.parametrize("key", ["f1", "f10"])
+async def test_work_that_ends_below_another_dialog_is_over_when_that_is_closed(
+    key: str, released: threading.Event
+) -> None:
+    def wait(_report: Report, _cancellation: Cancellation) -> None:
+        released.wait()
+
+    results: list[object] = []
+    async with opened() as it:
+        dialog = WorkDialog("Working", it.state.jobs, wait)
+        it.pilot.app.push_screen(dialog, results.append)
+        await it.until_shown("Working")
+        await it.pilot.press(key)
+        await wait_until(it.pilot, lambda: it.pilot.app.screen is not dialog)
+        released.set()
+        await wait_until(it.pilot, lambda: not dialog.working)
+        await it.pilot.press("escape")
+        await wait_until(it.pilot, lambda: results == [None])
+        assert dialog not in it.pilot.app.screen_stack
+
+
 @pytest.mark.parametrize(("error", "words"), FAILURES)
 async def test_a_conversion_that_raises_ends_in_words(error: Exception, words: str) -> None:
     async with running_screen() as screen:

@@ -1,1 +1,1 @@
-"""One conversion from beginning to end: prepared, started, followed, gone on with, stopped, its outcome proved."""
+"""One conversion from beginning to end: prepare, start, follow, continue, stop, prove the outcome."""

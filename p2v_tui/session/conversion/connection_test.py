@@ -1,4 +1,4 @@
-"""The connection test: all that can be looked at on the conversion server before there is a plan."""
+"""The connection test: all that can be checked on the conversion server before a plan is made."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from p2v_tui.session.words.checks import Verdict, of_verdict
 from p2v_tui.session.words.events import Checked, ConnectionStep, ServerVersion, StepDone, StepStarted, Warned
 from p2v_tui.session.words.watch import Watch
 
-# Of the disk that the rehearsal is made with, in bytes, and for how many seconds its relay waits for it.
+# The size of the scratch disk, in bytes, and for how many seconds its relay waits for it.
 SCRATCH_SIZE: Final = 1 << 20
 SCRATCH_TIMEOUT: Final = 60
 
@@ -52,7 +52,7 @@ def check_connection(control: ControlConnection, watch: Watch, *, nbd: str | Non
     checks = judge_server(facts, found, None, time.time())
     for check in checks:
         report(Checked(check))
-    # Warnings are for the moment when the conversion is to start: then they are judged with its plan.
+    # Warnings are raised when the conversion starts, together with those about its plan.
     enforce(checks, AcceptedWarnings(every=True))
     warned = len(of_verdict(checks, Verdict.WARNING))
     report(StepDone(ConnectionStep.PREFLIGHT, f"{warned} warnings" if warned else "passed"))
@@ -60,7 +60,7 @@ def check_connection(control: ControlConnection, watch: Watch, *, nbd: str | Non
 
 
 def log_in(control: ControlConnection, watch: Watch) -> VirtV2V:
-    """Waits for the network, logs in, and asks virt-v2v what it is. Each step is reported.
+    """Waits for the network, logs in, and asks virt-v2v for its version and features. Each step is reported.
 
     Raises as `ControlConnection.shell` and `examine` do.
     """
@@ -85,9 +85,8 @@ def log_in(control: ControlConnection, watch: Watch) -> VirtV2V:
 
 
 def examine(control: ControlConnection, watch: Watch) -> VirtV2V:
-    """What virt-v2v can do there. Raises PreflightRefused where it is missing, too old or not permitted.
-
-    Raises as `ControlConnection.shell` does, too.
+    """What virt-v2v can do there. Raises PreflightRefused if it is missing, too old or not permitted, and the errors
+    of `ControlConnection.shell`.
     """
     user, report = control.user, watch.report
     shell = control.shell(watch)
@@ -114,9 +113,8 @@ def examine(control: ControlConnection, watch: Watch) -> VirtV2V:
 
 
 def _read_scratch_disk(control: ControlConnection, shell: RemoteShell, watch: Watch, program: str) -> None:
-    """Serves a scratch disk through a tunnel, and has it read from the server's side. program: the NBD server's.
-
-    Raises PreflightRefused where that does not work.
+    """Serves a scratch disk through a tunnel and lets the server read it. program: the NBD server's. Raises
+    PreflightRefused if that fails.
     """
     scratch = control.workspace.path / "scratch.img"
     with scratch.open("wb") as file:

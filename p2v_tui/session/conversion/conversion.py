@@ -1,7 +1,7 @@
-"""One conversion from the first look at the server to the outcome, with everything ended and tidied behind it.
+"""One conversion from the first check of the server to the outcome, including the clean-up.
 
-virt-v2v runs on the server apart from every connection; a lost one is opened again, and a process that is killed here
-leaves a record with which the next one goes on (`resume`).
+virt-v2v runs on the server independently of all connections. Lost connections are reopened, and a process that is
+killed here leaves a record with which the next one continues (`resume`).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from p2v_tui.session.words.watch import Watch
 
 
 class NeverStarted(ConversionFailed):
-    """What was left running never ran: nothing is lost, and nothing in the way of a conversion."""
+    """virt-v2v of the saved conversion never ran: nothing is lost, and a new conversion can start."""
 
 
 def convert(
@@ -50,16 +50,16 @@ def convert(
     *,
     accept_warnings: AcceptWarnings = lambda _: False,
 ) -> Converted:
-    """Converts the machine, and returns when virt-v2v has ended and nothing runs any more on either side.
+    """Converts the machine. When it returns, virt-v2v has ended and nothing runs any more on either side.
 
-    virt_v2v: what the connection test found; without it the control connection asks. accept_warnings: asked about
+    virt_v2v: what the connection test found; without it the control connection asks. accept_warnings: called with
     those that the settings do not accept.
     Raises SettingsError (the output mode), ConnectionFailed, PreflightRefused, ConversionFailed, Cancelled; or
     Detached, after which the conversion waits on the server and `control.workspace` is kept for `resume`.
     """
     report, cancellation = watch.report, watch.cancellation
     program = find_program(plan.nbd)
-    # What looks at the machine runs in the background: a tool or a disk that hangs must not delay a cancellation.
+    # The machine is probed in the background: a hanging tool or disk must not delay a cancellation.
     with no_sleep():
         Answer(functools.partial(_set_read_only, plan, report)).wait(cancellation.check)
         health = Answer(functools.partial(examine_health, plan.disks))
@@ -79,7 +79,7 @@ def convert(
         preparation = Preparation(control, watch, retry_for=plan.settings.reconnect)
 
         def begin() -> tuple[Running, contextlib.ExitStack] | EarlierConversion:
-            """virt-v2v, started, and what ends its life; or what has ended already."""
+            """Starts virt-v2v; returns it and what ends its life, or an earlier conversion that has ended already."""
             found = virt_v2v or examine(control, watch)
             earlier = end_earlier(control.shell(watch), record, report, sudo=control.sudo)
             if earlier is not None:
@@ -104,13 +104,13 @@ def convert(
 
 
 def _go_on(job: Job, *, relayed: bool) -> Converted:
-    """With virt-v2v that runs, or has ended, without us."""
+    """Continues with a virt-v2v that runs, or has ended, without us."""
     with Life(job.tidying(), running_stage(relayed=relayed)) as life:
         return take_over(job, life, relayed=relayed).finish()
 
 
 def why_not_gone_on_with(saved: SavedConversion, plan: Plan) -> str:
-    """Why the conversion cannot be gone on with, though its disks are those of the plan; empty where it can."""
+    """Why the conversion cannot be continued although its disks are those of the plan; empty if it can."""
     disks = tuple(map(record_disk, plan.disks))
     if not saved.same_disks(disks) or not (names := saved.unproved(disks)):
         return ""
@@ -121,13 +121,13 @@ def why_not_gone_on_with(saved: SavedConversion, plan: Plan) -> str:
 
 
 def resume(control: ControlConnection, plan: Plan, saved: SavedConversion, watch: Watch) -> Converted:
-    """Goes on with a conversion that another process of ours started: its disks are served again, its log is read.
+    """Continues a conversion that another process of ours started: serves its disks again and reads its log.
 
     control: made with the workspace of that process. plan: of `saved.settings`, on the same machine. The log is
-    reported from its beginning. A server that cannot be reached is tried for as long as the settings' reconnect says.
-    Raises as `convert` does; a conversion that has disappeared is a ConversionFailed, one that was never begun a
-    NeverStarted, and disks that may have been written since are a PreflightRefused. Until the server has let us in,
-    every failure leaves the conversion as it is, to be gone on with another time.
+    reported from its beginning. A server that cannot be reached is retried as long as the settings' reconnect says.
+    Raises as `convert` does; ConversionFailed if the conversion has disappeared, NeverStarted if virt-v2v never ran,
+    PreflightRefused if the disks may have been written since. A failure before the login leaves the conversion as it
+    is, to be continued another time.
     """
     report, cancellation = watch.report, watch.cancellation
     disks = tuple(map(record_disk, plan.disks))
@@ -169,6 +169,6 @@ def resume(control: ControlConnection, plan: Plan, saved: SavedConversion, watch
 
 
 def _set_read_only(plan: Plan, report: Report) -> None:
-    """They are served read-only in any case: that the kernel does not do its part is no reason to stop."""
+    """The disks are served read-only in any case, so a failure of the kernel's flag only leads to a warning."""
     for failure in set_read_only(plan.disks) if plan.set_read_only else ():
         report(Warned(failure))

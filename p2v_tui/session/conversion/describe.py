@@ -1,4 +1,4 @@
-"""What a conversion would do, in words: for a dry run."""
+"""Describes what a conversion would do, for a dry run."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from p2v_tui.session.remote.directory import RemoteDirectory
 from p2v_tui.session.ssh.control import ControlConnection
 from p2v_tui.xmlgen import physical_xml
 
-# Ports for a physical.xml that is only shown: the real ones are chosen by the server.
+# Ports for a physical.xml that is only shown; the server chooses the real ones.
 SAMPLE_PORT: Final = 10809
 
 
 def describe(control: ControlConnection, plan: Plan, virt_v2v: VirtV2V) -> str:
-    """What `convert` would do: physical.xml and the remote commands, as text. The ports in it are samples.
+    """The text of what `convert` would do: physical.xml and the remote commands, with sample ports.
 
-    Raises SettingsError when the server does not have the output mode, PreflightRefused without an NBD server here.
+    Raises SettingsError if the server lacks the output mode, PreflightRefused without an NBD server here.
     """
     directory = RemoteDirectory("/tmp/virt-p2v-YYYYMMDD-XXXXXXXX")
     program = find_program(plan.nbd)

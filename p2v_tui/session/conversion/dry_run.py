@@ -1,4 +1,4 @@
-"""A dry run: every check that a conversion makes before it starts, its verdict in one line, and nothing changed."""
+"""A dry run: makes every check that precedes a conversion, gives a verdict in one line, and changes nothing."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from p2v_tui.session.words.watch import Watch
 
 
 def rehearse(control: ControlConnection, plan: Plan, watch: Watch) -> tuple[Plan, VirtV2V, tuple[Check, ...]]:
-    """The plan with its keys, the server's virt-v2v, and what all checks say, each of them reported.
+    """Returns the plan with its keys, the server's virt-v2v, and all checks, and reports each check.
 
-    Raises SettingsError, ConnectionFailed, PreflightRefused or Cancelled where a conversion would before its checks.
+    Raises SettingsError, ConnectionFailed, PreflightRefused or Cancelled as a conversion would before its checks.
     """
     report, cancellation = watch.report, watch.cancellation
     find_program(plan.nbd)
     found = check_connection(control, watch, nbd=plan.nbd)
-    # What this virt-v2v does not take.
+    # Raises if this virt-v2v does not take them.
     plan.output.arguments(found, "")
     health = Answer(functools.partial(examine_health, plan.disks))
     plan = Answer(functools.partial(with_keys, plan, report, control.persistence(watch))).wait(cancellation.check)
@@ -56,7 +56,7 @@ def verdict(plan: Plan, checks: Sequence[Check], accepted: AcceptedWarnings) -> 
 
 
 def in_words(plan: Plan) -> str:
-    """What is to become what, and where."""
+    """Which disks become which guest, and where."""
     disks = ", ".join(f"{disk.name} {size_text(disk.size)}" for disk in plan.disks)
     return f"{disks} -> {plan.output.place} as {plan.guest.name}"
 

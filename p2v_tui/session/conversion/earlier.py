@@ -1,8 +1,8 @@
-"""What earlier starts on this machine left on the conversion server that nobody can go on with: after a power cut.
+"""Conversions of this machine on the server that nobody can continue, as after a power cut.
 
-It is known by the machine's identity, which each remote directory holds, and by the account. A virt-v2v that waits
-for disks that never come back is ended, what it made so far is removed, and the machine can be converted again.
-Another machine's conversions, and those of a process that lives or can be gone on with, are never touched.
+They are recognized by the account and by the machine's identity, which each remote directory contains. A virt-v2v
+that waits for disks that never come back is ended, its output is removed, and the machine can be converted again.
+Conversions of other machines, of a live process, or that can be continued are never touched.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LINE: Final = re.compile(r"(virt-p2v-[0-9]{8}-[a-z0-9]{8}) ([a-z0-9-]{1,20}) (a
 
 @dataclass(frozen=True)
 class EarlierConversion:
-    """served: whether a tunnel of it answers."""
+    """served: whether one of its tunnels answers."""
 
     directory: RemoteDirectory
     status: JobStatus
@@ -44,9 +44,9 @@ class EarlierConversion:
 
 
 def find_earlier(shell: RemoteShell, mine: MachineRecord, report: Report) -> list[EarlierConversion]:
-    """Those of this machine that nobody can go on with, the oldest first. Raises as `RemoteShell.run` does.
+    """Those of this machine that nobody can continue, oldest first. Raises as `RemoteShell.run` does.
 
-    Another one that runs and makes a guest of the same name is only told of: it may have another place for its files.
+    Another running one with the same guest name is only reported: its files may go elsewhere.
     """
     orphans = []
     for each in filter(None, map(_read, shell.run(remote_commands.earlier_conversions()).text.splitlines())):
@@ -80,11 +80,11 @@ def _read(line: str) -> EarlierConversion | None:
 
 
 def end_earlier(shell: RemoteShell, mine: MachineRecord, report: Report, *, sudo: bool) -> EarlierConversion | None:
-    """Ends and tidies what earlier starts left of the job that is about to begin.
+    """Ends and removes what earlier starts left behind of the job that is about to begin.
 
-    Returns one that has succeeded meanwhile, of disks that provably are as they were: it is the outcome of this job,
-    too. Raises PreflightRefused for one that has succeeded where that cannot be proved: it is for the operator to say
-    whether the guest is as the machine is now. Else as `RemoteShell.run` does.
+    Returns one that has succeeded meanwhile if its disks are provably unchanged: it is the outcome of this job, too.
+    If that cannot be proved, raises PreflightRefused: the operator decides whether the guest is as the machine is
+    now. Otherwise raises as `RemoteShell.run` does.
     """
     for earlier in find_earlier(shell, mine, report):
         if earlier.status.state is JobState.UNSTARTED:
@@ -106,7 +106,7 @@ def end_earlier(shell: RemoteShell, mine: MachineRecord, report: Report, *, sudo
 
 
 def _end(shell: RemoteShell, earlier: EarlierConversion, report: Report, *, sudo: bool) -> bool:
-    """Ends what still runs of it, virt-v2v and the relay. Whether virt-v2v had succeeded by then."""
+    """Ends its virt-v2v and relay if they still run. Returns whether virt-v2v had succeeded by then."""
     running = earlier.status.state is JobState.RUNNING
     if running:
         report(
@@ -115,7 +115,7 @@ def _end(shell: RemoteShell, earlier: EarlierConversion, report: Report, *, sudo
                 "disks as they are now may not fit together: it is ended, and the machine is converted again."
             )
         )
-    # With the server everything of it has ended; the process ids in its files are others' by now.
+    # After a restart of the server nothing of it runs, and its process ids may belong to others.
     if earlier.status.state is not JobState.REBOOTED:
         try:
             stop(shell, earlier.directory, sudo=sudo, told=False)
@@ -138,7 +138,7 @@ def _end(shell: RemoteShell, earlier: EarlierConversion, report: Report, *, sudo
 
 
 def _remove_output(shell: RemoteShell, earlier: EarlierConversion, report: Report) -> None:
-    """Removes what virt-v2v made, proved by inode, size and time as they were when it ended; nothing else."""
+    """Removes what virt-v2v made, as proved by unchanged inode, size and time; nothing else."""
     made = made_files(shell.run(remote_commands.read_outputs(earlier.directory)).text)
     if not made:
         return

@@ -1,8 +1,8 @@
-"""Why virt-v2v failed, found in the lines of its log as they come.
+"""Finds out from the lines of the log, as they come, why virt-v2v failed.
 
-virt-v2v's first own error is the reason. Where that only points at what other programs said before it, their lines
-come along; what comes after it is noise of programs that lose each other. A log without an error of virt-v2v's
-(sudo's refusal, an exception, a wrong option) tells the reason in its last lines. What is kept is bounded.
+virt-v2v's first own error is the reason. If it only points at earlier output of other programs, their lines are
+added; what comes after it is noise of programs that lose each other. In a log without an error of virt-v2v (sudo's
+refusal, an exception, a wrong option) the last lines tell the reason. Memory use is bounded.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-# virt-v2v's own, and qemu-img's, which virt-v2v 1.x copies with, are no different: both come first where they fail.
+# How virt-v2v's own errors begin.
 _OWN: Final = re.compile(r"virt-v2v: (?:fatal )?error: ")
 _RED: Final = "\x1b[1;31m"
 # In virt-v2v's error(): "see earlier error messages", "nbdcopy command failed", "There may be errors printed by
@@ -29,13 +29,13 @@ _POINTS_ELSEWHERE: Final = re.compile(
 _COPIER: Final = re.compile(
     r"nbdkit: (?!.*\bdebug: ).*\berror: |nbd(?:copy|info): (?!debug)|qemu-(?:img|nbd|kvm|system-\S+): "
 )
-# Of the others that virt-v2v runs. In debugging output they say "error" all the time and mean nothing by it.
+# Errors of virt-v2v's other programs. In debugging output they print "error" all the time without meaning it.
 _OTHER: Final = re.compile(
     r"libguestfs: error: |libvirt: .*\berror ?: |supermin: (?:.*error|failed)|mount(?:\.\S+)?: |ssh(?:fs)?: |scp: "
     r"|curl: |cp: |error: "
 )
 _LOUD: Final = re.compile(r"(?:nbdcopy|nbdkit|qemu-img)(?:: \S+)?: (?:fatal )?error: ")
-# What programs say of each other's end, or of a failure that another one has named already.
+# What programs say when another one ends, or about a failure that another one has named already.
 _CONSEQUENCE: Final = re.compile(
     r"Broken pipe|Bad message|Connection reset|write (?:error )?reply|Transport endpoint|Shutting down"
     r"|Exiting on signal|unexpected(?:ly)? (?:EOF|end|closed|disconnect)|server is shutting down"
@@ -47,14 +47,14 @@ _NOISE: Final = re.compile(
     r"|\s*virt-v2v -v -x |(?:Raised|Re-raised|Called) (?:at|from|by)\b|Try .{0,3}virt-v2v"
     r"|\s*$"
 )
-# The bulk of a log of -v -x, which is known without a search.
+# The bulk of a log of -v -x, recognized without a search.
 _MOST_NOISE: Final = ("libguestfs: trace: ", "guestfsd: ", "commandrvf: ", "nbdkit: debug: ")
 _ADVICE: Final = re.compile(r"If reporting bugs|rm -rf |\[|\+ |command(?:rvf?)?: ")
 _EXCEPTION: Final = re.compile(r"Fatal error: |Uncaught exception|Stack overflow|Out of memory|fatal error: ")
 _TRACEBACK: Final = "Traceback (most recent call last):"
-# Its last line: the exception's name, hardly indented; the lines before it name files or are code, well indented.
+# The last line of a traceback: the exception's name, barely indented. The lines before it are indented more.
 _RAISED: Final = re.compile(r" {0,2}(?!File )[A-Za-z_][\w.]*(?::|$)")
-# What differs between two lines that say the same.
+# Numbers may differ between two lines that mean the same.
 _NUMBERS: Final = re.compile(r"[.\[]?\d+\]?")
 MAX_ERROR_LINES: Final = 12
 _MAX_HELPERS: Final = 40
@@ -64,9 +64,9 @@ _MAX_TEXT: Final = 1000
 
 @dataclass(frozen=True)
 class Reason:
-    """error: virt-v2v's own first error, on one line; empty where it has none.
+    """error: virt-v2v's own first error, on one line; empty without one.
 
-    lines: of the log. What was said before an error that points at it; without an error the log's last lines.
+    lines: of the log, before an error that points at them; without an error the last ones.
     """
 
     error: str = ""
@@ -74,7 +74,7 @@ class Reason:
 
     @property
     def text(self) -> str:
-        """On one line, without a full stop at its end; empty where nothing is known."""
+        """On one line, without a full stop at its end; empty if unknown."""
         lines = "; ".join(self.lines)
         # Without an error the line may be virt-v2v's own.
         parts = [part for part in (self.error.rstrip(".:"), lines.removeprefix("virt-v2v: ")) if part]
@@ -83,7 +83,7 @@ class Reason:
 
 @dataclass
 class _Phase:
-    """What was said since a phase began. helpers: errors of other programs, the first ones. last: the last lines."""
+    """The output since a phase began. helpers: the first errors of other programs. last: the last lines."""
 
     helpers: list[str] = field(default_factory=list)
     last: deque[str] = field(default_factory=lambda: deque(maxlen=_SHOWN))
@@ -94,7 +94,7 @@ class _Phase:
 
 
 class ReasonFinder:
-    """Is told every line of the log once. debug: virt-v2v -v -x wrote it."""
+    """Takes every line of the log once. debug: virt-v2v -v -x wrote it."""
 
     def __init__(self, *, debug: bool) -> None:
         self._debug = debug
@@ -113,7 +113,7 @@ class ReasonFinder:
             self._now = _Phase()
 
     def line(self, text: str, shown: str) -> bool:
-        """Whether it is part of virt-v2v's error, or called an error by a program that copies.
+        """Whether the line is part of virt-v2v's error, or an error of a copying program.
 
         text: without colours. shown: with them; virt-v2v's errors are red in every language.
         """
@@ -139,7 +139,7 @@ class ReasonFinder:
 
     @property
     def causes(self) -> tuple[str, ...]:
-        """The errors of other programs that were no consequence of another one's."""
+        """The errors of other programs, without mere consequences."""
         return _distinct([*self._earlier, *self._now.causes()])
 
     def _is_helper(self, text: str) -> bool:
@@ -152,7 +152,7 @@ class ReasonFinder:
         own = _OWN.match(text) if is_own else None
         translated = is_own and own is None and shown.startswith(_RED)
         if own or translated:
-            # The first one is the reason; a later one is only shown.
+            # The first error is the reason; later ones are only shown.
             self._in_error = not self._error
             self._translated = translated
             if self._in_error:
@@ -198,12 +198,12 @@ class ReasonFinder:
 
 
 def _repeats(error: str, line: str) -> bool:
-    """Whether the error has the line's words, as where virt-v2v passes libguestfs's on."""
+    """Whether the error repeats the line's words, as when virt-v2v passes on libguestfs's error."""
     return " ".join(line.removeprefix("libguestfs: error: ").split()).rstrip(".") in error
 
 
 def _distinct(lines: Iterable[str]) -> tuple[str, ...]:
-    """The first ones, of those that say the same but for numbers only one."""
+    """The first lines, without those that differ from another one only in numbers."""
     found: dict[str, str] = {}
     for line in lines:
         found.setdefault(_NUMBERS.sub("", line), line)

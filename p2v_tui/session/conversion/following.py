@@ -1,6 +1,6 @@
-"""Follows virt-v2v on the server to its end: its log, its state, and what the relay says, each a second.
+"""Follows virt-v2v on the server to its end: reads its log, its state and the relay's status every second.
 
-However often the control connection has to be opened again meanwhile. What the end means is `conversion`'s.
+It reopens the control connection as often as needed. `conversion` judges the outcome.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ from p2v_tui.session.words.watch import Watch
 
 # How often the log and the counters are read, in seconds.
 INTERVAL: Final = 1.0
-# A reading of the log that takes longer, in seconds, is given up and the control connection opened again: to ask
-# twice costs nothing, and a new connection shows whether the server can be reached.
+# A read of the log that takes longer, in seconds, is given up and the control connection reopened: asking twice costs
+# nothing, and a new connection shows whether the server can be reached.
 READ_TIMEOUT: Final = 30.0
-# How often the relay is looked at until it has ended, when virt-v2v has.
+# How often it looks, after virt-v2v's end, whether the relay has ended.
 FINAL_TRIES: Final = 10
 
 
 @dataclass(frozen=True)
 class _Reading:
-    """One look at the server. whole: the log has no more than this, as it was then."""
+    """One look at the server. whole: the log had no more than this."""
 
     job: JobStatus
     relay: RelayStatus | None
@@ -60,10 +60,7 @@ class _Reading:
 
 
 class Following:
-    """One virt-v2v, from when it was started, or is taken over, to its end.
-
-    log: what it has said so far.
-    """
+    """One virt-v2v, from its start, or from when it is taken over, to its end. log: its output so far."""
 
     def __init__(
         self,
@@ -84,9 +81,9 @@ class Following:
         self._tracker = ProgressTracker(plan.disks)
 
     def to_the_end(self) -> JobStatus:
-        """Reports virt-v2v's output and the progress until it has ended, and returns how it did.
+        """Reports virt-v2v's output and the progress until it ends, and returns how it ended.
 
-        Raises ServerOutOfReach where the server cannot be reached any more, ConversionFailed where a disk cannot.
+        Raises ServerOutOfReach if the server cannot be reached any more, ConversionFailed if a disk cannot.
         """
         offset = 0
         while True:
@@ -107,7 +104,7 @@ class Following:
                 self._watch.cancellation.wait(INTERVAL)
 
     def _read(self, offset: int) -> _Reading:
-        """One look at the server, however often the control connection has to be opened again for it."""
+        """Looks at the server once, and reopens the control connection as often as needed for that."""
         while True:
             limit, asked = self._pace.limit, time.monotonic()
             command = remote_commands.read_progress(self._directory, offset, limit)
@@ -126,7 +123,7 @@ class Following:
             return _Reading(parse_status(state.decode(errors="replace")), status, log, len(log) < limit)
 
     def final_relays(self) -> tuple[DiskRelay, ...]:
-        """What the relay says of the disks when it is over, where it can: virt-v2v's wrapper ends it as the last."""
+        """The relay's last status of the disks, if any: virt-v2v's wrapper ends the relay last."""
         command = remote_commands.read_progress(self._directory, 0, 0)
         for _ in range(FINAL_TRIES):
             if self._data.status is None or not self._data.status.alive:
@@ -163,9 +160,9 @@ class Following:
         self._report(ConnectionRestored(CONTROL, time.monotonic() - since))
 
     def _let_pass(self, seconds: float) -> None:
-        """Waits; what the data connections do meanwhile is still reported.
+        """Waits, and still reports the events of the data connections.
 
-        One that is given up ends nothing yet: why it cannot be opened, the control connection will tell better.
+        One that was given up does not end the wait: the control connection's error will be the better one.
         """
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:

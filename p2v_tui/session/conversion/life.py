@@ -1,8 +1,8 @@
-"""The life of one conversion: its stages, and what is undone at each when it does not go on.
+"""The life of one conversion: its stages, and what is undone when it ends at one of them.
 
-There is one table. First the disks are at rest here, even if the server cannot be reached; then the server is tidied;
-last the record goes, which keeps the private directory for a later start (`saved_conversion.py`). Only a conversion
-that waits for us keeps it.
+One table, UNDOING, has all of it. First the disks are released here, even if the server cannot be reached; then the
+server is cleaned up; last the record is removed, which keeps the private directory for a later start
+(`saved_conversion.py`). Only a conversion that waits for us keeps it.
 """
 
 from __future__ import annotations
@@ -32,37 +32,37 @@ class LifeStage(enum.Enum):
 
 
 class Ending(enum.Enum):
-    """How a life ends. A cancellation is a failure like others: what differs is that a second one can follow."""
+    """How a life ends. A cancellation is like other failures, except that a second one can follow."""
 
     SUCCESS = enum.auto()
     FAILED = enum.auto()
-    LOST = enum.auto()  # The control connection, which is not tried again where we are.
-    OUT_OF_REACH = enum.auto()  # The server, for as long as the settings say.
+    LOST = enum.auto()  # The control connection was lost, and is not retried at this stage.
+    OUT_OF_REACH = enum.auto()  # The server cannot be reached, for as long as the settings say.
     DETACHED = enum.auto()
 
 
 class There(enum.Enum):
-    """What is done on the server. Secrets are removed by all that end something."""
+    """What is done on the server. Whatever ends something also removes the secrets."""
 
     NOTHING = enum.auto()
-    HAND_OVER = enum.auto()  # The next attempt of the preparation removes all of it.
-    REMOVE = enum.auto()  # The relay is ended, and the directory removed: nobody would read it.
-    KEEP_LOG = enum.auto()  # The relay is ended; its log says what was wrong.
-    STOP = enum.auto()  # virt-v2v and the relay are ended; the log stays.
-    LEAVE = enum.auto()  # virt-v2v waits for the next start here.
+    HAND_OVER = enum.auto()  # Leave all of it for the next attempt of the preparation to remove.
+    REMOVE = enum.auto()  # End the relay and remove the directory: nobody would read it.
+    KEEP_LOG = enum.auto()  # End the relay; keep its log, which says what was wrong.
+    STOP = enum.auto()  # End virt-v2v and the relay; keep the log.
+    LEAVE = enum.auto()  # Let virt-v2v wait for the next start here.
 
 
 class Effort(enum.Enum):
-    """How long the server is tried where it cannot be reached."""
+    """How long a server that cannot be reached is retried."""
 
     WAIT = enum.auto()  # As long as the settings say, or until a second cancellation.
     ONCE = enum.auto()  # It was tried for that long already.
-    AT_ONCE = enum.auto()  # Over a connection that is open, or not at all: somebody waits for our end.
+    AT_ONCE = enum.auto()  # Only over an open connection: somebody waits for us to end.
 
 
 @dataclass(frozen=True)
 class Undoing:
-    """What is undone on the server at one stage. failed: cancelled, too."""
+    """What is undone on the server at one stage. failed: also after a cancellation."""
 
     failed: There
     lost: There
@@ -96,22 +96,21 @@ class Tidying(Protocol):
     """What a life undoes outside of this process: `stopping.ServerTidying`."""
 
     def end(self, what: There, effort: Effort) -> None:
-        """REMOVE, KEEP_LOG or STOP. Never raises: what it could not do is reported."""
+        """REMOVE, KEEP_LOG or STOP. Never raises, but reports what it could not do."""
 
     def hand_over(self) -> None:
         """Leaves the remote directory to the next attempt."""
 
     def forget(self) -> None:
-        """Removes the record: no later start goes on with this conversion."""
+        """Removes the record, so that no later start continues this conversion."""
 
     def left_waiting(self) -> Detached:
-        """Whom the operator meets when the conversion waits on the server."""
+        """What the operator is told when the conversion waits on the server."""
 
 
 class Life:
-    """A context manager: when it is left, in whatever way, nothing runs any more on either side, as UNDOING says.
-
-    A Detached goes on as a Cancelled where the conversion does not wait.
+    """A context manager: however it is left, nothing runs any more on either side, except as UNDOING says. A Detached
+    becomes a Cancelled if the conversion does not wait.
     """
 
     def __init__(self, tidying: Tidying, stage: LifeStage = LifeStage.NEW) -> None:
@@ -123,7 +122,7 @@ class Life:
         self._stage = stage
 
     def hold(self, release: Callable[[], None]) -> None:
-        """Something was acquired here. release: called at the end, the last one first."""
+        """Registers what was acquired here. release: called at the end, in reverse order."""
         self._here.callback(release)
 
     def __enter__(self) -> Life:

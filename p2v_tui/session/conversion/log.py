@@ -1,7 +1,7 @@
-"""Reads virt-v2v's output as it grows: lines with their kind, phases, the copy's percentage, and what it proves.
+"""Reads virt-v2v's growing output: lines with their kind, phases, the copy's percentage, and what it proves.
 
-The log holds what virt-v2v and its helpers print on both streams. A line that is not understood is still a line. What
-is kept of a log is bounded, however long it gets.
+The log contains what virt-v2v and its helpers print on both streams. Unknown lines are passed on, too. Memory use is
+bounded, however long the log gets.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LAST_PHASE = "Finishing off"
 _FIRST_PHASES = ("Setting up the source", "Opening the source")
 _WARNING = re.compile(r"\S+: warning: ")
 _OWN_WARNING = re.compile(r"virt-v2v: warning: ")
-# What cannot be the rest of a warning.
+# The beginning of another message, which cannot belong to a warning.
 _ANOTHER: Final = re.compile(r"(?:virt-v2v|nbdkit|nbdcopy|qemu-\S+|libguestfs|error): ")
 _BLUE: Final = "\x1b[1;34m"
 _RESET: Final = "\x1b[0m"
@@ -40,7 +40,7 @@ _MAX_DISKS: Final = 1000
 
 @dataclass(frozen=True)
 class Warnings:
-    """virt-v2v's own. first: so many of them, each on one line. count: of all."""
+    """virt-v2v's own. first: the first ones, each on one line. count: of all."""
 
     first: tuple[str, ...] = ()
     count: int = 0
@@ -48,9 +48,9 @@ class Warnings:
 
 @dataclass(frozen=True)
 class Copies:
-    """What the log says of the copy. begun: the disks whose copy began, counted from 0. total: how many virt-v2v
-    counts, None before the first. finished: the last phase was reached. understood: the log is in words that we know;
-    else it proves nothing and disproves nothing.
+    """What the log says about the copy. begun: the disks whose copy began, counted from 0. total: virt-v2v's number
+    of disks, None before the first. finished: the last phase was reached. understood: the log's language is known; if
+    not, the log proves and disproves nothing.
     """
 
     begun: frozenset[int] = frozenset()
@@ -71,15 +71,15 @@ LogEvent = RemoteOutput | PhaseStarted | CopyPercent
 
 
 class ConversionLog:
-    """Fed with the log's bytes in pieces of any size; each returns what they complete.
+    """Fed with the log's bytes in pieces of any size; returns the events that each piece completes.
 
-    debug: virt-v2v was asked for debugging, so that lines without a mark are its noise.
+    debug: virt-v2v was asked for debugging, so unmarked lines are noise.
     """
 
     def __init__(self, *, debug: bool) -> None:
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
-        # The line so far, since its last carriage return: _returned, when nothing has followed that one yet;
-        # _overwritten, when there was one.
+        # The line so far, since its last carriage return. _returned: nothing has followed that yet. _overwritten: it
+        # had one.
         self._rest = ""
         self._returned = False
         self._overwritten = False
@@ -96,7 +96,7 @@ class ConversionLog:
         self.copies = Copies()
 
     def feed(self, data: bytes, *, final: bool = False) -> list[LogEvent]:
-        """final: nothing follows, so that an unfinished last line counts."""
+        """final: nothing follows, so an unfinished last line counts."""
         events: list[LogEvent] = []
         for piece in _PIECE.findall(self._decode(data, final)):
             if piece == "\n":
@@ -105,7 +105,7 @@ class ConversionLog:
                 self._returned = self._overwritten = True
             else:
                 events += self._extend_line(piece)
-        # nbdcopy's bar never ends its line until 100 %.
+        # nbdcopy's bar has no line end until 100 %.
         events += self._percents(self._rest)
         if final and self._rest:
             events += self._end_line()
@@ -113,12 +113,12 @@ class ConversionLog:
 
     @property
     def reason(self) -> Reason:
-        """Why virt-v2v failed, where it did."""
+        """Why virt-v2v failed, if it did."""
         return self._reason.reason
 
     @property
     def causes(self) -> tuple[str, ...]:
-        """What other programs called an error, whether virt-v2v failed or not."""
+        """The errors of other programs, whether virt-v2v failed or not."""
         return self._reason.causes
 
     @property
@@ -129,8 +129,8 @@ class ConversionLog:
     def _extend_line(self, text: str) -> list[LogEvent]:
         events: list[LogEvent] = []
         if self._returned:
-            # A carriage return goes back to the line's start: what stands last is what a terminal would show. One
-            # before a newline takes nothing away: the appliance's console ends its lines with both.
+            # A carriage return goes back to the line's start: the last text is what a terminal would show. One before
+            # a newline erases nothing: the appliance's console ends its lines with both.
             events += self._percents(self._rest)
             self._rest = ""
             self._returned = False
@@ -161,7 +161,7 @@ class ConversionLog:
     def _line(self, shown: str) -> list[LogEvent]:
         text = plain(shown)
         if "%" in text and (bar := _PERCENT.search(shown)):
-            # It never ends its line, so that what another program says next stands behind it.
+            # The bar has no line end, so the next output of another program follows on the same line.
             after = shown[bar.end() :]
             return self._line(after) if plain(after).strip() else []
         phase = _PHASE.match(text) if text.startswith("[") else None
@@ -200,7 +200,8 @@ class ConversionLog:
         self._warning_count += 1
         if len(self._warnings) < MAX_WARNINGS:
             self._warnings.append(_OWN_WARNING.sub("", text))
-            # In colours it lasts until they are taken back; else a line that virt-v2v has wrapped ends with a space.
+            # A coloured warning lasts until the colour is reset; otherwise a line that virt-v2v has wrapped ends with
+            # a space.
             self._warning_in_colour = shown.startswith("\x1b")
             goes_on = _RESET not in shown if self._warning_in_colour else text.endswith(" ")
             self._warning_left = _MAX_WARNING_LINES if goes_on else 0

@@ -1,14 +1,14 @@
-"""How much of the growing log is asked for at once: as much as comes in about a second, on any line."""
+"""How much of the growing log to ask for at once: as much as arrives in about a second, on any line."""
 
 from __future__ import annotations
 
 from typing import Final
 
 FIRST: Final = 256 * 1024
-# Each answer is held in memory a few times over.
+# Each answer is in memory several times.
 MOST: Final = 4 * 1024 * 1024
 LEAST: Final = 16 * 1024
-# Seconds for one answer: below, more is asked for; above, less.
+# Seconds for one answer: after a quicker one more is asked for, after a slower one less.
 _QUICK: Final = 0.7
 _SLOW: Final = 3.0
 
@@ -20,7 +20,7 @@ class LogPace:
         self.limit = FIRST
 
     def came(self, count: int, seconds: float) -> None:
-        """So many bytes came in so many seconds. Less than were asked for: there were no more."""
+        """So many bytes came in so many seconds; fewer than asked for if the log had no more."""
         if count >= self.limit and seconds < _QUICK:
             self.limit = min(self.limit * 2, MOST)
         elif seconds > _SLOW:

@@ -1,7 +1,7 @@
-"""Whose a remote directory is: the machine, the boot and the process that made it, and the disks that it is about.
+"""The record of who made a remote directory: the machine, the boot, the process, and the disks to convert.
 
-It is in the directory from the beginning, so that a later start on the same machine, which may have lost everything
-in a power cut, can find and end what it left there. It holds no secret.
+It is in the directory from the beginning, so that a later start on the same machine can find and end what was left
+there even after a power cut. It contains no secrets.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class RecordedDisk:
-    """mark: by which it is proved unchanged (`hwprobe/unchanged.py`); empty where nothing would prove it."""
+    """mark: proves it unchanged (`hwprobe/unchanged.py`); empty if nothing can prove that."""
 
     name: str
     size: int
@@ -32,19 +32,18 @@ class RecordedDisk:
     mark: str
 
     def may_be(self, other: RecordedDisk) -> bool:
-        """By its serial number, where both have one: the kernel's names go from disk to disk."""
+        """Compares serial numbers if both have one: the kernel's names move from disk to disk."""
         return self.serial == other.serial if self.serial and other.serial else self.name == other.name
 
     def unchanged_since(self, earlier: RecordedDisk) -> bool:
-        """Whether it is the disk of that record, and has provably not been written since."""
+        """Whether it is the disk of that record and was provably not written since."""
         return self == earlier and bool(self.mark)
 
 
 @dataclass(frozen=True)
 class MachineRecord:
-    """boot: which one of the machine. files: the view of the file system in which `workspace` is.
-
-    guest: its name; empty for a connection test. started: in local time.
+    """boot: the machine's boot id. files: the view of the file system that contains `workspace`. guest: its name;
+    empty for a connection test. started: in local time.
     """
 
     identity: MachineIdentity
@@ -81,7 +80,7 @@ class MachineRecord:
         return self.guest == earlier.guest or self._shares_disk(earlier)
 
     def same_guest(self, earlier: MachineRecord) -> bool:
-        """Whether the earlier one made of one of these disks a guest of this name."""
+        """Whether the earlier one converted one of these disks to a guest of this name."""
         return self.guest == earlier.guest and self._shares_disk(earlier)
 
     def _shares_disk(self, earlier: MachineRecord) -> bool:
@@ -93,10 +92,10 @@ class MachineRecord:
         )
 
     def orphaned(self, earlier: MachineRecord, *, served: bool) -> bool:
-        """Whether nobody can go on with what the earlier process of this machine left.
+        """Whether nobody can continue what the earlier process of this machine left.
 
-        served: whether the tunnels there answer. A process of another boot is gone. One of this boot that lives, or
-        that left its record, has its private directory.
+        served: whether the tunnels there answer. A process of another boot has ended. One of this boot has its
+        private directory if it lives or left its record.
         """
         if not self.boot or not earlier.boot:
             return False
@@ -127,7 +126,7 @@ def record_disk(disk: Disk, places: Places | None = None) -> RecordedDisk:
 
 
 def parse(text: str) -> MachineRecord | None:
-    """None where it cannot be understood: the server is not trusted."""
+    """None if it cannot be understood: the server is not trusted."""
     try:
         record: Any = json.loads(text)
         if record["version"] != VERSION:

@@ -1,8 +1,8 @@
-"""Whether a conversion that virt-v2v calls a success is one, and what it left out; why a failed one failed.
+"""Checks whether virt-v2v's success is one, what it left out, and why a failed conversion failed.
 
-virt-v2v ends with 0 when it was only asked for its options, and when it has left a disk out that it did not like. So
-its log, the relay that passed the disks on, and what lies at the output are compared with the plan. What cannot be
-looked at proves nothing and disproves nothing.
+virt-v2v exits with 0 when it was only asked for its options, and when it has left out a disk that it did not like. So
+the plan is compared with its log, with what the relay passed on, and with what is at the output. What cannot be read
+proves and disproves nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from p2v_tui.session.data.relay_status import DiskRelay
 from p2v_tui.session.remote.directory import RemoteDirectory
 from p2v_tui.session.remote.job_state import JobState, JobStatus
 
-# virt-v2v's warnings of something that the guest lacks: input/parse_libvirt_xml.ml, output/*.ml, convert/*.ml.
+# virt-v2v's warnings about what the guest lacks: input/parse_libvirt_xml.ml, output/*.ml, convert/*.ml.
 _LOSS: Final = re.compile(
     r"\bignored\b(?!\))|\bskipp(?:ed|ing)\b|could not define|not supported\b|does not support"
     r"|could not (?:copy|convert)|\bleft out\b|will not (?:boot|work)|may not (?:boot|work)",
@@ -35,9 +35,8 @@ _SHOWN: Final = 10
 class Evidence:
     """disks: the names of those that were to be converted.
 
-    copies, warnings: of virt-v2v's log. causes: what other programs called an error in it. relays: what the relay
-    says of each disk, nothing where there was none. lies: what is at the output, None where that could not be looked
-    at.
+    copies, warnings: from virt-v2v's log. causes: other programs' errors in it. relays: the relay's status of each
+    disk; empty without a relay. lies: what is at the output; None if unknown.
     """
 
     disks: Sequence[str]
@@ -49,7 +48,7 @@ class Evidence:
 
     @property
     def unread(self) -> list[str]:
-        """The disks of which virt-v2v has got no byte. Only what is over is counted: a status may be a second old."""
+        """The disks of which virt-v2v received no byte. Only ended ones count: a status may be a second old."""
         return [
             name
             for name, relay in zip(self.disks, self.relays, strict=False)
@@ -62,12 +61,12 @@ class Evidence:
 
 
 def losses(warnings: Warnings) -> tuple[str, ...]:
-    """virt-v2v's warnings that mean that something of the machine is not in the guest."""
+    """virt-v2v's warnings that the guest lacks something of the machine."""
     return tuple(warning for warning in warnings.first if _LOSS.search(warning))[:_SHOWN]
 
 
 def check_success(evidence: Evidence, log: str) -> None:
-    """Raises ConversionFailed where exit code 0 was no success. log: where the whole log is, a sentence."""
+    """Raises ConversionFailed if exit code 0 was not a success. log: where the whole log is, a sentence."""
     for warning in evidence.warnings.first:
         if _UNDEFINED in warning:
             why = "".join(f" {cause.rstrip('.')}." for cause in evidence.causes)
@@ -88,9 +87,9 @@ def check_success(evidence: Evidence, log: str) -> None:
 
 
 def failed(exit_code: int, reason: Reason, log: str, log_parent: str) -> ConversionFailed:
-    """For an exit code that is not 0. log_parent: the directory in which the log found room, or not."""
+    """For an exit code other than 0. log_parent: the directory whose file system may be too full for the log."""
     if text := reason.text:
-        # Only where the words are not virt-v2v's own does the number tell something: 126 and 127 are the shell's.
+        # The number only helps if the words are not virt-v2v's own: 126 and 127 are the shell's.
         code = "" if reason.error else f" (exit code {exit_code})"
         return ConversionFailed(f"virt-v2v failed{code}: {text}.", log)
     return ConversionFailed(
@@ -129,7 +128,7 @@ def _proved(evidence: Evidence) -> Iterator[str]:
 
 
 def virt_v2v_exit_code(job: JobStatus, directory: RemoteDirectory) -> int:
-    """virt-v2v's, once it has ended. Raises ConversionFailed where it has none."""
+    """virt-v2v's, once it has ended. Raises ConversionFailed without one."""
     if job.exit_code is not None:
         return job.exit_code
     if job.state is JobState.REBOOTED:

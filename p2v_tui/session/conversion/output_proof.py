@@ -1,6 +1,6 @@
-"""Looks, when virt-v2v has ended, at what lies at the output: files in a directory, a domain of libvirt's.
+"""Checks after virt-v2v's end what is at the output: files in a directory, a libvirt domain.
 
-Only where the login user can look; a place that cannot be reached or does not answer is not looked at.
+Only what the login user can see; a place that cannot be reached or does not answer is skipped.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from p2v_tui.session.words.watch import Watch
 
 # -oo options with which the files get other names than ours.
 _RENAMING = ("json-disks-pattern", "disk")
-# The last line of an answer that is whole.
+# The last line of a complete answer.
 _END = "end"
 ASK_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True)
 class Lies:
-    """there: what was found, as an operator calls it. wrong: what was not, each in words that stand in a list."""
+    """there: what was found, in the operator's words. wrong: what was not, each in words for a list."""
 
     there: tuple[str, ...] = ()
     wrong: tuple[str, ...] = ()
 
 
 def look_at_output(control: ControlConnection, watch: Watch, plan: Plan) -> Lies | None:
-    """None where it cannot be looked at; that a connection is lost by now takes nothing from the conversion."""
+    """None if the output cannot be checked; a connection that is lost by now does not hurt the conversion."""
     command = look_command(plan, sudo=control.sudo)
     return what_lies(plan, ask(control, watch, command)) if command else None
 
 
 def ask(control: ControlConnection, watch: Watch, command: str) -> str:
-    """What it prints there; nothing where the server cannot be asked. Nothing is at stake any more."""
+    """What the command prints there; empty if the server cannot be asked, which does no harm by now."""
     try:
         return control.shell(watch).run(command, timeout=ASK_SECONDS, cancellable=False).text
     except P2VError:
@@ -47,7 +47,7 @@ def ask(control: ControlConnection, watch: Watch, command: str) -> str:
 
 
 def look_command(plan: Plan, *, sudo: bool) -> str | None:
-    """The command; None where the output cannot be looked at from there. sudo: virt-v2v ran by it."""
+    """The command; None if the output cannot be checked from there. sudo: virt-v2v ran under it."""
     output = plan.output
     if output.mode.is_libvirt:
         libvirt = asked_libvirt(plan, sudo=sudo)
@@ -64,7 +64,7 @@ echo end"""
 
 
 def what_lies(plan: Plan, answer: str) -> Lies | None:
-    """From what the command printed; None where it says nothing."""
+    """Parses what the command printed; None if that is incomplete."""
     words = [plain(line).strip() for line in answer.splitlines()]
     if not words or words[-1] != _END:
         return None
@@ -90,9 +90,9 @@ def _in_directory(plan: Plan, words: list[str]) -> Lies | None:
 
 
 def _ask_domain(libvirt: Libvirt, *, sudo: bool) -> str:
-    """Prints `domain no`, or `domain yes` and how many disks it has; nothing where libvirt does not answer.
+    """Prints `domain no`, or `domain yes` and the number of its disks; nothing if libvirt does not answer.
 
-    A name of digits alone would be taken for the number of a domain.
+    libvirt would take a name of digits alone for a domain's number.
     """
     name = quote(libvirt.domain)
     return f"""{LIMIT}

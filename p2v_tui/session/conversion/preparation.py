@@ -1,6 +1,5 @@
-"""What comes before virt-v2v, begun anew whenever the control connection is lost in the middle of it.
-
-Little is lost with it, and what half of it left on the server nobody could go on with: that is removed there first.
+"""All that comes before virt-v2v. It is repeated from the beginning whenever the control connection is lost in the
+middle: that loses little, and a half-done attempt cannot be continued, so its rest on the server is removed first.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ Begun = TypeVar("Begun")
 
 
 class Preparation:
-    """retry_for: for how many seconds a lost connection is tried again; 0 is not at all."""
+    """retry_for: for how many seconds a lost connection is retried; 0 for not at all."""
 
     def __init__(self, control: ControlConnection, watch: Watch, *, retry_for: float) -> None:
         self._control = control
@@ -44,9 +43,9 @@ class Preparation:
         self._left.append(directory)
 
     def whole(self, begin: Callable[[], Begun]) -> Begun:
-        """What `begin` returns. It is called again after each ConnectionFailed, once the server can be reached.
+        """Returns what `begin` returns. Calls it again after each ConnectionFailed, once the server can be reached.
 
-        Raises what it raises, with nothing left on the server if that can be reached.
+        Raises what `begin` raises, after cleaning up the server if that can be reached.
         """
 
         def attempt() -> Begun:
@@ -69,7 +68,7 @@ class Preparation:
                 after_success=True,
             )
         except Detached as error:
-            # Whoever ends us does not wait for a server that cannot be reached.
+            # Whoever ends us will not wait for a server that cannot be reached.
             self._watch.cancellation.again.cancel()
             self._tidy_once()
             raise Cancelled from error
@@ -90,7 +89,7 @@ class Preparation:
             del self._left[0]
 
     def _tidy_once(self) -> None:
-        """Nothing is waited for: the relay ends by itself, and the next start removes what it finds."""
+        """Tries once: the relay ends by itself, and the next start removes what it finds."""
         if not self._left:
             return
         try:

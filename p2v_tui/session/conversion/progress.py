@@ -1,4 +1,4 @@
-"""How far the copy is: bytes read and copied, the rate of the last seconds, nbdcopy's percentage, the time left."""
+"""The progress of the copy: bytes read and copied, the recent rate, nbdcopy's percentage, the time left."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class _DiskState:
     percent: int | None = None
     copy_started: float | None = None
     served: int = 0
-    # What was served when nbdcopy said its percentage.
+    # Bytes served when nbdcopy printed its percentage.
     served_at_percent: int = 0
     copied: int | None = None
 
@@ -38,7 +38,7 @@ class ProgressTracker:
         self._last = Progress(tuple(DiskProgress(disk.name, disk.size, 0, 0.0) for disk in disks))
 
     def percent(self, disk: int, percent: int, now: float) -> None:
-        """nbdcopy's word for the disk of that number. A number that is out of range is not believed."""
+        """nbdcopy's percentage for the disk with that number. A number out of range is ignored."""
         if 0 <= disk < len(self._states):
             state = self._states[disk]
             if state.copy_started is None:
@@ -71,7 +71,7 @@ class ProgressTracker:
         return self._last
 
     def long_copies(self, seconds: float) -> list[bool]:
-        """Of each disk, whether it is being copied and will be for so long, by the last sample."""
+        """For each disk, whether the copy runs and will last for so long, judging by the last sample."""
         return [_lasts(disk, seconds) for disk in self._last.disks]
 
 
@@ -87,12 +87,12 @@ def _lasts(disk: DiskProgress, seconds: float) -> bool:
         return False
     if disk.seconds_left is not None:
         return disk.seconds_left > seconds
-    # Before the first percent: as if all that is left were read, which is the most.
+    # Before the first percent assume that all the rest will be read, which is the most.
     return disk.size - disk.copied > seconds * disk.rate
 
 
 def _copied(state: _DiskState, size: int) -> int | None:
-    """By the percentage, and between two of them by what was read since: one in a hundred of a large disk is much."""
+    """From the percentage, and between two of them from the bytes read since: one percent of a large disk is much."""
     if state.percent is None:
         return None
     percent = min(max(state.percent, 0), 100)

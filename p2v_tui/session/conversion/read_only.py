@@ -1,4 +1,4 @@
-"""Sets disks read-only in the kernel, below every program: on the live image nobody may write to them, nor may we."""
+"""Sets disks read-only in the kernel, for all programs: on the live image nobody may write to them, not even we."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _YES: Final = struct.pack("i", 1)
 
 
 def set_read_only(disks: Iterable[Disk], dev: Path = Path("/dev")) -> tuple[str, ...]:
-    """Has the kernel refuse writes to these disks and their partitions, until it is told otherwise or restarted.
+    """Makes the kernel refuse writes to these disks and their partitions, until that is undone or it restarts.
 
-    A disk image stays as it is. dev: where the device nodes are. Returns what could not be set, a sentence for each.
+    Skips disk images. dev: where the device nodes are. Returns what could not be set, a sentence for each.
     """
     failed = []
     for node in (node for disk in disks for node in _nodes(disk, dev)):
@@ -35,11 +35,11 @@ def set_read_only(disks: Iterable[Disk], dev: Path = Path("/dev")) -> tuple[str,
 
 
 def _nodes(disk: Disk, dev: Path) -> Iterator[Path]:
-    """The disk's node and those of its partitions: the kernel holds each to its own flag."""
+    """The disk's node and those of its partitions: the kernel has a flag for each."""
     if not disk.device.is_block_device():
         return
     yield disk.device
     for partition in disk.partitions:
-        # The second is where mapped ones are; one without a node is out of everybody's reach.
+        # The second is for mapped ones; without a node nobody can write to it.
         places = (dev / partition.name, dev / "mapper" / partition.name)
         yield from [place for place in places if place.is_block_device()][:1]

@@ -1,6 +1,5 @@
-"""The record of a conversion that runs, in the workspace: with it another process can go on where this one ended.
-
-It holds no password and no passphrase: whoever goes on has to log in again.
+"""The record of a running conversion, in the workspace: with it another process can continue where this one ended. It
+contains no password and no passphrase: whoever continues has to log in again.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ VERSION = 2
 
 @dataclass(frozen=True)
 class SavedConversion:
-    """settings: complete, as the conversion was started with, but for the secrets. image: the one of --test-disk.
+    """settings: those that the conversion was started with, except the secrets. image: the one of --test-disk.
 
-    disks: each as it was when it began, to tell whether they are still the same, and whether they were written.
+    disks: as they were at the beginning, to tell whether they are still the same and were not written.
     relayed: whether the data connections end in a relay. started: in local time.
     """
 
@@ -43,7 +42,7 @@ class SavedConversion:
     started: datetime.datetime
 
     def write(self, workspace: Workspace) -> None:
-        """Whole or not at all. Raises OSError."""
+        """Writes it whole or not at all. Raises OSError."""
         record = {
             "version": VERSION,
             "settings": config.as_texts(self.settings),
@@ -66,17 +65,17 @@ class SavedConversion:
         )
 
     def same_disks(self, disks: Sequence[RecordedDisk]) -> bool:
-        """Whether these are the same ones, whatever is on them by now."""
+        """Whether these are the same disks, whatever is on them by now."""
         return [(disk.name, disk.size, disk.serial) for disk in disks] == [
             (disk.name, disk.size, disk.serial) for disk in self.disks
         ]
 
     def unproved(self, disks: Sequence[RecordedDisk]) -> tuple[str, ...]:
-        """The names of those, as they are now, that may have been written since the conversion began."""
+        """The present names of those that may have been written since the conversion began."""
         return tuple(now.name for now, then in zip(disks, self.disks, strict=True) if not now.unchanged_since(then))
 
     def with_secrets_of(self, settings: Settings) -> SavedConversion:
-        """The same with the password and the identity that these settings have."""
+        """A copy with the password and the identity of these settings."""
         login = dataclasses.replace(
             self.settings,
             password=settings.password,
@@ -85,8 +84,8 @@ class SavedConversion:
         return dataclasses.replace(self, settings=login)
 
     def plan(self, machine: Machine, *, set_read_only: bool) -> Plan:
-        """What it does, planned again. Raises SettingsError where the machine is not what it was."""
-        # Some modes cannot do without -op. virt-v2v has been given it.
+        """Makes its plan again. Raises SettingsError if the machine has changed."""
+        # Some modes require -op, which virt-v2v already has.
         password = self.settings.output_password or Secret("")
         settings = dataclasses.replace(self.settings, output_password=password)
         return make_plan(settings, machine, self.image, set_read_only=set_read_only)
@@ -99,7 +98,7 @@ class SavedConversion:
 
 
 def read(workspace: Workspace) -> SavedConversion | None:
-    """None where there is none, or it cannot be understood."""
+    """None if it does not exist or cannot be understood."""
     try:
         record: Any = json.loads(workspace.conversion.read_text())
         if record["version"] != VERSION:
@@ -121,9 +120,9 @@ def read(workspace: Workspace) -> SavedConversion | None:
 def find_saved(
     wanted: Callable[[SavedConversion], bool] = lambda _: True,
 ) -> tuple[Workspace, SavedConversion] | None:
-    """The newest conversion that some process of ours left running and that is wanted, its workspace now ours.
+    """The newest wanted conversion that another process of ours left running; takes over its workspace.
 
-    Directories that hold no conversion, of processes that were killed before they had one, are removed.
+    Directories without a conversion, of processes that were killed before they began one, are removed.
     """
     found: list[tuple[Workspace, SavedConversion]] = []
     with contextlib.ExitStack() as others:

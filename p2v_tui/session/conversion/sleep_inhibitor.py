@@ -7,15 +7,15 @@ import subprocess
 from collections.abc import Iterator
 from typing import Final
 
-# In seconds; a cancellation waits for it.
+# In seconds. A cancellation waits that long.
 END_TIMEOUT: Final = 0.5
 
 
 @contextlib.contextmanager
 def no_sleep() -> Iterator[None]:
-    """No suspend, no idle action and no lid switch until the context ends, or this process does.
+    """Inhibits suspend, idle action and lid switch until the context or this process ends.
 
-    Where there is no systemd-logind nothing is inhibited, as nothing would put the machine to sleep either.
+    Without systemd-logind it does nothing, as nothing would put the machine to sleep either.
     """
     command = ["systemd-inhibit", "--what=sleep:idle:handle-lid-switch", "--who=p2v-tui", "--mode=block"]
     try:
@@ -37,7 +37,7 @@ def no_sleep() -> Iterator[None]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    # It may have ended at once for want of a D-Bus; or it waits for one that does not answer.
+    # It may have ended at once without D-Bus; or it waits for a D-Bus that does not answer.
     try:
         process.communicate(timeout=END_TIMEOUT)
     except BrokenPipeError:

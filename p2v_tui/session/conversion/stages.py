@@ -1,6 +1,6 @@
 """The stages of one conversion, each an object that the one before it returns: Prepared, Ready, Running.
 
-What is undone where one of them is the last is `life`'s.
+`life` says what is undone after each.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ GENERATOR: Final = f"p2v-tui {__version__}"
 
 @dataclass(frozen=True)
 class Job:
-    """What all stages of one conversion know. directory: on the server. program: the NBD server's.
+    """What all stages of one conversion share. directory: on the server. program: the NBD server's.
 
-    disks: as they were before anything was read of them. started: when, in local time.
+    disks: as they were before anything was read from them. started: in local time.
     """
 
     control: ControlConnection
@@ -77,19 +77,19 @@ class Job:
         return self.control.shell(self.watch)
 
     def tidying(self, leave_to: Callable[[RemoteDirectory], None] | None = None) -> ServerTidying:
-        """What the life of this conversion undoes on the server. leave_to: see there."""
+        """Makes what cleans up the server for this conversion. leave_to: see ServerTidying."""
         retry_for = self.plan.settings.reconnect
         return ServerTidying(self.control, self.directory, self.watch, retry_for=retry_for, leave_to=leave_to)
 
     def data_path(self, *, many_clients: bool = False) -> DataPath:
-        """The data connections, none of them begun."""
+        """The data connections, not started yet."""
         retry_for = self.plan.settings.reconnect
         maker = ConnectionMaker(self.program, self.control.login(self.watch), self.control.workspace, retry_for)
         return DataPath(self.plan.disks, self.directory, maker, relay_timeout=retry_for, many_clients=many_clients)
 
 
 def prepare(job: Job, life: Life, virt_v2v: VirtV2V, record: MachineRecord) -> Prepared:
-    """Makes the remote directory, starts the relay, and starts to open the data connections."""
+    """Makes the remote directory, starts the relay, and begins to open the data connections."""
     report = job.watch.report
     made = job.shell().run(remote_commands.make_directory(job.directory, record.text))
     if made.status != 0:
@@ -107,7 +107,7 @@ def prepare(job: Job, life: Life, virt_v2v: VirtV2V, record: MachineRecord) -> P
 
 
 def take_over(job: Job, life: Life, *, relayed: bool) -> Running:
-    """Serves the disks again, for the virt-v2v that waits for them. relayed: whether a relay does so, too."""
+    """Serves the disks again, for the virt-v2v that waits for them. relayed: whether a relay waits, too."""
     job.watch.report(LogDirectory(job.directory.path))
     data = job.data_path()
     life.hold(data.close)
@@ -124,7 +124,7 @@ class Prepared:
     data: DataPath
 
     def check(self, virt_v2v: VirtV2V, health: Health, accept_warnings: AcceptWarnings) -> Ready:
-        """The preflight, while the data connections log in; then, that each disk can be read through its tunnel."""
+        """Runs the preflight while the data connections log in; then checks that each disk can be read."""
         job, report = self.job, self.job.watch.report
         report(StageStarted(Stage.CHECKING))
         report(Status("Checking the conversion server and the disks"))
@@ -146,9 +146,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Ready:
-    """Nothing speaks against the conversion. storage: the directory on the server that the guest's files go to, where
-    it is known.
-    """
+    """The checks allow the conversion. storage: the directory on the server for the guest's files, if known."""
 
     job: Job
     life: Life
@@ -157,7 +155,7 @@ class Ready:
     storage: str | None
 
     def start(self) -> Running:
-        """Sends what virt-v2v needs and starts it, apart from the control connection."""
+        """Sends what virt-v2v needs and starts it, detached from the control connection."""
         job, report = self.job, self.job.watch.report
         report(StageStarted(Stage.STARTING))
         report(Status("Sending the description of this machine"))
@@ -192,7 +190,7 @@ class Ready:
         }
 
     def _record(self) -> None:
-        """Leaves what another process needs to go on with this conversion."""
+        """Writes what another process needs to continue this conversion."""
         job = self.job
         saved = SavedConversion(
             settings=job.plan.settings,
@@ -211,7 +209,7 @@ class Ready:
 
 
 def running_stage(*, relayed: bool) -> LifeStage:
-    """Without a relay virt-v2v has lost its disks as soon as we leave."""
+    """Without a relay virt-v2v loses its disks as soon as we end."""
     return LifeStage.RUNNING if relayed else LifeStage.BOUND
 
 
@@ -224,13 +222,13 @@ class Running:
     data: DataPath
 
     def send_system_data(self, data: Mapping[str, bytes]) -> None:
-        """What later questions about this machine need. That it cannot be stored is no reason to stop."""
+        """Stores what later questions about this machine need. A failure to store it does not stop the conversion."""
         try:
             self.job.shell().write_files({self.job.directory.file(name): text for name, text in data.items()})
         except PreflightRefused as error:
             self.job.watch.report(Warned(error.message))
         except ConnectionFailed:
-            # Whoever reads the log next meets the same, and opens the connection again.
+            # The next read of the log fails too, and reopens the connection.
             pass
 
     def finish(self) -> Converted:
@@ -240,7 +238,7 @@ class Running:
         code = virt_v2v_exit_code(following.to_the_end(), job.directory)
         self.life.reach(LifeStage.ENDED)
         report(Status("virt-v2v has ended"))
-        # A later start need not tell it again. Where it cannot be marked, one more telling does no harm.
+        # A later start need not report the end again. If the mark fails, another report does no harm.
         with contextlib.suppress(P2VError):
             shell = job.control.shell(job.watch.again)
             shell.run(remote_commands.mark_told(job.directory), cancellable=False)
@@ -253,12 +251,12 @@ class Running:
         job, log = self.job, following.log
         advice = where_the_log_is(job.directory)
         if exit_code == 0:
-            # virt-v2v does not see it where zeroes were read instead.
+            # virt-v2v does not notice zeroes that were read instead.
             self.data.check_sources()
         else:
-            # Without its disks virt-v2v fails too, and says less well why.
+            # Without its disks virt-v2v fails too, with a worse explanation.
             self.data.explain_failure()
-            # As the shell says it that runs it.
+            # The shell's way to report a signal.
             if exit_code > 128:
                 raise killed(f"by signal {exit_code - 128}", job.directory)
             raise failed(exit_code, log.reason, advice, PARENT)

@@ -1,4 +1,4 @@
-"""Ends what runs of a conversion on the server, also when another process started it."""
+"""Ends a conversion's processes on the server, also if another process started it."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def stop(
     cancellable: bool = False,
     told: bool = True,
 ) -> None:
-    """Ends virt-v2v and the relay and removes secrets, whether they are there or not.
+    """Ends virt-v2v and the relay and removes the secrets, if any.
 
-    told: somebody wants it so, and need not be told by a later start how the conversion ended.
-    Raises PreflightRefused when virt-v2v does not end, ConnectionFailed; Cancelled where it is cancellable.
+    told: somebody knows about this end, so a later start need not report it. Raises PreflightRefused if virt-v2v does
+    not end, ConnectionFailed; Cancelled if cancellable.
     """
     command = remote_commands.stop_wrapper(directory, sudo=sudo)
     stopped = shell.run(command, timeout=STOP_TIMEOUT, cancellable=cancellable)
@@ -52,17 +52,17 @@ def stop(
 
 
 def remove(shell: RemoteShell, directory: RemoteDirectory, report: Report, *, sudo: bool, cancellable: bool) -> None:
-    """As `stop`, and then the directory goes, too: nobody would read the log. Raises as `stop` does."""
+    """Like `stop`, and then removes the directory, whose log nobody would read. Raises as `stop` does."""
     stop(shell, directory, sudo=sudo, cancellable=cancellable)
     shell.run(remote_commands.remove_directory(directory), cancellable=cancellable)
     report(LogDirectoryRemoved())
 
 
 def give_up(control: ControlConnection, saved: SavedConversion, watch: Watch) -> None:
-    """Stops a conversion that another process of ours started, and does not ask what became of it.
+    """Stops a conversion that another process of ours started, in whatever state it is.
 
     control: made with the workspace of that process, which keeps the record until virt-v2v is stopped.
-    Raises ConnectionFailed, PreflightRefused or Cancelled; then it can be tried again.
+    Raises ConnectionFailed, PreflightRefused or Cancelled, and may then be called again.
     """
     watch.report(Status("Opening the control connection"))
     shell = control.shell(watch)
@@ -74,9 +74,9 @@ def give_up(control: ControlConnection, saved: SavedConversion, watch: Watch) ->
 
 @dataclass(frozen=True)
 class ServerTidying:
-    """What the life of one conversion undoes on the server (`life.Tidying`).
+    """Cleans up the server at the end of a conversion (`life.Tidying`).
 
-    retry_for: for how many seconds a server that cannot be reached is tried, and virt-v2v would wait for us.
+    retry_for: for how many seconds a server that cannot be reached is retried, and virt-v2v would wait for us.
     leave_to: takes over the directory of an attempt that lost its connection before virt-v2v ran.
     """
 
@@ -87,9 +87,8 @@ class ServerTidying:
     leave_to: Callable[[RemoteDirectory], None] | None = None
 
     def end(self, what: There, effort: Effort) -> None:
-        """As soon as the server can be reached.
-
-        A second cancellation ends the waiting for it; one made before this leaves what can be done at once.
+        """Acts as soon as the server can be reached. A second cancellation ends that wait; if it came before this
+        call, only what is possible at once is done.
         """
         report, again = self.watch.report, self.watch.again.cancellation
         if effort is Effort.AT_ONCE:

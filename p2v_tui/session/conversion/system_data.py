@@ -1,4 +1,4 @@
-"""What the conversion server is told of this machine for later questions: a few programs' output, no secrets."""
+"""Collects data about this machine for later questions, stored on the server: a few programs' output, no secrets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROGRAMS: Final = {
     "lsscsi": ("lsscsi", "-v"),
     "lsusb": ("lsusb", "-v"),
 }
-# In seconds. timeout(1) ends a tool that hangs also when p2v-tui has ended before it.
+# In seconds. timeout(1) ends a hanging tool even if p2v-tui has ended before.
 TIMEOUT: Final = 20
 _LIMIT: Final = ("timeout", "--signal=KILL", str(TIMEOUT))
 _KILLED: Final = -9
@@ -27,19 +27,18 @@ MAX_SIZE: Final = 1024 * 1024
 
 
 def collect_system_data(secrets: Collection[Secret]) -> dict[str, bytes]:
-    """File name to content. A program that is missing or fails leaves its complaint in its place.
+    """File name to content. For a program that is missing or fails, the content is its error.
 
-    The kernel's log repeats the kernel command line, and with it p2v.password: the secrets are blotted out.
+    Secrets are blotted out: the kernel's log repeats the kernel command line, with p2v.password.
     """
-    # All at once: each may hang until its time is over.
+    # All at once, as each may hang until its time-out.
     outputs = {name: Answer(functools.partial(_output, command)) for name, command in PROGRAMS.items()}
     return {name: scrub(output.wait(lambda: None), secrets)[-MAX_SIZE:] for name, output in outputs.items()}
 
 
 def scrub(text: bytes, secrets: Iterable[Secret]) -> bytes:
-    """The text without these secrets, and without what looks like one, as in a kernel command line.
-
-    The second for those that are not this run's: the machine may have been booted with others.
+    """The text without these secrets, and without what looks like one, as in a kernel command line: the machine may
+    have been booted with secrets that this run does not know.
     """
     shown = hide_secrets(text.decode(errors="surrogateescape"))
     for secret in secrets:
@@ -49,7 +48,7 @@ def scrub(text: bytes, secrets: Iterable[Secret]) -> bytes:
 
 def _output(command: tuple[str, ...]) -> bytes:
     try:
-        # One that hangs in the kernel does not even die of KILL.
+        # Not even KILL ends one that hangs in the kernel.
         done = complete([*_LIMIT, *command], seconds=TIMEOUT + 2, merged=True)
     except OSError as error:
         return f"{command[0]}: {error}\n".encode()

@@ -17,7 +17,7 @@ def wrapper(
     sudo: bool,
     storage: str | None,
 ) -> str:
-    """storage: the directory on the server that the guest's files go to, where there is one and it is known."""
+    """storage: the directory on the server for the guest's files, if any and known."""
     debug = ["-v", "-x"] if plan.debug else []
     colours = ["--colours"] if virt_v2v.colours else []
     output = plan.output.arguments(virt_v2v, directory.output_password)

@@ -1,1 +1,1 @@
-"""What is to be converted, in which output mode, with which keys, by which virt-v2v. Asks no server anything."""
+"""What is to be converted, in which output mode, with which keys, by which virt-v2v. It contacts no server."""

@@ -1,7 +1,7 @@
 """Which network interfaces and removable drives of the machine the guest gets.
 
-One line of settings serves machines of several kinds, as with virt-p2v: a name that this machine lacks is said and
-left out. A drive is left out, and said, where a guest cannot have it.
+One line of settings serves several kinds of machines, as with virt-p2v: a name that this machine lacks is reported
+and left out. So is a drive that a guest cannot have.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SUBJECTS: Final = (INTERFACES, DRIVES)
 
 @dataclass(frozen=True)
 class Interfaces:
-    """chosen: in the order of the settings. checks: what is to be said about them."""
+    """chosen: in the order of the settings. checks: what to tell the operator about them."""
 
     chosen: tuple[NetworkInterface, ...]
     checks: tuple[Check, ...]
@@ -51,14 +51,14 @@ class Interfaces:
 
 @dataclass(frozen=True)
 class Drives:
-    """chosen: those that the guest gets. checks: what is to be said about them."""
+    """chosen: those that the guest gets. checks: what to tell the operator about them."""
 
     chosen: tuple[RemovableMedium, ...]
     checks: tuple[Check, ...]
 
 
 def choose_interfaces(names: Sequence[str], network_map: NetworkMap, machine: Machine) -> Interfaces:
-    """The interfaces of these names. Raises SettingsError for one that is named twice."""
+    """The interfaces with these names. Raises SettingsError if one is named twice."""
     check_named_once(names, "interfaces")
     known = {interface.name: interface for interface in machine.interfaces}
     chosen = tuple(known[name] for name in names if name in known)
@@ -95,15 +95,16 @@ def _interfaces(machine: Machine) -> str:
 
 
 def usable(media: Sequence[RemovableMedium]) -> tuple[RemovableMedium, ...]:
-    """The drives of the kinds that a guest can have."""
+    """The drives of a kind that a guest can have."""
     return tuple(medium for medium in media if medium.kind is not MediumKind.OTHER)
 
 
 def default_drives(machine: Machine, disks: int) -> tuple[RemovableMedium, ...]:
-    """The drives that a guest gets where nobody names any. disks: how many it has.
+    """The drives that a guest gets by default. disks: how many it has.
 
-    A guest whose system has no virtio drivers has its disks among the four IDE drives, which is known after the
-    conversion only. One of more than four disks cannot be of that kind, and most are not: a CD drive is left always.
+    If the guest's system has no virtio drivers, its disks are among the four IDE drives, but that is known only after
+    the conversion. A guest with more than four disks cannot be of that kind, and most are not: so one CD drive always
+    stays.
     """
     room = max(IDE_DRIVES - disks, 1) if disks <= IDE_DRIVES else IDE_DRIVES
     own = [medium for medium in usable(machine.removable) if not medium.management]
@@ -111,7 +112,7 @@ def default_drives(machine: Machine, disks: int) -> tuple[RemovableMedium, ...]:
 
 
 def choose_drives(named: Sequence[str] | None, machine: Machine, disks: int) -> Drives:
-    """The drives of these names, or the default where there are None. Raises SettingsError for one named twice."""
+    """The drives with these names; the default for None. Raises SettingsError if one is named twice."""
     known = {medium.name: medium for medium in usable(machine.removable)}
     if named is None:
         chosen = default_drives(machine, disks)
@@ -124,7 +125,7 @@ def choose_drives(named: Sequence[str] | None, machine: Machine, disks: int) -> 
 
 
 def _fitting(media: Sequence[RemovableMedium], room: int) -> tuple[RemovableMedium, ...]:
-    """The first ones, as many as a guest can have. room: for CD drives."""
+    """The first ones, up to a guest's limit. room: how many CD drives fit."""
     left = {MediumKind.CDROM: room, MediumKind.FLOPPY: FLOPPY_DRIVES}
     fitting = []
     for medium in media:
@@ -170,7 +171,7 @@ def _absent_drives(names: Sequence[str], known: dict[str, RemovableMedium]) -> I
 
 
 def check_named_once(names: Sequence[str], setting: SettingName) -> None:
-    """Raises SettingsError where a name stands twice."""
+    """Raises SettingsError if a name is given twice."""
     for position, name in enumerate(names):
         if name in names[:position]:
             raise SettingsError(

@@ -1,8 +1,8 @@
-"""Which disks are converted where the operator names none: a guess, which is said to be one.
+"""Which disks are converted if the operator names none. It is a guess, and is called one.
 
-Whatever is built in belongs to the machine. A disk on USB or FireWire may be a backup, or the operator's own, and to
-copy the wrong one looks like a success: it is converted where the machine has nothing else, with a warning, where the
-firmware boots from it, or where it holds something together with a disk that is built in.
+Built-in disks belong to the machine. A disk on USB or FireWire may be a backup or the operator's own, and copying the
+wrong one looks like a success. It is converted if the firmware boots from it, if it shares a group with a built-in
+disk, or, with a warning, if the machine has nothing else.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Final
 
 from p2v_tui.hwprobe.machine import BootSource, Disk, Machine
 
-# What says for sure which disk is booted from.
+# The sources that are sure about the boot disk.
 _FIRMWARE: Final = frozenset({BootSource.UEFI_ENTRY, BootSource.BIOS})
 
 
 def default_disks(machine: Machine) -> tuple[Disk, ...]:
-    """Those of the disks on offer that are converted by default, in the machine's order."""
+    """The offered disks that are converted by default, in the machine's order."""
     built_in = {disk.name for disk in machine.disks if not disk.external}
     if not built_in:
         return machine.disks
@@ -27,5 +27,5 @@ def default_disks(machine: Machine) -> tuple[Disk, ...]:
 
 
 def only_external(machine: Machine) -> bool:
-    """Whether every disk on offer can be carried about, so that the default is least sure."""
+    """Whether all offered disks are external, so that the default is least certain."""
     return bool(machine.disks) and all(disk.external for disk in machine.disks)

@@ -1,7 +1,7 @@
 """Which disk of the machine a name in p2v.disks means.
 
-The kernel deals out its names anew at every boot, and multipath may do so with mpatha. So every link that udev makes
-below /dev/disk names a disk, too, and so do its serial number and its WWN.
+The kernel's names may change at every boot, and so may multipath's mpatha. So a disk can also be named by any of
+udev's links below /dev/disk, by its serial number or by its WWN.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from p2v_tui.hwprobe.machine import Disk
 
 SERIAL = "serial:"
 WWN = "wwn:"
-# What stands before the same digits: in sysfs, in udev's links, in NVMe's names, in multipath's WWIDs.
+# The prefixes of the same digits: in sysfs, in udev's links, in NVMe's names, in multipath's WWIDs.
 _WWN_KINDS = re.compile(r"^(?:wwn-)?(?:0x|naa\.|eui\.|uuid\.|nvme\.)?")
 _ALL_OF_A_WWN = 16
 
@@ -26,9 +26,9 @@ def plain(name: str) -> str:
 
 
 def find_named(name: str, disks: Iterable[Disk]) -> Disk | None:
-    """The disk of that name; None where there is none. disks: the best first: of two paths the one on offer.
+    """The disk with that name, or None. disks: best first, so of two paths the offered one.
 
-    Raises SettingsError where a serial number or a WWN is that of several disks.
+    Raises SettingsError if several disks have that serial number or WWN.
     """
     every = tuple(disks)
     for kind, matches in ((SERIAL, _has_serial), (WWN, _has_wwn)):
@@ -39,7 +39,7 @@ def find_named(name: str, disks: Iterable[Disk]) -> Disk | None:
 
 
 def _linked(name: str, disks: Sequence[Disk]) -> Disk | None:
-    # udev's own list first: the links may not be there, and `disk/by-id/...` is short for a path.
+    # udev's own list first, as the links may be missing; `disk/by-id/...` is short for a path.
     link = name if name.startswith("/") else f"/dev/{name}"
     known = next((disk for disk in disks if link in disk.links), None)
     if known or not name.startswith("/"):
@@ -67,7 +67,7 @@ def _has_wwn(wwn: str, disk: Disk) -> bool:
     wanted, own = _digits(wwn), _digits(disk.wwn or "")
     if not own or not wanted:
         return False
-    # multipath's WWID begins with the kind of the number (3 for NAA), and a short WWN leaves out the extension.
+    # multipath's WWID begins with the number's type (3 for NAA), and a short WWN lacks the extension.
     return wanted in {own, f"3{own}", f"2{own}"} or (len(wanted) == _ALL_OF_A_WWN and own.startswith(wanted))
 
 

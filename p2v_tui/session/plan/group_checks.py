@@ -1,4 +1,4 @@
-"""Judges whether what lies on several disks is converted whole, and whether two of them are copies of each other."""
+"""Judges whether groups of disks are converted whole, and whether two disks are copies of each other."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ _UNREADABLE: Final = {
     "stratis": "Stratis",
 }
 
-# How many members each level of md can do without.
+# How many members each md level can lose.
 _SPARE: Final = {"raid4": 1, "raid5": 1, "raid6": 2, "raid10": 1}
 _WITHOUT: Final = {
     VOLUME_GROUP: "Logical volumes with a part there will not work in the guest, the others will.",
@@ -145,7 +145,7 @@ def _also_unseen(group: DiskGroup) -> str:
 
 
 def _parts(group: DiskGroup) -> str:
-    """What was not seen: `1 of its 2 physical volumes`."""
+    """The parts that were not found: `1 of its 2 physical volumes`."""
     word = _word(group)
     return f"{group.unseen} of its {group.members} {word}" if group.members else f"{group.unseen} of its {word}"
 
@@ -155,7 +155,7 @@ def _word(group: DiskGroup) -> str:
 
 
 def _without(group: DiskGroup, missing: int) -> str:
-    """What the guest has of it. missing: how many of its disks are not converted."""
+    """What the guest can do with the rest. missing: how many of its disks are not converted."""
     if group.kind == MD_ARRAY:
         return _array_without(group, missing + group.unseen)
     return _WITHOUT.get(group.kind, "The guest lacks what is there.")
@@ -173,7 +173,7 @@ def _array_without(group: DiskGroup, lost: int) -> str:
 
 
 def _behind(group: DiskGroup, chosen: frozenset[str]) -> Iterator[Check]:
-    """Members that the array has gone on without."""
+    """Members that fell out of the array and have older data."""
     old = ", ".join(sorted(group.behind & chosen))
     if not old:
         return
@@ -218,7 +218,7 @@ def _maybe_paths(disks: Sequence[Disk]) -> Iterator[Check]:
 def _copies(disks: Sequence[Disk], machine: Machine) -> Iterator[Check]:
     for copies in find_copies(disks):
         names = {disk.name for disk in copies.disks}
-        # The members of a mirror with its metadata at the end show what is in it, each of them.
+        # With metadata at the end, each member of a mirror shows the mirror's content.
         if any(group.kind == MD_ARRAY and names <= group.disks for group in machine.groups):
             continue
         listed = ", ".join(disk.name for disk in copies.disks)

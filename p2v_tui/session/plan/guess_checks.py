@@ -1,4 +1,4 @@
-"""Says what of the machine was guessed, and from what, and what could not be looked at at all."""
+"""Reports what was guessed about the machine, and from what, and what could not be probed at all."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ SUBJECTS: Final = (BOOT, MEMORY, PROBING)
 
 
 def judge_guesses(disks: Sequence[Disk], machine: Machine, *, memory_given: bool) -> tuple[Check, ...]:
-    """The checks of what is known of the machine, in the order of SUBJECTS. disks: those to convert.
+    """The checks of what the probe guessed, in the order of SUBJECTS. disks: those to convert.
 
-    memory_given: the operator said how much the guest gets.
+    memory_given: whether the operator set the guest's memory.
     """
     return (*_boot_disk(disks, machine), *_memory(machine, memory_given), *_probing(machine))
 
@@ -59,7 +59,7 @@ def _memory(machine: Machine, given: bool) -> Iterator[Check]:
 
 def _boot_disk(disks: Sequence[Disk], machine: Machine) -> Iterator[Check]:
     boot = machine.boot_disk
-    # A disk image is of another machine.
+    # A disk image comes from another machine.
     if boot is None or any(disk.device.is_file() for disk in disks):
         return
     first, found = disks[0], machine.disks[0]

@@ -1,7 +1,7 @@
 """virt-v2v's output modes: which options each takes and needs, and what it makes.
 
-From virt-v2v's output/*.ml, 1.28 to 2.13 (facts/virt-v2v.md, section 4). Which of them a server has is for the server
-to say; a mode that is not in the table is passed on with every option that was given.
+From virt-v2v's output/*.ml, 1.28 to 2.13 (facts/virt-v2v.md, section 4). The server says which of them it has; a mode
+that is not in this table is passed on with all given options.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from p2v_tui.session.plan import output_options
 from p2v_tui.session.plan.output_options import MiscOption, find_option
 from p2v_tui.session.plan.virt_v2v import VirtV2V
 
-# What libguestfs and nbdkit can make for virt-v2v (output/output.ml; in 1.x guestfs_disk_create).
+# The formats that libguestfs and nbdkit can write for virt-v2v (output/output.ml; in 1.x guestfs_disk_create).
 FORMATS: Final = ("raw", "qcow2")
 ALLOCATIONS: Final = ("sparse", "preallocated")
 
@@ -35,20 +35,20 @@ class Use(enum.Enum):
 
 @dataclass(frozen=True)
 class StorageForm:
-    """How -os is written where that is known. pattern: of the whole. words: with their article."""
+    """What -os must look like. pattern: for the whole text. words: with their article."""
 
     pattern: str
     words: str
     example: str
 
 
-# A relative path virt-v2v would look for below its own directory in /tmp.
+# virt-v2v would look for a relative path below its own directory in /tmp.
 _PATH: Final = StorageForm("/.*", "an absolute path on the conversion server", "/srv/guests")
-# output/output_rhv.ml mounts HOST:/PATH, or takes what is mounted.
+# output/output_rhv.ml mounts HOST:/PATH, or takes a mounted directory.
 _EXPORT: Final = StorageForm(
     r"[^/]+:/.+|/.+", "an NFS export or the directory that it is mounted on", "nfs.example.com:/export"
 )
-# output/output_vdsm.ml looks for the UUID at its end when everything is converted.
+# output/output_vdsm.ml looks for the UUID at the end of the path, but only after the conversion.
 _DATA_DOMAIN: Final = StorageForm(
     r"/.*/[^/]{36}/*",
     "the path of a data domain, which ends in its UUID",
@@ -58,13 +58,13 @@ _DATA_DOMAIN: Final = StorageForm(
 
 @dataclass(frozen=True)
 class OutputMode:
-    """One mode. names: all that virt-v2v's versions call it, the peer's first.
+    """One mode. names: those in all versions of virt-v2v, the peer's first.
 
-    default_storage: for -os where none is given. needed_misc: the -oo options without which it cannot work.
-    makes: where the guest is in the end; {storage}, {name} and {connection} are filled in. description: how the file
-    ends that is written beside the disks, in the modes that fill a directory. formats, allocations: all that -of and
-    -oa take; none of a mode that is not known, or does not take the option. options: its -oo. storage_form: how -os
-    is written, beside what `takes_directory` says.
+    default_storage: for -os, if it is not given. needed_misc: the -oo options that it requires.
+    makes: where the guest is in the end; {storage}, {name} and {connection} are filled in. description: the suffix of
+    the file beside the disks, in the modes that fill a directory. formats, allocations: the values of -of and -oa;
+    empty if the mode is unknown or does not take the option. options: its -oo. storage_form: what -os must look like,
+    unless `takes_directory` says so.
     """
 
     names: tuple[str, ...]
@@ -86,7 +86,7 @@ class OutputMode:
 
     @property
     def storage_like(self) -> StorageForm | None:
-        """How -os is written; None where anything may be right."""
+        """What -os must look like; None if anything may be right."""
         return _PATH if self.takes_directory else self.storage_form
 
     @property
@@ -96,11 +96,11 @@ class OutputMode:
 
     @property
     def is_libvirt(self) -> bool:
-        """Whether -os is a pool of libvirt's on the server."""
+        """Whether -os is a libvirt pool on the server."""
         return self.names[0] == "libvirt"
 
     def files(self, guest: str, disks: int) -> tuple[str, ...]:
-        """The names of the files that the guest has in its directory, be it -os or a pool's; else nothing.
+        """The names of the guest's files in the directory of -os or of the pool; else empty.
 
         disks: how many it has. virt-v2v names them as Linux would: sda, ..., sdz, sdaa.
         """
@@ -203,7 +203,7 @@ OUTPUT_MODES = (
 
 
 def find_mode(name: str) -> OutputMode:
-    """The mode that virt-v2v calls `name` in one of its versions; one that takes everything where it is not known."""
+    """The mode that some version of virt-v2v calls `name`; if unknown, a mode that takes all options."""
     known = (mode for mode in OUTPUT_MODES if name in mode.names)
     unknown = OutputMode(
         (name,),
@@ -219,7 +219,7 @@ def find_mode(name: str) -> OutputMode:
 
 @dataclass(frozen=True)
 class Output:
-    """Where the guest goes, with what the mode takes and nothing else. ignored: the settings left out, by name."""
+    """Where the guest goes, with only those settings that the mode takes. ignored: the names of the others."""
 
     mode: OutputMode
     connection: str | None = None
@@ -232,7 +232,7 @@ class Output:
     ignored: tuple[str, ...] = ()
 
     def mode_on(self, virt_v2v: VirtV2V) -> str:
-        """The server's name for the mode. Raises SettingsError, with those that it has, when it is not there."""
+        """The server's name for the mode. Raises SettingsError, with a list of its modes, if it lacks this one."""
         for name in self.mode.names:
             if name in virt_v2v.output_modes:
                 return name
@@ -243,7 +243,7 @@ class Output:
         )
 
     def arguments(self, virt_v2v: VirtV2V, password_file: str) -> list[str]:
-        """virt-v2v's options. Raises SettingsError as `mode_on` does."""
+        """The options for virt-v2v. Raises SettingsError as `mode_on` does."""
         options = {
             "-o": self.mode_on(virt_v2v),
             "-oa": self.allocation,
@@ -266,7 +266,7 @@ class Output:
 
     @property
     def environment(self) -> dict[str, Secret]:
-        """The -oo options that are secrets, as variables for virt-v2v: everybody there sees its arguments.
+        """The secret -oo options as variables for virt-v2v, because everybody there can see its arguments.
 
         `-oo os-password=X` and OS_PASSWORD=X are the same (virt-v2v-output-openstack(1)).
         """
@@ -280,7 +280,7 @@ class Output:
 
     @property
     def pool(self) -> str:
-        """The pool of libvirt's that virt-v2v takes, where the mode is that."""
+        """The libvirt pool, for the modes that use one."""
         return self.storage or "default"
 
     @property
@@ -292,18 +292,18 @@ class Output:
         return f"{self.mode.names[0]} {without_secrets(where)}".rstrip()
 
     def made(self, guest: str) -> str:
-        """What a successful conversion made and where, in words."""
+        """Says what a successful conversion made, and where."""
         return self.mode.makes.format(
             name=guest, storage=self.pool, connection=without_secrets(self.connection or "")
         )
 
 
 def choose_output(settings: Settings) -> Output:
-    """What virt-v2v is to be told, from the settings and what the mode takes.
+    """The output for these settings, as far as the mode takes them.
 
-    A setting that the mode does not take is left out and named in `ignored`: virt-p2v never passed -oc, so its
-    command lines hold some. Raises SettingsError for one that the mode needs and that is not there, and for a value
-    that virt-v2v would refuse, which it does late: some only after the whole conversion.
+    A setting that the mode does not take is left out and named in `ignored`: virt-p2v never passed on -oc, so its
+    command lines contain needless ones. Raises SettingsError for a missing setting that the mode needs, and for a
+    value that virt-v2v would refuse, as it does so late: for some only after the whole conversion.
     """
     mode = find_mode(settings.output_type)
     allocation = None if settings.output_allocation == "none" else settings.output_allocation
@@ -361,7 +361,7 @@ def choose_output(settings: Settings) -> Output:
 def _check_choice(
     mode: str, name: Literal["format", "allocation"], choices: tuple[str, ...], value: str | None
 ) -> None:
-    """Raises SettingsError for a value that the mode does not take. choices: nothing where that is not known."""
+    """Raises SettingsError for a value that the mode does not take. choices: empty if unknown."""
     if value is None or not choices or value in choices:
         return
     raise SettingsError(
@@ -372,7 +372,7 @@ def _check_choice(
 
 
 def _check_misc(mode: OutputMode, settings: Settings) -> None:
-    """What can be told without the server; which of the options its virt-v2v has is judged with the server."""
+    """Checks -oo as far as possible without the server. Whether its virt-v2v has each option is checked later."""
     for given in settings.output_misc:
         name = given.partition("=")[0]
         if name == "?":
@@ -403,7 +403,7 @@ _LOCAL_NAMES: Final = ("localhost", "localhost.localdomain", "localhost4", "loca
 
 
 def _remote_host(settings: Settings) -> str | None:
-    """The machine of libvirt's in -oc, where it is neither the conversion server by its own name nor its loopback."""
+    """The host in -oc's libvirt URI, unless it is the conversion server's name or its loopback."""
     found = _LIBVIRT_URI.match(settings.output_connection or "")
     host = found[1].strip("[]") if found else ""
     name = host.lower().rstrip(".")

@@ -1,7 +1,7 @@
 """virt-v2v's -oo options: which each output mode has, from which version on, and what values they take.
 
-From virt-v2v's output/*.ml, 1.40 to 2.13 (`virt-v2v -o MODE -oo '?'` lists them). virt-v2v itself says what is wrong
-with one only when it has looked at the disks, and it ends with 0 when it is asked for the list.
+From virt-v2v's output/*.ml, 1.40 to 2.13 (`virt-v2v -o MODE -oo '?'` lists them). virt-v2v itself reports a wrong
+option only after it has looked at the disks, and exits with 0 when it is asked for the list.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FLAGS: Final = ("", "true", "false")
 
 
 class Value(enum.Enum):
-    """TEXT: anything but nothing. FLAG: nothing, or true or false. ANY: what virt-v2v makes of it."""
+    """TEXT: not empty. FLAG: empty, true or false. ANY: virt-v2v decides."""
 
     TEXT = "text"
     FLAG = "flag"
@@ -31,10 +31,9 @@ class Value(enum.Enum):
 
 @dataclass(frozen=True)
 class MiscOption:
-    """One -oo of a mode. name: with a * at its end it stands for all that begin so. choices: its only values.
+    """One -oo of a mode. name: a * at its end matches anything. choices: its only values.
 
-    since: virt-v2v's version. once: given twice it is an error. per_disk: given once for each disk of the guest, if
-    at all.
+    since: virt-v2v's version. once: may not be repeated. per_disk: if given, then once for each disk of the guest.
     """
 
     name: str
@@ -48,7 +47,7 @@ class MiscOption:
         return name.startswith(self.name[:-1]) if self.name.endswith("*") else name == self.name
 
     def wrong_value(self, value: str) -> str | None:
-        """What the value should be instead, in words; None where it is right."""
+        """Says what the value should be instead; None if it is right."""
         if self.choices and value not in self.choices:
             return f"takes {' or '.join(self.choices)}"
         if self.value is Value.FLAG and value not in _FLAGS:
@@ -101,13 +100,13 @@ JSON: Final = (MiscOption("json-disks-pattern"),)
 
 
 def find_option(known: Sequence[MiscOption], given: str) -> tuple[MiscOption | None, str]:
-    """The option that one -oo is about, None where the mode has none of that name, and its value."""
+    """The option of one -oo (None if the mode does not have it) and its value."""
     name, _, value = given.partition("=")
     return next((option for option in known if option.has_name(name)), None), value
 
 
 def wrong_options(known: Sequence[MiscOption], given: Sequence[str], disks: int) -> Iterator[str]:
-    """What is wrong with those -oo that the mode has, a sentence each. disks: how many the guest has."""
+    """What is wrong with the known ones of these -oo, a sentence each. disks: how many the guest has."""
     counted: Counter[str] = Counter()
     for text in given:
         option, value = find_option(known, text)
@@ -125,7 +124,7 @@ def wrong_options(known: Sequence[MiscOption], given: Sequence[str], disks: int)
 
 
 def unknown_options(known: Sequence[MiscOption], given: Sequence[str], version: Sequence[int]) -> tuple[str, ...]:
-    """The names of those -oo that the mode does not have in that version; none where that version is not known."""
+    """The names of those -oo that the mode does not have in that version; empty if the version is not known."""
     if not version or tuple(version[:2]) > NEWEST_KNOWN:
         return ()
     names = (text.partition("=")[0] for text in given)

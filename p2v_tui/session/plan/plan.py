@@ -1,6 +1,6 @@
-"""From what the operator asked for and what the machine is: the plan of one conversion, checked before it starts.
+"""Makes the plan of one conversion from the settings and the machine, and checks it.
 
-Nothing is opened on the network here but by `with_keys`, and nothing is written.
+Only `with_keys` uses the network, and nothing is written.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ from p2v_tui.xmlgen import Guest, GuestDisk, GuestInterface
 
 @dataclass(frozen=True)
 class Plan:
-    """One conversion, complete but for the ports of the data connections.
+    """One conversion, complete except for the ports of the data connections.
 
-    settings: those that it was made from, with the machine's defaults filled in. image: that of --test-disk.
-    set_read_only: before the disks are served, the kernel is told to refuse writes to them.
-    wanted_keys: those of its encrypted volumes. keys: the same once `with_keys` has got them.
-    checks: what making the plan found; they are enforced together with those of the server and of the disks.
+    settings: with the machine's defaults filled in. image: of --test-disk.
+    set_read_only: tell the kernel to refuse writes to the disks before they are served.
+    wanted_keys: for its encrypted volumes. keys: the same once `with_keys` has fetched them. checks: of the choices;
+    they are enforced together with those of the server and of the disks.
     """
 
     guest: Guest
@@ -59,7 +59,7 @@ class Plan:
 
     @property
     def nbd(self) -> str | None:
-        """The program that is to serve the disks; None for whatever there is."""
+        """The program that serves the disks; None for the first that is installed."""
         return self.settings.nbd
 
     @property
@@ -73,24 +73,24 @@ class Plan:
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
-        """What the conversion server gets and nobody else may see."""
+        """What only the conversion server may see."""
         password = (self.output.password,) if self.output.password else ()
         return (*password, *(key.passphrase for key in self.keys))
 
 
 def with_keys(plan: Plan, report: Report, persistence: Persistence | None = None) -> Plan:
-    """The plan with the keys of its encrypted volumes: fetched, and each tried on its volume.
+    """The plan with the keys of its encrypted volumes, fetched and tried.
 
-    It takes as long as the web server and the volumes do. persistence: without it one try is made to fetch them.
+    It takes as long as the web server and the volumes do. persistence: without it each is fetched with one try.
     Raises WrongKey, a SettingsError; Cancelled.
     """
     return dataclasses.replace(plan, keys=get_keys(plan.wanted_keys, report, persistence))
 
 
 def fill_in(settings: Settings, machine: Machine, image: Path | None = None) -> Settings:
-    """The settings with this machine's defaults where the operator said nothing: what the dump and the forms show.
+    """The settings with this machine's defaults filled in, as the dump and the forms show them.
 
-    image: a disk image to convert in place of the machine's disks (--test-disk).
+    image: a disk image to convert instead of the machine's disks (--test-disk).
     """
     cpu, clock = machine.cpu, machine.clock
     all_disks = (str(image),) if image else tuple(disk.name for disk in default_disks(machine))
@@ -119,7 +119,7 @@ def fill_in(settings: Settings, machine: Machine, image: Path | None = None) -> 
 def make_plan(
     settings: Settings, machine: Machine, image: Path | None = None, *, set_read_only: bool = False
 ) -> Plan:
-    """The plan for these settings on this machine. Raises SettingsError naming what does not fit, and what would."""
+    """The plan for these settings on this machine. Raises SettingsError, with what does not fit and what would."""
     chosen = fill_in(settings, machine, image)
     disks = _choose_disks(chosen.disks or (), machine)
     network_map = chosen.network_map or NetworkMap()
@@ -163,7 +163,7 @@ def make_plan(
 
 def _default_name(hostname: str) -> str:
     name = re.sub(r"[^A-Za-z0-9._+-]", "-", hostname.partition(".")[0]).lstrip("._+-")[:MAX_GUEST_NAME]
-    # A live image without a name from DHCP is "localhost": that would name every guest the same.
+    # A live image without a name from DHCP is "localhost", so all guests would have the same name.
     return name if name and name != "localhost" else f"p2v-{secrets.token_hex(4)}"
 
 
@@ -176,7 +176,7 @@ def _topology(settings: Settings, machine: Machine) -> Topology:
 def _firmware(wanted: str, disks: Sequence[Disk], machine: Machine) -> Firmware | None:
     if wanted != "auto":
         return Firmware(wanted)
-    # What is known of the installed system is known of the machine's boot disk.
+    # The installed system was looked for on the machine's boot disk only.
     return machine.installed_firmware if machine.disks and disks[0] == machine.disks[0] else None
 
 
@@ -235,7 +235,7 @@ def _choices(machine: Machine) -> str:
 
 
 def disk_image(path: Path) -> Disk | None:
-    """A regular file as a disk; None for a path that is something else (a device) or not there.
+    """A regular file as a disk; None if the path is something else (a device) or does not exist.
 
     Raises SettingsError for an empty one.
     """

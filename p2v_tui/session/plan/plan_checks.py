@@ -1,7 +1,7 @@
-"""Judges what making the plan found: disks that belong together and are not all chosen, choices that were a guess.
+"""Judges the choices in the plan: disks that belong together and are not all chosen, choices that were guesses.
 
 What an operator named is done, with a warning that says why it would not have been chosen; the rest of the plan only
-refuses what surely fails (SettingsError). Another part of the plan that has something to say adds a Subject here.
+refuses what surely fails (SettingsError). Other parts of the plan add their Subjects here.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _bus(disk: Disk) -> str:
 def _overruled(disks: Sequence[Disk], machine: Machine) -> Iterator[Check]:
     chosen = {disk.name: disk for disk in disks}
     for excluded in machine.excluded:
-        # One path is as good as another.
+        # Any path to the disk will do.
         if excluded.disk and not excluded.same_as and excluded.disk == chosen.get(excluded.name):
             yield OVERRULED.warning(
                 f"{excluded.name} was named, and would have been left out. {excluded.risk}",

@@ -1,4 +1,4 @@
-"""What the conversion server's virt-v2v is and can do, from `--version` and `--machine-readable` alone."""
+"""What the server's virt-v2v can do, from its `--version` and `--machine-readable` alone."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ OLDEST = (1, 28)
 
 @dataclass(frozen=True)
 class VirtV2V:
-    """version: as it prints it, without the program's name. features: the lines of --machine-readable.
+    """version: as printed, without the program's name. features: the lines of --machine-readable.
 
-    kept_by_sudo: the names of the variables that sudo passes on to it, where it is run by sudo.
+    kept_by_sudo: the names of the variables that sudo passes on to it, if it runs under sudo.
     """
 
     version: str
@@ -30,7 +30,7 @@ class VirtV2V:
 
     @property
     def one_connection(self) -> bool:
-        """Whether it opens one connection to each disk and no other: from 1.45.98 on (commit 20019b5c)."""
+        """Whether it opens exactly one connection to each disk: from 1.45.98 on (commit 20019b5c)."""
         return self.numbers >= (1, 45, 98)
 
     @property
@@ -40,7 +40,7 @@ class VirtV2V:
 
     @property
     def opens_volumes(self) -> bool:
-        """Whether it has --key: from 1.42 on. Of a version that says no number it is believed."""
+        """Whether it has --key: from 1.42 on. Assumed if the version has no number."""
         return not self.numbers or self.numbers >= (1, 42)
 
     @property
@@ -51,7 +51,7 @@ class VirtV2V:
 def parse_features(version: str, text: str) -> VirtV2V:
     """text: what --machine-readable printed. Raises PreflightRefused when it has no output mode."""
     lines = [line.strip() for line in plain_lines(text)]
-    # A line is a name: whatever else a server sends is not taken over.
+    # Each line is a name: anything else that a server sends is dropped.
     features = [line for line in lines if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9:/._-]{0,63}", line)]
     modes = sorted({line.removeprefix("output:") for line in features if line.startswith("output:")})
     if not modes or "virt-v2v" not in features:

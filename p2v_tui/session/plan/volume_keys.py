@@ -1,4 +1,4 @@
-"""The keys of encrypted volumes: which volume a key is for, whether it opens it, and what virt-v2v is told of it.
+"""The keys of encrypted volumes: which volume each is for, whether it fits, and how virt-v2v gets it.
 
 A key is tried without opening anything: nothing is mapped or mounted, and nothing is written. virt-v2v opens the
 volumes itself, on the conversion server.
@@ -30,21 +30,21 @@ from p2v_tui.session.words.terminal_text import plain
 
 SETTING: Final = "key"
 MAX_SIZE: Final = 8 * 1024
-# A slot of LUKS takes two seconds on the machine that made it; a slow machine may have to try several.
+# A LUKS slot takes two seconds on the machine that made it; a slow machine may have to try several.
 TRY_SECONDS: Final = 120.0
-# What cryptsetup(8) ends with where the passphrase opens nothing.
+# The exit code of cryptsetup(8) for a wrong passphrase.
 _WRONG_PASSPHRASE: Final = 2
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 LUKS: Final = "LUKS"
 BITLOCKER: Final = "BitLocker"
-# By blkid's name of the content; and cryptsetup's --type for each.
+# By blkid's name for the content; then cryptsetup's --type for each.
 _KINDS: Final = {"crypto_LUKS": LUKS, "BitLocker": BITLOCKER}
 NODES: Final = (Path("/dev/mapper"), Path("/dev"))
 _TYPES: Final = {LUKS: "luks", BITLOCKER: "bitlk"}
 
 
 class WrongKey(SettingsError):
-    """A key that cannot be used. volume: the name of the volume, where it is known."""
+    """A key that cannot be used. volume: its name, if known."""
 
     def __init__(self, message: str, advice: str, volume: str | None = None) -> None:
         super().__init__(message, advice, setting=SETTING)
@@ -55,9 +55,9 @@ class WrongKey(SettingsError):
 class EncryptedVolume:
     """An encrypted partition.
 
-    name: the partition's (`sda2`). kind: LUKS or BITLOCKER. uuid: None where blkid knows none, as with BitLocker.
-    id: what virt-v2v's --key calls it. disk: the node or the image that it is on. start, size: where it is there, in
-    bytes; a start of None is not known.
+    name: the partition's (`sda2`). kind: LUKS or BITLOCKER. uuid: None if blkid knows none, as with BitLocker. id:
+    what virt-v2v's --key calls it. disk: the device or image that it is on. start, size: its place there in bytes;
+    start is None if unknown.
     """
 
     name: str
@@ -72,7 +72,7 @@ class EncryptedVolume:
         return f"{self.kind} {self.name}"
 
     def is_called(self, text: str) -> bool:
-        """Whether an operator who writes this means it: the UUID in any case, the name, or a path of it."""
+        """Whether this text names it: its UUID in upper or lower case, its name, or a path to it."""
         if self.uuid and text.lower() == self.uuid.lower():
             return True
         names = {text, text.removeprefix("/dev/").removeprefix("mapper/").replace("!", "/")}
@@ -83,7 +83,7 @@ class EncryptedVolume:
 
 @dataclass(frozen=True)
 class AssignedKey:
-    """A key that is not there yet. volume: None for a UUID that no partition has, as that of a logical volume."""
+    """A key that was not fetched yet. volume: None if no partition has its UUID, as with a logical volume."""
 
     source: KeySource
     volume: EncryptedVolume | None
@@ -94,9 +94,9 @@ class AssignedKey:
 
 @dataclass(frozen=True)
 class VolumeKey:
-    """A key that virt-v2v gets. id: what its --key calls the volume. volume: in words.
+    """A key for virt-v2v. id: what its --key calls the volume. volume: in words.
 
-    unchecked: why the key was not tried on the volume, a sentence; empty where it opens it.
+    unchecked: why the key was not tried on the volume, a sentence; empty if it opens it.
     """
 
     id: str
@@ -106,10 +106,10 @@ class VolumeKey:
 
 
 def find_encrypted(disks: Sequence[Disk]) -> tuple[EncryptedVolume, ...]:
-    """The volumes that virt-v2v cannot do without a key of. disks: those to convert, in the guest's order.
+    """The volumes for which virt-v2v needs a key. disks: those to convert, in the guest's order.
 
     virt-v2v looks at partitions and logical volumes (inspect_do_decrypt() in libguestfs-common's options/decrypt.c),
-    so that a whole disk that is encrypted is none of these.
+    so an encrypted whole disk is not among these.
     """
     found = [
         (position, disk, part)
@@ -122,7 +122,7 @@ def find_encrypted(disks: Sequence[Disk]) -> tuple[EncryptedVolume, ...]:
     for position, disk, part in found:
         assert part.content is not None
         uuid = part.content.uuid
-        # Of BitLocker virt-v2v never knows a UUID. Two volumes of one UUID are copies of each other.
+        # virt-v2v never knows the UUID of a BitLocker volume. Two volumes with one UUID are copies of each other.
         by_uuid = uuid and uuids[uuid] == 1 and _KINDS[part.content.type] == LUKS
         volumes.append(
             EncryptedVolume(
@@ -141,9 +141,9 @@ def find_encrypted(disks: Sequence[Disk]) -> tuple[EncryptedVolume, ...]:
 def assign_keys(
     sources: Sequence[KeySource], disks: Sequence[Disk], others: Sequence[Disk] = ()
 ) -> tuple[AssignedKey, ...]:
-    """Each key with its volume. disks: those to convert. others: of their volumes no key is needed.
+    """Each key with its volume. disks: those to convert. others: disks whose volumes need no key.
 
-    Raises WrongKey for a name that is not an encrypted volume, and for a volume that is named twice.
+    Raises WrongKey if a name is not that of an encrypted volume, and if a volume is named twice.
     """
     volumes = find_encrypted(disks)
     assigned: list[AssignedKey] = []
@@ -182,7 +182,7 @@ def _no_such_volume(name: str, volumes: Sequence[EncryptedVolume], disks: Sequen
 
 
 def without_key(disks: Sequence[Disk], keys: Sequence[AssignedKey]) -> tuple[EncryptedVolume, ...]:
-    """The encrypted volumes that nobody gave a key for. virt-v2v asks for it then, gets no answer, and fails."""
+    """The encrypted volumes without a key. virt-v2v would ask for each, get no answer, and fail."""
     given = {key.volume.name for key in keys if key.volume}
     return tuple(volume for volume in find_encrypted(disks) if volume.name not in given)
 
@@ -200,10 +200,8 @@ def need_all_keys(disks: Sequence[Disk], keys: Sequence[AssignedKey]) -> None:
 def get_keys(
     keys: Sequence[AssignedKey], report: Report, persistence: Persistence | None = None
 ) -> tuple[VolumeKey, ...]:
-    """The keys themselves, each tried on its volume.
-
-    persistence: without it one try is made to fetch them. Raises WrongKey for one that is not there or opens nothing;
-    Cancelled.
+    """Fetches the keys and tries each on its volume. persistence: without it each is fetched with one try. Raises
+    WrongKey if a key was not found or does not open its volume; Cancelled.
     """
     return tuple(_get_key(key, report, persistence) for key in keys)
 
@@ -242,7 +240,7 @@ def _is_line(content: bytes) -> bool:
 
 
 def _passphrase(content: bytes, key: AssignedKey, name: str | None) -> Secret:
-    """What a file holds but for its line's end: virt-v2v before 2.13 reads the first line only, later ones all."""
+    """The file's content without its line end: virt-v2v reads only the first line before 2.13, later all of it."""
     line = _line(content)
     if not line:
         raise WrongKey(f"The key of {key} is empty.", "Put the passphrase into it, as one line.", name)
@@ -261,14 +259,13 @@ class _CannotTry(Exception):
 
 
 def try_key(volume: EncryptedVolume, passphrase: Secret) -> str:
-    """Tries the key on the volume. The answer is empty where it opens it, else why it could not be tried.
-
-    Raises WrongKey where it does not open it.
+    """Tries the key on the volume. Returns why it could not be tried; empty if it fits. Raises WrongKey if it does
+    not.
     """
     options = ["--test-passphrase", "--readonly", "--batch-mode", "--tries", "1", "--type", _TYPES[volume.kind]]
     try:
         with _node(volume) as node:
-            # Standard input, as ps shows every argument.
+            # By standard input, as ps shows every argument.
             command = ["cryptsetup", "open", *options, "--key-file", "-", str(node)]
             done = _run(command, passphrase.encode(), TRY_SECONDS)
     except _CannotTry as error:
@@ -276,14 +273,14 @@ def try_key(volume: EncryptedVolume, passphrase: Secret) -> str:
     if done.returncode == 0:
         return ""
     said = _said(done)
-    # cryptsetup 2.6.1: a recovery password of the right form that is not the volume's ends with 1, without a word.
+    # cryptsetup 2.6.1 exits with 1 and no message if a well-formed recovery password is not the volume's.
     if done.returncode == _WRONG_PASSPHRASE or (volume.kind == BITLOCKER and done.returncode == 1 and not said):
         return _refused(volume, passphrase)
     return f"cryptsetup failed ({said or f'exit code {done.returncode}'})"
 
 
 def _refused(volume: EncryptedVolume, passphrase: Secret) -> str:
-    """As `try_key`, where cryptsetup says that the key opens nothing."""
+    """The result of `try_key` if cryptsetup refuses the key."""
     if volume.kind != BITLOCKER:
         advice = "Give a passphrase of one of its key slots, as it is asked for at boot."
     elif passphrase.reveal().isascii():
@@ -295,7 +292,7 @@ def _refused(volume: EncryptedVolume, passphrase: Secret) -> str:
 
 @contextlib.contextmanager
 def _node(volume: EncryptedVolume) -> Iterator[Path]:
-    """A device to read the volume from: its own, else (of a disk image) one that is made and removed again."""
+    """A device to read the volume from: its own, or for a disk image a temporary loop device."""
     own = next((node for place in NODES if (node := place / volume.name).is_block_device()), None)
     if own is not None:
         yield own
@@ -311,7 +308,7 @@ def _node(volume: EncryptedVolume) -> Iterator[Path]:
     except OSError as error:
         raise _CannotTry(f"the loop device {node} cannot be read ({error.strerror})") from error
     finally:
-        # From now on the kernel removes it when the last one closes it, however we end.
+        # From now on the kernel removes it when it is closed for the last time, however we end.
         _losetup("--detach", str(node))
     with device:
         yield node
@@ -325,7 +322,7 @@ def _losetup(*words: str) -> str:
 
 
 def _run(command: Sequence[str], stdin: bytes = b"", seconds: float = TOOL_SECONDS) -> CompletedProcess[bytes]:
-    """The tool when it has ended. Raises _CannotTry where it is missing or does not end."""
+    """Runs the tool to its end. Raises _CannotTry if it is missing or does not end."""
     try:
         done = complete(command, stdin=stdin, seconds=seconds)
     except FileNotFoundError as error:
@@ -344,7 +341,7 @@ def _said(done: CompletedProcess[bytes]) -> str:
 
 
 def key_arguments(keys: Sequence[VolumeKey], directory: RemoteDirectory, virt_v2v: VirtV2V) -> list[str]:
-    """virt-v2v's options. Raises SettingsError where the server's virt-v2v has no such option."""
+    """The options for virt-v2v. Raises SettingsError if the server's virt-v2v lacks --key."""
     if keys and not virt_v2v.opens_volumes:
         raise SettingsError(
             f"virt-v2v {virt_v2v.version} on the server cannot open encrypted volumes (p2v.key).",

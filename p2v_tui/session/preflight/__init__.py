@@ -1,1 +1,1 @@
-"""The checks before a conversion starts: the server is surveyed, its answers become facts, pure checks judge them."""
+"""The checks before a conversion: survey the server, parse its answers to facts, judge these with pure checks."""

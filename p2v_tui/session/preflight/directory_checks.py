@@ -1,4 +1,4 @@
-"""Judges the directories that virt-v2v writes to: are they there, and may its user write."""
+"""Judges the directories that virt-v2v writes to: do they exist, and may its user write there."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TEMPORARY = Subject(
 )
 SUBJECTS: Final = (STORAGE, TEMPORARY)
 
-# What belongs to the system: no advice makes a directory below it, or changes it.
+# System directories: no advice changes them or makes a directory below them.
 _SYSTEM: Final = (
     "/etc",
     "/usr",
@@ -129,7 +129,7 @@ def _make(path: str, facts: ServerFacts) -> str:
 
 
 def _instead(path: str, facts: ServerFacts) -> str:
-    """What to do where the user may not write: never to take the directory from whom it belongs to."""
+    """What to do if the user may not write. Never advises to take the directory from its owner."""
     own = _ELSEWHERE if _is_systems(path) else f"{path.rstrip('/')}/p2v"
     if facts.as_root:
         return f"Name another directory, as in p2v.os={_ELSEWHERE}."

@@ -1,4 +1,4 @@
-"""Asks the conversion server for its virt-v2v: its version, what it can do, or why it does not run."""
+"""Asks the conversion server for virt-v2v's version and features, or why it does not run."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from p2v_tui.session.remote import commands as remote_commands
 from p2v_tui.session.remote.result import CommandRunner, Result
 from p2v_tui.session.words.terminal_text import plain
 
-# sh's exit status for a program that is there and cannot be run, and for one that is not there.
+# sh's exit status for a program that cannot be run, and for one that was not found.
 _CANNOT_BE_RUN, _NO_SUCH_COMMAND = 126, 127
-# sudo's words, and those of sudo-rs, which Ubuntu 25.10 has in its place.
+# Messages of sudo, and of sudo-rs, its replacement in Ubuntu 25.10.
 _OF_SUDO = re.compile(
     r"^sudo(-rs)?: |may not run sudo|not allowed to (execute|run)|is not in the sudoers|I'm afraid I can't do that",
     re.MULTILINE,
@@ -21,15 +21,12 @@ _NOT_FOUND = re.compile(r"virt-v2v'?: (command )?not found")
 
 
 def ask_version(shell: CommandRunner, *, sudo: bool, user: str) -> str:
-    """virt-v2v's version on the server, asked by sudo where told.
-
-    Raises PreflightRefused where it is missing, too old, or sudo does not let us.
-    """
+    """virt-v2v's version on the server. Raises PreflightRefused if it is missing or too old, or sudo refuses."""
     return parse_version(_ask(shell, remote_commands.virt_v2v_version(sudo), sudo=sudo, user=user))
 
 
 def ask_features(shell: CommandRunner, version: str, *, sudo: bool, user: str) -> VirtV2V:
-    """What virt-v2v of that version can do there. Raises as `ask_version` does."""
+    """What that virt-v2v can do. Raises as `ask_version` does."""
     return parse_features(version, _ask(shell, remote_commands.virt_v2v_features(sudo), sudo=sudo, user=user))
 
 
@@ -43,7 +40,7 @@ def _ask(shell: CommandRunner, command: str, *, sudo: bool, user: str) -> str:
 
 
 def _does_not_run(result: Result, place: str | None, *, sudo: bool, user: str) -> P2VError:
-    """place: where the account finds virt-v2v; None where it does not."""
+    """place: where the account finds virt-v2v; None if it does not."""
     if loader := re.search(r"error while loading shared libraries: [^\n]*", result.text):
         return PreflightRefused(
             f"virt-v2v on the conversion server does not start: {plain(loader[0]).strip()}.",
@@ -98,7 +95,7 @@ def _sudo_refusal(shell: CommandRunner, result: Result, user: str) -> P2VError |
 
 
 def missing_kill(shell: CommandRunner, user: str) -> str | None:
-    """A warning where sudo lets `user` run virt-v2v but not stop it; else None."""
+    """A warning if sudo lets `user` run virt-v2v but not stop it; else None."""
     if shell.run(remote_commands.may_kill_as_root()).status == 0:
         return None
     return (

@@ -1,4 +1,4 @@
-"""Judges whether the conversion server has what this very guest needs: firmware for UEFI, what Windows needs."""
+"""Judges whether the conversion server has what this particular guest needs: UEFI firmware, tools for Windows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from p2v_tui.session.plan.plan import Plan
 from p2v_tui.session.preflight.server_facts import ServerFacts
 from p2v_tui.session.words.checks import Check, Subject, Verdict
 
-# Older ones fail without a firmware for UEFI, when everything is copied.
+# Older ones fail without UEFI firmware, after everything was copied.
 _MENDED_UEFI: Final = (2, 5, 2)
 _UEFI_MODES: Final = frozenset({"local", "libvirt", "qemu"})
 
@@ -63,7 +63,7 @@ def judge_guest_needs(
 
 
 def _needs_uefi(plan: Plan) -> bool:
-    """Whether virt-v2v will make a guest that boots by UEFI. Not told, it looks at the partitions as this does."""
+    """Whether virt-v2v will make a guest that boots by UEFI. By default it looks at the partitions, as we do here."""
     if plan.output.mode.names[0] not in _UEFI_MODES:
         return False
     if plan.guest.firmware is None:

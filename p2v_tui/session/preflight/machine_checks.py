@@ -1,6 +1,6 @@
-"""Judges what is known of the disks to convert: is one failing, is there something that virt-v2v cannot convert.
+"""Judges the disks to convert: is one failing, does one hold something that virt-v2v cannot convert.
 
-Which disks were chosen is judged by plan_checks.py.
+plan_checks.py judges the choice of disks.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from p2v_tui.session.plan.volume_keys import find_encrypted
 from p2v_tui.session.remote.commands import quote
 from p2v_tui.session.words.checks import Check, Subject, Verdict
 
-# What virt-v2v's hypervisors give every disk.
+# The sector size of every guest's disk.
 _SECTOR: Final = 512
 _SUSPENDED_LINUX: Final = "swsuspend"
 _SHUT_DOWN: Final = (
@@ -96,8 +96,7 @@ SUBJECTS: Final = (FAILING, SECTORS, WINDOWS, LINUX, ENCRYPTED, ARRAYS)
 def judge_machine(disks: Sequence[Disk], health: Health, keys: Collection[str] = ()) -> tuple[Check, ...]:
     """The checks of the disks to convert, in the order of SUBJECTS and of the guest's disks. health: of these disks.
 
-    keys: the encrypted volumes that there is a key for: UUIDs, names of partitions (`sda3`, `/dev/sda3`), or what
-    virt-v2v calls them.
+    keys: the encrypted volumes with a key: UUIDs, names of partitions (`sda3`, `/dev/sda3`), or virt-v2v's names.
     """
     return (
         *_failing(health),
@@ -180,7 +179,7 @@ def _windows(disks: Sequence[Disk], health: Health) -> Iterator[Check]:
     for disk, volume in ((each.name, volume) for each in health.disks for volume in each.volumes):
         match volume.state:
             case NtfsState.CLEAN if disk in dynamic:
-                # What says so is at the volume's beginning, and the rest may be on another disk.
+                # The state is at the volume's beginning, and the rest may be on another disk.
                 yield WINDOWS.noted(
                     f"The NTFS on {volume.partition} is on a dynamic disk and may be a part of a volume over several "
                     "disks: how Windows left it cannot be judged.",

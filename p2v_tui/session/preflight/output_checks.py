@@ -1,6 +1,5 @@
-"""Judges the place where the guest goes: is there room, is the name free.
-
-Whether virt-v2v may write there is judged in `directory_checks.py`.
+"""Judges the place where the guest goes: does it have room, is the name free. `directory_checks.py` judges whether
+virt-v2v may write there.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from p2v_tui.session.words.quantities import duration_text, size_text
 _MIB: Final = 1 << 20
 # virt-v2v does not start with less (v2v/v2v.ml, check_host_free_space).
 _OVERLAY: Final = 1024 * _MIB
-# The log and what else is in the remote directory; virt-v2v's debugging output is far longer.
+# For the log and all else in the remote directory; with virt-v2v's debugging output it is far longer.
 _LEAST_LOGS: Final = _MIB
 _LOGS: Final = 10 * _MIB
 _DEBUG_LOGS: Final = 100 * _MIB
 _INODES: Final = 100
-# Of the disks' sizes: a sparse copy of disks that hold less than that is rare.
+# Part of the disks' sizes: disks rarely hold less data than that.
 _LEAST_FILL: Final = 0.1
 
 OVERLAY = Subject(
@@ -91,7 +90,7 @@ SUBJECTS: Final = (OVERLAY, LOGS, COPY, EXISTING, DOMAIN, POOL)
 
 
 def judge_output(facts: ServerFacts, plan: Plan | None) -> Iterator[Check]:
-    """plan: None while nothing is chosen yet; then only the room for virt-v2v's own files is judged."""
+    """plan: None while nothing is chosen yet; then only the space for virt-v2v's own files is judged."""
     yield from _overlay(facts)
     yield from _logs(facts, debug=plan is not None and plan.debug)
     if plan is None:
@@ -104,7 +103,7 @@ def judge_output(facts: ServerFacts, plan: Plan | None) -> Iterator[Check]:
 
 
 def _no_inodes(subject: Subject, space: Space) -> Check | None:
-    """What subject says of a directory in which files cannot be made, however much space is free."""
+    """The subject's refusal if no files can be made in a directory, however much space is free."""
     if space.inodes is None or space.inodes >= _INODES:
         return None
     return subject.refused(
@@ -155,7 +154,7 @@ def _logs(facts: ServerFacts, *, debug: bool) -> Iterator[Check]:
 
 
 def _copy(facts: ServerFacts, plan: Plan) -> Iterator[Check]:
-    # Glance gets an upload of what was copied beside the overlay first (virt-v2v(1), "Disk space").
+    # For Glance the disks are first copied beside the overlay, then uploaded (virt-v2v(1), "Disk space").
     space = facts.space.get(Place.OVERLAY if "glance" in plan.output.mode.names else Place.STORAGE)
     if space is None:
         return
@@ -184,7 +183,7 @@ def _copy(facts: ServerFacts, plan: Plan) -> Iterator[Check]:
 
 
 def _free_for_copy(space: Space, facts: ServerFacts) -> int:
-    """Bytes, without what the overlay and the log take where they share the file system."""
+    """Bytes, without those for the overlay and the log if they share the file system."""
     taken = sum(
         size
         for place, size in ((Place.OVERLAY, _OVERLAY), (Place.LOGS, _LOGS))
@@ -269,7 +268,7 @@ def _pool(facts: ServerFacts, plan: Plan) -> Iterator[Check]:
 
 
 def _make_pool(pool: str) -> str:
-    """How to make it. pool: its name, or a path that was given in place of a name."""
+    """How to make it. pool: its name, or a path that was given instead of a name."""
     name = pool.rstrip("/").rpartition("/")[2] or "images"
     target = pool if pool.startswith("/") else f"/var/lib/libvirt/{name}"
     if pool == "default":

@@ -1,4 +1,4 @@
-"""Judges what only the output mode or its version refuses, and late: the guest's name, the -oo options."""
+"""Judges what an output mode or its version would refuse late: the guest's name, the -oo options."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OPTIONS = Subject(
 )
 SUBJECTS: Final = (NAME, OPTIONS)
 
-# What Kubernetes calls an object (RFC 1123, as virt-v2v 2.3 and later demand it).
+# Kubernetes' names of objects (RFC 1123, which virt-v2v requires since 2.3).
 _KUBERNETES_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _OVIRT_NAME: Final = re.compile(r"[\w.-]+")
 _OVIRT: Final = ("rhv", "rhv-upload")
@@ -40,7 +40,7 @@ _ANY_ALLOCATION: Final = (1, 45)
 
 
 def judge_output_mode(plan: Plan, release: Sequence[int]) -> Iterator[Check]:
-    """release: virt-v2v's version in numbers, empty where it is not known."""
+    """release: virt-v2v's version in numbers; empty if unknown."""
     name = plan.guest.name
     wrong, instead = _wrong_name(plan)
     if wrong:
@@ -58,7 +58,7 @@ def _sentence(plan: Plan) -> str:
 
 
 def _wrong_name(plan: Plan) -> tuple[str, str]:
-    """What is wrong with the guest's name, nothing where it is right, and a name that would do."""
+    """What is wrong with the guest's name (empty if nothing), and a name that would work."""
     name, mode = plan.guest.name, plan.output.mode
     if "kubevirt" in mode.names and not (len(name) <= 253 and _KUBERNETES_NAME.fullmatch(name)):
         better = re.sub(r"[^a-z0-9]+", "-", name.lower())[:63].strip("-") or "guest"

@@ -1,4 +1,4 @@
-"""What the checks before a conversion lead to: it may start, it may not, or the operator has to say so."""
+"""What follows from the checks: the conversion may start, may not, or needs the operator's consent."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from p2v_tui.session.preflight import machine_checks, server_checks
 from p2v_tui.session.preflight.server_facts import ServerFacts
 from p2v_tui.session.words.checks import Check, Subject, Verdict, of_verdict
 
-# Called with the warnings; whether the operator wants to start all the same.
+# Called with the warnings; returns whether the operator wants to start all the same.
 AcceptWarnings = Callable[[Sequence[Check]], bool]
 
 
 class ChecksRefused(PreflightRefused):
-    """checks: those that refuse, or those that warn and nobody accepts. how_to_accept: a sentence, for warnings."""
+    """checks: the refusals, or the warnings that were not accepted. how_to_accept: a sentence, for warnings."""
 
     def __init__(self, checks: Sequence[Check], how_to_accept: str = "") -> None:
         advice = _joined([*(check.advice for check in checks), how_to_accept])
@@ -33,7 +33,7 @@ class ChecksRefused(PreflightRefused):
         self.how_to_accept = how_to_accept
 
 
-# All that is looked at, by the heading that it has in docs/preflight.md.
+# All subjects, by their heading in docs/preflight.md.
 SUBJECTS: Final[Mapping[str, tuple[Subject, ...]]] = {
     "On the conversion server": server_checks.SUBJECTS,
     "On the machine to convert": machine_checks.SUBJECTS,
@@ -46,7 +46,7 @@ SUBJECTS: Final[Mapping[str, tuple[Subject, ...]]] = {
 
 
 def judge(facts: ServerFacts, virt_v2v: VirtV2V, plan: Plan, health: Health, now: float) -> tuple[Check, ...]:
-    """What all checks say of the plan, the server and the disks. now: seconds since the epoch, as here."""
+    """All checks of the plan, the server and the disks. now: seconds since the epoch, on this machine."""
     return (
         *plan.checks,
         *server_checks.judge_server(facts, virt_v2v, plan, now, health.windows),
@@ -55,7 +55,7 @@ def judge(facts: ServerFacts, virt_v2v: VirtV2V, plan: Plan, health: Health, now
 
 
 def enforce(checks: Sequence[Check], accepted: AcceptedWarnings, ask: AcceptWarnings = lambda _: False) -> None:
-    """Raises ChecksRefused where a check refuses, or warns and neither the setting nor the operator accepts it."""
+    """Raises ChecksRefused if a check refuses, or warns and neither the setting nor the operator accepts that."""
     if refused := of_verdict(checks, Verdict.REFUSED):
         raise ChecksRefused(refused)
     warnings = of_verdict(checks, Verdict.WARNING)
@@ -65,13 +65,13 @@ def enforce(checks: Sequence[Check], accepted: AcceptedWarnings, ask: AcceptWarn
 
 
 def how_to_accept(warnings: Sequence[Check]) -> str:
-    """The setting that accepts these warnings and no other."""
+    """The setting that accepts exactly these warnings."""
     keys = ",".join(dict.fromkeys(check.key for check in warnings if check.key)) or "true"
     return f"p2v.accept_warnings={keys} starts despite {'it' if len(warnings) == 1 else 'them'}."
 
 
 def check_keys(accepted: AcceptedWarnings) -> None:
-    """Raises SettingsError, with the keys that there are, for one that no check has."""
+    """Raises SettingsError for an unknown key, and names the valid ones."""
     subjects = [subject for part in SUBJECTS.values() for subject in part]
     known = {subject.key for subject in subjects}
     warn = sorted({subject.key for subject in subjects if Verdict.WARNING in subject.when})

@@ -1,7 +1,7 @@
-"""Judges what the conversion server says of itself: can this conversion work there, and what stands in its way.
+"""Judges the facts about the conversion server: can this conversion work there, and what prevents it.
 
-What the place for the guest says is judged in `output_checks.py`, the directories in `directory_checks.py`, what the
-output mode takes in `output_mode_checks.py`, and what this very guest needs in `guest_checks.py`.
+`output_checks.py` judges the place for the guest, `directory_checks.py` the directories, `output_mode_checks.py` what
+the output mode takes, and `guest_checks.py` what this particular guest needs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from p2v_tui.session.ssh.login import KEEPALIVE_COUNT, KEEPALIVE_INTERVAL
 from p2v_tui.session.words.checks import Check, Subject, Verdict
 from p2v_tui.session.words.quantities import duration_text, size_text
 
-# virt-v2v gives its appliance 2560 MiB (2.2 and later), of which it fills a part.
+# virt-v2v gives its appliance 2560 MiB (2.2 and later), which uses a part of that.
 _MEMORY: Final = 2560 << 20
 _LEAST_MEMORY: Final = 1 << 30
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
@@ -118,10 +118,10 @@ SUBJECTS: Final = (
 def judge_server(
     facts: ServerFacts, virt_v2v: VirtV2V, plan: Plan | None, now: float, windows: Collection[str] = ()
 ) -> tuple[Check, ...]:
-    """The checks of the conversion server, in the order of SUBJECTS; none of what is not known or does not matter.
+    """The checks of the conversion server, in the order of SUBJECTS, without those that are unknown or do not matter.
 
     plan: None while nothing is chosen yet; then only what needs no plan is judged. now: seconds since the epoch on
-    this machine, when the facts came. windows: the names of the plan's disks that hold a Windows (`Health.windows`).
+    this machine, when the facts came. windows: the names of the plan's disks with Windows on them (`Health.windows`).
     """
     release = virt_v2v.numbers
     return (
@@ -142,7 +142,7 @@ def judge_server(
 
 @dataclass(frozen=True)
 class _Program:
-    """name: the survey's. words: what it is. debian, fedora: the package that has it."""
+    """name: in the survey. words: for the operator. debian, fedora: the package that contains it."""
 
     name: str
     words: str
@@ -165,7 +165,7 @@ _VIRSH: Final = _Program("virsh", "virsh", "libvirt-clients", "libvirt-client")
 def _programs(facts: ServerFacts, virt_v2v: VirtV2V, plan: Plan | None) -> Iterator[Check]:
     needed = [_QEMU_IMG]
     if virt_v2v.modular:
-        # Without nbdkit its parts are missing too, and come with it.
+        # Without nbdkit its parts are missing too, but they come with it.
         parts = () if facts.programs.get("nbdkit") is False else _NBDKIT_PARTS
         needed = [_NBDKIT, *parts, _NBDCOPY, _QEMU_IMG]
     if plan and plan.output.format == "qcow2":

@@ -1,7 +1,6 @@
-"""What the conversion server says of itself before a conversion: programs, space, memory, names that are taken.
-
-The server is not trusted: an answer that cannot be read is an unknown one, and no text of it can drive a terminal.
-What the facts mean is not known here: `server_checks.py` judges them.
+"""The facts about the conversion server before a conversion: programs, space, memory, names in use. The server is not
+trusted: an answer that cannot be parsed counts as unknown, and no text of it can control a terminal.
+`server_checks.py` judges the facts.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ from p2v_tui.session.preflight.survey_command import PART_SECONDS, Libvirt, surv
 from p2v_tui.session.remote.result import CommandRunner
 from p2v_tui.session.words.terminal_text import plain
 
-# Longer than all of its parts together can take, on a server on which every one of them hangs.
+# Longer than all parts together can take, on a server where every one of them hangs.
 SURVEY_TIMEOUT: Final = 20.0 * PART_SECONDS
-# An honest answer has some thirty lines; a server may send what it likes.
+# An honest answer has some thirty lines, but a server may send anything.
 _MAX_LINES: Final = 500
 _MAX_LINE: Final = 4500
 
@@ -28,7 +27,7 @@ E = TypeVar("E", bound=enum.Enum)
 
 
 class Place(enum.Enum):
-    """The directories that matter. The value is the survey's word. TEMPORARY: TMPDIR, where it is set."""
+    """The directories that matter. The value is the survey's word. TEMPORARY: TMPDIR, if set."""
 
     STORAGE = "storage"
     OVERLAY = "overlay"
@@ -38,7 +37,7 @@ class Place(enum.Enum):
 
 @dataclass(frozen=True)
 class Space:
-    """The free space of one directory. free: bytes for an ordinary user. inodes: None where there is no limit.
+    """The free space of one directory. free: bytes for an ordinary user. inodes: None without a limit.
 
     file_system: the same for directories that share their space.
     """
@@ -50,7 +49,7 @@ class Space:
 
 
 class Directory(enum.Enum):
-    """What a directory is on the server, for virt-v2v's user.
+    """What virt-v2v's user can do with a directory on the server.
 
     READ_ONLY: it may not write there; READ_ONLY_FILE_SYSTEM: nobody may. UNREACHABLE: below a directory that it may
     not search.
@@ -66,7 +65,7 @@ class Directory(enum.Enum):
 
 @dataclass(frozen=True)
 class ExistingFile:
-    """One of the guest's files that is there already. size: bytes. modified: seconds since the epoch."""
+    """One of the guest's files that exists already. size: bytes. modified: seconds since the epoch."""
 
     name: str
     size: int
@@ -74,29 +73,29 @@ class ExistingFile:
 
 
 class Access(enum.Enum):
-    """Whether something is there and can be used by the user who runs virt-v2v."""
+    """Whether something exists and virt-v2v's user can use it."""
 
     USABLE = "usable"
     DENIED = "denied"
     MISSING = "missing"
 
 
-# What `ServerFacts.pool` says where there is no pool; else it is the pool's type.
+# The value of `ServerFacts.pool` if the pool does not exist; otherwise the pool's type.
 NO_POOL: Final = "missing"
 
 
 @dataclass(frozen=True)
 class ServerFacts:
-    """None, or nothing in a mapping: not known, which speaks neither for nor against anything.
+    """None, or a missing entry in a mapping, means unknown, which proves nothing.
 
-    by_sudo: virt-v2v runs as another user than the one who was asked. as_root: it runs as root. user: who was asked.
-    clock: seconds since the epoch. memory, swap: bytes that are free for use.
-    programs: by name, whether it is there and runs (`nbdkit-nbd`: nbdkit with that plugin; `python`: one that is new
-    enough for the relay). kvm: /dev/kvm. kernel: one that libguestfs can boot its appliance with.
-    uefi: a firmware for UEFI guests where virt-v2v 2.2 looks for it. virtio_win: the drivers for Windows.
-    windows_service: rhsrvany.exe or pvvxsvc.exe. ntfs: the appliance can mount NTFS, as far as one can see.
-    localhost: the addresses that this name has there. places: what the directories are, and their paths.
-    existing: the guest's files that are in its output directory already.
+    by_sudo: virt-v2v runs as another user than the login user. as_root: it runs as root. user: the login user. clock:
+    seconds since the epoch. memory, swap: free bytes.
+    programs: by name, whether it exists and runs (`nbdkit-nbd`: nbdkit with that plugin; `python`: one that is new
+    enough for the relay). kvm: /dev/kvm. kernel: one with which libguestfs can boot its appliance.
+    uefi: firmware for UEFI guests where virt-v2v 2.2 looks for it. virtio_win: the drivers for Windows.
+    windows_service: rhsrvany.exe or pvvxsvc.exe. ntfs: the appliance can probably mount NTFS.
+    localhost: the addresses of that name there. places: the directories' states and paths.
+    existing: the guest's files that its output directory already has.
     domain: whether libvirt has a domain of the guest's name. pool: the type of the pool, or NO_POOL.
     tmout: the shell's TMOUT in seconds. client_alive: sshd's ClientAliveInterval in seconds and ClientAliveCountMax.
     """
@@ -125,15 +124,15 @@ class ServerFacts:
 
     @property
     def storage(self) -> Directory | None:
-        """What the output directory is, where there is one."""
+        """The state of the output directory, if any."""
         return self.places.get(Place.STORAGE, (None, ""))[0]
 
 
 def survey_server(shell: CommandRunner, plan: Plan | None, *, sudo: bool, kept: Sequence[str] = ()) -> ServerFacts:
-    """Asks the server everything in one command. plan: None while nothing is chosen yet. sudo: virt-v2v runs by it,
-    which passes on the variables in `kept`.
+    """Asks the server everything in one command. plan: None while nothing is chosen yet. sudo: virt-v2v runs under
+    it, and it passes on the variables in `kept`.
 
-    Raises as `CommandRunner.run` does, never because of what the server answers.
+    Raises as `CommandRunner.run` does, whatever the server answers.
     """
     storage: str | None = None
     files: tuple[str, ...] = ()
@@ -149,10 +148,7 @@ def survey_server(shell: CommandRunner, plan: Plan | None, *, sudo: bool, kept: 
 
 
 def asked_libvirt(plan: Plan, *, sudo: bool) -> Libvirt | None:
-    """What is to be asked of libvirt there.
-
-    None where it is not the server's own, or a session that is not the login user's.
-    """
+    """What to ask libvirt there. None if it is on another host, or in a session that is not the login user's."""
     connection = plan.output.connection
     if connection and not re.match(r"[a-z+]+:///", connection):
         return None
@@ -162,7 +158,7 @@ def asked_libvirt(plan: Plan, *, sudo: bool) -> Libvirt | None:
 
 
 def parse_facts(text: str, *, sudo: bool, files: Collection[str] = ()) -> ServerFacts:
-    """What the survey printed. Of a word that comes twice the first one holds. files: that were asked for."""
+    """Parses the survey's output. If a word comes twice, the first one counts. files: that were asked for."""
     said: defaultdict[str, list[str]] = defaultdict(list)
     for line in text[: _MAX_LINES * _MAX_LINE].split("\n")[:_MAX_LINES]:
         word, _, value = plain(line[:_MAX_LINE]).partition(" ")
@@ -228,7 +224,7 @@ def _spaces(lines: Sequence[str]) -> dict[Place, Space]:
         if place is None or len(words) < 8 or None in numbers:
             continue
         blocks, block_size, all_inodes, inodes, device = (number or 0 for number in numbers)
-        # A btrfs has another device number for each subvolume; a tmpfs has no source of its own.
+        # btrfs has a device number for each subvolume; tmpfs has no source that identifies it.
         source = words[6] if "/" in words[6] else str(device)
         found.setdefault(place, Space(words[7], source, blocks * block_size, inodes if all_inodes else None))
     return found
@@ -239,7 +235,7 @@ def _user(value: str | None) -> str | None:
 
 
 def _addresses(value: str | None) -> tuple[str, ...] | None:
-    """None where the name could not be asked for."""
+    """None if the name could not be looked up."""
     return None if value is None else tuple(word for word in value.split() if re.fullmatch("[0-9a-fA-F.:]+", word))
 
 
@@ -271,7 +267,7 @@ def _pool(value: str | None) -> str | None:
 
 
 def _client_alive(said: Mapping[str, str]) -> tuple[int, int] | None:
-    """None where sshd asks nothing of a silent client, which is its default. It takes times such as 1h30m."""
+    """None if sshd does not check on silent clients, which is its default. It takes times such as 1h30m."""
     interval = said.get("clientaliveinterval", "")
     count = _number(said.get("clientalivecountmax", "3"))
     if count is None or not re.fullmatch("([0-9]{1,9}[smhdw]?){1,8}", interval):

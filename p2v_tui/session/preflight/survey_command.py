@@ -1,7 +1,6 @@
-"""The one remote command that asks the conversion server everything the preflight wants to know.
-
-It needs no more rights than the login user has, and nothing of it can hang: what touches a file system or a daemon
-that may be dead runs under timeout(1). What it prints, and what that means, is for `server_facts.py` to read.
+"""The one remote command that asks the conversion server everything that the preflight needs. It runs with the login
+user's rights and cannot hang: whatever touches a file system or a daemon that may be dead runs under timeout(1).
+`server_facts.py` parses its output.
 """
 
 from __future__ import annotations
@@ -13,13 +12,13 @@ from dataclasses import dataclass
 from p2v_tui.session.remote.commands import find_python
 from p2v_tui.session.remote.directory import PARENT
 
-# Of each part that asks something that may be dead, on the server.
+# For each part that may hang on the server.
 PART_SECONDS = 5
 
-# Sets $limit, which runs a command for so long. Without timeout(1) on the server there are no limits.
+# Sets $limit, which limits a command to that time. Without timeout(1) on the server it is empty.
 LIMIT = f"limit='timeout -s KILL {PART_SECONDS}'; $limit true 2>/dev/null || limit="
 
-# Where virt-v2v 2.2 looks for the firmware of a UEFI guest (common/mlv2v/uefi.ml): code and variables.
+# Where virt-v2v 2.2 looks for UEFI firmware (common/mlv2v/uefi.ml): code and variables.
 _UEFI = (
     ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
     ("/usr/share/OVMF/OVMF_CODE.secboot.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
@@ -29,13 +28,13 @@ _UEFI = (
 )
 
 
-# The variables that the survey goes by.
+# The variables that the survey uses.
 _READ_HERE = ("VIRT_V2V_TMPDIR", "LIBGUESTFS_CACHEDIR", "TMPDIR", "VIRTIO_WIN", "VIRT_TOOLS_DATA_DIR")
 
 
 @dataclass(frozen=True)
 class Libvirt:
-    """What is asked of libvirt on the server. connection: its URI, None for the default one. pool, domain: names."""
+    """What to ask libvirt on the server. connection: its URI; None for the default one. pool, domain: names."""
 
     connection: str | None
     pool: str
@@ -50,10 +49,10 @@ def survey(
     files: Sequence[str] = (),
     libvirt: Libvirt | None = None,
 ) -> str:
-    """The command. sudo: virt-v2v runs by it, so as root, with an environment of its own but for the names in `kept`.
+    """The command. sudo: virt-v2v runs under it, so as root, and gets only the variables in `kept`.
 
-    storage: the directory that the guest's disks go to; with `libvirt` it is the pool's. files: names that the guest
-    will have in it.
+    storage: the directory for the guest's disks; with `libvirt` it is the pool's. files: the names of the guest's
+    files in it.
     """
     return "\n".join(
         [
@@ -77,7 +76,7 @@ def _lines(words: Sequence[str]) -> str:
 
 
 def _basics(*, sudo: bool, kept: Sequence[str]) -> str:
-    """Programs are looked for where virt-v2v will look. Without timeout(1) on the server there are no limits."""
+    """Sets up virt-v2v's environment, so that the same programs are found, and $limit."""
     lost = [name for name in _READ_HERE if name not in kept]
     return f"""sudo={"yes" if sudo else "no"}
 echo clock "$(date +%s)"
@@ -92,7 +91,7 @@ fi
 {LIMIT}"""
 
 
-# Each plugin is loaded, which costs some milliseconds: a file of the right name may be of the wrong version.
+# Each plugin is loaded, which takes some milliseconds: the file may be of the wrong version.
 _PROGRAMS = f"""try() {{
   program=$1; shift
   $limit "$@" >/dev/null 2>&1
@@ -112,7 +111,7 @@ if command -v getent >/dev/null; then
   echo localhost $($limit getent ahosts localhost | sed "s/[[:space:]].*//" | sort -u)
 fi"""
 
-# MemAvailable and SwapFree are in KiB. supermin takes a kernel from any of these places, unless it is told another.
+# MemAvailable and SwapFree are in KiB. supermin takes a kernel from any of these places by default.
 _MACHINE = r"""sed -n 's/^MemAvailable: *\([0-9]*\) kB$/memory \1/p
   s/^SwapFree: *\([0-9]*\) kB$/swap \1/p' /proc/meminfo
 kvm=denied
@@ -151,8 +150,8 @@ there ntfs /usr/bin/ntfs-3g /bin/ntfs-3g /usr/sbin/mount.ntfs-3g /sbin/mount.ntf
 
 
 def ask_libvirt(connection: str | None) -> str:
-    """Defines ask_libvirt, a read-only virsh, which libvirt allows to every user. Wants $limit, and $root from
-    `yes` or `no`: virt-v2v's default connection is the system's for root and the session's for others.
+    """Defines ask_libvirt, a read-only virsh, which libvirt allows to every user. Needs $limit, and $root as `yes` or
+    `no`: virt-v2v's default connection is the system's for root and the session's for others.
     """
     return f"""uri={shlex.quote(connection or "")}
 [ -n "$uri" ] || [ $root = no ] || uri=qemu:///system
@@ -164,7 +163,7 @@ _DECODE = r"""sed "s/&lt;/</g; s/&gt;/>/g; s/&quot;/\"/g; s/&apos;/'/g; s/&amp;/
 
 
 def _survey_libvirt(libvirt: Libvirt) -> str:
-    """Where it does not answer nothing is said."""
+    """Prints nothing if libvirt does not answer."""
     return f"""{ask_libvirt(libvirt.connection)}
 try virsh virsh --version
 if command -v virsh >/dev/null; then
@@ -182,8 +181,8 @@ if command -v virsh >/dev/null; then
 fi"""
 
 
-# One file system at a time, each in a shell of its own under the time limit: a dead NFS server blocks whoever looks.
-# A btrfs has another device number for each subvolume, so two places are told to share their space by df's source.
+# Each file system in its own shell under the time limit, as a dead NFS server blocks every access. btrfs has a device
+# number for each subvolume, so df's source tells whether two places share their space.
 _PLACES = r"""look='
 word=$1; directory=$2; root=$3; files=$4
 kind=missing; [ ! -e "$directory" ] || kind=no-directory
@@ -221,8 +220,7 @@ look_at overlay "${VIRT_V2V_TMPDIR:-${LIBGUESTFS_CACHEDIR:-${TMPDIR:-/var/tmp}}}
 look_at logs "$logs"
 """
 
-# sshd takes the first value that it meets; Debian and Fedora include the directory first. A Match ends what holds
-# for all.
+# sshd takes the first value; Debian and Fedora include the directory first. Settings after a Match are not for all.
 _TIME_OUTS = r"""[ -z "$TMOUT" ] || echo tmout "$TMOUT"
 for file in /etc/ssh/sshd_config.d/*.conf /etc/ssh/sshd_config; do
   [ ! -r "$file" ] || tr A-Z a-z <"$file" | sed -n '/^[[:space:]]*match[[:space:]]/q

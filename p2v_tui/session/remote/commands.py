@@ -1,7 +1,7 @@
-"""Every command that is run on the conversion server is made here, and quoted by one function.
+"""Makes every command that runs on the conversion server, quoted by one function.
 
-They are for a POSIX sh: the remote shell is one whatever the login shell is. Only the survey before a conversion, a
-script of some length, has a room of its own: `survey_command.py`.
+They are for a POSIX sh, which the remote shell is whatever the login shell is. Only the survey before a conversion, a
+long script, is elsewhere: `survey_command.py`.
 """
 
 from __future__ import annotations
@@ -16,36 +16,36 @@ from p2v_tui.session.remote.directory import PARENT, RemoteDirectory
 
 SUDO = ("sudo", "-n")
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
-# For sed: the account's own variables are stored, for later questions, but not what is secret among them.
+# For sed: the account's variables are stored for later questions, without secrets.
 _HIDE_VARIABLES = ";".join(rf"s/^\([^=]*{word.upper()}[^=]*\)=.*/\1={HIDDEN}/" for word in SECRET_WORDS)
 _END_OF_FILE = "P2V-END-OF-FILE"
-# How long virt-v2v may take to clean up after SIGTERM before it is killed: it deletes what it made on the target.
+# How long virt-v2v may take after SIGTERM before it is killed: it deletes what it made on the target.
 STOP_SECONDS = 20
-# What timeout(1) ends with: by TERM, by KILL.
+# The exit codes of timeout(1) after TERM and after KILL.
 TIMED_OUT = (124, 137)
-# The same for what a virt-v2v leaves that was killed itself.
+# The same for the children of a virt-v2v that was killed.
 LEFT_SECONDS = 5
 # How long the account's profile may take, in seconds.
 PROFILE_SECONDS = 5
-# Exit status of start_relay where there is no Python.
+# Exit status of start_relay without a usable Python.
 NO_PYTHON = 3
 RELAY_STATUS_SIZE = 64 * 1024
 MACHINE_RECORD_SIZE = 256 * 1024
 
 
 def quote(*words: str) -> str:
-    """The words as one shell command, each of them exactly one argument whatever it holds."""
+    """The words as one shell command, each exactly one argument whatever it contains."""
     return " ".join(shlex.quote(word) for word in words)
 
 
 def as_root(sudo: bool, *words: str, keeping: Sequence[str] = ()) -> str:
-    """keeping: the variables that sudo is to pass on, which its SETENV allows."""
+    """keeping: the variables for sudo to pass on, which its SETENV allows."""
     kept = [f"--preserve-env={','.join(keeping)}"] if keeping else []
     return quote(*((*SUDO, *kept) if sudo else ()), *words)
 
 
 def environment_file(variables: Mapping[str, Secret]) -> bytes:
-    """A script that gives these variables to whatever is started after it."""
+    """A script that exports these variables."""
     return b"".join(b"export %s=%s\n" % (name.encode(), _quoted(secret)) for name, secret in variables.items())
 
 
@@ -54,7 +54,7 @@ def _quoted(secret: Secret) -> bytes:
 
 
 def _announce(token: str, program: str) -> str:
-    """Turns the login shell into `program` and says so; for any login shell that knows `exec` and single quotes.
+    """Replaces the login shell with `program` and announces that; for any login shell with `exec` and single quotes.
 
     The token is put together by sh, so that a shell that echoes its commands cannot fake it.
     """
@@ -66,14 +66,14 @@ def start_shell(token: str) -> str:
 
 
 def hold_tunnel(token: str) -> str:
-    """Says that the login is complete, and with it the forwarding that was asked for; ends with the connection."""
+    """Announces that the login and its forwarding are complete; ends with the connection."""
     return _announce(token, "cat >/dev/null")
 
 
 def hold_port_tunnel(token: str, port_file: str) -> str:
-    """The same for a tunnel that ends in a port: first it stores a line, which tells the relay of it.
+    """The same for a tunnel that ends in a port: first stores a line that tells the relay about it.
 
-    The line comes on standard input, because only then it is known, and it is secret.
+    The line comes on standard input, as it is secret and known only then.
     """
     store = 'umask 077; read -r line && printf "%s\\n" "$line" >"$1.new" && mv "$1.new" "$1" || exit'
     said = f'printf "\\n%s%s\\n" {token[:4]} {token[4:]}'
@@ -81,16 +81,16 @@ def hold_port_tunnel(token: str, port_file: str) -> str:
 
 
 def set_locale() -> str:
-    """virt-v2v's messages are parsed: they must not be translated."""
+    """virt-v2v's messages are parsed, so they must not be translated."""
     return "LC_ALL=C; export LC_ALL; unset LANGUAGE"
 
 
 def login_environment(token: str, seconds: int) -> str:
-    """Our environment, the token in a line of its own, and the one that the account's login shell makes.
+    """Prints our environment, a line with the token, and the environment of the account's login shell.
 
-    Each `NAME=value` ends with NUL. The start-up files get no input, what they print goes nowhere, and after
-    `seconds` they are ended: then, and where they end the shell, the token is missing. csh takes no command with -l,
-    and closes what it inherits but its three files.
+    Each `NAME=value` ends with NUL. The start-up files get no input, their output is dropped, and they are killed
+    after `seconds`: then, or if they end the shell, the token is missing. csh takes no command with -l, and closes
+    inherited files except the standard three.
     """
     dump = f'printf "\\n%s%s\\n" {token[:4]} {token[4:]}; exec env -0'
     return f"""env -0 || exit
@@ -115,12 +115,12 @@ def may_kill_as_root() -> str:
 
 
 def program_paths() -> str:
-    """Where sudo would find the programs that sudoers must allow."""
+    """Prints where sudo would find the programs that sudoers must allow."""
     return "PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin; command -v virt-v2v; env which kill"
 
 
 def make_directory(directory: RemoteDirectory, machine: str) -> str:
-    """machine: whose it is, in one line."""
+    """machine: the machine that it belongs to, in one line."""
     line = f"{machine}\n"
     return f"""umask 077
 {quote("mkdir", "-m", "0700", directory.path)} && {quote("mkdir", directory.secrets)} || exit
@@ -130,7 +130,7 @@ cat {_BOOT_ID} >{quote(directory.boot)} 2>/dev/null || :"""
 
 
 def write_files(files: Mapping[str, bytes]) -> str:
-    """Stores each content at its path, with mode 0600. One that cannot be stored whole is removed and named."""
+    """Stores each content at its path, mode 0600. A file that is not stored whole is removed and its path printed."""
     script = ["umask 077"]
     for path, content in files.items():
         encoded = base64.encodebytes(content).decode()
@@ -140,7 +140,7 @@ def write_files(files: Mapping[str, bytes]) -> str:
 
 
 def remove_directory(directory: RemoteDirectory) -> str:
-    """A relay that was just told to end may write its last status while the directory is being removed."""
+    """Tries twice: a relay that was just told to end may write its last status meanwhile."""
     remove = quote("rm", "-rf", directory.path)
     return f"{remove} 2>/dev/null || {{ sleep 1; {remove}; }}"
 
@@ -150,7 +150,7 @@ def remove_secrets(directory: RemoteDirectory) -> str:
 
 
 def list_files(paths: Sequence[str]) -> str:
-    """Inode, size, time of the last write and path of each that is there, a line each."""
+    """Prints inode, size, time of the last write and path of each existing file, a line each."""
     return f"{quote('stat', '-c', '%i %s %Y %n', '--', *paths)} 2>/dev/null" if paths else ":"
 
 
@@ -163,18 +163,17 @@ def wrapper_script(
     variables: Sequence[str] = (),
     keeping: Sequence[str] = (),
 ) -> str:
-    """The script that runs virt-v2v apart from the control connection: output to the log, exit code to `status`.
+    """The script that runs virt-v2v detached from the control connection: output to the log, exit code to `status`.
 
-    outputs: the files that virt-v2v will make, so that it is known afterwards which are its own. The script's first
-    argument is the umask that virt-v2v gets: the account's own. variables: those that virt-v2v gets from
-    `directory.environment`, by name. keeping: those of the account's that sudo is to pass on to it.
+    outputs: the files that virt-v2v will make, listed before and after to tell which are its own. The script's first
+    argument is virt-v2v's umask: the account's own. variables: the names of those in `directory.environment`.
+    keeping: the account's variables for sudo to pass on.
 
-    A virt-v2v that is killed leaves what it had started: its appliance, nbdkit, nbdcopy. All that is left in its
-    process group, but for the script and the children that look for it, is ended.
+    A virt-v2v that is killed leaves its children running: its appliance, nbdkit, nbdcopy. The script ends all that is
+    left in its process group, except itself and the children that search for it.
 
-    TERM has a handler that does nothing, so that the script outlives virt-v2v and writes its status; a child does
-    not inherit a handler. HUP is ignored by all. The reserve is room for the status where virt-v2v has filled the
-    file system.
+    TERM has an empty handler, so that the script outlives virt-v2v and writes its status; children do not inherit
+    handlers. All ignore HUP. The reserve keeps room for the status if virt-v2v fills the file system.
     """
     kill = as_root(sudo, "kill")
     return f"""#!/bin/sh
@@ -214,10 +213,10 @@ kill -s USR1 "$(cat {quote(directory.relay_pid)} 2>/dev/null)" 2>/dev/null
 
 
 def start_wrapper(directory: RemoteDirectory) -> str:
-    """Starts the wrapper in a session of its own and returns as soon as it has said its process id.
+    """Starts the wrapper in its own session and returns as soon as it has written its process id.
 
-    virt-v2v gets the umask that the account has when it logs in: its profile may set it. Into a file and not a pipe,
-    which whatever a profile starts would hold open.
+    virt-v2v gets the umask of a login, which the account's profile may set. It is read from a file, because programs
+    that a profile starts would hold a pipe open.
     """
     wrapper, pid = quote(directory.wrapper), quote(directory.pid)
     return f"""limit='timeout -s KILL {PROFILE_SECONDS}'
@@ -232,7 +231,8 @@ while [ ! -s {pid} ] && [ $tries -lt 200 ]; do sleep 0.05; tries=$((tries + 1));
 
 
 def find_python(limit: str = "") -> str:
-    """Shell lines that set $python to one that can run the relay, or to nothing. limit: the words of a time limit.
+    """Shell lines that set $python to one that can run the relay, or to nothing. limit: a prefix that limits the
+    time.
 
     The relay is packed with zlib.
     """
@@ -245,10 +245,9 @@ done"""
 
 
 def start_relay(directory: RemoteDirectory, disks: int, timeout: int, *, many_clients: bool) -> str:
-    """Starts the relay in a session of its own; its output is its first status.
+    """Starts the relay in its own session; prints its first status.
 
-    timeout: for how many seconds it waits for a lost tunnel. Exit status NO_PYTHON where the server has none that
-    can run it.
+    timeout: for how many seconds it waits for a lost tunnel. Exit status NO_PYTHON if no Python there can run it.
     """
     status, pid, log = quote(directory.relay_status), quote(directory.relay_pid), quote(directory.relay_log)
     words = [directory.relay, directory.path, str(disks), str(timeout)]
@@ -269,9 +268,9 @@ head -c {RELAY_STATUS_SIZE} {status}"""
 
 
 def wait_for_relay(directory: RemoteDirectory, seconds: int, waiting: str) -> str:
-    """Waits until the relay has reached every disk through its tunnel, or so long; its output is the status then.
+    """Waits up to `seconds` until the relay has reached every disk through its tunnel; then prints its status.
 
-    waiting: the state of a disk that it has not reached.
+    waiting: the state of a disk that was not reached yet.
     """
     status, word = quote(directory.relay_status), quote(f'"{waiting}"')
     return f"""tries=0
@@ -280,15 +279,15 @@ head -c {RELAY_STATUS_SIZE} {status}"""
 
 
 def tunnel_sockets(directory: RemoteDirectory) -> str:
-    """The names of the sockets in which tunnels have ended so far."""
+    """Lists the directory, with the sockets in which tunnels have ended so far."""
     return f"cd {quote(directory.path)} && ls"
 
 
 def clients_of(port: int) -> str:
-    """Who holds the other ends of the connections to a port of the loopback: a user's number for each, a line each.
+    """Prints the user id of the other end of each connection to a loopback port, a line each.
 
-    First comes the account's own, then nothing more where the kernel's table cannot be read. An end that nobody owns
-    any more is root's, in whatever state it is.
+    The account's own comes first, and alone if the kernel's table cannot be read. The kernel reports an end without
+    an owner as root's, in any state.
     """
     return f"""id -u
 remote=$(printf %04X {port})
@@ -302,10 +301,10 @@ def mark_told(directory: RemoteDirectory) -> str:
 
 
 def earlier_conversions() -> str:
-    """The conversions of this account of whose end nobody was told, a line each: name, state, relay, machine record.
+    """Lists this account's conversions whose end was not reported yet: name, state, relay, machine record.
 
-    The state: `unstarted`, or as in `read_progress`. The relay: `alive` or `dead`, and then its status in base64, or
-    `-`; the record comes last. Only directories of the account's own are looked at: anybody may make one in /tmp.
+    The state: `unstarted`, or as in `read_progress`. The relay: `alive` or `dead`, then its status in base64 or `-`.
+    Only the account's own directories count: anybody may make one in /tmp.
     """
     return f"""cd {quote(PARENT)} || exit 0
 for name in virt-p2v-[0-9]*-????????; do
@@ -325,7 +324,7 @@ done"""
 
 
 def read_outputs(directory: RemoteDirectory) -> str:
-    """The guest's files that were there before virt-v2v ran, an empty line, and those when it had ended."""
+    """Prints the guest's files before virt-v2v ran, an empty line, and those after it ended."""
     return f"cat {quote(directory.output_before)} 2>/dev/null; echo; cat {quote(directory.output_after)} 2>/dev/null"
 
 
@@ -334,13 +333,13 @@ def remove_files(paths: Sequence[str]) -> str:
 
 
 def read_progress(directory: RemoteDirectory, offset: int, limit: int) -> str:
-    """How it stands, in two lines, then up to `limit` bytes of the log from `offset` on.
+    """Prints the state in two lines, then up to `limit` bytes of the log from `offset` on.
 
     The first line: `running`, `ended CODE`, `gone` (killed), `unstarted`, `rebooted` or `missing` (the directory).
-    The second: `alive`, `dead` or `none` of the relay, and its status.
-    The relay is looked at first: one that is dead while virt-v2v runs was not ended by the wrapper. The state is read
-    before the log: once it says that virt-v2v ended, the log is complete. A server that shuts down ends virt-v2v
-    first: then it is `rebooted` all the same, unless virt-v2v had succeeded.
+    The second: `alive`, `dead` or `none` for the relay, and its status. The relay is checked first, so if it is dead
+    while virt-v2v runs, the wrapper did not end it. The state is read before the log, so when it says that virt-v2v
+    ended, the log is complete. A server that shuts down ends virt-v2v first; the state is `rebooted` all the same,
+    unless virt-v2v had succeeded.
     """
     status, pid, log = quote(directory.status), quote(directory.pid), quote(directory.log)
     boot, relay_pid, relay_status = quote(directory.boot), quote(directory.relay_pid), quote(directory.relay_status)
@@ -358,10 +357,10 @@ tail -c +{offset + 1} {log} 2>/dev/null | head -c {limit}"""
 
 
 def stop_wrapper(directory: RemoteDirectory, *, sudo: bool) -> str:
-    """Ends the relay and virt-v2v's whole process group: TERM, then KILL. Status 0 when nothing of it is left.
+    """Ends the relay and virt-v2v's whole process group: TERM, then KILL. Status 0 if nothing is left.
 
-    A process id may be another program's by now, hours or a restart later: one that is alive has to be ours by its
-    command line, which is empty while a process that has ended is not collected.
+    After hours or a restart a process id may belong to another program: a live one must have our command line. That
+    is empty for an ended process that was not collected yet.
     """
     kill = as_root(sudo, "kill")
     return f"""{remove_secrets(directory)}

@@ -7,7 +7,7 @@ import secrets
 import string
 from dataclasses import dataclass
 
-# /tmp whatever the server's TMPDIR says: the manual promises the place, and logs are looked for there.
+# /tmp whatever the server's TMPDIR says: the manual promises it, and operators look for logs there.
 PARENT = "/tmp"
 
 
@@ -37,7 +37,7 @@ class RemoteDirectory:
 
     @property
     def pid(self) -> str:
-        """The wrapper's process id, which is also that of its process group."""
+        """The process id of the wrapper and of its process group."""
         return self.file("pid")
 
     @property
@@ -46,27 +46,27 @@ class RemoteDirectory:
 
     @property
     def machine(self) -> str:
-        """Whose the conversion is (`machine_record.py`)."""
+        """The machine that is converted (`machine_record.py`)."""
         return self.file("machine")
 
     @property
     def told(self) -> str:
-        """Is there once somebody here was told how the conversion ended: it concerns no later start."""
+        """Exists once the end of the conversion was reported here, so that later starts ignore it."""
         return self.file("told")
 
     @property
     def output_before(self) -> str:
-        """Which of the guest's files were there before virt-v2v ran."""
+        """Lists the guest's files that existed before virt-v2v ran."""
         return self.file("output.before")
 
     @property
     def output_after(self) -> str:
-        """Which were there when it had ended."""
+        """Lists those that existed after it ended."""
         return self.file("output.after")
 
     @property
     def boot(self) -> str:
-        """Which boot of the server the conversion belongs to."""
+        """The boot id of the server when the conversion began."""
         return self.file("boot")
 
     @property
@@ -80,7 +80,7 @@ class RemoteDirectory:
 
     @property
     def control_pid(self) -> str:
-        """The shell of the control connection that started the relay."""
+        """The process id of the control connection's shell, which started the relay."""
         return self.file("control.pid")
 
     @property
@@ -96,7 +96,7 @@ class RemoteDirectory:
         return self.file(f"disk{disk}.{generation}.sock")
 
     def tunnel_port(self, disk: int, generation: int) -> str:
-        """The same where the tunnel ends in a port: the file that says which one, and the secrets for it."""
+        """For a tunnel that ends in a port: the file with the port and its secrets."""
         return self.file(f"disk{disk}.{generation}.port")
 
     @property
@@ -105,7 +105,7 @@ class RemoteDirectory:
 
     @property
     def secrets(self) -> str:
-        """The directory of what nobody but virt-v2v may read; it is removed as soon as virt-v2v has ended."""
+        """The directory for what only virt-v2v may read; it is removed as soon as virt-v2v has ended."""
         return self.file("secrets")
 
     @property
@@ -115,7 +115,7 @@ class RemoteDirectory:
 
     @property
     def environment(self) -> str:
-        """The file with the variables that virt-v2v alone gets. It is removed when virt-v2v ends."""
+        """The file with the variables that only virt-v2v gets. It is removed when virt-v2v ends."""
         return f"{self.secrets}/environment"
 
     def key_file(self, number: int) -> str:

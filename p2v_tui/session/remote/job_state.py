@@ -1,4 +1,4 @@
-"""How virt-v2v's job on the server stands, from the words that `commands` lets the server print."""
+"""The state of virt-v2v's job on the server, from the words that the commands print."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class JobState(enum.Enum):
     UNSTARTED = "unstarted"
     RUNNING = "running"
     ENDED = "ended"
-    # Its process is not there, and it left no exit code.
+    # Its process is gone and left no exit code.
     KILLED = "gone"
     # The server was restarted meanwhile.
     REBOOTED = "rebooted"
-    # The remote directory is not there.
+    # The remote directory does not exist.
     MISSING = "missing"
     # The server said something else.
     UNKNOWN = "unknown"
@@ -25,7 +25,7 @@ class JobState(enum.Enum):
 
 @dataclass(frozen=True)
 class JobStatus:
-    """exit_code: virt-v2v's, where it has ended."""
+    """exit_code: virt-v2v's, if it has ended."""
 
     state: JobState
     exit_code: int | None = None
@@ -36,7 +36,7 @@ class JobStatus:
 
 
 def parse(text: str) -> JobStatus:
-    """text: a state's word, `ended CODE` or `ended-CODE`. Whatever else a server says is UNKNOWN."""
+    """text: a state's word, `ended CODE` or `ended-CODE`. Anything else is UNKNOWN."""
     if matched := re.fullmatch(r"ended[ -]([0-9]{1,3})", text):
         return JobStatus(JobState.ENDED, int(matched[1]))
     known = {state.value: state for state in JobState if state not in {JobState.ENDED, JobState.UNKNOWN}}

@@ -1,4 +1,4 @@
-"""What a command on the conversion server ended with, whatever connection it ran over."""
+"""The result of a command on the conversion server, over any connection."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Protocol
 
 from p2v_tui.session.words.terminal_text import plain
 
-# What ssh adds with LogLevel=VERBOSE, which tells how far the login came, and its question about the host key, which
-# is answered: no part of any reason.
+# Lines of ssh that are never the reason for a failure: the progress of the login (LogLevel=VERBOSE) and the answered
+# question about the host key.
 _CHATTER = re.compile(
     r"Authenticated (to|using|with) |Warning: Permanently added |Transferred: sent |Bytes per second: sent "
     r"|The authenticity of host |\S+ key fingerprint is |This (?:host )?key is (?:not )?known by "
@@ -30,18 +30,18 @@ class Result:
 
     @property
     def last_line(self) -> str:
-        """Its last words, harmless for a terminal."""
+        """The last line of output, harmless for a terminal."""
         return (last_lines(self.text, 1) or ["it said nothing"])[0]
 
 
 class CommandRunner(Protocol):
-    """Runs commands on the conversion server one after the other: `RemoteShell`, for those who need no more of it."""
+    """Runs commands on the conversion server one by one: the part of `RemoteShell` that most callers need."""
 
     def run(self, command: str, *, timeout: float = ...) -> Result:
-        """Waits for the command's end, `timeout` seconds at most. Raises ConnectionFailed and Cancelled."""
+        """Runs a command to its end, for at most `timeout` seconds. Raises ConnectionFailed and Cancelled."""
 
 
 def last_lines(text: str, count: int) -> list[str]:
-    """The last lines of a program's output that are not empty, harmless for a terminal, without ssh's statistics."""
+    """The last non-empty lines of a program's output, harmless for a terminal, without ssh's statistics."""
     lines = [line for line in (plain(raw).strip() for raw in text.splitlines()) if line]
     return [line for line in lines if not _CHATTER.match(line)][-count:]

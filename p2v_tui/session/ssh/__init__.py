@@ -1,1 +1,1 @@
-"""OpenSSH: the login, host keys, identities, the shell on the server, what ssh's complaints mean, trying again."""
+"""OpenSSH: the login, host keys, identities, the shell on the server, what ssh's errors mean, reconnection."""

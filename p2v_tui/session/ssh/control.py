@@ -1,7 +1,7 @@
-"""The login to the conversion server, and the control connection: one shell, opened, dropped and opened again.
+"""The login to the conversion server, and the control connection: one shell, which may be dropped and reopened.
 
-Everything that this machine keeps of the server (known hosts, the identity's copy, sockets) is in one private
-directory. What reports and what cancels is given with each call: a connection outlives the job that opened it.
+Everything that this machine stores about the server (known hosts, the identity's copy, sockets) is in one private
+directory. Each call passes its own reporting and cancellation, as a connection outlives the job that opened it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from p2v_tui.session.words.events import ConnectionStep, HostKeyLearnt, Report, 
 from p2v_tui.session.words.quantities import duration_text
 from p2v_tui.session.words.watch import Watch
 
-# For how long, in seconds, a first connection that sshd drops is tried again where nothing else is tried again.
+# For how many seconds a first connection that sshd drops is retried, even if nothing else is retried.
 RETRY_DROPPED_FOR: Final = 20.0
 
 AskPassword = Callable[[str], Secret | None]
@@ -33,13 +33,12 @@ AcceptHostKey = Callable[[str, str], bool]
 
 
 class ControlConnection:
-    """A context manager. Until it is left the host key cannot change and a typed password is remembered.
+    """A context manager. Inside it the host key cannot change, and a typed password is remembered.
 
-    ask_password: called once, with ssh's question, where the server wants a password and none was given.
-    accept_host_key: called with the fingerprint and the type of a key that is not pinned; else the first is taken.
-    retry_for: for how many seconds what the network does not give at first is asked for again: an identity, and the
-    first connection.
-    workspace: of an earlier run whose conversion goes on; its host key and identity hold.
+    ask_password: called once, with ssh's question, if the server wants a password and none was given.
+    accept_host_key: called with the fingerprint and type of a key if none is pinned; without it the first is taken.
+    retry_for: for how many seconds fetching an identity and the first connection are retried when the network fails.
+    workspace: of an earlier run whose conversion is continued, with its host key and identity.
     """
 
     def __init__(
@@ -63,20 +62,20 @@ class ControlConnection:
         self._settings = settings
         self._accept_host_key = accept_host_key
         self._ciphers = cipher_preference(cpu_has_aes)
-        # The identity overrides the password, without a fall-back.
+        # With an identity the password is never used.
         self._passwords = PasswordSource(
             None if settings.identity_url else settings.password, None if settings.identity_url else ask_password
         )
         self._key_type: str | None = None
         self._connection: ShellConnection | None = None
-        # A conversion that goes on has a login that worked, and its own way to wait for the server.
+        # A continued conversion had a login that worked, and waits for the server in its own way.
         self._let_in = workspace is not None
-        # virt-v2v has its own by then.
+        # By then virt-v2v runs and has its environment.
         self._environment: LoginEnvironment | None = LoginEnvironment({}) if workspace else None
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
-        """What must not show in anything that is written or sent."""
+        """What must not appear in anything that is written or sent."""
         return (*secrets_of(self._settings), *self._passwords.secrets)
 
     def persistence(self, watch: Watch) -> Persistence:
@@ -84,7 +83,7 @@ class ControlConnection:
         return Persistence(self.retry_for, watch.report, watch.cancellation)
 
     def login(self, watch: Watch) -> Login:
-        """How to log in. Gets the identity first where there is one; raises ConnectionFailed where it cannot."""
+        """How to log in. Fetches the identity first if one is used; raises ConnectionFailed if that fails."""
         identity = self.workspace.identity if self._settings.identity_url else None
         if self._key_type is None:
             self._key_type = self._get_identity(self._settings.identity_url, watch)
@@ -102,7 +101,7 @@ class ControlConnection:
         )
 
     def _get_identity(self, url: str | None, watch: Watch) -> str:
-        """The key's type; empty where no identity is used."""
+        """Fetches the identity and returns its type; empty if none is used."""
         if url is None:
             return ""
         if not self.workspace.identity.exists():
@@ -111,9 +110,9 @@ class ControlConnection:
         return key_type(self.workspace.identity)
 
     def shell(self, watch: Watch) -> RemoteShell:
-        """A shell for one job: over the connection that is open, else over a new one.
+        """A shell for one job, over the open connection or a new one.
 
-        Raises ConnectionFailed, PreflightRefused, Cancelled; LocalFailure where this machine has no room to write.
+        Raises ConnectionFailed, PreflightRefused, Cancelled; LocalFailure if this machine cannot write its files.
         """
         if self._connection is not None and not self._connection.usable:
             self.drop()
@@ -128,7 +127,7 @@ class ControlConnection:
         return self._connection is not None and self._connection.usable
 
     def drop(self) -> None:
-        """Closes the control connection: the next one is a new one."""
+        """Closes the control connection; the next job opens a new one."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -144,7 +143,7 @@ class ControlConnection:
         self.close()
 
     def _open(self, watch: Watch) -> ShellConnection:
-        """A new one. The first is tried again here; who loses it later knows better what to do meanwhile."""
+        """Opens a new one. Only the first is retried here: later, the caller knows better what to do meanwhile."""
         login = self.login(watch)
 
         def log_in() -> ShellConnection:
@@ -172,12 +171,12 @@ class ControlConnection:
             retry_for=retry_for,
             wait=watch.cancellation.wait,
             on_failure=lambda error: watch.report(retry_warning(error, retry_for)),
-            # Whoever watches is told of an outage at once; that sshd drops one login of many, passes.
+            # Without retries an outage is reported at once; but sshd may drop one login of many, which passes soon.
             worthwhile=PASSING if self.retry_for else {Retry.SOON},
         )
 
     def _give_environment(self, shell: RemoteShell, report: Report) -> None:
-        """What the account's start-up files set, to the shell that virt-v2v will be started from."""
+        """Exports what the account's start-up files set in the shell that will start virt-v2v."""
         if self._environment is None:
             self._environment = ask_login_environment(shell)
             if self._environment.skipped:
@@ -207,5 +206,5 @@ class ControlConnection:
 
 
 def retry_warning(error: P2VError, retry_for: float) -> Warned:
-    """What is said of a first try that failed. retry_for: seconds."""
+    """The warning after a failed first try. retry_for: seconds."""
     return Warned(f"{error.message} Trying again for up to {duration_text(retry_for)}. {error.advice}")

@@ -1,4 +1,4 @@
-"""What ssh says when it fails, in words that tell the operator what to do. ssh runs in the C locale of its source."""
+"""Turns ssh's error output into errors that tell the operator what to do. ssh runs in the C locale."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from p2v_tui.errors import (
 from p2v_tui.session.remote.result import last_lines
 from p2v_tui.session.words.terminal_text import plain
 
-# ssh's exit code for a failure of its own; every other one is the remote command's, or its login shell's.
+# ssh's exit code for its own failures; any other is from the remote command or the login shell.
 SSH_FAILED = 255
 
 _LOGGED_IN = re.compile(rb"^Authenticated to [^\n]*\.\r*$", re.MULTILINE)
 _PARTLY = re.compile(r"^Authenticated (using \S+ )?with partial success", re.MULTILINE)
-# How ssh begins to speak of the network: a banner may say "timed out" of anything.
+# How ssh's own messages about the network begin: a banner may say "timed out" about anything.
 _OF_SSH = r"^(?:ssh: connect to |(?:kex|ssh)_exchange_identification: |banner exchange: |Connection |Timeout, )"
 
 
 @dataclass(frozen=True)
 class _Attempt:
-    """key_type: of the identity, such as RSA; empty where there is none or it is not known."""
+    """key_type: of the identity, such as RSA; empty if unknown or without one."""
 
     host: str
     port: int
@@ -57,8 +57,8 @@ def explain(
     key_type: str = "",
     exit_code: int | None = None,
 ) -> P2VError:
-    """The error for a login that ssh gave up. transcript: all that it printed. exit_code: ssh's, if it is known."""
-    # Parts of it become parts of messages, and the server can put anything before them in its banner.
+    """The error for a login that ssh gave up. transcript: all that it printed. exit_code: ssh's, if known."""
+    # Parts of it appear in messages, and the server's banner can contain anything.
     text = "\n".join(plain(line) for line in transcript.decode(errors="replace").splitlines())
     attempt = _Attempt(host, port, user, by_identity, key_type, _PARTLY.search(text) is not None)
     for pattern, make in _EXPLANATIONS:
@@ -77,12 +77,12 @@ def explain(
 
 
 def is_logged_in(transcript: bytes) -> bool:
-    """Whether sshd has let us in; what was printed later is the account's shell."""
+    """Whether sshd has let us in; later output is from the account's shell."""
     return _LOGGED_IN.search(transcript) is not None
 
 
 def last_heard(transcript: bytes) -> str:
-    """A sentence with the last that ssh or the server said, after a space; nothing where they said nothing."""
+    """A space and a sentence with the last words of ssh or the server; empty if they said nothing."""
     said = " / ".join(last_lines(_after_login(transcript), 3))
     return f" Last heard: {said}." if said else ""
 
@@ -291,7 +291,7 @@ def _socket_forwarding(attempt: _Attempt, _: re.Match[str]) -> P2VError:
 
 
 def _where_forwarding_is_set(attempt: _Attempt) -> str:
-    """What sshd does not tell us: every place that forbids forwarding. Hardening profiles are the usual one."""
+    """Lists every place that may forbid forwarding, as sshd does not say. Usually it is a hardening profile."""
     key = (
         " The key's options in authorized_keys (restrict, no-port-forwarding) forbid it too."
         if attempt.by_identity

@@ -1,6 +1,6 @@
 """Gets a small secret (an SSH identity, the key of an encrypted volume) from the URL that a setting gives.
 
-`file:` is read, everything else is fetched (`web.py`). What the content has to be is not known here.
+`file:` is read, everything else is fetched (`web.py`). Callers say what the content has to be.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ TIMEOUT: Final = 30.0
 
 
 class FetchFailed(P2VError):
-    """Caught by who fetches, who knows what kind of failure it is."""
+    """The caller turns this into its own kind of error."""
 
 
 class FetchFailedForNow(FetchFailed):
-    """The network or the server is not there."""
+    """The network or the server does not answer; it may later."""
 
     retry = Retry.LATER
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to be fetched, in the words of the errors.
+    """What to fetch, in the words of the error messages.
 
     name: as in "The SSH identity was not fetched". content: what belongs there (`a private key`). setting: with its
-    `p2v.`. limit: bytes. is_it: whether a content may be it; only then a file's mode is worth advice. private:
-    others than a file's owner may not read it.
+    `p2v.`. limit: bytes. is_it: whether some content can be what is wanted; only then is a file's mode checked.
+    private: only a file's owner may read it.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Persistence:
-    """For how long, in seconds, a failure that may pass is tried again, and who hears of it and can end it."""
+    """For how many seconds a passing failure is retried, and who is told and can cancel that."""
 
     retry_for: float
     report: Report
@@ -63,7 +63,7 @@ class Persistence:
 
 
 def fetch_persistently(url: str, wanted: Wanted, persistence: Persistence) -> bytes:
-    """As `fetch`, and again while the network or the server is not there. Raises Cancelled, too."""
+    """Like `fetch`, but retries while the network or the server does not answer. Also raises Cancelled."""
     again = f"Trying again for up to {duration_text(persistence.retry_for)}."
     return open_again(
         lambda: fetch(url, wanted, persistence.cancellation),
@@ -74,7 +74,7 @@ def fetch_persistently(url: str, wanted: Wanted, persistence: Persistence) -> by
 
 
 def fetch(url: str, wanted: Wanted, cancellation: Cancellation | None = None) -> bytes:
-    """What the URL gives. Raises FetchFailed when it is not there, is too long, or (file:) others may read it."""
+    """The content of the URL. Raises FetchFailed if it was not found, is too long, or (file:) others may read it."""
     try:
         scheme = urlsplit(url).scheme.lower()
     except ValueError as error:
@@ -104,7 +104,7 @@ def _read_file(url: str, wanted: Wanted) -> bytes:
         )
     path = Path(unquote(parts.path))
     try:
-        # Non-blocking, so that a FIFO of that name cannot hold us.
+        # Non-blocking, so that a FIFO cannot hang us.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             if not stat.S_ISREG(mode):
@@ -118,7 +118,7 @@ def _read_file(url: str, wanted: Wanted) -> bytes:
             f"The {wanted.name} in {path} cannot be read: {getattr(error, 'strerror', None) or error}.",
             f"Check {wanted.setting}: the file must be on this machine, not on the conversion server.",
         ) from error
-    # Of a file that was named by mistake, such as /etc/passwd, the mode is right.
+    # A file that was named by mistake, such as /etc/passwd, has the right mode.
     if wanted.private and mode & 0o077 and wanted.is_it(content):
         raise FetchFailed(
             f"The {wanted.name} in {path} can be read by other users (mode {stat.S_IMODE(mode):04o}).",

@@ -1,8 +1,7 @@
 """Host keys: how to compare one, and which of the server's keys is the pinned one.
 
-ssh itself tells which: it asks about a key that is not known before it proves who we are. The first connection is
-usually enough; ssh-keyscan would make five more that log in to nothing, of which sshd takes only a few at once
-(MaxStartups).
+ssh itself tells which: it asks about an unknown key before it authenticates. The first connection is usually enough;
+ssh-keyscan would open five more without a login, and sshd takes only a few of those at once (MaxStartups).
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Final, TypeVar
 from p2v_tui.errors import ConnectionFailed, NothingInCommon, WrongHostKey, as_failure
 from p2v_tui.session.ssh.login import Login
 
-# A server has one key of each kind and shows one. First in ssh's own order, which ed25519 leads, then kind by kind.
+# A server has one key of each kind and shows one. First try ssh's own order (ed25519 first), then each kind.
 _KINDS: Final = (
     "",
     "rsa-sha2-512,rsa-sha2-256",
@@ -38,7 +37,7 @@ def fingerprint_command(kind: str = "") -> str:
 
 
 def check_stored(known_hosts: Path) -> None:
-    """That the key which was accepted is there: ssh goes on where it cannot store it, and would take any other then.
+    """Checks that the accepted key was stored: ssh continues if it cannot store it, and would then take any key.
 
     Raises LocalFailure.
     """
@@ -51,9 +50,8 @@ def check_stored(known_hosts: Path) -> None:
 
 
 def open_pinned(login: Login, pinned: Sequence[str], open_it: Callable[[Login], Opened]) -> Opened:
-    """What open_it returns for the login with the server's pinned key, which is then the only known one.
-
-    Raises ConnectionFailed where the server has none of them, and what open_it raises.
+    """Calls open_it with a login that knows only the pinned key, and returns its result. Raises ConnectionFailed if
+    the server has no pinned key, and whatever open_it raises.
     """
     offered: list[str] = []
 

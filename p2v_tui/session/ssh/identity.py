@@ -14,10 +14,10 @@ from p2v_tui.session.ssh.openssh_tools import run_tool
 
 MAX_SIZE: Final = 64 * 1024
 SETTING: Final = "auth.identity.url"
-# PEM's and OpenSSH's own; PuTTY's cannot be used, but is a key.
+# PEM and OpenSSH. PuTTY's format is recognized as a key, but cannot be used.
 _PUTTY_KEY: Final = b"PuTTY-User-Key-File-"
 _PRIVATE_KEY: Final = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----|" + _PUTTY_KEY)
-# A line of authorized_keys and the like, or what ssh.com's tools export.
+# A line as in authorized_keys, or the export format of ssh.com's tools.
 _PUBLIC_KEY: Final = re.compile(rb"\s*(ssh-|ecdsa-|sk-)[a-z0-9@.-]+ AAAA|-----* ?BEGIN [A-Z0-9 ]*PUBLIC KEY")
 _WANTED: Final = Wanted(
     "SSH identity",
@@ -31,7 +31,7 @@ _WANTED: Final = Wanted(
 def fetch_identity(url: str, destination: Path, persistence: Persistence | None = None) -> None:
     """Writes the key that `url` names to `destination`, mode 0600.
 
-    persistence: without it one try is made. Raises ConnectionFailed when it is not there, has a passphrase, is no
+    persistence: without it one try is made. Raises ConnectionFailed if it was not found, has a passphrase, is not a
     private key, or (file:) can be read by others than its owner, which ssh refuses too; Cancelled.
     """
     try:
@@ -40,12 +40,12 @@ def fetch_identity(url: str, destination: Path, persistence: Persistence | None 
         raise _error(error.message, error.advice) from error
     descriptor = os.open(destination, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        # ssh takes a key without its last newline for damaged; web servers and editors lose it.
+        # ssh rejects a key without its last newline as damaged, and web servers and editors lose it.
         file.write(key.replace(b"\r\n", b"\n").rstrip(b"\n") + b"\n")
     try:
         _check_key(url, destination)
     except P2VError:
-        # Whoever tries again must not take it for the right one.
+        # The next try must not find and use it.
         destination.unlink()
         raise
 
@@ -55,13 +55,13 @@ def _error(message: str, advice: str) -> P2VError:
 
 
 def key_type(path: Path) -> str:
-    """The key's type as ssh-keygen prints it (ED25519, RSA), or nothing where it does not tell."""
+    """The key's type as ssh-keygen prints it (ED25519, RSA); empty if unknown."""
     said = run_tool(["ssh-keygen", "-l", "-f", str(path)], TIMEOUT).stdout.split()
     return said[-1].strip("()") if said else ""
 
 
 def _check_key(url: str, path: Path) -> None:
-    # With an empty passphrase on its command line ssh-keygen never asks; the key's own passphrase is not there.
+    # The empty passphrase on the command line keeps ssh-keygen from asking; a real one is never put there.
     done = run_tool(["ssh-keygen", "-y", "-P", "", "-f", str(path)], TIMEOUT)
     if done.returncode == 0:
         return
@@ -75,7 +75,7 @@ def _check_key(url: str, path: Path) -> None:
 
 
 def _why_not_a_key(content: bytes, said: str) -> tuple[str, str]:
-    """The reason, and what to do. said: by ssh-keygen, which names our copy of the file in it."""
+    """The reason, and what to do. said: ssh-keygen's output, which contains the path of our copy."""
     if _PUTTY_KEY in content:
         return "it is in PuTTY's format", "Export it for OpenSSH: puttygen KEY.ppk -O private-openssh -o KEY"
     if _PUBLIC_KEY.match(content):

@@ -9,9 +9,9 @@ from typing import Final
 
 from p2v_tui.kinds import Secret
 
-# ssh gives up on a silent server by itself after so many seconds.
+# After so many seconds ssh itself gives up on a silent server.
 CONNECT_TIMEOUT: Final = 15
-# An idle firewall sees traffic every 15 s, an outage of less than 5 minutes ends nothing (facts/transport.md).
+# Firewalls see traffic every 15 s, and an outage of less than 5 minutes breaks nothing (facts/transport.md).
 KEEPALIVE_INTERVAL: Final = 15
 KEEPALIVE_COUNT: Final = 20
 
@@ -21,7 +21,7 @@ _OTHERS: Final = ("aes128-ctr", "aes192-ctr", "aes256-ctr")
 
 
 def cipher_preference(cpu_has_aes: bool) -> tuple[str, ...]:
-    """The ciphers to offer, the fastest first; always a list, as the server may refuse one.
+    """The ciphers to offer, fastest first. Several, as the server may refuse one.
 
     With AES instructions AES-GCM is about 1.5 times as fast as OpenSSH's default, chacha20; without them chacha20
     wins (facts/transport.md).
@@ -37,7 +37,7 @@ class PasswordSource:
         self._ask = ask
 
     def answer(self, question: str) -> Secret | None:
-        """The password, asked for with ssh's own question where none was given; None where nobody can be asked."""
+        """The password, asked for with ssh's own question if none was given; None if nobody can be asked."""
         if self._password is None and self._ask is not None:
             self._password = self._ask(question)
         return self._password
@@ -51,11 +51,11 @@ class PasswordSource:
 class Login:
     """Where and how to log in. identity: a private key file; it excludes the password.
 
-    known_hosts: the file with the accepted host keys; ssh adds the first one it is told to accept.
-    accept_host_key: asked with the fingerprint and the type (ED25519) while that file does not exist; then no other
-    key is accepted.
-    key_type: the identity's, as ssh-keygen prints it (ED25519, RSA). host_key_algorithms: those that the server may
-    show its key with; empty for ssh's own order.
+    known_hosts: the file with the accepted host keys; ssh adds the first one that it is told to accept.
+    accept_host_key: called with the fingerprint and type (ED25519) while that file does not exist; later no other key
+    is accepted.
+    key_type: the identity's, as ssh-keygen prints it (ED25519, RSA). host_key_algorithms: for the server's host key;
+    empty for ssh's own order.
     """
 
     host: str
@@ -83,7 +83,7 @@ class Login:
             "NumberOfPasswordPrompts": "1",
             "Ciphers": ",".join(self.ciphers),
             "IdentityAgent": "none",
-            # It says when sshd has let us in, and when a method was accepted and another is wanted besides.
+            # Then ssh reports when sshd lets us in, and when it wants another method after the first.
             "LogLevel": "VERBOSE",
         }
         if self.host_key_algorithms:
@@ -99,7 +99,7 @@ class Login:
                 "PreferredAuthentications": "keyboard-interactive,password",
                 "PubkeyAuthentication": "no",
             }
-        # -F none: an ssh_config of this machine must not change what is measured and promised here.
+        # -F none: this machine's ssh_config must not change the behaviour.
         arguments = ["-F", "none", "-e", "none", "-p", str(self.port), "-l", self.user]
         for key, value in settings.items():
             arguments += ["-o", f"{key}={value}"]

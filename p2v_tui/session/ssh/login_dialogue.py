@@ -1,7 +1,7 @@
-"""The conversation with ssh from its start until the login is complete.
+"""The dialogue with ssh from its start until the login is complete.
 
-ssh's terminal is read once and in order, and where in it an answer was sent is remembered: what was printed before
-is never taken for another question, however late ssh reads the answer or restores the echo.
+ssh's terminal is read once and in order, and the place of each answer is remembered: earlier output is never taken
+for a new question, however late ssh reads the answer or restores the echo.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from p2v_tui.session.ssh.login_questions import Question, kind_of
 from p2v_tui.session.words.cancellation import Cancellation
 from p2v_tui.session.words.terminal_text import plain
 
-# For a whole login, in seconds, and from each answer on again: longer than ssh's own CONNECT_TIMEOUT, as it also
-# covers the key exchange, name look-ups and PAM.
+# Seconds for a whole login, restarted at each answer: longer than ssh's own CONNECT_TIMEOUT, as it also covers the
+# key exchange, name look-ups and PAM.
 LOGIN_TIMEOUT: Final = 75.0
-# How often the login looks up, in seconds: to see whether ssh asks something, or it was cancelled.
+# How often the login checks, in seconds, for a question of ssh and for a cancellation.
 LOGIN_SLICE: Final = 0.05
-# What looks like a question, and then silence for so many seconds, waits for a person.
+# Something like a question, then silence for so many seconds: it waits for a person.
 PROMPT_SECONDS: Final = 8.0
 # How long ssh may take to end when it has closed its terminal, in seconds.
 _END_SECONDS: Final = 2.0
-# What is kept of a server that talks without end, in bytes.
+# How much output of an endlessly talking server is kept, in bytes.
 _MAX_SAID: Final = 256 * 1024
 
 _PROMPT: Final = re.compile(r"[:?>$#%\])]$|\b(press|enter|type|choose|select)\b", re.IGNORECASE)
@@ -42,7 +42,7 @@ _HOST_KEY: Final = re.compile(
 def log_in(
     child: pexpect.spawn[bytes], login: Login, ready: bytes, cancellation: Cancellation
 ) -> tuple[re.Match[bytes], bytes]:
-    """Answers what ssh asks until its output matches `ready`: the match, and what was printed after it.
+    """Answers ssh's questions until its output matches `ready`. Returns the match and the output after it.
 
     Raises ConnectionFailed or PreflightRefused with ssh's reason in words, or Cancelled.
     """
@@ -55,11 +55,11 @@ class _Dialogue:
         self._login = login
         self._ready = ready
         self._said = b""
-        # Up to where what was said is settled: answered, or the server's before the question.
+        # How much of the output needs no answer any more.
         self._settled = 0
         self._answered = False
-        # ssh asks about the key only while none is known, once, and before the server can send a banner that looks
-        # alike.
+        # ssh asks about the key once, only while none is known, and before the server can send a banner that looks
+        # the same.
         self._key_is_open = not login.known_hosts.exists()
         self._heard = self._since = time.monotonic()
 
@@ -78,7 +78,7 @@ class _Dialogue:
                 self._answer_or_give_up()
 
     def _listen(self) -> bool:
-        """Takes over what ssh has printed meanwhile; whether that was nothing. Raises pexpect.EOF at its end."""
+        """Reads ssh's new output; returns whether it was empty. Raises pexpect.EOF at its end."""
         try:
             said = self._child.read_nonblocking(self._child.maxread, LOGIN_SLICE)
         except pexpect.TIMEOUT:
@@ -94,7 +94,7 @@ class _Dialogue:
         now = time.monotonic()
         line = self._open_line()
         if line and not self._child.getecho():
-            # ssh switches the echo off before it asks for a secret and on again after the answer: that, and not the
+            # ssh switches the echo off before it asks for a secret and on again after the answer: that, not the
             # words, tells a question from a banner that says "password:".
             self._answer(line)
         elif now - self._heard > PROMPT_SECONDS and (waiting := self._unanswered(line)):
@@ -103,15 +103,15 @@ class _Dialogue:
             raise login_errors.no_end(self._login, self._said, LOGIN_TIMEOUT, logged_in=self._logged_in)
 
     def _open_line(self) -> str:
-        """The last line where it has no end yet and is not settled; else nothing."""
+        """The last line, if it has no line end and still needs an answer; else empty."""
         fresh = self._said[self._settled :]
         if self._answered:
-            # ssh ends the line of a secret as soon as it has the answer: what comes before is the old question.
+            # ssh ends the line of a secret as soon as it has the answer; the text before that is the old question.
             fresh = fresh.partition(b"\n")[2]
         return plain(fresh.rpartition(b"\n")[2].decode(errors="replace")).strip()
 
     def _unanswered(self, open_line: str) -> str:
-        """What looks like a question to a person; else nothing: banners and slow profiles may lack line ends."""
+        """Output that looks like a question to a person; else empty. Banners and slow profiles may lack line ends."""
         if open_line and _PROMPT.search(open_line):
             return open_line
         # Menus end their question with a line end.

@@ -1,8 +1,8 @@
 """The environment that an account's start-up files make, for the virt-v2v that runs without a login shell.
 
 virt-p2v types its commands into a login shell, so that its virt-v2v sees what profiles set: OS_* for OpenStack,
-LIBGUESTFS_BACKEND, VIRTIO_WIN, PATH. The account's own shell is asked once, apart from the control connection's, for
-what it would give; what profiles print, ask or break does no harm there.
+LIBGUESTFS_BACKEND, VIRTIO_WIN, PATH. So the account's login shell is asked once, apart from the control connection,
+for its environment; whatever profiles print, ask or break does no harm there.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from p2v_tui.session.ssh.shell import RemoteShell
 PROFILE_SECONDS: Final = 10
 
 _NAME: Final = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*")
-# What belongs to a shell and its terminal, must not be translated, or is read-only where sh is bash.
+# Variables of a shell and its terminal, of the language, and those that are read-only where sh is bash.
 _OF_A_SHELL: Final = re.compile(
     rb"BASH.*|SHELLOPTS|E?UID|E?GID|PPID|GROUPS|IFS|OPT(IND|ARG|ERR)|PS[0-4]|PROMPT.*|ENV|TMOUT|HIST.*|_|PWD|OLDPWD|"
     rb"SHLVL|LC_.*|LANG(UAGE)?|TERM.*|SSH_.*|RANDOM|SECONDS|LINENO|FUNCNAME|POSIXLY_CORRECT|XDG_SESSION.*|MAIL"
 )
-# What virt-v2v and the programs that it starts read; the rest of an environment sudo may drop without a word.
+# Variables that virt-v2v and its children read; sudo may drop all others without a warning.
 _OF_VIRT_V2V: Final = re.compile(
     r"OS_\w+|LIBGUESTFS_\w+|GUESTFISH_\w+|VIRT\w+|SUPERMIN_\w+|LIBVIRT_\w+|NBDKIT_\w+|QEMU_\w+|TMPDIR|"
     r"(https?|ftp|all|no)_proxy|(HTTPS?|FTP|ALL|NO)_PROXY|REQUESTS_CA_BUNDLE|SSL_CERT_\w+|CURL_CA_BUNDLE"
@@ -35,7 +35,7 @@ _OF_VIRT_V2V: Final = re.compile(
 
 @dataclass(frozen=True)
 class LoginEnvironment:
-    """variables: those that the start-up files set or change. skipped: why they are not known; else nothing."""
+    """variables: those that the start-up files set or change. skipped: why they are unknown; else empty."""
 
     variables: Mapping[str, Secret] = field(repr=False)
     skipped: str = ""
@@ -43,7 +43,7 @@ class LoginEnvironment:
 
 @dataclass(frozen=True)
 class SudoEnvironment:
-    """What of the environment reaches virt-v2v through sudo. kept, lost: names, sorted."""
+    """Which variables reach virt-v2v through sudo. kept, lost: names, sorted."""
 
     kept: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ class SudoEnvironment:
 
 
 def ask_login_environment(shell: RemoteShell) -> LoginEnvironment:
-    """Asks the account's login shell. Raises as `RemoteShell.run` does, never because of what the shell does."""
+    """Asks the account's login shell. Raises as `RemoteShell.run` does, whatever the login shell does."""
     token = secrets.token_hex(12)
     result = shell.run(remote_commands.login_environment(token, PROFILE_SECONDS))
     own, mark, login = result.output.rpartition(b"\n" + token.encode() + b"\n")
@@ -70,7 +70,7 @@ def ask_login_environment(shell: RemoteShell) -> LoginEnvironment:
 
 
 def ask_sudo(shell: RemoteShell) -> SudoEnvironment:
-    """Which variables of virt-v2v sudo passes on, when it is asked to. Raises as `RemoteShell.run` does."""
+    """Which of virt-v2v's variables sudo passes on if asked to. Raises as `RemoteShell.run` does."""
     names = shell.run("env -0 | tr -d '\\n' | tr '\\0' '\\n' | sed -n 's/^\\([A-Za-z0-9_]*\\)=.*/\\1/p'").text.split()
     wanted = sorted({name for name in names if _OF_VIRT_V2V.fullmatch(name)})
     if not wanted:
@@ -78,7 +78,7 @@ def ask_sudo(shell: RemoteShell) -> SudoEnvironment:
     result = shell.run(remote_commands.virt_v2v_version(True, keeping=wanted))
     if result.status == 0:
         return SudoEnvironment(tuple(wanted))
-    # sudo names those that neither env_keep nor SETENV lets through, and only those.
+    # sudo names exactly those that neither env_keep nor SETENV lets through.
     refused = re.search(r"not allowed to set the following environment variables: ([\w, ]+)", result.text)
     lost = sorted(set(re.findall(r"\w+", refused[1])) & set(wanted)) if refused else wanted
     kept = [name for name in wanted if name not in lost]

@@ -1,4 +1,4 @@
-"""Why a login was given up, where ssh itself does not say so: the errors of the conversation."""
+"""The errors of the login dialogue, for failures that ssh itself does not report."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def host_key_not_accepted(login: Login, fingerprint: str, kind: str) -> Connecti
 
 
 def nobody_answers(login: Login, question: str, *, logged_in: bool) -> ConnectionFailed:
-    """A question that waits for a person: before the login is complete PAM's, after it the session's."""
+    """A question waits for a person: PAM's during the login, the session's after it."""
     if not logged_in:
         return more_than_a_password(question)
     return LoginRefused(

@@ -1,4 +1,4 @@
-"""What a server asks for in a login: our password, or something that no stored password answers."""
+"""What a server asks for in a login: our password, or something else that we cannot answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 
 class Question(enum.Enum):
-    """PASSWORD: the account's. CHANGE_PASSWORD: it has expired. OTHER: a code, a token, a menu of them."""
+    """PASSWORD: the account's. CHANGE_PASSWORD: a new one, as it has expired. OTHER: a code, a token, a menu."""
 
     PASSWORD = "password"
     CHANGE_PASSWORD = "change password"
@@ -22,7 +22,7 @@ _PASSWORD: Final = re.compile(
     "\u043f\u0430\u0440\u043e\u043b|\u5bc6\u7801|\u5bc6\u78bc|\u30d1\u30b9\u30ef\u30fc\u30c9|\u6697\u53f7",
     re.IGNORECASE,
 )
-# What pam_unix, pam_sss and pam_krb5 ask where a password has expired.
+# What pam_unix, pam_sss and pam_krb5 ask if a password has expired.
 _CHANGE: Final = re.compile(
     r"\((current|new)\)|\b(current|old|new|retype|re-enter|expired)\b.*pass|pass.*\b(again|expired)\b", re.IGNORECASE
 )
@@ -34,7 +34,7 @@ _SECOND: Final = re.compile(
 
 
 def kind_of(question: str, user: str, host: str) -> Question:
-    """What ssh's prompt asks for. A name such as `otp-server` in it says nothing: ssh's own part is left out."""
+    """What ssh's prompt asks for. ssh's own part is ignored, as it may contain a host name such as `otp-server`."""
     if question == f"{user}@{host}'s password:":
         return Question.PASSWORD
     asked = question.removeprefix(f"({user}@{host}) ")

@@ -1,4 +1,4 @@
-"""Waits until this machine has a way to the server: at boot DHCP is often slower than we are."""
+"""Waits until this machine has a route to the server: at boot DHCP is often slower than we are."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ INTERVAL = 1.0
 
 
 def wait_for_network(server: str, report: Report, cancellation: Cancellation) -> None:
-    """Returns as soon as there is a way to the server, or after TIMEOUT seconds.
+    """Returns as soon as this machine has a route to the server, or after TIMEOUT seconds.
 
-    Going on without one is not an error: the connection itself fails then, and says how. Raises Cancelled.
+    A missing route is not an error here: the connection will fail and say why. Raises Cancelled.
     """
     if _is_reachable(server):
         return
@@ -35,7 +35,8 @@ def wait_for_network(server: str, report: Report, cancellation: Cancellation) ->
 def _is_reachable(server: str) -> bool:
     """Whether the kernel has a route to one of the server's addresses; nothing is sent there.
 
-    A name that does not exist counts too: waiting would not help. One that cannot be looked up now does not.
+    A name that does not exist counts as reachable, as waiting would not help; one that cannot be looked up now does
+    not.
     """
     try:
         addresses = socket.getaddrinfo(server.strip("[]"), 22, type=socket.SOCK_DGRAM)

@@ -1,7 +1,7 @@
-"""Starts the OpenSSH client on a terminal of its own, and ends it.
+"""Starts the OpenSSH client on its own terminal, and ends it.
 
-Its command line is in `login.py`, the conversation until the login is complete in `login_dialogue.py`. What runs over
-a connection is the business of `shell.py` and of the tunnels in the room `data`.
+Its command line is in `login.py`, the dialogue of the login in `login_dialogue.py`. `shell.py` and the tunnels in the
+room `data` use the connection.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ def open_connection(
     ready: bytes,
     cancellation: Cancellation,
 ) -> pexpect.spawn[bytes]:
-    """Starts ssh, logs in, and returns it as soon as its output matches `ready` (a pattern of bytes).
+    """Starts ssh, logs in, and returns the process as soon as its output matches `ready` (a pattern of bytes).
 
-    Its terminal is then raw: what is sent and received passes unchanged. Raises ConnectionFailed or PreflightRefused
-    with ssh's reason in words, or Cancelled; ssh is then gone.
+    Its terminal is then raw: bytes pass unchanged. Raises ConnectionFailed or PreflightRefused with ssh's reason in
+    words, or Cancelled; ssh has then ended.
     """
     command = login.command(options, remote_command)
     try:
@@ -49,7 +49,7 @@ def open_connection(
         raise PreflightRefused(
             "ssh is not installed on this machine.", "Install the OpenSSH client (openssh-client)."
         ) from error
-    # pexpect's pause before each send is for programs that switch the echo off after they ask; ssh does it before.
+    # pexpect pauses before each send for programs that switch the echo off after the question; ssh does it before.
     child.delaybeforesend = None
     child.delayafterclose = child.delayafterterminate = 0.02
     try:
@@ -68,22 +68,22 @@ def matched_text(child: pexpect.spawn[bytes]) -> str:
 
 
 def close_connection(child: pexpect.spawn[bytes]) -> None:
-    """Ends ssh and waits until it is gone: HUP, then KILL. One that even that does not end is left to itself."""
+    """Ends ssh and waits for it: HUP, then KILL. If not even that works, leaves it."""
     deadline = time.monotonic() + CLOSE_TIMEOUT
     while time.monotonic() < deadline:
-        # pexpect gives up a moment after KILL; a loaded machine takes longer.
+        # pexpect gives up a moment after KILL; a loaded machine may need longer.
         with contextlib.suppress(pexpect.ExceptionPexpect):
             child.close(force=True)
             return
 
 
 def send(child: pexpect.spawn[bytes], data: bytes, look_up: Callable[[], None]) -> None:
-    """Sends all of it, unless ssh has ended, which whoever reads then finds out.
+    """Sends all of it, unless ssh has ended; the next read finds that out.
 
-    look_up: called now and then while ssh takes nothing, as when the network is silent; what it raises ends this.
+    look_up: called now and then while ssh takes nothing, as in an outage; it may raise to end this.
     """
     while data and child.isalive():
-        # Writing to a terminal whose other side is gone blocks for ever once its buffer is full.
+        # Writing to a terminal without a reader blocks for ever once its buffer is full.
         if select.select([], [child.child_fd], [], SEND_SLICE)[1]:
             with contextlib.suppress(BlockingIOError):
                 data = data[os.write(child.child_fd, data) :]
@@ -92,15 +92,15 @@ def send(child: pexpect.spawn[bytes], data: bytes, look_up: Callable[[], None]) 
 
 
 def _die_with_us() -> None:
-    """In the process that becomes ssh. When we are killed its terminal hangs up, and nothing else ends it.
+    """Runs in the process that becomes ssh. If we are killed, only the hang-up of its terminal ends it.
 
-    nohup's ignored HUP would be inherited: the tunnel would stay, and with it the NBD server that it reads from.
+    It would inherit nohup's ignored HUP: the tunnel would stay, and with it the NBD server behind it.
     """
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def _make_raw(child: pexpect.spawn[bytes]) -> None:
-    # Without this a line of more than 4096 bytes would be cut, and CRs added to what comes back.
-    # TCSANOW: the other modes wait until ssh's output is written, which is never if it floods and nobody reads.
+    # Otherwise lines of more than 4096 bytes are cut, and CRs are added to the output.
+    # TCSANOW: the other modes wait for ssh's output to be read, for ever if it is flooding.
     tty.setraw(child.child_fd, termios.TCSANOW)
     os.set_blocking(child.child_fd, False)

@@ -10,7 +10,7 @@ from p2v_tui.programs import complete
 
 
 def run_tool(command: Sequence[str], timeout: float) -> CompletedProcess[str]:
-    """The ended program with its output as text. timeout: seconds.
+    """Runs the program to its end. timeout: seconds.
 
     Raises PreflightRefused when it is not installed, ConnectionFailed when it does not end.
     """

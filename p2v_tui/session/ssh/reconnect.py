@@ -1,4 +1,4 @@
-"""Opening a lost connection again: how often, how long, and when not."""
+"""Reopening a lost connection: how often, for how long, and when not."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Final, TypeVar
 
 from p2v_tui.errors import Cancelled, Detached, P2VError, Retry
 
-# Seconds between two tries: soon after a short interruption, seldom enough not to trouble a server that comes up.
+# Seconds between tries: soon after a short interruption, later rare enough not to burden a server that comes up.
 FIRST_DELAY: Final = 1.0
 LONGEST_DELAY: Final = 30.0
-# A login that worked before may be refused while a directory service is away: so long it is tried again, in seconds,
-# and no sooner than that, as some servers lock an account after a few refusals.
+# A login that worked before may be refused while a directory service is down. It is retried for so many seconds, with
+# long pauses, as some servers lock an account after a few refusals.
 RETRY_REFUSED_FOR: Final = 300.0
 REFUSAL_DELAY: Final = 10.0
-# What passes by itself, whoever asks.
+# Failures that pass by themselves for everybody.
 PASSING: Final = frozenset({Retry.LATER, Retry.SOON})
 
 Opened = TypeVar("Opened")
@@ -42,16 +42,15 @@ def open_again(
     after_success: bool = False,
     chance: Callable[[], float] = random.random,
 ) -> Opened:
-    """What open_it returns as soon as it succeeds.
+    """Calls open_it until it succeeds, and returns its result.
 
-    Machines that were started together do not try again together: of each delay only the first half is certain.
+    The second half of each delay is random, so that machines that were started together do not retry together.
 
-    retry_for: seconds for all tries together. wait: called between two with the seconds to let pass. on_failure:
-    called with the error of a try, unless it says the same as the one before: an outage may last for hours.
-    worthwhile: which failures are tried again. let_in_before: this login worked already, so that it is tried again
-    when it is refused, too, for RETRY_REFUSED_FOR. after_success: it was open, so that the time
-    runs from the first failure on. chance: from 0 to 1. Raises at once what another try would not change, and
-    the last error when the time is over.
+    retry_for: seconds for all tries together. wait: called between tries with the seconds to wait. on_failure: called
+    with the error of a try, unless it equals the last one: an outage may last for hours.
+    worthwhile: which failures are retried. let_in_before: this login worked already, so a refusal is retried too, for
+    RETRY_REFUSED_FOR. after_success: it was open, so the time runs from the first failure. chance: from 0 to 1.
+    Raises errors that no retry would change at once, and the last error when the time is over.
     """
     deadline = None if after_success else clock() + retry_for
     told = ""

@@ -1,6 +1,6 @@
-"""A POSIX shell on the conversion server, on which commands are run one after the other.
+"""A POSIX shell on the conversion server that runs commands one after the other.
 
-It has no terminal there: no prompt, no echo, no line that is too long, and nothing that dies of a hang-up with it.
+It has no terminal there: no prompt, no echo, no limit on lines, and its processes do not die of a hang-up.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from p2v_tui.session.ssh.openssh import close_connection, matched_text, open_con
 from p2v_tui.session.words.cancellation import Cancellation
 
 COMMAND_TIMEOUT: Final = 120.0
-# How often a wait for a command looks up to see whether it was cancelled, in seconds.
+# How often a wait for a command checks for a cancellation, in seconds.
 SLICE: Final = 0.25
 
 
 class ShellConnection:
-    """One control connection. Commands run in subshells: nothing they set lasts.
+    """One control connection. Commands run in subshells, so nothing that they set lasts.
 
-    Raises on opening: ConnectionFailed, PreflightRefused, Cancelled. cancellation: ends the opening, and no more.
+    Raises on opening: ConnectionFailed, PreflightRefused, Cancelled. cancellation: only of the opening.
     """
 
     def __init__(self, login: Login, cancellation: Cancellation) -> None:
@@ -49,12 +49,12 @@ class ShellConnection:
         send(self._child, f"{remote_commands.set_locale()}\n".encode(), cancellation.check)
 
     def shell(self, cancellation: Cancellation) -> RemoteShell:
-        """The connection as one job uses it, until that is cancelled."""
+        """The connection for one job, until that is cancelled."""
         return RemoteShell(self, cancellation)
 
     @property
     def usable(self) -> bool:
-        """Whether the connection is there, as far as this end knows."""
+        """Whether the connection works, as far as this end knows."""
         return not self._given_up and self._child.isalive()
 
     def run(
@@ -64,10 +64,10 @@ class ShellConnection:
         timeout: float = COMMAND_TIMEOUT,
         cancellation: Cancellation | None = None,
     ) -> Result:
-        """Runs one command, without input, and waits for its end, or until it is cancelled.
+        """Runs one command, without input, until it ends or is cancelled.
 
         Raises ConnectionFailed when the connection is lost or the command does not end in `timeout` seconds, and
-        Cancelled. After a Cancelled the shell can still be used: what is left of the old output is skipped.
+        Cancelled. After a Cancelled the shell can still be used: the rest of the old output is skipped.
         """
         self._commands += 1
         mark = f"{self._token}-{self._commands}"
@@ -86,7 +86,7 @@ class ShellConnection:
         try:
             send(self._child, _framed(command, mark).encode(), look_up)
         except P2VError:
-            # Half a command was sent: nothing that follows would be understood.
+            # Half a command was sent: the shell would misread anything after it.
             self._given_up = True
             raise
         pattern = rb"\n" + mark.encode() + rb" (\d+)\r?\n"
@@ -95,7 +95,7 @@ class ShellConnection:
             matched = self._child.expect([pattern, pexpect.EOF, pexpect.TIMEOUT], timeout=SLICE, searchwindowsize=512)
             if matched == 0:
                 output: bytes = self._child.before or b""
-                # What an earlier command, given up by a cancellation, still said.
+                # Late output of an earlier, cancelled command.
                 stale = re.compile(rb"\n" + self._token.encode() + rb"-\d+ \d+\r?\n")
                 return Result(int(matched_text(self._child)), stale.split(output)[-1])
             if matched == 1:
@@ -103,7 +103,7 @@ class ShellConnection:
                 raise self._lost(self._child.before or b"")
 
     def export(self, variables: Mapping[str, Secret], cancellation: Cancellation) -> None:
-        """Gives these to every command from now on. Raises as `run` does."""
+        """Sets these for every later command. Raises as `run` does."""
         send(self._child, remote_commands.environment_file(variables), cancellation.check)
         self.run(":", cancellation=cancellation)
 
@@ -126,30 +126,30 @@ class ShellConnection:
 
 @dataclass(frozen=True)
 class RemoteShell:
-    """The control connection as one job uses it. cancellation: the job's, which ends what runs."""
+    """The control connection for one job. cancellation: the job's, which ends a running command."""
 
     connection: ShellConnection
     cancellation: Cancellation
 
     def run(self, command: str, *, timeout: float = COMMAND_TIMEOUT, cancellable: bool = True) -> Result:
-        """As `ShellConnection.run`. cancellable: whether the job's cancellation ends the waiting."""
+        """Like `ShellConnection.run`. cancellable: whether the job's cancellation ends the wait."""
         return self.connection.run(command, timeout=timeout, cancellation=self.cancellation if cancellable else None)
 
     def export(self, variables: Mapping[str, Secret]) -> None:
-        """Gives these to every command from now on, of later jobs too. Raises as `run` does."""
+        """Sets these for every later command, also of later jobs. Raises as `run` does."""
         self.connection.export(variables, self.cancellation)
 
     def write_files(self, files: Mapping[str, bytes]) -> None:
-        """Stores contents at their paths, with mode 0600. Raises PreflightRefused when one is not stored whole."""
+        """Stores contents at their paths, with mode 0600. Raises PreflightRefused if one was not stored whole."""
         result = self.run(remote_commands.write_files(files))
         if result.status != 0:
             raise cannot_store(next((path for path in files if path in result.text), "a file"), result)
 
 
 def cannot_store(path: str, result: Result) -> PreflightRefused:
-    """The error for a file or directory that the conversion server did not take."""
+    """The error for a file or directory that the conversion server could not store."""
     if re.search("No space left|quota", result.text, re.IGNORECASE):
-        # The same words for both.
+        # A full disk and a lack of inodes have the same message.
         return PreflightRefused(
             f"The conversion server has no space left for {path}, or no free inodes.",
             f"Look there with df -h {PARENT} and df -i {PARENT}, free some, and start again.",
@@ -164,7 +164,7 @@ def cannot_store(path: str, result: Result) -> PreflightRefused:
             f"The conversion server cannot store {path}: its file system is mounted read-only.",
             f"Look there with findmnt --target {PARENT}.",
         )
-    # The path itself comes last where writing it failed.
+    # If writing it failed, the path itself is the last line.
     said = [line for line in last_lines(result.text, 5) if line != path]
     return PreflightRefused(
         f"The conversion server cannot store {path}: {said[-1] if said else result.last_line}.",

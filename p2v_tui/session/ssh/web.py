@@ -1,7 +1,7 @@
-"""Reads a small file from a URL of the network: http and https by requests, every other scheme by curl(1).
+"""Reads a small file from a network URL: http and https with requests, any other scheme with curl(1).
 
-There is one limit on the whole, name look-up and redirections among it: a server that sends a byte now and then would
-outlast every limit on a single read.
+One time limit covers everything, including name look-up and redirections: a server that sends a byte now and then
+would outlast any limit on a single read.
 """
 
 from __future__ import annotations
@@ -24,18 +24,19 @@ from p2v_tui.hwprobe.answers import Answer
 from p2v_tui.session.words.cancellation import Cancellation
 
 TIMEOUT: Final = 30.0
-# How soon a cancellation is felt, in seconds.
+# How often it checks for a cancellation, in seconds.
 _INTERVAL: Final = 0.1
 _MAX_REDIRECTIONS: Final = 5
-# Answers after which another try may succeed: time-outs, too many requests, and what a proxy says of a server.
+# Answers after which a retry may succeed: time-outs, too many requests, and a proxy's errors about a server.
 _PASSING_ANSWERS: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-# curl(1): a proxy or a host that cannot be looked up now, no connection, cut off, too late, nothing sent, received.
+# curl(1): proxy or host cannot be resolved, no connection, cut off, timed out, nothing received, send or receive
+# error.
 _PASSING_EXIT_CODES: Final = frozenset({5, 7, 18, 28, 52, 55, 56})
 _COULD_NOT_RESOLVE: Final = 6
 
 
 class NotRead(Exception):
-    """Why, a clause that follows a colon. passing: another try may succeed. address_at_fault: the URL is wrong."""
+    """reason: a clause that follows a colon. passing: a retry may succeed. address_at_fault: the URL is wrong."""
 
     def __init__(self, reason: str, *, passing: bool, address_at_fault: bool = False) -> None:
         super().__init__(reason)
@@ -44,12 +45,12 @@ class NotRead(Exception):
 
 
 def read_url(url: str, limit: int, cancellation: Cancellation, timeout: float = TIMEOUT) -> bytes:
-    """What the URL gives, but no more than limit + 1 bytes. timeout: seconds for the whole.
+    """The content of the URL, at most limit + 1 bytes. timeout: seconds in all.
 
-    Raises NotRead, Cancelled; FileNotFoundError where curl is needed and not installed.
+    Raises NotRead, Cancelled; FileNotFoundError if curl is needed and not installed.
     """
     if urlsplit(url).scheme.lower() in {"http", "https"}:
-        # Not first in the thread: it is left when it takes too long, and another try would find it half loaded.
+        # Not in the thread, which is abandoned when it takes too long: a retry would find the module half loaded.
         import_module("requests")
         return _in_time(lambda: _read_http(url, limit, timeout), timeout, cancellation)
     return _read_curl(url, limit, timeout, cancellation)
@@ -60,7 +61,7 @@ def _too_late(timeout: float) -> NotRead:
 
 
 def _in_time(work: Callable[[], bytes], timeout: float, cancellation: Cancellation) -> bytes:
-    """Runs the work in a thread that nobody has to wait for: what hangs in a look-up or in a header is left."""
+    """Runs the work in a thread, which is abandoned if it hangs in a look-up or in a header."""
     deadline = time.monotonic() + timeout
 
     def look_up() -> None:
@@ -85,7 +86,7 @@ def _read_http(url: str, limit: int, timeout: float) -> bytes:
                 with response:
                     if response.next is None:
                         _check_status(response.status_code, response.reason)
-                        # Past requests, whose own reader has no limit.
+                        # Not with requests' own reader, which has no limit.
                         return response.raw.read(limit + 1, decode_content=True) or b""
                     _check_redirection(request.url or url, response.next.url or "")
                     request = response.next
@@ -107,7 +108,7 @@ def _check_redirection(here: str, there: str) -> None:
 
 
 def _http_failure(url: str, error: Exception) -> NotRead:
-    """The reason in words; what requests and urllib3 say is for programmers."""
+    """The reason in words: the texts of requests and urllib3 are for programmers."""
     host = urlsplit(url).hostname or url
     known = (_system_failure(host, cause) for cause in _causes(error))
     if failure := next((failure for failure in known if failure is not None), None):
@@ -121,7 +122,7 @@ def _http_failure(url: str, error: Exception) -> NotRead:
 
 
 def _system_failure(host: str, cause: BaseException) -> NotRead | None:
-    """None where it is not the system's or TLS's own error."""
+    """None if it is not an error of the system or of TLS."""
     match cause:
         case ssl.SSLCertVerificationError():
             reason = cause.verify_message or "it is not valid"
@@ -158,7 +159,7 @@ def _not_resolved(host: str, *, passing: bool) -> NotRead:
 
 
 def _read_curl(url: str, limit: int, timeout: float, cancellation: Cancellation) -> bytes:
-    # The URL may hold a password: it goes in by standard input, as ps shows every argument.
+    # The URL may contain a password, so it is passed on standard input: ps shows every argument.
     command = ["curl", "--silent", "--show-error", "--fail", "--globoff", "--max-time", f"{timeout:.0f}"]
     quoted = url.replace("\\", "\\\\").replace('"', '\\"')
     with subprocess.Popen(
@@ -179,7 +180,7 @@ def _read_curl(url: str, limit: int, timeout: float, cancellation: Cancellation)
 def _output_of(
     curl: subprocess.Popen[bytes], limit: int, timeout: float, cancellation: Cancellation
 ) -> tuple[bytes, str]:
-    """What it writes, and its complaint; no more than the limit is read."""
+    """Its output, up to the limit, and its error output."""
     assert curl.stdout
     assert curl.stderr
     written: dict[int, bytes] = {curl.stdout.fileno(): b"", curl.stderr.fileno(): b""}
@@ -205,6 +206,6 @@ def _output_of(
 
 def _curl_failure(url: str, code: int, complaint: str) -> NotRead:
     if code == _COULD_NOT_RESOLVE:
-        # curl does not tell a name that does not exist from one that cannot be looked up now.
+        # curl does not distinguish a name that does not exist from one that cannot be looked up now.
         return _not_resolved(urlsplit(url).hostname or url, passing=True)
     return NotRead(complaint or f"curl ends with {code}", passing=code in _PASSING_EXIT_CODES)

@@ -1,7 +1,7 @@
 """The run's private directory on this machine: known hosts, the identity's copy, the NBD servers' sockets.
 
-It outlives the process only where a conversion does, whose record it holds: then the next start finds it and goes on
-from there. Who removes the record has decided that nobody goes on.
+It outlives the process only if it holds the record of a conversion that does: the next start finds it and continues
+from there. Removing the record means that nobody will continue.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-# Under /tmp whatever TMPDIR says: a Unix socket's path has room for 107 bytes only.
+# /tmp whatever TMPDIR says: a Unix socket's path may have only 107 bytes.
 PARENT = Path("/tmp")
 PREFIX = "p2v-tui-"
-# For how long a process may hold the lock that only looks for a conversion of its own, in seconds.
+# How long a process that only looks for its own conversion may hold the lock, in seconds.
 LOOK_SECONDS = 0.3
-# A directory without a lock is one that is being made, unless it is older, in seconds.
+# A directory without a lock that is younger than so many seconds is just being made.
 MAKING_SECONDS = 2.0
 
 
 class Workspace:
-    """A directory of mode 0700 that is gone when the context ends, unless it holds the record of a conversion.
+    """A directory of mode 0700, removed when the context ends unless it holds the record of a conversion.
 
-    While the process lives it is locked, so that another one can tell whether it is in use.
+    It is locked while the process lives, so that others can tell whether it is in use.
     """
 
     def __init__(self) -> None:
@@ -36,14 +36,14 @@ class Workspace:
 
     @classmethod
     def adopt(cls, path: Path) -> Workspace | None:
-        """The directory that a process left behind, now ours; None where that process lives, or it is not ours."""
+        """Takes over a directory that a process left behind; None if the process lives or it is not ours."""
         adopted = cls.__new__(cls)
         try:
             status = path.lstat()
             if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
                 return None
             if not (path / "lock").exists():
-                # Its process was killed while it made the directory.
+                # Its process was killed before the lock was made, unless the directory is new.
                 if time.time() - status.st_mtime < MAKING_SECONDS:
                     return None
                 (path / "lock").touch(mode=0o600)
@@ -62,7 +62,7 @@ class Workspace:
         try:
             _lock(descriptor)
             if not existing:
-                # Under its name only when it is locked: nobody can adopt a directory that is just being made.
+                # It gets its name only when it is locked: nobody can adopt a directory that is just being made.
                 new.rename(lock)
         except OSError:
             os.close(descriptor)
@@ -85,20 +85,20 @@ class Workspace:
         return self.path / f"nbd{number}.sock"
 
     def gate_socket(self, number: int, generation: int) -> Path:
-        """Where the tunnel of that generation comes in, when it ends in a port over there."""
+        """Where the tunnel of that generation arrives, if it ends in a port over there."""
         return self.path / f"gate{number}.{generation}.sock"
 
     def nbd_log(self, number: int) -> Path:
         return self.path / f"nbd{number}.log"
 
     def forget(self) -> None:
-        """Removes the record, if there is one: nobody goes on with the conversion."""
+        """Removes the record, if any: nobody will continue the conversion."""
         with contextlib.suppress(OSError):
             self.conversion.unlink()
 
     def close(self) -> None:
-        """Removes it, unless it holds a record: then somebody may adopt it from now on. Once only."""
-        # A second close would close whatever has the number of the descriptor by then.
+        """Removes it, unless it holds a record: then others may adopt it from now on. Works once only."""
+        # A second close would close whatever file has the descriptor's number by then.
         lock, self._lock = self._lock, None
         if lock is None:
             return
@@ -114,7 +114,7 @@ class Workspace:
 
 
 def _lock(descriptor: int) -> None:
-    """Raises OSError where another process has the lock, and keeps it."""
+    """Raises OSError if another process has the lock and keeps it."""
     deadline = time.monotonic() + LOOK_SECONDS
     while True:
         try:
@@ -126,7 +126,7 @@ def _lock(descriptor: int) -> None:
 
 
 def abandoned() -> Iterator[Workspace]:
-    """The directories that processes of ours left behind, each adopted: to be closed by the caller."""
+    """The directories that our processes left behind, each adopted. The caller closes them."""
     for path in sorted(PARENT.glob(f"{PREFIX}*")):
         if (workspace := Workspace.adopt(path)) is not None:
             yield workspace

@@ -1,1 +1,1 @@
-"""What every room says: events, checks, quantities, cancellation, and text that is safe for a terminal."""
+"""What every room uses to talk: events, checks, quantities, cancellation, and text that is safe for a terminal."""

@@ -1,7 +1,7 @@
 """Stopping a session from another thread.
 
-Not from a signal handler: it runs in the middle of whatever the main thread does, and that may hold the very lock
-that `threading.Event` takes here. front/signals.py takes signals.
+Do not use it in a signal handler, which interrupts the main thread: that may hold the very lock that
+`threading.Event` takes here. front/signals.py handles signals.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from p2v_tui.errors import Cancelled, Detached
 
 
 class Cancellation:
-    """Set once by the front end; asked by the session between its steps.
+    """Set once by the front end; checked by the session between its steps.
 
-    cancel: the operator wants no conversion. detach: this program has to end, the conversion need not; one that has
-    not started yet is cancelled. again: cancelled by a second call of `cancel`; the tidying up that the first one led
-    to looks at it where it could last long.
+    cancel: the operator wants no conversion. detach: this program has to end, but a conversion that has started may
+    continue. again: cancelled by a second call of `cancel`; a long clean-up after the first one checks it.
     """
 
     def __init__(self, *, insistent: bool = True) -> None:
@@ -40,11 +39,11 @@ class Cancellation:
         return self._event.is_set()
 
     def check(self) -> None:
-        """Raises Cancelled or Detached once the front end has asked for it."""
+        """Raises Cancelled or Detached if the front end has asked for it."""
         if self.requested:
             raise Detached if self._detach else Cancelled
 
     def wait(self, seconds: float) -> None:
-        """Sleeps, and raises as `check` does as soon as there is reason to."""
+        """Sleeps, and raises like `check` as soon as that would."""
         self._event.wait(seconds)
         self.check()

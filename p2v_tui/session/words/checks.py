@@ -1,6 +1,6 @@
 """What a check before the conversion says: a verdict, what was found, what to do.
 
-What is looked at is not known here: `server_checks.py` judges the conversion server, `machine_checks.py` the disks.
+The checks themselves are elsewhere: `server_checks.py` judges the conversion server, `machine_checks.py` the disks.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from p2v_tui.setting_names import SettingName
 
 
 class Verdict(enum.Enum):
-    """PASSED: nothing against it. NOTED: worth knowing, needs nobody's consent. WARNING: needs the operator's
-    consent, without questions p2v.accept_warnings. REFUSED: cannot work.
+    """PASSED: fine. NOTED: worth knowing, needs no consent. WARNING: needs the operator's consent, or
+    p2v.accept_warnings when unattended. REFUSED: cannot work.
     """
 
     PASSED = "passed"
@@ -25,9 +25,9 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True)
 class Check:
-    """One answer. name: of its subject, two or three words. text: what was found, with figures, a sentence.
+    """One result. name: of its subject, two or three words. text: what was found, with figures, a sentence.
 
-    advice: what to do, complete commands where there are some; empty only where PASSED. key, setting: its subject's.
+    advice: what to do, with complete commands if any help; empty only if PASSED. key, setting: its subject's.
     """
 
     name: str
@@ -40,12 +40,12 @@ class Check:
 
 @dataclass(frozen=True)
 class Subject:
-    """Something that is looked at; docs/preflight.md is made from these.
+    """What a check is about; docs/preflight.md is made from these.
 
-    key: what p2v.accept_warnings calls it, stable from release to release: a word, or some with hyphens. Subjects
-    that an operator would accept as one thing, such as those about space, share one. looked_at: what it is. when:
-    for each verdict but PASSED that it can have, what leads to it. remedy: what to do. setting: the one to change
-    where it refuses, if there is one.
+    key: its name in p2v.accept_warnings, stable from release to release: a word, or several with hyphens. Subjects
+    that an operator would accept together, such as those about space, share one. looked_at: what is checked. when:
+    the cause of each possible verdict except PASSED. remedy: what to do. setting: the one to change after a refusal,
+    if any.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""What a session tells its front end while it works: frozen dataclasses, given to one callback in order.
+"""The events that a session reports to its front end: frozen dataclasses, passed to one callback in order.
 
-The callback is called from the thread that runs the session. Texts that come from the server may hold SGR colour
-sequences and no other control characters (see `terminal_text.py`).
+The callback runs in the session's thread. Texts from the server may contain SGR colour sequences, but no other
+control characters (see `terminal_text.py`).
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from p2v_tui.session.words.checks import Check
 
 @dataclass(frozen=True)
 class Connection:
-    """One of those to the conversion server. disk: whose data it carries; None for the control connection."""
+    """A connection to the conversion server. disk: whose data it carries; None for the control connection."""
 
     disk: str | None = None
 
     def __str__(self) -> str:
-        """Its name within a sentence, everywhere."""
+        """Its name within a sentence."""
         return "the control connection" if self.disk is None else f"the data connection of {self.disk}"
 
 
@@ -37,14 +37,14 @@ class Status:
 
 @dataclass(frozen=True)
 class Happened:
-    """Something worth a line that the session did or met on its way: not what it does now, and no warning."""
+    """Something worth a line that the session did or found: neither its present activity nor a warning."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Warned:
-    """Something that the operator should know and that does not stop the conversion."""
+    """Something that the operator should know but that does not stop the conversion."""
 
     text: str
 
@@ -79,9 +79,9 @@ class StepDone:
 
 @dataclass(frozen=True)
 class ConnectionLost:
-    """A connection is gone and is being opened again; the conversion waits or goes on meanwhile.
+    """A connection was lost and is being reopened; the conversion waits or continues meanwhile.
 
-    reason: why, a sentence. seconds: for how long it will be tried.
+    reason: a sentence. seconds: for how long it will be retried.
     """
 
     connection: Connection
@@ -91,7 +91,7 @@ class ConnectionLost:
 
 @dataclass(frozen=True)
 class StillLost:
-    """It could not be opened again so far. reason: why, when that is another one than before, a sentence."""
+    """Another try to reopen it failed. reason: a new reason, a sentence."""
 
     connection: Connection
     reason: str
@@ -99,7 +99,7 @@ class StillLost:
 
 @dataclass(frozen=True)
 class ConnectionRestored:
-    """seconds: how long it was gone."""
+    """seconds: how long it was lost."""
 
     connection: Connection
     seconds: float
@@ -114,7 +114,7 @@ class Checked:
 
 @dataclass(frozen=True)
 class HostKeyLearnt:
-    """The conversion server's key, seen for the first time and now the only one accepted. fingerprint: SHA256:..."""
+    """The server's host key was seen for the first time, and is now the only accepted one. fingerprint: SHA256:..."""
 
     fingerprint: str
 
@@ -136,11 +136,11 @@ class LogDirectory:
 
 @dataclass(frozen=True)
 class LogDirectoryRemoved:
-    """It is gone from the conversion server again: nothing ran there whose log anybody would read."""
+    """It was removed from the conversion server: nothing ran there whose log anybody would read."""
 
 
 class Stage(enum.Enum):
-    """What a conversion does before virt-v2v's first phase, in words that stand in a list of phases."""
+    """What a conversion does before virt-v2v's first phase, in words for the list of phases."""
 
     CONNECTING = "Connecting to the server"
     CHECKING = "Checking the server and the disks"
@@ -149,13 +149,13 @@ class Stage(enum.Enum):
 
 @dataclass(frozen=True)
 class StageStarted:
-    """The conversion comes to that stage; CONNECTING is where it begins."""
+    """The conversion enters that stage; CONNECTING is the first."""
 
     stage: Stage
 
 
 class OutputKind(enum.Enum):
-    """What a line of virt-v2v's output is; DEBUG is everything else when virt-v2v was asked for debugging."""
+    """The kind of a line of virt-v2v's output; DEBUG: all other lines if virt-v2v was asked for debugging."""
 
     PHASE = "phase"
     MESSAGE = "message"
@@ -174,7 +174,7 @@ class RemoteOutput:
 
 @dataclass(frozen=True)
 class CanWait:
-    """virt-v2v runs, and would wait on the server for this machine's disks if we left now."""
+    """virt-v2v runs, and would wait for this machine's disks if p2v-tui ended now."""
 
 
 @dataclass(frozen=True)
@@ -187,14 +187,12 @@ class PhaseStarted:
 
 @dataclass(frozen=True)
 class DiskProgress:
-    """How far one disk is. size, served, copied: bytes. rate: bytes read a second, over the last seconds.
+    """One disk's progress. size, served, copied: bytes. rate: bytes read a second, over the last seconds.
 
-    served counts every byte read for virt-v2v, also what it reads to inspect and to convert the guest: less than size
-    where it skips free space, more where it reads twice. It tells that something is done, not how far the copy is.
-    copied: how much of the disk lies behind the copy, skipped parts too; never more than size, never falling, and
-    None, as percent is, before this disk's copy starts.
-    percent: what nbdcopy says of the copy.
-    seconds_left: of this disk's copy, None while it cannot be told.
+    served: every byte read for virt-v2v, also to inspect and convert the guest: less than size if it skips free
+    space, more if it reads twice. It shows activity, not how far the copy is. copied: how much of the disk the copy
+    has passed, including skipped parts; never more than size, and it never falls. None, like percent, before this
+    disk's copy starts. percent: nbdcopy's. seconds_left: of this disk's copy; None if unknown.
     """
 
     name: str
@@ -215,9 +213,9 @@ class Progress:
 
 @dataclass(frozen=True)
 class Converted:
-    """The outcome of a successful conversion. where: what was made and where, in words. seconds: in all.
+    """A conversion has succeeded. where: what was made and where, in words. seconds: in all.
 
-    left_out: virt-v2v's warnings of what the guest lacks. warnings: how many it gave in all.
+    left_out: virt-v2v's warnings about what the guest lacks. warnings: how many it gave in all.
     """
 
     guest: str

@@ -1,4 +1,4 @@
-"""Who hears of one job, and who can end it: given with each call, so that nothing keeps an older job's."""
+"""Who is told about one job and who can cancel it: passed with each call, so that nothing keeps an older job's."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from p2v_tui.session.words.events import Report
 
 @dataclass(frozen=True)
 class Watch:
-    """report: told what happens. cancellation: looked at between steps and while something is waited for."""
+    """report: called with each event. cancellation: checked between steps and during waits."""
 
     report: Report
     cancellation: Cancellation
 
     @property
     def again(self) -> Watch:
-        """For tidying up after a cancellation: only a second one ends that."""
+        """For the clean-up after a cancellation, which only a second one ends."""
         return Watch(self.report, self.cancellation.again)

@@ -1,7 +1,7 @@
 """One look at the machine: `probe()` returns a `Machine`.
 
-Reading only: nothing is mounted, assembled, activated or written. What is made of the answer (which disks are
-converted, whether that is allowed) is the session's matter.
+It only reads: nothing is mounted, assembled, activated or written. The session decides what follows from it (which
+disks are converted, whether that is allowed).
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ __all__ = [
 
 
 def probe(places: Places | None = None) -> Machine:
-    """Read the machine as it is now. Takes well under a second where no tool hangs on a failing disk.
+    """Read the machine as it is now. Takes well under a second unless a tool hangs on a failing disk.
 
     places: where to read; the running machine by default.
     """

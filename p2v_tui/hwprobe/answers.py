@@ -1,4 +1,4 @@
-"""An answer from a thread that nobody has to wait for: a tool or a disk may hang for minutes, and we go on."""
+"""An answer from a thread that can be abandoned: a tool or a disk may hang for minutes, and we continue."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
 
-# How often a wait looks up, in seconds: a cancellation is felt so soon.
+# How often a wait checks for a cancellation, in seconds.
 LOOK_SECONDS: Final = 0.2
 
 
 class Answer(Generic[T]):
-    """What `function` returns. It runs at once, in a thread of its own that does not keep the program from ending."""
+    """The result of `function`, which runs at once in a thread that does not keep the program from ending."""
 
     def __init__(self, function: Callable[[], T]) -> None:
         self._function = function
@@ -30,12 +30,12 @@ class Answer(Generic[T]):
             self._error = error
 
     def by(self, end: float) -> T | None:
-        """None when it is not there by then, a time of time.monotonic(), or when the function failed."""
+        """The result, or None if it has not come by `end`, a time of time.monotonic(), or the function failed."""
         self._thread.join(max(end - time.monotonic(), 0))
         return self._found[0] if self._found else None
 
     def wait(self, look_up: Callable[[], None]) -> T:
-        """What the function returns, or raises. look_up: called meanwhile; what it raises ends the wait."""
+        """Returns or raises what the function does. look_up: called meanwhile; may raise to end the wait."""
         while self._thread.is_alive():
             look_up()
             self._thread.join(LOOK_SECONDS)

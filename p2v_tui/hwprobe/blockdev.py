@@ -1,7 +1,7 @@
-"""The kernel's block devices as they are: whole disks, partitions, and what is stacked on them.
+"""The kernel's block devices: whole disks, partitions, and what is stacked on them.
 
-This takes one look at udev and sysfs and keeps the relations (which disk a partition is on, which devices a mapped
-device is made of). It does not judge what is a disk that somebody wants to convert: disks.py does.
+This reads udev and sysfs once and keeps the relations (which disk a partition is on, which devices a mapped device is
+made of). disks.py decides which of them are disks to convert.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import pyudev
 
 from p2v_tui.hwprobe.places import Places, entries, read_text
 
-# sysfs gives sizes in these whatever the sector size of the disk is.
+# sysfs gives sizes in these, whatever the disk's sector size.
 SYSFS_UNIT = 512
 
 
 @dataclass(frozen=True)
 class Ancestor:
-    """A device that a block device hangs on: a SCSI device, its host, a PCI function."""
+    """A device that a block device is attached to: a SCSI device, its host, a PCI function."""
 
     sys_path: Path
     subsystem: str | None
@@ -37,9 +37,9 @@ class BlockDevice:
     """One block device of the kernel.
 
     name: the kernel's name with `/` for the `!` of sysfs. number: `major:minor`. size: bytes. parent: the block
-    device above it in sysfs: a partition's disk, or an eMMC of which this is a hardware partition. ancestors: the
-    nearest first, no block devices among them. slaves: names of the devices that this one is made of. fault: why the
-    kernel's figures of it could not be read, in words for the operator; its size is then 0.
+    device above it in sysfs: a partition's disk, or an eMMC of which this is a hardware partition. ancestors: nearest
+    first, without block devices. slaves: names of the devices that this one is made of. fault: why the kernel's
+    figures for it could not be read, in words for the operator; its size is then 0.
     """
 
     name: str
@@ -58,7 +58,7 @@ class BlockDevice:
         return read_text(self.sys_path / name)
 
     def of_its(self, subsystem: str, name: str) -> str | None:
-        """An attribute of the nearest device of a subsystem that it hangs on: the SCSI device, the card."""
+        """An attribute of its nearest ancestor in a subsystem: the SCSI device, the card."""
         above = (
             read_text(ancestor.sys_path / name) for ancestor in self.ancestors if ancestor.subsystem == subsystem
         )
@@ -70,14 +70,14 @@ class BlockDevice:
 
     @property
     def virtual(self) -> bool:
-        """Whether no hardware is under it. NVMe with native multipath is virtual for sysfs, and yet hangs on its
+        """Whether it has no hardware. For sysfs NVMe with native multipath is virtual, but it is attached to its
         subsystem.
         """
         return not self.ancestors and "virtual" in self.sys_path.parts
 
     @property
     def dm_uuid(self) -> str | None:
-        """Device-mapper's UUID, whose prefix tells what made the device: `mpath-`, `LVM-`, `DMRAID-`."""
+        """Device-mapper's UUID, whose prefix tells who made the device: `mpath-`, `LVM-`, `DMRAID-`."""
         return self.attribute("dm/uuid") or self.properties.get("DM_UUID")
 
     @property
@@ -86,13 +86,13 @@ class BlockDevice:
 
     @property
     def hangs_on(self) -> frozenset[str]:
-        """The subsystems of everything that it hangs on."""
+        """The subsystems of all its ancestors."""
         return frozenset(ancestor.subsystem for ancestor in self.ancestors if ancestor.subsystem)
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A whole device that could not be looked at. reason: in words for the operator."""
+    """A whole device that could not be read. reason: in words for the operator."""
 
     name: str
     reason: str
@@ -102,9 +102,9 @@ class Unreadable:
 class BlockDevices:
     """All block devices, in natural order of their names.
 
-    unreadable: those that are not among them, because the look at them failed.
+    unreadable: those that are missing here because reading them failed.
 
-    A SAN host has thousands, and each of them is asked for its partitions and holders: hence the indices.
+    A SAN host has thousands, and each is searched for its partitions and holders: hence the indices.
     """
 
     by_name: Mapping[str, BlockDevice]
@@ -126,7 +126,7 @@ class BlockDevices:
         return self._by_number.get(number)
 
     def at(self, path: str, places: Places) -> BlockDevice | None:
-        """The device of a node's path, be it a symbolic link below /dev or device-mapper's name."""
+        """The device for the path of a node, a symbolic link below /dev, or device-mapper's name."""
         node = places.node(path)
         mapped = path.removeprefix("/dev/mapper/")
         found = self._by_node.get(node) or self._by_node.get(Path(os.path.realpath(node)))
@@ -168,17 +168,17 @@ def _first(pairs: Iterable[tuple[_Key, BlockDevice]]) -> Mapping[_Key, BlockDevi
 
 
 def natural(name: str) -> tuple[tuple[str, int, str], ...]:
-    """A key that sorts names as the kernel gives them: sdz before sdaa, nvme2n1 before nvme10n1.
+    """A key that sorts names in the kernel's order: sdz before sdaa, nvme2n1 before nvme10n1.
 
-    Numbers go by their value, letters by the first one (sd and nvme keep apart), then by their count.
+    Numbers sort by value, letters by the first one (which separates sd from nvme), then by their count.
     """
     words = re.findall(r"\d+|\D+", name)
     return tuple(("", int(word), "") if word.isdigit() else (word[0], len(word), word) for word in words)
 
 
 def read_block_devices(places: Places) -> BlockDevices:
-    """One look at all block devices that have a node. What a driver hides (the single paths under an NVMe
-    namespace) has none. A device that fails to be looked at costs nobody but itself.
+    """Reads all block devices that have a node. Those that a driver hides (the single paths under an NVMe namespace)
+    have none. A device that cannot be read does not affect the others.
     """
     found: list[BlockDevice] = []
     unreadable: list[Unreadable] = []
@@ -194,7 +194,7 @@ def read_block_devices(places: Places) -> BlockDevices:
     return BlockDevices({device.name: device for device in ordered}, tuple(unreadable))
 
 
-# What reading a device can raise. pyudev has a LookupError for one that is gone; UnicodeDecodeError is a ValueError.
+# What reading a device can raise. pyudev raises a LookupError for a removed one; UnicodeDecodeError is a ValueError.
 DEVICE_FAULTS: Final = (OSError, ValueError, LookupError)
 
 
@@ -236,7 +236,7 @@ def _block_device(device: pyudev.Device, places: Places) -> BlockDevice | None:
 
 
 def _size(sys_path: Path) -> tuple[int, str | None]:
-    """The size in bytes; or 0, and why it cannot be read: the disk has gone, or its driver fails."""
+    """The size in bytes; or 0, and why it cannot be read: the disk was removed, or its driver fails."""
     try:
         return int((sys_path / "size").read_text()) * SYSFS_UNIT, None
     except DEVICE_FAULTS as error:
@@ -244,7 +244,8 @@ def _size(sys_path: Path) -> tuple[int, str | None]:
 
 
 def properties_of(device: pyudev.Device, places: Places) -> dict[str, str]:
-    """udev's properties of a device. What is not UTF-8 (a partition's name, before Linux 6.5) gets replacement marks.
+    """udev's properties of a device. Text that is not UTF-8 (a partition's name, before Linux 6.5) gets replacement
+    characters.
 
     pyudev decodes strictly, names and values (pyudev#370).
     """
@@ -255,7 +256,8 @@ def _names(device: pyudev.Device, places: Places) -> Iterator[str]:
     try:
         yield from tuple(device.properties)
     except UnicodeDecodeError:
-        # A line feed in a partition's name makes a property of what follows it. libudev has its names from these two.
+        # After a line feed in a partition's name the rest looks like a property. libudev has its names from these
+        # two.
         sys_path = places.sys / device.device_path.lstrip("/")
         number = device.device_number
         data = places.udev_data / f"b{os.major(number)}:{os.minor(number)}"
@@ -276,17 +278,17 @@ def _value(device: pyudev.Device, name: str) -> str | None:
 
 
 def _with_contents(devices: list[BlockDevice], places: Places) -> list[BlockDevice]:
-    """The same devices; where udev's database knows nothing of one, with what blkid itself finds on it."""
+    """The same devices; with blkid's own findings for those that are missing in udev's database."""
     names = {device.name: device for device in devices}
     return [_probed(device, places) if _worth_probing(device, names) else device for device in devices]
 
 
 def _worth_probing(device: BlockDevice, names: Mapping[str, BlockDevice]) -> bool:
-    # No udevd has seen the device: without a database there are only the kernel's own properties.
+    # Without an entry in udev's database a device has only the kernel's own properties.
     if any(key.startswith(("ID_", "DM_", "MD_")) or key in _UDEV_MARKS for key in device.properties):
         return False
     disk = names.get(device.parent or "", device)
-    # A floppy drive or an empty card reader is not to be spun up for this, and loop devices are never offered.
+    # Do not spin up a floppy drive or an empty card reader for this; and loop devices are never offered.
     if device.size == 0 or _may_be_empty(disk) or (disk.virtual and not disk.slaves):
         return False
     return not any(ancestor.driver == "floppy" for ancestor in device.ancestors) and os.access(device.node, os.R_OK)
@@ -308,10 +310,9 @@ def _probed(device: BlockDevice, places: Places) -> BlockDevice:
 def blkid_properties(
     node: Path, places: Places, region: tuple[int, int] | None = None, *, words: str = "udev"
 ) -> dict[str, str]:
-    """What blkid finds on a device or in an image; nothing where it fails or finds several things at once.
+    """What blkid finds on a device or in an image; empty if it fails or finds several things at once.
 
-    region: where to look, by its first byte and its length. words: `udev`, or `export` for blkid's own, of which
-    there are more.
+    region: where to look: the first byte and the length. words: `udev`, or `export` for blkid's own, which are more.
     """
     where = ["-O", str(region[0]), "-S", str(region[1])] if region else []
     return key_values((places.run(["blkid", "-p", "-o", words, *where, str(node)]) or "").splitlines())

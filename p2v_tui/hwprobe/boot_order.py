@@ -1,8 +1,8 @@
-"""Which disk the machine boots from, so that it comes first.
+"""Finds the disk that the machine boots from, so that it comes first.
 
-The firmware is asked: UEFI's boot entries, the BIOS's disk numbers (edd.py). Where it does not say, what a firmware
-could start tells: EFI system partitions, code in the first sector, flags. That may be wrong, and is called a guess.
-Nothing is changed in the firmware's settings.
+The firmware is asked first: UEFI's boot entries, the BIOS's disk numbers (edd.py). If it does not say, the disk is
+chosen by what a firmware could start: EFI system partitions, code in the first sector, flags. That may be wrong, and
+is called a guess. The firmware's settings are not changed.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ _GLOBAL = "8be4df61-93ca-11d2-aa0d-00e098032b8c"
 # efivarfs puts the variable's attributes, four bytes, before its value.
 _ATTRIBUTES = 4
 _LOAD_OPTION_ACTIVE = 1
-# In a device path: a media node for a hard drive partition, and how its signature is given.
+# In a device path: a media node for a hard drive partition, and the types of its signature.
 _HARD_DRIVE = (4, 1)
 _HARD_DRIVE_LENGTH = 42
 _SIGNED_BY_MBR = 1
 _SIGNED_BY_GUID = 2
 
 
-# A disk that only carries a cloud's settings for the installed system (cloud-init's NoCloud and ConfigDrive).
+# Labels of disks that only hold cloud settings for the installed system (cloud-init's NoCloud and ConfigDrive).
 _SEED_LABELS = frozenset({"cidata", "config-2"})
 _SMALLEST_SYSTEM = 64 << 20
 
 
 @dataclass(frozen=True)
 class BootOrder:
-    """disks: the boot disk first, the others in natural order. boot: how it was found, None where there is none."""
+    """disks: the boot disk first, the others in natural order. boot: how it was found; None without a disk."""
 
     disks: tuple[Disk, ...]
     boot: BootDisk | None
@@ -48,10 +48,10 @@ class BootOrder:
 def order_disks(
     disks: Mapping[str, Disk], devices: BlockDevices, others: Iterable[str], booted_by: Firmware, places: Places
 ) -> BootOrder:
-    """Find the boot disk among these, by their kernel names. others: of the machine's disks that are left out."""
+    """Find the boot disk among these, by their kernel names. others: the machine's disks that are left out."""
     ordered = sorted(disks.values(), key=lambda disk: natural(disk.name))
     systems = [disk for disk in ordered if not is_seed(disk)] or ordered
-    # Firmware that does not say anything else boots what is built in.
+    # By default firmware boots a built-in disk.
     able = [disk for disk in systems if not disk.external] or systems
     if not able:
         return BootOrder((), None)
@@ -76,7 +76,7 @@ def order_disks(
     return BootOrder((first, *rest), BootDisk(boot.source, boot.evidence))
 
 
-# The first sectors of disks by their nodes, as far as they could be read.
+# The first sectors of disks by their nodes, if they could be read.
 _Sectors = Mapping[Path, BootSector]
 # How well a firmware could start a disk, 0 for not at all, and why.
 _Rank = Callable[[Disk], tuple[int, str]]
@@ -122,7 +122,7 @@ def _bios_rank(disk: Disk, sector: BootSector | None) -> tuple[int, str]:
     if code is BootCode.GENERIC and (active or has_bios_boot_partition(disk)):
         mark = "an active partition" if active else "a BIOS boot partition"
         return 5, f"it has {mark} and code in its first sector"
-    # What is on a disk without code is not started, whatever its table says.
+    # A disk without code does not boot, whatever its table says.
     if code is not BootCode.NONE and has_bios_boot_partition(disk):
         return 4, "it has a BIOS boot partition"
     if code is not BootCode.NONE and active:
@@ -137,7 +137,7 @@ def _has_bios_marks(disk: Disk) -> bool:
 
 
 def _guessed(disks: Sequence[Disk], rank: _Rank) -> _Boot:
-    """The disk that a firmware could start best; of several that are alike, the first one."""
+    """The disk that a firmware would most likely start; of several equal ones the first."""
     ranks = [(disk, *rank(disk)) for disk in disks]
     best = max(number for _, number, _ in ranks)
     alike = [disk for disk, number, _ in ranks if number == best]
@@ -180,7 +180,7 @@ class BootEntry:
 
 
 def boot_entry(variable: bytes) -> BootEntry | None:
-    """A Boot#### variable as efivarfs gives it; None where it is cut short."""
+    """Parses a Boot#### variable from efivarfs; None if it is cut short."""
     value = variable[_ATTRIBUTES:]
     if len(value) < 8:
         return None
@@ -220,11 +220,11 @@ def _boot_entries(places: Places) -> Iterator[BootEntry]:
 def _named_by_bios(
     drives: Iterable[EddDrive], candidates: Sequence[Candidate], disks: Mapping[str, Disk], sectors: _Sectors
 ) -> _Boot | None:
-    """The first drive of the BIOS that it would start, of the disks that may come first. disks: those, by name.
+    """The first startable drive of the BIOS among the disks that may come first. disks: those, by name.
 
     candidates: all disks of the machine, since the BIOS counts the live stick as well. Drives that are something else
-    (that stick, a disk that is left out) or have no boot code are passed over. A drive that no disk fits leaves the
-    BIOS's word for the next one, but no certainty.
+    (that stick, a disk that is left out) or have no boot code are skipped. After a drive that matches no disk the
+    result is only a guess.
     """
     unknown = ""
     for drive in drives:

@@ -1,7 +1,7 @@
-"""The first sector of a disk: is there code in it that a BIOS would start, and the disk signature beside that.
+"""The first sector of a disk: whether it has code that a BIOS would start, and the disk signature.
 
-512 bytes are read, from a descriptor that cannot write. Whether the code finds a system is not known here: many tools
-that partition a data disk leave some there that only says "Missing operating system".
+It reads 512 bytes, from a descriptor that cannot write. It cannot tell whether the code finds a system: many tools
+that partition a data disk leave code there that only prints "Missing operating system".
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from pathlib import Path
 from p2v_tui.hwprobe.answers import Answer
 
 _SIZE = 512
-# Where an MBR has its parts: 440 bytes of code, the signature, a reserve, the table of four entries, the mark.
+# The parts of an MBR: 440 bytes of code, the signature, two reserved bytes, the table of four entries, the mark.
 _CODE = slice(0, 440)
 _SIGNATURE = slice(440, 444)
 _TABLE = slice(446, 510)
 _ENTRY = 16
 _MARK = b"\x55\xaa"
 _ACTIVE = 0x80
-# GRUB, of either generation, and LILO start what they were installed for, whatever flag a partition has.
+# GRUB, of either generation, and LILO ignore the active flag.
 _LOADERS = (b"GRUB", b"LILO")
 
-# A failing disk can hold a read for minutes. Who does not answer in this time is not waited for.
+# A failing disk can hold a read for minutes. After this time it is not waited for.
 _SECONDS = 5.0
 _READERS = 8
 
 
 class BootCode(enum.Enum):
-    """LOADER: a boot loader, which knows where to go on. GENERIC: other code, which starts an active partition."""
+    """LOADER: a boot loader, which knows what to start. GENERIC: other code, which starts an active partition."""
 
     NONE = "none"
     GENERIC = "generic"
@@ -51,7 +51,7 @@ class BootSector:
 
 
 def read_boot_sectors(devices: Iterable[Path]) -> Mapping[Path, BootSector]:
-    """The first sectors of disks, by their nodes; without those that cannot be read, or not in _SECONDS."""
+    """The first sectors of disks, by their nodes; without those that cannot be read within _SECONDS."""
     found: dict[Path, BootSector] = {}
     left = deque(devices)
 
@@ -82,13 +82,13 @@ def read_boot_sector(device: Path) -> BootSector | None:
 
 
 def boot_sector(raw: bytes) -> BootSector | None:
-    """What a first sector says; None where it is cut short."""
+    """Parses a first sector; None if it is cut short."""
     if len(raw) < _SIZE:
         return None
     marked = raw[-2:] == _MARK
     code = raw[_CODE]
     kind = BootCode.NONE
-    # A BIOS starts what has the mark; code begins with an instruction, so that zeroes are none.
+    # A BIOS starts a sector with the mark; code begins with an instruction, so zeroes are not code.
     if marked and any(code[:16]):
         kind = BootCode.LOADER if any(name in code for name in _LOADERS) else BootCode.GENERIC
     flags = raw[_TABLE][::_ENTRY]

@@ -1,8 +1,7 @@
-"""Tells when disks come and go, or when a network cable does, so that nobody has to ask for another look.
+"""Reports when disks or network cables come and go, so that nobody has to refresh.
 
-What changed is not said: a burst of events (a SAN login brings hundreds) is one call, and the one who is called
-probes the machine again. A machine without udev, or one that lets us listen to nothing, has no changes to tell: that
-is no failure.
+It does not say what changed: a burst of events (a SAN login brings hundreds) is one call, and the callback probes the
+machine again. On a machine without udev or its events it reports nothing, without an error.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ import pyudev
 
 from p2v_tui.hwprobe.places import entries, read_text
 
-# Events that come within this time of each other are one change; a stream of them is told of this often at least.
+# Events within this time of each other are one change; an endless stream is reported at least this often.
 QUIET_SECONDS = 0.5
 LONGEST_SECONDS = 3.0
 
@@ -32,7 +31,7 @@ _BYTES = 1 << 16
 
 @dataclass(frozen=True)
 class Source:
-    """Something that can be waited for. take: takes what is there, without blocking; whether anything changed."""
+    """Something to wait for. take: reads what has come, without blocking; returns whether anything changed."""
 
     fileno: int
     take: Callable[[], bool]
@@ -40,7 +39,7 @@ class Source:
 
 
 class DeviceWatch:
-    """Calls `changed` from a thread of its own when devices have changed, until it is stopped.
+    """Calls `changed` from its own thread when devices have changed, until it is stopped.
 
     sources: what to listen to; this machine's udev events and cables by default.
     """
@@ -63,7 +62,7 @@ class DeviceWatch:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread and closes what it listened to. `changed` is not called any more, and may not call this."""
+        """Ends the thread and closes its sources. After that `changed` is never called; it must not call this."""
         if self._stopping:
             return
         self._stopping = True
@@ -90,12 +89,12 @@ class DeviceWatch:
         return True
 
     def _take(self) -> bool:
-        # Every source is emptied, whichever spoke.
+        # All sources are emptied, not only the first with an event.
         taken = [source.take() for source in self._sources]
         return any(taken)
 
     def _wait(self, seconds: float | None) -> bool | None:
-        """True when a source has something, None when none had for so long, False when stopped."""
+        """True when a source has something, None after the time, False when stopped."""
         poll = select.poll()
         for descriptor in (self._wake_read, *(source.fileno for source in self._sources)):
             poll.register(descriptor, select.POLLIN)
@@ -106,8 +105,8 @@ class DeviceWatch:
 
 
 def machine_sources() -> Iterator[Source]:
-    """udev's events of disks and network cards, and the kernel's of cables, as far as they can be listened to."""
-    # pyudev says ImportError where libudev is not there.
+    """udev's events for disks and network cards, and the kernel's for cables, if available."""
+    # pyudev raises ImportError without libudev.
     with contextlib.suppress(ImportError, OSError):
         yield _udev_events()
     with contextlib.suppress(OSError):
@@ -115,7 +114,7 @@ def machine_sources() -> Iterator[Source]:
 
 
 def _udev_events() -> Source:
-    # Without udevd nothing comes as "udev"; with it, the kernel's own event comes before the database is written.
+    # Without udevd no "udev" events come; with it, the kernel's events come before the database is written.
     monitor = pyudev.Monitor.from_netlink(pyudev.Context(), "udev" if _UDEVD.exists() else "kernel")
     monitor.filter_by("block")
     monitor.filter_by("net")
@@ -131,12 +130,12 @@ def _udev_events() -> Source:
             return True
         return found
 
-    # The descriptor is libudev's and closes with the monitor.
+    # The descriptor belongs to libudev and closes with the monitor.
     return Source(monitor.fileno(), take, lambda: None)
 
 
 def _cables() -> Source:
-    """Cables: the kernel tells of a carrier by rtnetlink only, never by an event that udev sees."""
+    """Cables: the kernel reports a carrier only over rtnetlink, never by an event for udev."""
     link = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
     try:
         link.bind((0, _LINK_MESSAGES))
@@ -147,7 +146,7 @@ def _cables() -> Source:
 
     def take() -> bool:
         nonlocal known
-        # The end is BlockingIOError; ENOBUFS says that the kernel dropped some, and the carriers are read anyhow.
+        # BlockingIOError is the end; ENOBUFS means that the kernel dropped some, but the carriers are read anyhow.
         with contextlib.suppress(OSError):
             while link.recv(_BYTES):
                 pass

@@ -1,4 +1,4 @@
-"""The real-time clock: does it run in UTC, and how far from it.
+"""The real-time clock: whether it runs in UTC, or how far off it is.
 
 Read only: the clock is not set, and nothing on the disks is looked at. (/etc/adjtime would tell about the live
 system, not about the installed one.)
@@ -11,7 +11,7 @@ from p2v_tui.hwprobe.places import Places, read_number
 
 # Every time zone is a whole number of these from UTC.
 _QUARTER_HOUR = 15 * 60
-# A clock further off than this drifted, or was set by hand: its offset says nothing.
+# A clock that is further off drifted or was set by hand: its offset means nothing.
 _TOLERANCE = 5 * 60
 _WESTERNMOST = -12 * 3600
 _EASTERNMOST = 14 * 3600
@@ -20,11 +20,10 @@ _EASTERNMOST = 14 * 3600
 def read_clock(places: Places) -> Clock:
     """The basis of the real-time clock and its offset from UTC, by comparison with the system's time.
 
-    A clock that shows the time of the live system's own zone, where that is not UTC, runs in local time. Any other
-    offset is told in seconds. Without a clock, or where no time zone explains the difference, the basis is unknown.
-
-    The kernel sets the system's time from this very clock at boot and takes it for UTC. So a clock in local time
-    shows only once the network has set the system's time.
+    A clock that shows the time of the live system's own zone, if that is not UTC, runs in local time. Any other
+    offset is given in seconds. Without a clock, or if no time zone explains the difference, the basis is unknown. At
+    boot the kernel sets the system's time from this clock and assumes UTC. So local time is recognized only after the
+    network has set the system's time.
     """
     hardware = read_number(places.sys / "class/rtc/rtc0/since_epoch")
     if hardware is None:

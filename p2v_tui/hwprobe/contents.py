@@ -19,12 +19,12 @@ _ACTIVE = 0x80
 
 
 def content_of(device: BlockDevice) -> Content | None:
-    """What blkid recognised on this very device, or None."""
+    """What blkid recognised on this device itself, or None."""
     return content_in(device.properties)
 
 
 def content_in(properties: Mapping[str, str]) -> Content | None:
-    """What blkid recognised, from what it said in udev's words."""
+    """What blkid recognised, from udev's properties."""
     kind = properties.get("ID_FS_TYPE")
     if not kind:
         return None
@@ -47,8 +47,8 @@ def partition_table_of(device: BlockDevice) -> str | None:
 def partition_devices(device: BlockDevice, devices: BlockDevices) -> tuple[tuple[int, BlockDevice], ...]:
     """The partitions of a disk with their numbers, in the order of the numbers.
 
-    The kernel partitions a plain disk itself. On a device-mapper disk, kpartx or dmraid maps each partition as
-    a device of its own; where none did, the partitions that the kernel found on a path say the same.
+    The kernel partitions a plain disk itself. On a device-mapper disk kpartx or dmraid maps each partition as its own
+    device; if neither did, the partitions that the kernel found on a path are the same.
     """
     found = {
         number: part
@@ -70,7 +70,7 @@ def partition_number(part: BlockDevice, disk: BlockDevice) -> int | None:
     kpartx = re.match(r"part(\d+)-", uuid)
     if kpartx and uuid.endswith(disk.dm_uuid or "\0"):
         return int(kpartx[1])
-    # dmraid names the partitions that it maps itself by the set's name and the number.
+    # dmraid names its partitions by the set's name and the number.
     base, name = disk.dm_name or "\0", part.dm_name or ""
     tail = name.removeprefix(base).removeprefix("p")
     if uuid.startswith("DMRAID-") and name.startswith(base) and tail.isdecimal():
@@ -100,7 +100,7 @@ def _partition(number: int, device: BlockDevice) -> Partition:
 
 
 def _start(device: BlockDevice) -> int | None:
-    """The kernel says where its own partitions begin; of one that kpartx or dmraid mapped blkid does."""
+    """The kernel tells where its own partitions begin, blkid where those of kpartx or dmraid do."""
     start = device.attribute("start") or device.properties.get("ID_PART_ENTRY_OFFSET") or ""
     return int(start) * SYSFS_UNIT if start.isdecimal() else None
 

@@ -1,7 +1,7 @@
-"""Disks that are one disk, and disks that are copies of each other.
+"""Finds disks that are one disk, and disks that are copies of each other.
 
-A LUN that is seen over two paths without a multipath map is one disk under two names. A disk that was copied with dd
-is another disk with the same identifiers. Neither is a part of something that spans both.
+A LUN over two paths without a multipath map is one disk under two names. A disk that was copied with dd is another
+disk with the same identifiers. Neither pair is a group.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Final
 
 from p2v_tui.hwprobe.machine import Content, Disk
 
-# Of these, all members of one thing have the UUID; each has an identifier of its own besides.
+# In these all members have the UUID of the whole, and each has its own identifier.
 SPANNING: Final = frozenset({"linux_raid_member", "btrfs", "zfs_member", "bcachefs"})
-# What says nothing about a copy: FAT has serial numbers of 32 bits, and admins copy an EFI system partition to each
-# disk of a RAID; a firmware RAID's identifier is that of the set.
+# These prove no copy: FAT has serial numbers of 32 bits, and admins copy an EFI system partition to each disk of a
+# RAID; a firmware RAID's identifier is that of the set.
 _COMMON: Final = frozenset({"vfat", "exfat", "iso9660", "udf", "squashfs"})
 _FEWEST_DIGITS: Final = 16
 # "5000000000000000" is a WWN that a firmware writer did not fill in.
@@ -25,17 +25,17 @@ _FEWEST_DIFFERENT: Final = 4
 
 @dataclass(frozen=True)
 class Copies:
-    """Disks with the same thing on them. what: in words, with its identifier."""
+    """Disks with the same content. what: in words, with its identifier."""
 
     what: str
     disks: tuple[Disk, ...]
 
 
 def other_paths(disks: Iterable[Disk]) -> Iterator[tuple[Disk, Disk]]:
-    """Each disk that is another one of these, which comes before it, with that one.
+    """Each disk that is another path to an earlier one of these, with that one.
 
-    A WWN alone is not believed: bridges for USB and some RAID controllers give all their disks the same one. Size,
-    serial number and content must agree too, and there must be some.
+    A WWN alone is not enough: USB bridges and some RAID controllers give all their disks the same one. Size, serial
+    number and content must agree too, and must exist.
     """
     by_wwn: defaultdict[str, list[Disk]] = defaultdict(list)
     for disk in disks:
@@ -49,9 +49,9 @@ def other_paths(disks: Iterable[Disk]) -> Iterator[tuple[Disk, Disk]]:
 
 
 def may_be_paths(disks: Iterable[Disk]) -> tuple[tuple[Disk, ...], ...]:
-    """The disks of these that call themselves the same, where their content does not tell whether they are.
+    """The disks with the same identity whose content does not tell whether they are the same.
 
-    Nothing is on them, or it is seen over one path only: the other one of an array that is asleep reads nothing.
+    They are empty, or the content shows over one path only: a standby path of a storage array reads nothing.
     """
     found: defaultdict[tuple[object, ...], list[Disk]] = defaultdict(list)
     for disk in disks:
@@ -65,7 +65,7 @@ def _plausible(disk: Disk) -> bool:
 
 
 def _has_name(disk: Disk) -> bool:
-    """Whether its WWN is one, and that of the disk: not a bridge's."""
+    """Whether it has a plausible WWN that is the disk's and not a bridge's."""
     name = (disk.wwn or "").rpartition("." if "." in (disk.wwn or "") else "x")[2].replace("-", "")
     return len(name) >= _FEWEST_DIGITS and len(set(name)) >= _FEWEST_DIFFERENT and not disk.external
 
@@ -84,7 +84,7 @@ def _identity(disk: Disk) -> tuple[object, ...]:
 
 
 def find_copies(disks: Sequence[Disk]) -> tuple[Copies, ...]:
-    """The disks of these that are copies of each other, those of one set once."""
+    """The sets of disks that are copies of each other, each set once."""
     found: defaultdict[tuple[str, str], list[Disk]] = defaultdict(list)
     for disk in disks:
         for key in _identifiers(disk):
@@ -98,10 +98,10 @@ def find_copies(disks: Sequence[Disk]) -> tuple[Copies, ...]:
 
 
 def _identifiers(disk: Disk) -> dict[tuple[str, str], None]:
-    """What no other disk has unless it is a copy, each with what it is of."""
+    """Identifiers that another disk has only if it is a copy, each with its kind."""
     own = {key: None for content in disk.contents if (key := _own(content))}
     table = disk.partition_table_uuid or ""
-    # Where there are file systems they decide: a table is also copied to partition an empty disk like another one.
+    # File systems decide if there are any: a table is also copied to partition an empty disk like another one.
     if not own and not disk.contents and table.strip("0-"):
         return {("partition table", table): None}
     return own

@@ -52,8 +52,8 @@ def _online(cpus: Path) -> frozenset[int]:
 def _topology(cpus: Path, online: frozenset[int]) -> Topology:
     """The topology of the processors that are online, from sysfs.
 
-    A guest's topology is a product of three numbers. Where the machine is none (performance and efficiency cores,
-    some threads off line, sockets unlike each other, or sysfs does not say), it is flat: one socket, one thread.
+    A guest's topology is a product of three numbers. If the machine's is not (performance and efficiency cores, some
+    threads offline, different sockets, or sysfs does not say), the result is flat: one socket, one thread.
     """
     flat = Topology(1, max(1, len(online)), 1)
     cores_of: defaultdict[str, set[frozenset[int]]] = defaultdict(set)
@@ -62,7 +62,7 @@ def _topology(cpus: Path, online: frozenset[int]) -> Topology:
         if not number.isdecimal() or int(number) not in online:
             continue
         package = read_text(entry / "topology/physical_package_id")
-        # core_id repeats between dies of one package; the list of a core's threads is its own on every kernel.
+        # core_id repeats between dies of one package; the list of a core's threads is unique on every kernel.
         siblings = read_text(entry / "topology/core_cpus_list") or read_text(entry / "topology/thread_siblings_list")
         if package is None or siblings is None:
             return flat

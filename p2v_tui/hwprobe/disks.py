@@ -1,7 +1,7 @@
 """Which block devices are fixed disks that can be converted, and why the others are not.
 
-The answer comes from what udev and sysfs know of each device (what it hangs on, what it is made of, who holds it),
-never from its name. The order of the disks is boot_order.py's matter.
+It decides by what udev and sysfs know about each device (its ancestors, its parts, its holders), never by its name.
+boot_order.py orders the disks.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ from p2v_tui.hwprobe.places import Places, exists, read_number, read_text
 from p2v_tui.hwprobe.removable import medium_kind
 from p2v_tui.hwprobe.signatures import is_firmware_format, is_stale
 
-# How an md array's metadata_version starts where a firmware's format is on the disks (mdadm's "external" kinds).
+# How an md array's metadata_version starts if the disks have a firmware's format (mdadm's "external" kinds).
 _EXTERNAL = "external:"
 _MULTIPATH = "mpath-"
 _DMRAID = "DMRAID-"
-# What multipath's udev rules put in the place of the real content, on each path.
+# What multipath's udev rules set on each path instead of the real content.
 _MULTIPATH_MEMBER = "mpath_member"
 
 # The formats of firmware RAID that mdadm assembles; dmraid assembles the others.
@@ -55,8 +55,8 @@ _MDADM_FORMATS = frozenset({"isw_raid_member", "ddf_raid_member"})
 class FoundDisks:
     """disks: the kernel's name of each device (`dm-0` for `mpatha`) with the disk, in natural order.
 
-    names: the same for every disk of the machine, those that are left out among them, with the operator's name of it.
-    What is part of a disk or made of disks has no name there.
+    names: the operator's name of every disk of the machine, also of those that are left out. Parts of disks and
+    devices made of disks are not in it.
     """
 
     disks: Mapping[str, Disk]
@@ -67,7 +67,7 @@ class FoundDisks:
 def find_disks(devices: BlockDevices, in_use: Mapping[str, Exclusion], places: Places) -> FoundDisks:
     """Sort the whole devices into fixed disks and excluded ones.
 
-    CD and floppy drives are neither, they are removable media. in_use: what live_medium.devices_in_use() says.
+    CD and floppy drives are neither, but removable media. in_use: from live_medium.devices_in_use().
     """
     drivers = block_drivers(read_text(places.proc / "devices") or "")
     disks: dict[str, Disk] = {}
@@ -81,7 +81,7 @@ def find_disks(devices: BlockDevices, in_use: Mapping[str, Exclusion], places: P
         no_disk = _not_a_disk(device, drivers) or _part_of_another_disk(device, devices)
         if not no_disk:
             names[device.name] = _shown_name(device)
-        # Neither can what carries the running system be had by its name as something else.
+        # Naming what carries the running system does not help, whatever else it is.
         exclusion = _in_use(device, in_use, no_disk) or no_disk or _not_convertible(device, devices)
         if exclusion:
             excluded.append(_left_out(device, exclusion, devices, places))
@@ -92,7 +92,7 @@ def find_disks(devices: BlockDevices, in_use: Mapping[str, Exclusion], places: P
 
 
 def _each_once(disks: Mapping[str, Disk]) -> tuple[dict[str, Disk], list[ExcludedDisk]]:
-    """The disks without other paths to them, and those."""
+    """The disks, each once, and the other paths to them."""
     first = {other.name: disk.name for other, disk in other_paths(disks.values())}
     once = {name: disk for name, disk in disks.items() if disk.name not in first}
     return once, [_path(disk, first[disk.name]) for disk in disks.values() if disk.name in first]
@@ -145,7 +145,7 @@ def _is_partition_of_mapped_disk(device: BlockDevice, devices: BlockDevices) -> 
 
 
 def _not_a_disk(device: BlockDevice, drivers: Mapping[str, str]) -> Exclusion | None:
-    """Why a device is not a disk in its own right: it is made of other devices, or is not hardware."""
+    """Why a device is not a real disk: it is made of other devices, or is not hardware."""
     if device.dm_uuid is not None or device.dm_name is not None:
         return None if is_multipath(device) or is_firmware_raid(device) else _mapped(device.dm_uuid or "")
     if device.attribute("md/metadata_version") is not None:
@@ -172,7 +172,7 @@ def _array(device: BlockDevice) -> Exclusion:
 
 def _part_of_another_disk(device: BlockDevice, devices: BlockDevices) -> Exclusion | None:
     for holder in devices.holders_of(device.name):
-        # dmraid gives the partitions of a set the same kind of UUID as the set.
+        # dmraid gives a set's partitions the same kind of UUID as the set.
         if partition_number(holder, device) is not None:
             continue
         if is_multipath(holder):
@@ -183,7 +183,7 @@ def _part_of_another_disk(device: BlockDevice, devices: BlockDevices) -> Exclusi
 
 
 def _in_use(device: BlockDevice, in_use: Mapping[str, Exclusion], no_disk: Exclusion | None) -> Exclusion | None:
-    """What the running system does with a device, where that matters: what is not a disk keeps its reason."""
+    """How the running system uses a device, if that matters: what is not a disk keeps its own reason."""
     used = in_use.get(device.name)
     if used and no_disk:
         return Exclusion(no_disk.reason) if used.risk is None else None
@@ -191,7 +191,7 @@ def _in_use(device: BlockDevice, in_use: Mapping[str, Exclusion], no_disk: Exclu
 
 
 def _not_convertible(device: BlockDevice, devices: BlockDevices) -> Exclusion | None:
-    """Why a disk is not offered; None where it is."""
+    """Why a disk is not offered; None if it is."""
     if device.fault:
         return Exclusion(device.fault)
     removable = medium_kind(device) is not None
@@ -213,7 +213,7 @@ def _unassembled(device: BlockDevice, devices: BlockDevices) -> Exclusion | None
 
 
 def _shown_name(device: BlockDevice) -> str:
-    """device-mapper's own name where there is one: nobody knows what dm-3 is."""
+    """device-mapper's own name, if any: nobody knows what dm-3 is."""
     return device.dm_name or device.name
 
 
@@ -225,7 +225,7 @@ def _node(device: BlockDevice, places: Places) -> Path:
 
 def _disk(device: BlockDevice, devices: BlockDevices, places: Places) -> Disk:
     below = [devices.by_name[name] for name in device.slaves if name in devices.by_name]
-    # Every path of a multipath disk is the same drive, so the first one speaks for it.
+    # All paths of a multipath disk are the same drive, so the first one will do.
     drive = below[0] if is_multipath(device) and below else device
     raid = is_firmware_raid(device)
     transports = {transport_of(member) for member in below}

@@ -1,9 +1,9 @@
 """The BIOS's numbers of the disks (Enhanced Disk Drive): which disk of the kernel each drive is.
 
-The kernel's module `edd` gives what the BIOS said before it started: /sys/firmware/edd/int13_dev80 is the drive that
-the BIOS boots from, 81 the next. The way to compare is blivet's (devicelibs/edd.py): by the signature in the MBR, the
-PCI place and the interface, the number of sectors. A BIOS may leave out or invent any of them but the signature, so
-each only counts where it leaves a candidate. Everything here is reading.
+The kernel's module `edd` shows what the BIOS reported at boot: /sys/firmware/edd/int13_dev80 is the drive that the
+BIOS boots from, 81 the next. Drives are matched as in blivet (devicelibs/edd.py): by the signature in the MBR, the
+PCI address and the interface, the number of sectors. A BIOS may omit or invent any of them but the signature, so each
+only counts if it leaves a candidate. This only reads.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _ATA_PORT = re.compile(r"ata(\d+)")
 class EddDrive:
     """A drive as the BIOS describes it.
 
-    number: 0x80 for the first. signature: of its MBR, 0 for none, None where the BIOS does not say. size: bytes, 0
-    where it is not known. pci: the address of its controller (`00:1f.2`), empty where it is not known. channel: of
-    the controller. interface: the kind in upper case (`SATA`, `SCSI`, `USB`), empty where it is not known. unit: the
-    device or the SCSI id, lun: the SCSI LUN there; None where they do not apply.
+    number: 0x80 for the first. signature: of its MBR; 0 for none, None if the BIOS does not say. size: bytes, 0 if
+    unknown. pci: the address of its controller (`00:1f.2`), empty if unknown. channel: of the controller. interface:
+    the kind in upper case (`SATA`, `SCSI`, `USB`), empty if unknown. unit: the device or the SCSI id, lun: the SCSI
+    LUN there; None if they do not apply.
     """
 
     number: int
@@ -44,10 +44,10 @@ class EddDrive:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A disk that a drive of the BIOS may be.
+    """A disk that may be a drive of the BIOS.
 
-    signature: what its MBR has, None where that is not known. size: bytes. pci: the addresses of the functions that
-    it hangs on. usb: it hangs on USB. port: of an ATA controller, from 0. target, lun: SCSI's.
+    signature: of its MBR, None if unknown. size: bytes. pci: the addresses of the functions above it. usb: it is on
+    USB. port: of an ATA controller, from 0. target, lun: SCSI's.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Candidate:
 
 
 def read_edd(places: Places) -> tuple[EddDrive, ...]:
-    """The drives in the BIOS's order; none under UEFI, or where the module is not loaded."""
+    """The drives in the BIOS's order; empty under UEFI, or if the module is not loaded."""
     return tuple(_drives(places.sys / "firmware/edd"))
 
 
@@ -105,12 +105,12 @@ def _number(pattern: str, text: str) -> int | None:
 
 
 def matching_disks(drive: EddDrive, candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
-    """The disks that a drive may be: one where the BIOS says enough, several where it does not tell them apart."""
+    """The disks that a drive may be: one if the BIOS says enough, several if that does not distinguish them."""
     every = tuple(candidates)
     left = tuple(each for each in every if drive.signature and each.signature == drive.signature)
     if not left:
-        # A GPT disk and a blank one have none, or one that could not be read. A signature that only this drive has is
-        # that of a disk which nobody sees.
+        # GPT disks and blank ones may have none, or it could not be read. A signature that matches no disk is that of
+        # a disk which Linux does not see.
         unknown = drive.signature is None
         possible = (it for it in every if unknown or it.signature is None or it.signature == drive.signature == 0)
         left = _supported(drive, tuple(possible))
@@ -123,7 +123,7 @@ def matching_disks(drive: EddDrive, candidates: Iterable[Candidate]) -> tuple[Ca
 
 
 def _supported(drive: EddDrive, possible: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
-    """Those that size or place speak for, in the place of a signature; all where the BIOS says neither."""
+    """Without a signature: those that match by size or place; all if the BIOS says neither."""
     sized = tuple(each for each in possible if drive.size and each.size == drive.size)
     placed = tuple(each for each in possible if drive.pci and drive.pci in each.pci)
     if sized or placed or drive.size or drive.pci:
@@ -132,7 +132,7 @@ def _supported(drive: EddDrive, possible: tuple[Candidate, ...]) -> tuple[Candid
 
 
 def _hints(drive: EddDrive) -> Sequence[Callable[[Candidate], bool]]:
-    """What tells disks apart, the most reliable first."""
+    """What distinguishes disks, most reliable first."""
     hints: list[Callable[[Candidate], bool]] = []
     if drive.pci:
         hints.append(lambda disk: drive.pci in disk.pci)
@@ -146,13 +146,13 @@ def _hints(drive: EddDrive) -> Sequence[Callable[[Candidate], bool]]:
         # The channel is the port, and the device on it is 1 for a slave.
         hints.append(lambda disk: (disk.port, disk.target) == (drive.channel, drive.unit or 0))
     if drive.interface == "SATA" and drive.unit is not None:
-        # Where the channel says nothing, or is 0 for all, the device is the port.
+        # If the channel is missing or 0 for all, the device is the port.
         hints.append(lambda disk: disk.port == drive.unit)
     return hints
 
 
 def candidate(device: BlockDevice, devices: BlockDevices, sector: BootSector | None) -> Candidate:
-    """A disk with what a drive of the BIOS is compared with. sector: its first, where that could be read."""
+    """A disk with all that is compared with the BIOS's drives. sector: its first, if it could be read."""
     below = [devices.by_name[name] for name in device.slaves if name in devices.by_name] or [device]
     ancestors = [ancestor for member in below for ancestor in member.ancestors]
     places = [ancestor.sys_path.name for ancestor in ancestors]
@@ -170,7 +170,7 @@ def candidate(device: BlockDevice, devices: BlockDevices, sector: BootSector | N
 
 
 def _signature_by_udev(device: BlockDevice) -> int | None:
-    """The signature of an MBR; None of a disk with another table, whose MBR may have one that udev does not keep."""
+    """The signature of an MBR; None for a disk with another table, whose MBR may have one unknown to udev."""
     text = device.properties.get("ID_PART_TABLE_UUID", "")
     if device.properties.get("ID_PART_TABLE_TYPE") != "dos":
         return None

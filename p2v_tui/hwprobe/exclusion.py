@@ -1,7 +1,7 @@
 """Why a block device is not offered, and whether an operator may overrule that.
 
-A guess about a disk does not have the last word: whoever names the disk gets it, with `risk` as a warning. Only what
-surely fails or surely loses data cannot be overruled.
+A guess about a disk can be overruled: whoever names the disk gets it, with `risk` as a warning. Only what surely
+fails or surely loses data is refused.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Exclusion:
-    """reason: in words for the operator. risk: what they take upon them who name the disk all the same, a sentence;
-    None where it cannot be converted. own: it holds a part of this machine for sure, which the guest would lack.
+    """reason: in words for the operator. risk: of naming the disk all the same, a sentence; None if it cannot be
+    converted. own: it surely holds a part of this machine, which the guest would lack.
     """
 
     reason: str
@@ -21,7 +21,7 @@ class Exclusion:
     own: bool = False
 
 
-# Its size is what nbdkit would serve: nothing.
+# nbdkit would serve its size: nothing.
 NO_MEDIUM: Final = Exclusion("no medium in the drive")
 NO_SIZE: Final = Exclusion("its size is zero")
 
@@ -30,7 +30,7 @@ REMOVABLE: Final = Exclusion(
     "It is a removable medium, which may not belong to this machine.",
 )
 
-# What is made of other devices, or of no hardware: it can be read like a disk, but its disks hold more than it shows.
+# Made of other devices or without hardware: it can be read like a disk, but its disks contain more than it shows.
 FIRMWARE_FLASH: Final = Exclusion(
     "flash chip of the firmware, not a disk", "It is a flash chip, which holds firmware rather than a system."
 )
@@ -53,7 +53,7 @@ SOFTWARE_ARRAY: Final = Exclusion(
 
 # The running system's own memory.
 _MEMORY: Final = {"ramdisk": "RAM disk of the running system", "zram": "compressed RAM of the running system"}
-# What the drivers' names in /proc/devices mean, for the devices that have no hardware under them.
+# What the drivers' names in /proc/devices mean, for devices without hardware.
 _VIRTUAL: Final = {
     "loop": "loop device: a file that looks like a disk",
     "nbd": "network block device",
@@ -63,7 +63,7 @@ CEPH: Final = Exclusion("Ceph network block device", "It is not on this machine 
 
 
 def virtual(driver: str) -> Exclusion:
-    """driver: its name in /proc/devices, empty where that is not known."""
+    """driver: its name in /proc/devices; empty if unknown."""
     if driver in _MEMORY:
         return Exclusion(_MEMORY[driver])
     reason = _VIRTUAL.get(driver, "virtual device, not a disk of this machine")
@@ -78,17 +78,17 @@ def hardware_partition(of: str) -> Exclusion:
 
 
 def container(kind: str) -> Exclusion:
-    """Of a firmware RAID set. It has no content of its own."""
+    """For a container of a firmware RAID set, which has no content of its own."""
     return Exclusion(f"container of a firmware RAID set ({kind}), not a disk")
 
 
 def path_of(disk: str) -> Exclusion:
-    """Of a multipath disk, which is offered: it is the same, and goes on when this path fails."""
+    """For a path of a multipath disk. That is offered instead: it is the same and survives when this path fails."""
     return Exclusion(f"path of {disk}")
 
 
 def member_of(raid: str) -> Exclusion:
-    """While the set runs, what is read below it is neither its content nor at rest."""
+    """While the set runs, a member's data is neither the set's content nor stable."""
     return Exclusion(f"member of the firmware RAID set {raid}")
 
 
@@ -100,7 +100,7 @@ PATH_WITHOUT_MAP: Final = Exclusion(
 
 
 def unassembled(command: str) -> Exclusion:
-    """A member of a firmware RAID set that does not run. command: what starts the set."""
+    """For a member of a firmware RAID set that does not run. command: starts the set."""
     return Exclusion(
         f"member of a firmware RAID set that is not assembled: run `{command}`, then refresh",
         "It is one member of a firmware RAID set: of a mirror it holds everything, of any other set only a part. "
@@ -110,7 +110,7 @@ def unassembled(command: str) -> Exclusion:
 
 
 def other_path(to: str) -> Exclusion:
-    """Another way to a disk that is offered already."""
+    """For another path to a disk that is offered already."""
     return Exclusion(
         f"another path to {to}, which is the same disk (WWN, serial number and content)",
         f"It looks like another path to {to}, which is the same disk.",

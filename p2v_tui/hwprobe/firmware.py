@@ -1,4 +1,4 @@
-"""BIOS or UEFI: which of them started the running system, and which the installed one needs."""
+"""BIOS or UEFI: which one started the running system, and which one the installed system needs."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from p2v_tui.hwprobe.places import Places, exists
 
 
 def booted_by(places: Places) -> Firmware:
-    """How the running system was started. The kernel makes the directory only where UEFI did."""
+    """How the running system was started. The kernel makes the directory only under UEFI."""
     return Firmware.UEFI if exists(places.sys / "firmware/efi") else Firmware.BIOS
 
 
 def installed_firmware(disks: Sequence[Disk], running: Firmware) -> Firmware | None:
     """How the installed system boots; None where the boot disk (the first) and the running system disagree.
 
-    Many machines can do both, so a live system started by UEFI proves nothing about a disk without an ESP. And a
-    disk with both an ESP and a BIOS boot partition was made for either.
+    Many machines support both, so a live system started by UEFI proves nothing about a disk without an ESP. A disk
+    with both an ESP and a BIOS boot partition supports either.
     """
     if not disks:
         return None

@@ -1,6 +1,6 @@
-"""From single devices that are a part of something to the thing: which disks carry it, which part is there twice.
+"""From single members to whole groups: which disks carry each, and which member exists twice.
 
-What makes a device a part of something is not known here: groups.py says so.
+groups.py decides what makes a device a member.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ LVM_MEMBER = "LVM2_member"
 
 @dataclass(frozen=True)
 class Membership:
-    """One device is a part of something. identity: what the parts of one thing have in common. name: may be empty.
+    """One device is a member of a group. identity: what all members of the group have in common. name: may be empty.
 
-    unsure: what else belongs to it is not known. members: how many there are at least, as far as this
-    one tells; None where it does not.
+    unsure: the other members are not known. members: their least number, according to this one; None if unknown.
     """
 
     kind: str
@@ -33,7 +32,7 @@ class Membership:
 
     @property
     def member(self) -> str:
-        """What tells this part from the others of the same thing, and not from a copy of it."""
+        """What distinguishes this member from others of the group, but not from a copy of it."""
         properties = self.device.properties
         own = properties.get("ID_FS_UUID") if properties.get("ID_FS_TYPE") == LVM_MEMBER else None
         return own or properties.get("ID_FS_UUID_SUB") or self.device.name
@@ -41,9 +40,9 @@ class Membership:
 
 @dataclass
 class Thing:
-    """What spans the devices. name: may be empty. carriers: for each member, the disks below each device with it.
+    """A group under construction. name: may be empty. carriers: for each member, the disks below each device with it.
 
-    members: how many there are at least, by what these say; None where they do not.
+    members: their least number, according to the members; None if unknown.
     """
 
     kind: str
@@ -56,12 +55,12 @@ class Thing:
 
     @property
     def seen(self) -> int:
-        """How many members there are, copies not counted."""
+        """How many members were found, without copies."""
         return len(self.carriers)
 
     @property
     def group(self) -> DiskGroup:
-        """Of a member that is on several devices, all but the first are copies."""
+        """If a member is on several devices, all but the first are copies."""
         disks = frozenset[str]().union(*(carriers[0] for carriers in self.carriers.values()))
         every = (frozenset[str]().union(*carriers) for carriers in self.carriers.values() if len(carriers) > 1)
         copies = tuple(same for same in every if len(same) > 1)
@@ -83,7 +82,7 @@ class Thing:
 
 
 def gather(parts: Iterable[Membership], devices: BlockDevices, owners: Mapping[str, str]) -> tuple[Thing, ...]:
-    """owners: the names of the disks by the kernel's names of them."""
+    """owners: the disks' names by the kernel's names."""
     things: dict[tuple[str, str], Thing] = {}
     known: set[tuple[str, str, str]] = set()
     for part in parts:
@@ -102,7 +101,7 @@ def gather(parts: Iterable[Membership], devices: BlockDevices, owners: Mapping[s
 
 def disks_below(device: BlockDevice, devices: BlockDevices, owners: Mapping[str, str]) -> set[str]:
     """The names of the disks that carry a device: through partitions, arrays, LUKS and logical volumes."""
-    # A path of a multipath disk, or a member of a firmware RAID set, stands for that disk.
+    # A path of a multipath disk or a member of a firmware RAID set stands for that disk.
     above = [holder.name for holder in devices.holders_of(device.name)]
     for name in (device.name, *above):
         if name in owners:
@@ -113,7 +112,7 @@ def disks_below(device: BlockDevice, devices: BlockDevices, owners: Mapping[str,
 
 
 def with_superblocks(array: Thing, places: Places) -> DiskGroup:
-    """The group of an array with what its members' superblocks say of it."""
+    """The group of an array, completed from its members' superblocks."""
     members = [device for device in array.devices if device.properties.get("ID_FS_TYPE") == MEMBER]
     blocks = [read_superblock(device, places) for device in members]
     count = max((block.devices or 0 for block in blocks), default=0)
@@ -121,7 +120,7 @@ def with_superblocks(array: Thing, places: Places) -> DiskGroup:
     besides = [device for device, block in zip(members, blocks, strict=True) if block.spare or block.journal]
     seen = array.seen - len({array.part(device).member for device in besides})
     newest = max((block.events or 0 for block in blocks), default=0)
-    # One event apart is how an array stops whose members were written one after the other; mdadm takes both.
+    # A stopped array may be one event apart, as its members are written one after the other; mdadm takes both.
     behind = [
         device
         for device, block in zip(members, blocks, strict=True)

@@ -1,7 +1,7 @@
 """Disks that belong together: a volume group, an array or a file system that spans several of them.
 
-A guest with half a volume group does not boot, so the operator has to know, be the other half on a disk that is
-offered or on one that is left out. Nothing is activated or assembled to find out; LVM's own tool reads the metadata,
+A guest with half a volume group does not boot, so the operator has to know, whether the other half is on an offered
+disk or on one that is left out. Nothing is activated or assembled for this; LVM's own tool reads the metadata,
 without locks and without writing.
 """
 
@@ -26,15 +26,15 @@ from p2v_tui.hwprobe.spanning import find_spanning
 VOLUME_GROUP = "LVM volume group"
 MD_ARRAY = "md array"
 
-# In the place of a volume group's name, which is read after "The LVM volume group".
+# Used as a volume group's name, after "The LVM volume group".
 UNKNOWN_VOLUME_GROUP = "(unknown: lvm2 is missing or cannot read it)"
 
-# In these nobody sees what there is while they are not open.
+# The content of these is hidden until they are opened.
 _OPAQUE = frozenset({MEMBER, "crypto_LUKS", "BitLocker", "bcache"})
 
 
 def find_groups(devices: BlockDevices, found: FoundDisks, places: Places) -> tuple[DiskGroup, ...]:
-    """The things that two or more disks hold together, one of which is offered, and those that lack a part."""
+    """The groups with an offered disk that span two or more disks, or that lack a member."""
     offered = frozenset(disk.name for disk in found.disks.values())
     valid = [
         device
@@ -54,16 +54,16 @@ def find_groups(devices: BlockDevices, found: FoundDisks, places: Places) -> tup
 
 
 def is_uncounted(group: DiskGroup) -> bool:
-    """Whether its metadata did not say how many members it has, though they do, so that nobody would miss one."""
+    """Whether its number of members could not be read from its metadata, so that a missing one would go unnoticed."""
     if group.kind == MD_ARRAY:
         return group.members is None
     return group.kind == VOLUME_GROUP and group.name == UNKNOWN_VOLUME_GROUP
 
 
 def _whole(thing: Thing, lacking: int, hidden: frozenset[str], places: Places) -> DiskGroup:
-    """The group with what its metadata says of members that were not seen.
+    """The group, with what its metadata says about members that were not found.
 
-    lacking: the physical volumes that pvs misses. hidden: the disks on which they may be, unseen.
+    lacking: how many physical volumes pvs misses. hidden: the disks that may contain them.
     """
     if thing.kind == MD_ARRAY:
         return with_superblocks(thing, places)
@@ -79,7 +79,7 @@ def _whole(thing: Thing, lacking: int, hidden: frozenset[str], places: Places) -
 def _hidden(
     valid: Iterable[BlockDevice], silent: Iterable[BlockDevice], devices: BlockDevices, owners: Mapping[str, str]
 ) -> frozenset[str]:
-    """The disks in which nobody sees what there is: with closed arrays and encrypted volumes, and silent ones."""
+    """The disks with hidden content: closed arrays, encrypted volumes, unreadable physical volumes."""
     closed = (
         device
         for device in valid
@@ -91,14 +91,14 @@ def _hidden(
 def _not_reported(
     rows: Iterable[Mapping[str, str]], holding: Iterable[BlockDevice], devices: BlockDevices, places: Places
 ) -> list[BlockDevice]:
-    """The physical volumes of which pvs does not say the group: their metadata cannot be read, or are damaged."""
+    """The physical volumes whose group pvs does not tell: their metadata is unreadable or damaged."""
     known = [
         device
         for row in rows
         if row.get("vg_name") != "[unknown]" and (device := devices.at(row.get("pv_name", ""), places))
     ]
     names = {device.name for device in known}
-    # Of a physical volume that is there twice, pvs reports one.
+    # If a physical volume exists twice, pvs reports only one.
     uuids = {uuid for device in known if (uuid := device.properties.get("ID_FS_UUID"))}
     return [it for it in holding if it.name not in names and it.properties.get("ID_FS_UUID") not in uuids]
 
@@ -121,9 +121,9 @@ def _memberships(
     silent: Sequence[BlockDevice],
     places: Places,
 ) -> Iterator[Membership]:
-    """valid: the devices on which what is recognised still holds. rows: of the report by pvs.
+    """valid: the devices whose signatures are not stale. rows: of pvs's report.
 
-    silent: the physical volumes of which it does not say the group.
+    silent: the physical volumes whose group it does not tell.
     """
     holding = [device for device in valid if device.properties.get("ID_FS_TYPE") == LVM_MEMBER]
     yield from _physical_volumes(rows, holding, devices, places)
@@ -143,7 +143,7 @@ def _member_of_array(device: BlockDevice) -> Iterator[Membership]:
 
 
 def _active(device: BlockDevice, devices: BlockDevices) -> Iterator[Membership]:
-    """What an active logical volume or a running array shows, where the members themselves say nothing."""
+    """Memberships shown by active logical volumes and running arrays, if the members themselves say nothing."""
     uuid = device.dm_uuid or ""
     below = [devices.by_name[name] for name in device.slaves if name in devices.by_name]
     if uuid.startswith("LVM-"):
@@ -164,7 +164,7 @@ def _is_raid_member(device: BlockDevice) -> bool:
 
 
 def _group_in(dm_name: str) -> str:
-    """The volume group in device-mapper's name: `vg-lv`, hyphens in the names themselves doubled."""
+    """The volume group in device-mapper's name: `vg-lv`, with hyphens inside the names doubled."""
     group = re.match(r"(?:[^-]|--)+", dm_name)
     return group[0].replace("--", "-") if group else dm_name
 
@@ -172,7 +172,7 @@ def _group_in(dm_name: str) -> str:
 def _physical_volumes(
     rows: Iterable[Mapping[str, str]], holding: Iterable[BlockDevice], devices: BlockDevices, places: Places
 ) -> Iterator[Membership]:
-    """The physical volumes with their groups. rows: of the report by pvs."""
+    """The physical volumes with their groups. rows: of pvs's report."""
     by_uuid: defaultdict[str | None, list[BlockDevice]] = defaultdict(list)
     for part in holding:
         if known := part.properties.get("ID_FS_UUID"):
@@ -181,17 +181,16 @@ def _physical_volumes(
         device = devices.at(row.get("pv_name", ""), places)
         name, uuid = row.get("vg_name"), row.get("vg_uuid")
         if device and name and uuid:
-            # Of a physical volume that is there twice, pvs reports one and does not use the other.
+            # If a physical volume exists twice, pvs reports one and does not use the other.
             for part in (device, *by_uuid.get(device.properties.get("ID_FS_UUID"), ())):
                 yield Membership(VOLUME_GROUP, uuid.replace("-", ""), name, part)
 
 
 def _unknown(silent: Sequence[BlockDevice], active: Iterable[Membership]) -> Iterator[Membership]:
-    """The physical volumes as one group of which pvs did not say the group, where not all of them are active.
+    """The physical volumes whose group pvs did not tell, as one group, if not all of them are active.
 
-    A physical volume of unknown group may be a part of any group, an active one too: an active volume shows the disks
-    that it lies on, not the others of its group. To ask for a disk too many costs a copy, or the installation of
-    lvm2; to let half a group through costs the guest.
+    Each may belong to any group, even an active one: an active volume shows only the disks that it is on, not the
+    others of its group. Asking for a disk too many costs a copy, or installing lvm2; half a group costs the guest.
     """
     known = {part.device.name for part in active if part.kind == VOLUME_GROUP}
     if any(device.name not in known for device in silent):

@@ -1,7 +1,6 @@
-"""The state of the disks to convert: does one fail, was its Windows shut down properly, is an array degraded.
-
-Reading only, and not a part of `probe()`: it opens file systems and asks the drives, which takes a moment and, with
-a failing disk, many. What the answers mean is the session's matter.
+"""The state of the disks to convert: whether one fails, its Windows was shut down properly, an array is degraded. It
+only reads. It is not a part of `probe()`, because it opens file systems and asks the drives, which takes long with a
+failing disk. The session judges the answers.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from p2v_tui.hwprobe.md_content import ArrayMember, array_members
 from p2v_tui.hwprobe.ntfs import NtfsState, examine_ntfs
 from p2v_tui.hwprobe.places import Places, entries, read_number
 
-# A failing drive can hold a read for minutes. Who does not answer in this time is not waited for.
+# A failing drive can hold a read for minutes. After this time it is not waited for.
 HEALTH_SECONDS: Final = 20.0
 
 # ATA attributes by number: Reallocated Sectors Count and Current Pending Sector Count.
@@ -32,9 +31,9 @@ _PENDING: Final = 197
 
 @dataclass(frozen=True)
 class WindowsVolume:
-    """An NTFS file system. partition: its name, the disk's where it fills the disk.
+    """An NTFS file system. partition: its name, or the disk's if it fills the disk.
 
-    system: it holds a Windows, or what boots one. state: how Windows left it, None where that cannot be told.
+    system: it has Windows on it, or its boot files. state: how Windows left it, None if unknown.
     """
 
     partition: str
@@ -44,9 +43,9 @@ class WindowsVolume:
 
 @dataclass(frozen=True)
 class Drive:
-    """What SMART says of a disk. passed: its own verdict. reallocated, unreadable: its sectors.
+    """What SMART says about a disk. passed: its own verdict. reallocated, unreadable: numbers of sectors.
 
-    Each is None where the drive does not say, its controller does not pass that on, or smartctl is missing.
+    Each is None if the drive does not say, its controller does not pass it on, or smartctl is missing.
     """
 
     passed: bool | None = None
@@ -58,9 +57,9 @@ class Drive:
 class DiskHealth:
     """One disk. answered: it could be read in HEALTH_SECONDS; else its volumes are not known.
 
-    read_errors: lines in the kernel's log that tell of data that could not be read. overcome_errors: of those that
-    tell of a failure that another try, path or member made up for. Both are None where nobody may read the log.
-    windows: as far as one can see, it holds one. members: its parts of software RAID arrays.
+    read_errors: lines in the kernel's log about data that could not be read. overcome_errors: lines about failures
+    that another try, path or member made up for. Both are None if the log may not be read. windows: whether it seems
+    to have Windows on it. members: its members of software RAID arrays.
     """
 
     name: str
@@ -75,7 +74,7 @@ class DiskHealth:
 
 @dataclass(frozen=True)
 class DegradedArray:
-    """A running md array that lacks `missing` of its members. disks: those examined that it lies on."""
+    """A running md array that lacks `missing` of its members. disks: the examined ones that it is on."""
 
     name: str
     missing: int
@@ -91,12 +90,12 @@ class Health:
 
     @property
     def windows(self) -> frozenset[str]:
-        """The names of the disks that hold a Windows."""
+        """The names of the disks with Windows on them."""
         return frozenset(disk.name for disk in self.disks if disk.windows)
 
 
 def examine_health(disks: Iterable[Disk], places: Places | None = None) -> Health:
-    """The state of these disks, all looked at together. Takes little more than HEALTH_SECONDS however they fail.
+    """The state of these disks, examined in parallel. Takes little more than HEALTH_SECONDS however they fail.
 
     places: where to read; the running machine by default.
     """
@@ -109,7 +108,7 @@ def examine_health(disks: Iterable[Disk], places: Places | None = None) -> Healt
 
 
 class _Look:
-    """A look at one disk. A controller may swallow what smartctl asks while the disk itself can be read."""
+    """The examination of one disk. smartctl may hang on its controller while the disk itself can be read."""
 
     def __init__(self, disk: Disk, places: Places) -> None:
         self._disk = disk
@@ -136,17 +135,17 @@ class _Look:
 
 
 def _has_bitlocker(disk: Disk) -> bool:
-    """A fixed disk that Windows encrypted belongs to one."""
+    """A fixed disk with BitLocker belongs to a Windows."""
     return any(content.type == "BitLocker" for content in disk.contents)
 
 
 def _kernel_name(disk: Disk) -> str:
-    """What the kernel's log calls it: dm-0 and not mpatha."""
+    """Its name in the kernel's log: dm-0 and not mpatha."""
     return os.path.realpath(disk.device).removeprefix("/dev/")
 
 
-# A read that failed for good, as the block layer and the page cache tell of it. A write or a discard that failed
-# says nothing about the data, and a "critical target error" only that a drive does not know a command.
+# A read that failed for good, as reported by the block layer and the page cache. A failed write or discard says
+# nothing about the data, and a "critical target error" only that a drive does not know a command.
 _READ_ERROR: Final = re.compile(
     r"(?:I/O error|critical medium error), dev (?P<disk>\S+?),(?! .*op 0x\w+:\((?!READ))"
     r"|Buffer I/O error on dev(?:ice)? (?P<part>\S+?),(?!.*write)"
@@ -157,7 +156,7 @@ _NVME_TIMEOUT: Final = re.compile(r"\bnvme (?P<controller>nvme\d+): I/O .*timeou
 
 
 def _errors(disk: Disk, log: Iterable[str], places: Places) -> tuple[int, int]:
-    """How often the kernel's log tells of data that could not be read, and of failures that were made up for."""
+    """How often the kernel's log reports data that could not be read, and failures that were made up for."""
     own = {disk.name, _kernel_name(disk), *(partition.name for partition in disk.partitions)}
     below = set(disk.members)
     attached = {*_ata_ports(disk, places), *_nvme_controllers(disk, places)}
@@ -210,7 +209,7 @@ def _sum(numbers: Iterable[int | None]) -> int | None:
 
 
 def drive_in(report: str) -> Drive:
-    """What a report of smartctl in JSON says; nothing where it is not one."""
+    """Parses smartctl's report in JSON; empty if it is not one."""
     try:
         parsed: Any = json.loads(report)
     except ValueError:
@@ -254,10 +253,10 @@ def _contents(disk: Disk) -> _Contents:
     try:
         descriptor = os.open(disk.device, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        # The plan has said so already.
+        # The plan has reported it already.
         return _Contents()
     try:
-        # Whether the disk answers at all: there may be nothing on it to look at.
+        # Tests whether the disk answers at all, even if it is empty.
         with contextlib.suppress(OSError):
             os.pread(descriptor, 4096, 0)
         return _Contents(tuple(_windows_volumes(disk, descriptor)), tuple(array_members(disk, descriptor)))

@@ -1,6 +1,6 @@
 """Who made a disk and how it is attached: model, serial number, WWN, transport.
 
-udev's database is asked first, sysfs where no udevd runs. Nothing is sent to the disk.
+From udev's database, or from sysfs without udevd. Nothing is sent to the disk.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from p2v_tui.hwprobe.blockdev import BlockDevice, unescaped
 from p2v_tui.hwprobe.machine import Transport
 from p2v_tui.hwprobe.places import entries, matching, read_bytes, read_text
 
-# The subsystem of the nearest ancestor, where that alone decides.
+# Subsystems of the nearest ancestor that decide alone.
 _BY_SUBSYSTEM = {
     "nvme": Transport.NVME,
     "nvme-subsystem": Transport.NVME,
@@ -24,7 +24,7 @@ _BY_SUBSYSTEM = {
 
 
 def model_of(device: BlockDevice) -> str | None:
-    """The model as the drive gives it, after the vendor's name where that is not part of it."""
+    """The drive's model, after the vendor's name unless that is a part of it."""
     properties = device.properties
     encoded = properties.get("ID_MODEL_ENC")
     model = (
@@ -36,7 +36,7 @@ def model_of(device: BlockDevice) -> str | None:
     if not model:
         return None
     vendor = unescaped(properties.get("ID_VENDOR_ENC", "")) or device.attribute("device/vendor") or ""
-    # libata puts "ATA" where SCSI has a vendor, and PCI or virtio numbers are no names.
+    # libata sets "ATA" as SCSI's vendor, and PCI or virtio numbers are not names.
     if vendor in {"", "ATA"} or vendor.startswith("0x") or model.lower().startswith(vendor.lower()):
         return model
     return f"{vendor} {model}"
@@ -64,7 +64,7 @@ def wwn_of(device: BlockDevice) -> str | None:
         return known
     if wwid.startswith("naa."):
         return "0x" + wwid.removeprefix("naa.")
-    # "t10.ATA ..." and "nvme.1234-..." are only model and serial number once more.
+    # "t10.ATA ..." and "nvme.1234-..." only repeat model and serial number.
     return wwid if wwid.startswith(("eui.", "uuid.")) else None
 
 
@@ -75,7 +75,7 @@ def links_of(*devices: BlockDevice) -> tuple[str, ...]:
 
 
 def transport_of(device: BlockDevice) -> Transport | None:
-    """How the disk is attached, or None where neither sysfs nor udev says."""
+    """How the disk is attached; None if neither sysfs nor udev says."""
     subsystems = device.hangs_on
     nearest = next((ancestor.subsystem for ancestor in device.ancestors if ancestor.subsystem), None)
     if nearest in _BY_SUBSYSTEM:
@@ -101,7 +101,7 @@ def _scsi_transport(device: BlockDevice) -> Transport:
 
 
 def _ata_transport(device: BlockDevice) -> Transport:
-    """SATA or PATA. libata's link has a SATA speed or `<unknown>`; where it has no link, ata_id sets ID_ATA_SATA.
+    """SATA or PATA. libata's link has a SATA speed or `<unknown>`; without a link, ata_id sets ID_ATA_SATA.
 
     ata_id reads that from the drive's words 76 and 93, which drives of QEMU and some early ones leave empty.
     """

@@ -1,4 +1,4 @@
-"""What is in a disk image: the same as of a disk, read without a device, a mount or any right beyond its own."""
+"""What is in a disk image: the same facts as about a disk, read without a device, a mount or special rights."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _PROTECTIVE = "ee"
 
 
 def read_image(path: Path, size: int, places: Places | None = None) -> Disk:
-    """A raw disk image as a disk of that name. size: bytes. Of a damaged one, what sfdisk and blkid can tell."""
+    """A raw disk image as a disk. size: bytes. For a damaged one, whatever sfdisk and blkid can tell."""
     places = places or Places()
     whole = blkid_properties(path, places)
     table = whole.get("ID_PART_TABLE_TYPE")
     partitions = tuple(_partitions(path, size, places)) if table else ()
     return Disk(
         name=str(path),
-        # Resolved, so that one image under two names is seen to be one.
+        # Resolved, so that one image under two names is recognized as one.
         device=path.resolve(),
         size=size,
         partition_table=table,
@@ -47,7 +47,7 @@ def _partitions(path: Path, size: int, places: Places) -> Iterator[Partition]:
     for node, first, count, kind, row in rows:
         number = re.search(r"[0-9]+$", node)
         start, length = first * SYSFS_UNIT, count * SYSFS_UNIT
-        # A file that was cut off may be shorter than its table says, and lack what its MBR protects: a GPT.
+        # A truncated file may be shorter than its table says, or lack the GPT that its MBR protects.
         if not number or start + length > size or kind == _PROTECTIVE:
             continue
         mbr = re.fullmatch("[0-9a-f]{1,2}", kind)
@@ -56,7 +56,7 @@ def _partitions(path: Path, size: int, places: Places) -> Iterator[Partition]:
             number=int(number[0]),
             size=length,
             type=f"0x{kind}" if mbr else kind.lower(),
-            # The kernel's name of a partition that has none of its own.
+            # The kernel's UUID for partitions that have none of their own.
             uuid=f"{identifier}-{int(number[0]):02x}" if mbr else str(row.get("uuid", "")).lower() or None,
             bootable=bool(mbr and row.get("bootable")),
             content=content_in(blkid_properties(path, places, (start, length))),

@@ -18,7 +18,7 @@ _NO_MAC = "00:00:00:00:00:00"
 
 @dataclass(frozen=True)
 class FoundInterfaces:
-    """interfaces: in natural order of their names. notes: on those that could not be looked at, a sentence each."""
+    """interfaces: in natural order of their names. notes: about those that could not be read, a sentence each."""
 
     interfaces: tuple[NetworkInterface, ...]
     notes: tuple[str, ...] = ()
@@ -33,13 +33,13 @@ def physical_interfaces(places: Places) -> FoundInterfaces:
             interface = _interface(device, places)
             found += [interface] if interface else []
         except DEVICE_FAULTS as error:
-            # It does so while a card goes away or gets another name.
+            # This happens while a card is removed or renamed.
             notes.append(f"The network interface {device.sys_name} is left out: {not_looked_at(error)}.")
     return FoundInterfaces(tuple(sorted(found, key=lambda it: natural(it.name))), tuple(notes))
 
 
 def _interface(device: pyudev.Device, places: Places) -> NetworkInterface | None:
-    """The interface; None where no hardware is behind it. Raises one of DEVICE_FAULTS."""
+    """The interface; None without hardware behind it. Raises one of DEVICE_FAULTS."""
     sys_path = places.sys / device.device_path.lstrip("/")
     # Bridges, bonds, VLANs, veth and dummy interfaces have no device behind them.
     if not (sys_path / "device").exists() or read_text(sys_path / "type") not in {_ETHERNET, None}:
@@ -69,7 +69,7 @@ def _interface(device: pyudev.Device, places: Places) -> NetworkInterface | None
 
 
 def _mac_at_first_sight(name: str) -> str | None:
-    """The address in udev's `enx525400a1b2c3`, a name that it makes early and of permanent addresses only."""
+    """The address in udev's `enx525400a1b2c3`, a name that it makes early and only from permanent addresses."""
     digits = re.search(r"x([0-9a-f]{12})$", name)
     return ":".join(re.findall("..", digits[1])) if digits else None
 

@@ -1,7 +1,7 @@
 """Windows' dynamic disks (LDM): whether a disk is one, and of which disk group.
 
-Their volumes may span several disks, and the kernel shows the parts as partitions, each with what is in its first
-sectors: the first part of a spanned NTFS looks like a whole one.
+Their volumes may span several disks. The kernel shows the parts as partitions, and blkid reads their first sectors,
+so the first part of a spanned NTFS looks like a whole one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MAGIC: Final = b"PRIVHEAD"
 _GROUP_GUID: Final = slice(0xB0, 0xF0)
 _GROUP_NAME: Final = slice(0xF0, 0x110)
 # The database is in the last MiB of the disk, or of the metadata partition; its header counts the group's disks,
-# those that are missing among them.
+# including missing ones.
 _DATABASE: Final = b"VMDB"
 _DATABASE_GUID: Final = slice(0x35, 0x75)
 _DISKS: Final = slice(0x91, 0x95)
@@ -61,12 +61,12 @@ def disk_group(disk: BlockDevice, devices: BlockDevices) -> LdmGroup | None:
 
 
 def _metadata(disk: BlockDevice, devices: BlockDevices) -> tuple[BlockDevice, bool] | None:
-    """The device that ends with the metadata, and whether it is a disk with an MBR; None of an ordinary disk."""
+    """The device that ends with the metadata, and whether it is a disk with an MBR; None for an ordinary disk."""
     partitions = devices.partitions_of(disk.name)
     for part in partitions:
         if part.properties.get("ID_PART_ENTRY_TYPE", "").lower() == _METADATA_TYPE:
             return part, False
-    # The kernel makes partitions of the volumes' parts, which no entry of the table describes.
+    # The kernel shows the volumes' parts as partitions that have no entry in the table.
     undescribed = any(part.properties.get("ID_PART_ENTRY_TYPE", "0x42").lower() == "0x42" for part in partitions)
     return (disk, True) if disk.properties.get("ID_PART_TABLE_TYPE") == "dos" and undescribed else None
 

@@ -1,7 +1,6 @@
-"""Which block devices the running system itself uses: the medium that it was booted from, mounts and swap.
-
-The root of a live system is an overlay over a squashfs over a loop device over a file on the medium, so the way
-down is followed through all of these. Nothing is unmounted here.
+"""Which block devices the running system itself uses: the medium that it was booted from, mounts and swap. The root
+of a live system is an overlay over a squashfs over a loop device over a file on the medium, and all of these are
+followed down. Nothing is unmounted here.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _LIVE_MOUNT_POINTS = frozenset(
 
 @dataclass(frozen=True)
 class Mount:
-    """One line of mountinfo. number: `major:minor` of the device, `0:...` where it has none."""
+    """One line of mountinfo. number: `major:minor` of the device, `0:...` without one."""
 
     number: str
     point: str
@@ -33,7 +32,7 @@ class Mount:
 
     @property
     def read_only(self) -> bool:
-        """Whether the file system is, and not only this mount of it."""
+        """Whether the file system itself is read-only, and not just this mount."""
         return "ro" in self.options.split(",")
 
 
@@ -67,7 +66,7 @@ def devices_in_use(devices: BlockDevices, places: Places) -> dict[str, Exclusion
     for mount in ([root] if root else []) + [mount for mount in mounts if mount.point in _LIVE_MOUNT_POINTS]:
         for device in _under_mount(mount, mounts, devices, places, set()):
             used.setdefault(device.name, RUNS_FROM_HERE)
-    # What is written to comes first: a device is at rest only where all its mounts are read-only.
+    # Writable mounts come first: a device does not change only if all its mounts are read-only.
     for mount in sorted(mounts, key=lambda mount: mount.read_only):
         for device in _under_mount(mount, mounts, devices, places, set()):
             used.setdefault(device.name, mounted(mount.point, writable=not mount.read_only))
@@ -79,7 +78,7 @@ def devices_in_use(devices: BlockDevices, places: Places) -> dict[str, Exclusion
 
 
 def _mount_of(path: str, mounts: tuple[Mount, ...]) -> Mount | None:
-    """The mount that a file belongs to: the deepest mount point above it, and of two in one place the later."""
+    """The mount of a file: the deepest mount point above it, and of two in one place the later."""
     wanted = PurePosixPath(path)
     above = [mount for mount in mounts if wanted.is_relative_to(mount.point)]
     return max(reversed(above), key=lambda mount: len(PurePosixPath(mount.point).parts), default=None)
@@ -112,7 +111,7 @@ def _devices_of(mount: Mount, devices: BlockDevices, places: Places) -> tuple[Bl
     if mount.kind == "zfs":
         pool = mount.source.partition("/")[0]
         return _holding(devices, "zfs_member", "ID_FS_LABEL", pool)
-    # btrfs gives each subvolume a number of its own that no device has, so its source is the way to it.
+    # btrfs gives each subvolume a number that no device has, so the device is found by the mount's source.
     source = devices.at(mount.source, places) if mount.source.startswith("/dev/") else None
     device = devices.numbered(mount.number) or source
     if device and mount.kind == "btrfs" and (uuid := device.properties.get("ID_FS_UUID")):

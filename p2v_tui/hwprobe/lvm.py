@@ -1,7 +1,6 @@
-"""Asks LVM's own tool which physical volumes there are and which volume groups they are in.
-
-It reads the metadata of the devices that it is told of, and of no other. Nothing is locked, activated or written, nor
-below /etc/lvm, and the live system's own settings do not matter.
+"""Asks LVM's own tool for the physical volumes and their volume groups. It reads the metadata of the given devices
+only. Nothing is locked, activated or written, not even below /etc/lvm, and the live system's own settings do not
+matter.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Any, Final
 from p2v_tui.hwprobe.blockdev import BlockDevice
 from p2v_tui.hwprobe.places import Places
 
-# One argument of a command holds 128 KiB at most (MAX_ARG_STRLEN); that is a filter of some 600 devices.
+# One argument of a command may have 128 KiB (MAX_ARG_STRLEN): a filter for some 600 devices.
 _LONGEST_ARGUMENT: Final = 96 * 1024
 _COLUMNS: Final = "pv_name,vg_name,vg_uuid,vg_missing_pv_count"
 
@@ -28,7 +27,7 @@ def physical_volumes(holding: Iterable[BlockDevice], places: Places) -> list[dic
 def pvs_command(holding: Iterable[BlockDevice]) -> list[str]:
     """The command that reads LVM's metadata on these devices and nothing else on the machine."""
     devices = tuple(holding)
-    # A group of a cluster, or with a system ID, is another host's for LVM, and is not reported without these.
+    # For LVM a group of a cluster or with a system ID belongs to another host; these options report it.
     command = ["pvs", "--readonly", "--foreign", "--shared", "--reportformat", "json", "-o", _COLUMNS]
     nodes = [str(device.node) for device in devices]
     mapped = [f"/dev/mapper/{device.dm_name}" for device in devices if device.dm_name]
@@ -36,7 +35,7 @@ def pvs_command(holding: Iterable[BlockDevice]) -> list[str]:
     settings = _settings(f'{allowed}, "r|.*|"')
     if len(settings) <= _LONGEST_ARGUMENT:
         return [*command, "--config", settings]
-    # LVM before 2.03.12 does not know this, and says which groups there are up to some 600 devices only.
+    # LVM before 2.03.12 does not have this option, and works only with up to some 600 devices.
     named = [word for node in nodes for word in ("--devices", node)]
     return [*command, "--config", _settings('"a|.*|"'), *named]
 

@@ -1,6 +1,5 @@
-"""What is known of a physical machine: plain data, no probing.
-
-The probing modules beside this one fill these classes in; the session and the front ends read them.
+"""What is known about a physical machine: plain data, no probing. The probing modules fill in these classes; the
+session and the front ends read them.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ class Content:
 class Partition:
     """One partition. size: bytes. type: the GPT type GUID in lower case, or the MBR type as `0x83`.
 
-    start: bytes from the beginning of the disk, None where that is not known.
+    start: bytes from the beginning of the disk, None if unknown.
     """
 
     name: str
@@ -71,11 +70,11 @@ class Disk:
     name: what the operator calls it and `p2v.disks` takes (`sda`, `nvme0n1`, `cciss/c0d0`, `mpatha`, `md126`).
     device: the node to read. size: bytes. Sector sizes: bytes.
     partition_table: `gpt`, `dos`, or None. partition_table_uuid: the table's own identifier (eight hexadecimal digits
-    for `dos`). content: what fills the whole disk where there is no partition table.
+    for `dos`). content: what fills a disk without a partition table.
     members: kernel names of the devices under it (multipath paths, firmware RAID members).
     links: udev's names of it below /dev (/dev/disk/by-id/...), those of its paths among them.
-    old_signature: blkid's name of something larger that the disk was once in, beside the partitions that hold now.
-    dynamic: one of Windows' dynamic disks, whose partitions are parts of volumes, maybe over several disks.
+    old_signature: blkid's name of a stale signature, of a group to which the disk once belonged. dynamic: a Windows
+    dynamic disk, whose partitions are parts of volumes, maybe over several disks.
     """
 
     name: str
@@ -98,7 +97,7 @@ class Disk:
 
     @property
     def external(self) -> bool:
-        """Whether it hangs on a bus for what is carried about, and so may not belong to this machine."""
+        """Whether it is on a bus for portable devices, so that it may not belong to this machine."""
         return self.transport in {Transport.USB, Transport.FIREWIRE}
 
     @property
@@ -112,9 +111,9 @@ class Disk:
 class ExcludedDisk:
     """A block device that is not offered, and why, in words for the operator. size: bytes.
 
-    disk: what is converted where the operator names it all the same; None where that surely fails or loses data.
-    risk: what speaks against it, a sentence. same_as: the name of the disk that this is another path to. fault: it
-    could not be looked at, so that its size is not known. own: it holds a part of this machine for sure.
+    disk: what is converted if the operator names it all the same; None if that surely fails or loses data. risk: of
+    that, a sentence. same_as: the name of the disk to which this is another path. fault: it could not be read, so its
+    size is unknown. own: it surely holds a part of this machine.
     """
 
     name: str
@@ -129,21 +128,21 @@ class ExcludedDisk:
 
     @property
     def worth_listing(self) -> bool:
-        """Whether anybody would look for it: not for loop0 and its like, of no size and no model."""
+        """Whether anybody would look for it: not for loop0 and the like, without a size or a model."""
         return bool(self.size or self.model or self.fault)
 
 
 @dataclass(frozen=True)
 class DiskGroup:
-    """Disks that hold one thing together, so that it misses those that are not converted.
+    """Disks that belong together, so that the guest lacks a part if one of them is not converted.
 
-    kind: `LVM volume group`, `md array`, `btrfs file system`, ... disks: their names. Those that are not offered (an
-    `ExcludedDisk.name`: in use, removable) are among them, as the guest misses their part like any other.
-    copies: disks of which any one does, because they hold the same member. unseen: how many members are on no disk of
-    this machine; members: how many there are in all, None where nobody says. level: md's word (`raid1`, `linear`).
-    behind: disks with an older state than the others, which were thrown out of the array. unsure: what is on these
-    disks does not say which belong together, so that all of their kind are taken together. spares: disks with a
-    member that has no data, but would replace one.
+    kind: `LVM volume group`, `md array`, `btrfs file system`, ... disks: their names. They include those that are not
+    offered (an `ExcludedDisk.name`: in use, removable), as the guest needs these, too.
+    copies: sets of disks with the same member, any of which will do. unseen: how many members are on no disk of this
+    machine. members: how many exist in all, None if unknown. level: md's word (`raid1`, `linear`).
+    behind: disks with an older state than the others, which fell out of the array. unsure: the disks do not tell
+    which belong together, so all of this kind are taken together. spares: disks with a member that has no data, but
+    would replace another.
     """
 
     kind: str
@@ -174,7 +173,7 @@ class MediumKind(enum.Enum):
 
 @dataclass(frozen=True)
 class RemovableMedium:
-    """A drive with removable media. Its content is never copied. OTHER (a USB stick) has no place in a guest.
+    """A drive with removable media. Its content is never copied. A guest cannot have OTHER (a USB stick).
 
     management: a management controller (BMC) pretends to be this drive.
     """
@@ -246,7 +245,7 @@ class Firmware(enum.Enum):
 
 
 class MemorySource(enum.Enum):
-    """Who said how much memory there is. IN_USE: nobody; the kernel told what it has for use, which is a bit less."""
+    """How the memory's size was found. IN_USE: only from what the kernel can use, which is a bit less."""
 
     BLOCKS = "memory blocks"
     MODULES = "modules"
@@ -262,7 +261,7 @@ class Memory:
 
 
 class BootSource(enum.Enum):
-    """By what the boot disk was found. ONLY_BOOTABLE: no other disk has anything that a firmware could start."""
+    """How the boot disk was found. ONLY_BOOTABLE: no other disk has anything that a firmware could start."""
 
     UEFI_ENTRY = "UEFI boot entry"
     BIOS = "BIOS"
@@ -273,7 +272,7 @@ class BootSource(enum.Enum):
 
 @dataclass(frozen=True)
 class BootDisk:
-    """How the first of a machine's disks was found. evidence: from what, half a sentence: `it is ...`."""
+    """How the first of a machine's disks was found. evidence: half a sentence: `it is ...`."""
 
     source: BootSource
     evidence: str
@@ -289,8 +288,8 @@ class Machine:
 
     booted_by: the firmware mode of the system that runs now, which may not be that of the installed one.
     installed_firmware: how the installed system boots, only where disk and firmware agree on it.
-    boot_disk: how the first disk was found to be the one; None where there is none, or nobody looked.
-    notes: what could not be looked at, a sentence each.
+    boot_disk: how the first disk was found; None without a disk, or if nobody looked. notes: what could not be read,
+    a sentence each.
     """
 
     hostname: str
@@ -310,11 +309,11 @@ class Machine:
 
     @property
     def nameable(self) -> tuple[Disk, ...]:
-        """The disks that `p2v.disks` may name: those on offer, then those that were left out by a guess."""
+        """The disks that `p2v.disks` may name: the offered ones, then those that were left out by a guess."""
         return self.disks + tuple(each.disk for each in self.excluded if each.disk)
 
     def incomplete_groups(self, selected: Iterable[str]) -> tuple[tuple[DiskGroup, frozenset[str]], ...]:
-        """The groups of which `selected` (disk names) holds a part, each with the names that are missing."""
+        """The groups with a part on `selected` (disk names), each with the names that are missing."""
         chosen = frozenset(selected)
         return tuple(
             (group, missing)

@@ -1,7 +1,7 @@
-"""Drives that a management controller (BMC) pretends to be: what an operator far away puts into them is his own.
+"""Virtual drives of a management controller (BMC): their media belong to a remote operator.
 
-They hang on USB and say so in their model: AMI's "Virtual CDROM0", "iDRAC Virtual CD", "HP Virtual DVD-ROM", "CISCO
-KVM-Mapped vDVD". The guest has no such controller.
+They are on USB and recognizable by their model: AMI's "Virtual CDROM0", "iDRAC Virtual CD", "HP Virtual DVD-ROM",
+"CISCO KVM-Mapped vDVD". The guest has no such controller.
 """
 
 from __future__ import annotations
@@ -19,6 +19,6 @@ _ITS_WORDS = re.compile(
 
 
 def is_of_management(device: BlockDevice) -> bool:
-    """Whether a drive is one of a management controller, by what it hangs on and what it calls itself."""
+    """Whether a drive is one of a management controller, judging by its bus and its model."""
     words = (model_of(device), device.properties.get("ID_VENDOR"), device.properties.get("ID_VENDOR_FROM_DATABASE"))
     return "usb" in device.hangs_on and any(_ITS_WORDS.search(word) for word in words if word)

@@ -1,7 +1,7 @@
-"""What the superblock of a software RAID member says: the array's level and size, and whether this member is current.
+"""Reads the superblock of a software RAID member: the array's level and size, and whether the member is current.
 
-blkid knows the array and the member, not how many members there should be. The superblocks of today (1.x) are read
-here, since not every live system has mdadm; what is older or damaged is left to it.
+blkid knows the array and the member, but not how many members the array should have. Present superblocks (1.x) are
+read here, since not every live system has mdadm; older or damaged ones are left to mdadm.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from p2v_tui.hwprobe.raw import read_at
 
 MEMBER = "linux_raid_member"
 
-# include/uapi/linux/raid/md_p.h: struct mdp_superblock_1, little-endian; the roles of the members are behind it.
+# include/uapi/linux/raid/md_p.h: struct mdp_superblock_1, little-endian, followed by the members' roles.
 MAGIC: Final = (0xA92B4EFC).to_bytes(4, "little")
 MAJOR: Final = slice(4, 8)
 _READ: Final = 4096
@@ -25,7 +25,7 @@ _RAID_DISKS: Final = slice(92, 96)
 _DEV_NUMBER: Final = slice(160, 164)
 _EVENTS: Final = slice(200, 208)
 _ROLES: Final = 256
-# Roles that are no place in the array: a journal of writes, which it needs; a faulty member; a spare.
+# Roles without a place in the array: a journal of writes, which it needs; a faulty member; a spare.
 _JOURNAL: Final = 0xFFFD
 _LEVELS: Final = {-1: "linear"}
 
@@ -34,8 +34,8 @@ _LEVELS: Final = {-1: "linear"}
 class Superblock:
     """level: mdadm's word, `raid1`, `linear`. devices: how many members the array has when it is whole.
 
-    events: grows with every change of the array; a member that was thrown out stays behind. spare, journal: it has no
-    place in the array; without a spare the array has all of its data. The others are None where nothing says so.
+    events: grows with every change of the array; a member that fell out stays behind. spare, journal: without a place
+    in the array; the array does not need a spare for its data. The others are None if unknown.
     """
 
     level: str | None = None
@@ -51,7 +51,7 @@ def superblock_places(size: int) -> tuple[int, ...]:
 
 
 def read_superblock(device: BlockDevice, places: Places) -> Superblock:
-    """The superblock of one member; an empty one where it cannot be read, and mdadm says nothing either."""
+    """The superblock of one member; an empty one if neither we nor mdadm can read it."""
     for place in superblock_places(device.size):
         block = read_at(device, place, _READ, (0, MAGIC))
         if block and _little(block[MAJOR]) == 1:

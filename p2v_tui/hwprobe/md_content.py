@@ -1,7 +1,7 @@
-"""Whether a software RAID array holds a LUKS volume, by what its members have where their data begin.
+"""Whether a software RAID array holds a LUKS volume, judging by the beginning of its members' data.
 
-No array is run for this: a few bytes of each member are read. In a mirror every member begins with the volume's
-header, in a stripe one of them does.
+The array is not run for this: only a few bytes of each member are read. In a mirror every member begins with the
+volume's header, in a stripe one of them does.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _UNIT_OF_0_90: Final = 64 * 1024
 class ArrayMember:
     """A member of an array. name: of the partition, or of the disk. array: its UUID without separators.
 
-    label: what mdadm calls the array, may be empty. luks: a LUKS volume begins where the member's data do; None where
-    that cannot be told.
+    label: mdadm's name for the array, may be empty. luks: whether a LUKS volume begins where the member's data does;
+    None if unknown.
     """
 
     name: str
@@ -58,13 +58,13 @@ def _begins_with_luks(descriptor: int, start: int, size: int) -> bool | None:
             return None
         found = os.pread(descriptor, len(_LUKS), start + offset)
     except (OSError, OverflowError):
-        # OverflowError: what only looks like a superblock names an offset that no file has.
+        # OverflowError: a false superblock may give an impossible offset.
         return None
     return found == _LUKS if len(found) == len(_LUKS) else None
 
 
 def _data_offset(descriptor: int, start: int, size: int) -> int | None:
-    """Where the data of a member begin on it, in bytes; None where no superblock is found."""
+    """Where the data of a member begins, in bytes; None without a superblock."""
     for place in superblock_places(size):
         block = os.pread(descriptor, _SUPERBLOCK, start + place)
         if block[:4] == MAGIC and block[MAJOR] == (1).to_bytes(4, "little"):

@@ -20,31 +20,31 @@ _SYSTEM_MEMORY = 3
 _NO_SIZE = frozenset({0, 0xFFFF})
 _SIZE_IS_EXTENDED = 0x7FFF
 _SIZE_IN_KIB = 0x8000
-# Below and above the hole for devices a block may be there by half, and count as a whole.
+# Next to the hole for devices a block may exist only in part, but counts as a whole one.
 _PARTIAL_BLOCKS = 2
 
 
 def installed_memory(places: Places) -> int:
-    """The memory of the machine in bytes, by the best source."""
+    """The memory of the machine in bytes, from the best source."""
     return read_memory(places).size
 
 
 def read_memory(places: Places) -> Memory:
-    """The memory of the machine, and who said so.
+    """The memory of the machine, and the source of that figure.
 
     Three sources, the first plausible one wins:
 
-    1. The memory blocks that the kernel has online: what the firmware mapped as RAM, in units of a block, which is
-       128 MiB to 2 GiB. Where they count a little more than the modules have, by their units, the modules are exact.
+    1. The memory blocks that the kernel has online: what the firmware mapped as RAM, in blocks of 128 MiB to 2 GiB.
+       If rounding to blocks makes them a little more than the modules have, the modules are exact.
     2. The firmware's list of modules (SMBIOS): what is printed on them. In one of forty servers that is 12 to 20 per
-       cent more than the machine has for use: modules are kept in reserve, mirrored or broken.
-    3. MemTotal: what the kernel has left for use, some per cent less. Rounded up to whole MiB.
+    cent more than the machine can use: modules are in reserve, mirrored or broken.
+    3. MemTotal: what the kernel can use, some per cent less. Rounded up to whole MiB.
 
-    Plausible is what is at least MemTotal and not much more. More by far means that the running system cannot use
-    it (mirrored memory, `mem=` on the kernel's command line).
+    A figure is plausible if it is at least MemTotal and not much more. A far larger one means that the running system
+    cannot use it all (mirrored memory, `mem=` on the kernel's command line).
 
     The figure is not rounded up to a power of two, as the original virt-p2v does: 23 GiB would become 32 GiB and
-    96 GiB would become 128 GiB, and a guest that is given more than the machine ever had takes it from others.
+    96 GiB would become 128 GiB, and a guest with more memory than the machine ever had takes it from others.
     """
     total = _total(places)
     spare = max(2 * GIB, total // 4)
@@ -64,7 +64,7 @@ def _total(places: Places) -> int:
 
 
 def _modules(places: Places) -> int:
-    """The sum of the modules in arrays of system memory, in bytes; 0 where the firmware lists none.
+    """The sum of the modules in arrays of system memory, in bytes; 0 if the firmware lists none.
 
     Only root may read SMBIOS. Graphics and flash memory have arrays of their own and are left out.
     """
@@ -90,7 +90,7 @@ def module_size(structure: bytes) -> int:
 
 
 def _blocks(places: Places) -> tuple[int, int]:
-    """The size of a memory block, and of all that are online, in bytes; 0 where the kernel has none (no hotplug)."""
+    """The size of a memory block, and of all online ones, in bytes; 0 if the kernel has none (no hotplug)."""
     memory = places.sys / "devices/system/memory"
     unit = read_number(memory / "block_size_bytes", 16) or 0
     numbered = (entry for entry in entries(memory) if re.fullmatch(r"memory\d+", entry.name)) if unit else ()

@@ -1,10 +1,9 @@
-"""Tells in which state Windows left an NTFS file system, and whether a Windows is on it.
+"""Finds out in which state Windows left an NTFS file system, and whether it has Windows on it.
 
-It reads a few records and changes nothing: ntfs-3g's own tool for the question (ntfs-3g.probe) opens the device for
-writing, and needs a device where a disk image has only an offset. What counts as unsafe is what ntfs-3g refuses to
-mount for writing (libntfs-3g/volume.c, logfile.c), as libguestfs mounts with it.
-
-Not here: anything that writes, and files but for their first bytes. What cannot be read is unknown.
+It reads a few records and changes nothing: ntfs-3g's own tool for this (ntfs-3g.probe) opens the device for writing,
+and cannot read at an offset of a disk image. Unsafe is what ntfs-3g refuses to mount for writing
+(libntfs-3g/volume.c, logfile.c), as libguestfs mounts with it. It does not write, and does not read files beyond
+their first bytes. What cannot be read is unknown.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from typing import Final
 
 
 class NtfsState(enum.Enum):
-    """DIRTY: not shut down, or Windows wants to check it. HELD: Windows keeps some of it in its memory, as it does
-    for a fast start-up, and since Windows 8 after a power cut. HIBERNATED: a Windows sleeps on it.
+    """DIRTY: not shut down, or Windows wants to check it. HELD: Windows keeps a part of it in memory, as for Fast
+    Startup, and since Windows 8 after a power cut. HIBERNATED: Windows hibernates on it.
     """
 
     CLEAN = "clean"
@@ -29,7 +28,7 @@ class NtfsState(enum.Enum):
 
 @dataclass(frozen=True)
 class NtfsFindings:
-    """system: it holds a Windows, or what boots one. state: None where it cannot be told."""
+    """system: it has Windows on it, or its boot files. state: None if unknown."""
 
     system: bool
     state: NtfsState | None
@@ -38,7 +37,7 @@ class NtfsFindings:
 # Reads so many bytes at an offset of the file system; fewer only at its end.
 Read = Callable[[int, int], bytes]
 
-# Records of the master file table that are always in these places, and all in its first extent.
+# Records at fixed numbers of the master file table, all in its first extent.
 _MFT, _LOG_FILE, _VOLUME, _ROOT = 0, 2, 3, 5
 # Types of attributes.
 _ATTRIBUTE_LIST, _VOLUME_INFORMATION, _DATA, _INDEX_ROOT, _INDEX_ALLOCATION = 0x20, 0x70, 0x80, 0x90, 0xA0
@@ -49,13 +48,13 @@ _NO_CLIENT: Final = 0xFFFF
 _LAST_ENTRY: Final = 2
 _RECORD_NUMBER: Final = (1 << 48) - 1
 
-# A directory has its own flag beside those of DOS.
+# The flag of a directory, beside DOS's flags.
 _IS_DIRECTORY: Final = 0x10000000
 _BOOT_FILES: Final = frozenset({"bootmgr", "ntldr"})
 _SYSTEM_DIRECTORIES: Final = frozenset({"windows", "winnt"})
 _HIBERNATION_FILE: Final = "hiberfil.sys"
 _HIBERNATION_HEADER: Final = 4096
-# No root directory is that long; a damaged one may say anything.
+# No root directory is that long, but a damaged one may claim to be.
 _MAX_INDEX: Final = 4 << 20
 _MAX_RECORD: Final = 1 << 16
 _MAX_CLUSTER: Final = 2 << 20
@@ -65,11 +64,11 @@ _MAX_PARTS: Final = 1000
 
 
 class _Unreadable(Exception):
-    """The file system is not as it should be."""
+    """The file system is not valid."""
 
 
 def examine_ntfs(read: Read) -> NtfsFindings:
-    """What Windows left there. Raises OSError where the device cannot be read."""
+    """Examines what Windows left there. Raises OSError if the device cannot be read."""
     try:
         volume = _Volume(read)
         files = {entry.name.lower(): entry for entry in volume.root_entries()}
@@ -100,7 +99,7 @@ def _state(volume: _Volume, hibernation_file: _Entry | None) -> NtfsState:
 
 @dataclass(frozen=True)
 class _Restart:
-    """A restart page of the log: how the log was left. lsn: the later of two pages has the greater."""
+    """A restart page of the log: how the log was left. lsn: greater in the later of two pages."""
 
     lsn: int
     version: tuple[int, int]
@@ -108,7 +107,7 @@ class _Restart:
 
 
 def _last_restart(log: _Stream) -> _Restart | None:
-    """The later restart page; None for an empty log, which is one without anything to be done."""
+    """The later restart page; None for an empty log, which needs no recovery."""
     pages = [_restart(log.read(0, 4096))]
     pages.append(_restart(log.read(4096, 4096)))
     return max((page for page in pages if page), key=lambda page: page.lsn, default=None)
@@ -134,9 +133,9 @@ class _Entry:
 
 @dataclass(frozen=True)
 class _Stream:
-    """An attribute's content. value: where it is in the record itself; else runs: clusters by extent.
+    """An attribute's content. value: if it is in the record itself; else runs: clusters by extent.
 
-    A run is (first cluster, number of clusters); the first is None where there is a hole. size: bytes.
+    A run is (first cluster, number of clusters); the first is None for a hole. size: bytes.
     """
 
     size: int
@@ -146,7 +145,7 @@ class _Stream:
     device: Read
 
     def read(self, offset: int, length: int) -> bytes:
-        """Fewer bytes at the end. Raises _Unreadable where the record does not say where they are."""
+        """Fewer bytes at the end. Raises _Unreadable if the record does not say where they are."""
         length = max(0, min(length, self.size - offset))
         if self.value is not None:
             return self.value[offset : offset + length]
@@ -178,7 +177,7 @@ class _Attribute:
 
 
 class _Volume:
-    """Raises _Unreadable or struct.error on opening and in every method where something is not as it should be."""
+    """Raises _Unreadable or struct.error on opening and in every method if something is not valid."""
 
     def __init__(self, read: Read) -> None:
         boot = read(0, 512)
@@ -192,12 +191,12 @@ class _Volume:
         self._read = read
         self._cluster = cluster
         self._record_size = record
-        # Its beginning, which is enough to find the rest.
+        # The beginning of the table, which is enough to find the rest.
         self._mft = _joined(self._attributes(_mended(self._read_at(mft * cluster, record))), _DATA)
         self._mft = self.stream(_MFT, _DATA)
 
     def stream(self, record: int, kind: int) -> _Stream:
-        """The attribute of this type: the one without a name, or of an index the one of file names."""
+        """The attribute of this type: the unnamed one, or for an index that of file names."""
         attributes = list(self._attributes(self._record(record)))
         if any(attribute.kind == _ATTRIBUTE_LIST for attribute in attributes):
             elsewhere = set(_listed(_joined(attributes, _ATTRIBUTE_LIST), kind)) - {record}
@@ -218,7 +217,7 @@ class _Volume:
         allocation = self.stream(_ROOT, _INDEX_ALLOCATION)
         for offset in range(0, min(allocation.size, _MAX_INDEX), block_size):
             block = allocation.read(offset, block_size)
-            # A block that is not in use need not have been written yet.
+            # An unused block may not have been written yet.
             if block[:4] == b"INDX":
                 yield from _entries(_mended(block)[0x18:])
 
@@ -276,7 +275,7 @@ def _listed(attribute_list: _Stream, kind: int) -> Iterator[int]:
 
 
 def _runs(pairs: bytes) -> Iterator[tuple[int | None, int]]:
-    """The extents that the mapping pairs of an attribute tell."""
+    """The extents in the mapping pairs of an attribute."""
     cluster = 0
     while pairs and pairs[0]:
         count_bytes, step_bytes = pairs[0] & 0x0F, pairs[0] >> 4
@@ -292,7 +291,7 @@ def _runs(pairs: bytes) -> Iterator[tuple[int | None, int]]:
 
 
 def _entries(index: bytes) -> Iterator[_Entry]:
-    """The names in an index. index: from its header on."""
+    """The entries of an index. index: from its header on."""
     (offset,) = struct.unpack_from("<I", index)
     while True:
         record, length, key_length, flags = struct.unpack_from("<QHHH", index, offset)
@@ -308,9 +307,8 @@ def _entries(index: bytes) -> Iterator[_Entry]:
 
 
 def _mended(block: bytes) -> bytes:
-    """The block with the last two bytes of each sector put back, which NTFS replaces to see whether all was written.
-
-    Raises _Unreadable where not all was.
+    """The block with the last two bytes of each sector restored: NTFS replaces them to detect incomplete writes.
+    Raises _Unreadable after an incomplete write.
     """
     start, count = struct.unpack_from("<HH", block, 4)
     marks = block[start : start + 2 * count]

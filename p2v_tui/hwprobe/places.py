@@ -1,6 +1,6 @@
 """The places that probing reads: /sys, /proc, /dev, the udev database, external tools, the clock.
 
-Everything comes through one `Places`, so that a recorded machine and a real one go the same way. Nothing here
+Everything comes through one `Places`, so that a recorded machine and a real one are read the same way. Nothing here
 writes, and nothing here knows what a disk is.
 """
 
@@ -25,7 +25,7 @@ def run_tool(command: Sequence[str]) -> str | None:
 
 
 def ask_tool(command: Sequence[str]) -> str | None:
-    """The same of a tool whose exit status is a part of its answer."""
+    """The same, whatever the tool's exit status."""
     done = _ended(command)
     return done.stdout.decode(errors="replace") if done else None
 
@@ -61,14 +61,14 @@ class Places:
     local_offset: Callable[[float], int] = _local_offset
 
     def node(self, path: str) -> Path:
-        """Where the device node is that the kernel calls `path` (`/dev/sda`)."""
+        """Where the kernel's device node `path` (`/dev/sda`) is."""
         return self.dev / path.removeprefix("/dev/")
 
 
 def read_text(path: Path) -> str | None:
     """The text of a small file without the white space around it, or None where it cannot be read.
 
-    Reading an attribute in sysfs fails with EINVAL, EIO or ENODATA where a driver has nothing to say.
+    Reading an attribute in sysfs fails with EINVAL, EIO or ENODATA if a driver has no value for it.
     """
     try:
         return path.read_bytes().decode(errors="replace").strip()
@@ -94,7 +94,7 @@ def read_number(path: Path, base: int = 10) -> int | None:
 
 
 def exists(path: Path) -> bool:
-    """Whether there is something at a path; False where that cannot be told (EIO, EACCES, a device that is gone)."""
+    """Whether a path exists; False if that cannot be read (EIO, EACCES, a removed device)."""
     try:
         return path.exists()
     except OSError:
@@ -102,7 +102,7 @@ def exists(path: Path) -> bool:
 
 
 def link_target(path: Path) -> Path | None:
-    """What a symbolic link says, or None where there is none or it cannot be read."""
+    """The target of a symbolic link, or None if it does not exist or cannot be read."""
     try:
         return path.readlink()
     except OSError:

@@ -1,4 +1,4 @@
-"""Bytes of a block device, for what no tool on the image tells. Read only."""
+"""Reads bytes of a block device, for facts that no tool on the image reports."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Final
 from p2v_tui.hwprobe.answers import Answer
 from p2v_tui.hwprobe.blockdev import BlockDevice
 
-# A failing disk can hold a read for minutes. Who does not answer in this time is not waited for.
+# A failing disk can hold a read for minutes. After this time it is not waited for.
 _SECONDS: Final = 5.0
 
 
 def read_at(device: BlockDevice, offset: int, length: int, magic: tuple[int, bytes] = (0, b"")) -> bytes | None:
-    """Bytes of a device; None where it cannot be read in time, has not so many, or other bytes than the magic ones.
+    """Bytes of a device; None if it cannot be read in time, is too short, or lacks the magic bytes.
 
-    magic: where in the bytes, and what stands there.
+    magic: an offset in the bytes, and what must be there.
     """
     found = Answer(lambda: _read(device, offset, length)).by(time.monotonic() + _SECONDS) or b""
     at, wanted = magic

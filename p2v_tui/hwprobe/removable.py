@@ -1,7 +1,6 @@
-"""Drives with removable media: which ones there are and of what kind. Their content is never read.
-
-A floppy drive is told by its driver and a CD by what udev or SCSI says, never by opening the drive: opening an
-empty floppy drive blocks for seconds and fails with ENOMEDIUM.
+"""Finds the drives with removable media, and their kinds. Their content is never read. A floppy drive is recognized
+by its driver and a CD drive by udev or SCSI, never by opening it: opening an empty floppy drive blocks for seconds
+and fails with ENOMEDIUM.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ from p2v_tui.hwprobe.management import is_of_management
 # SCSI peripheral device types: of CD and DVD drives, and of magneto-optical ones.
 _SCSI_CDROM = "5"
 _SCSI_OPTICAL = "7"
-# ATAPI drives are SCSI devices to libata, with their maker's name; its disks have this one.
+# For libata ATAPI drives are SCSI devices with their maker's name; its disks have this one.
 _ATA_DISK = "ATA"
-# Who made SCSI drives with removable disks (Zip, Jaz, SyQuest, Orb), and nothing else.
+# Makers of SCSI drives with removable disks (Zip, Jaz, SyQuest, Orb), and of nothing else.
 _MAKERS = frozenset({"iomega", "syquest", "castlewd"})
 
 
@@ -39,8 +38,8 @@ def medium_kind(device: BlockDevice) -> MediumKind | None:
 
 
 def _takes_media(device: BlockDevice, ide_media: str | None, scsi_type: str | None) -> bool:
-    """By what the drive hangs on. The kernel's flag alone says nothing: RAID drivers (aacraid, ips, dpt_i2o) set it
-    for every array and libata for every disk in a port that can be plugged, and SD cards have none.
+    """Judges by the drive's ancestors. The kernel's flag alone is no help: RAID drivers (aacraid, ips, dpt_i2o) set
+    it for every array, libata for every disk on a hot-plug port, and SD cards lack it.
     """
     hangs_on = device.hangs_on
     if "mmc" in hangs_on:
@@ -65,14 +64,14 @@ def _is_atapi(device: BlockDevice) -> bool:
 
 
 def removable_media(devices: BlockDevices, in_use: Mapping[str, Exclusion]) -> tuple[RemovableMedium, ...]:
-    """The drives with removable media, but for the stick that the running system was started from."""
+    """The drives with removable media, except the stick that the running system was started from."""
     return tuple(_media(devices.whole, in_use))
 
 
 def _media(whole: Iterable[BlockDevice], in_use: Mapping[str, Exclusion]) -> Iterable[RemovableMedium]:
     for device in whole:
         kind = medium_kind(device)
-        # A CD drive stays one when we run from its disc: the guest gets an empty drive.
+        # A CD drive counts even if we run from its disc: the guest gets an empty drive.
         started_from_it = kind is MediumKind.OTHER and in_use.get(device.name) == RUNS_FROM_HERE
         if kind and not started_from_it:
             yield RemovableMedium(device.name, kind, model_of(device), is_of_management(device))

@@ -1,8 +1,7 @@
-"""Whether what blkid recognises on a whole disk still holds, or is left from something that the disk was once in.
+"""Whether blkid's signature of a whole disk is valid, or stale: left from a group to which the disk once belonged.
 
 Metadata of arrays and pools stays at the end of a disk for years: of a firmware RAID after the disk was moved to an
-ordinary port, of a ZFS pool or an array after the disk was partitioned anew. The partitions in plain sight are what
-the machine uses.
+ordinary port, of a ZFS pool or an array after the disk was repartitioned. The machine uses the visible partitions.
 """
 
 from __future__ import annotations
@@ -14,11 +13,10 @@ from p2v_tui.hwprobe.contents import partition_number
 
 
 def is_stale(device: BlockDevice, devices: BlockDevices) -> bool:
-    """Whether the signature of a whole disk is left over: beside a partition table, with nothing that confirms it.
-
-    A mirror with its metadata at the end looks the same, member for member; of a striped set the first disk shows a
-    table, maybe for more sectors than it has, and the others show none. These are believed, as is what something runs
-    on.
+    """Whether the signature of a whole disk is stale: beside a partition table, with nothing that confirms it.
+    Confirmed are the members of a mirror with its metadata at the end, which all look the same; those of a striped
+    set, where the first disk shows a table, maybe for more sectors than it has, and the others none; and disks in
+    use.
     """
     kind = device.properties.get("ID_FS_TYPE")
     if device.partition or not kind or not device.properties.get("ID_PART_TABLE_TYPE"):
@@ -33,17 +31,17 @@ def is_stale(device: BlockDevice, devices: BlockDevices) -> bool:
 
 
 def _hold_something(partitions: Iterable[BlockDevice]) -> bool:
-    """Whether anything is recognised on them: else the table may be what is left over, or a mistake."""
+    """Whether anything is recognised on them. If not, the table itself may be stale or a mistake."""
     return any(part.properties.get("ID_FS_TYPE") for part in partitions)
 
 
 def is_firmware_format(kind: str) -> bool:
-    """Whether blkid's name is that of a format by which a firmware makes arrays of whole disks."""
+    """Whether blkid's name is that of a firmware's format for arrays of whole disks."""
     return kind.endswith("_raid_member") and kind != "linux_raid_member"
 
 
 def is_repeated(device: BlockDevice, devices: BlockDevices) -> bool:
-    """Whether the signature of a whole disk is that of one of its partitions.
+    """Whether the signature of a whole disk is really that of one of its partitions.
 
     Metadata at the end of the last partition is at the end of the disk as well (md before 1.1, ZFS).
     """
@@ -57,7 +55,7 @@ def _runs(device: BlockDevice, devices: BlockDevices) -> bool:
 
 
 def _table_is_larger(device: BlockDevice, devices: BlockDevices) -> bool:
-    """The kernel cuts a partition off where its disk ends, blkid says what the table says."""
+    """The kernel truncates a partition at the end of its disk; blkid reports the table's figures."""
     ends = (
         (_number(part, "ID_PART_ENTRY_OFFSET") + _number(part, "ID_PART_ENTRY_SIZE")) * SYSFS_UNIT
         for part in devices.partitions_of(device.name)
@@ -81,7 +79,7 @@ def _has_partner(device: BlockDevice, devices: BlockDevices) -> bool:
 
 
 def _table(disk: BlockDevice, devices: BlockDevices) -> object:
-    """What tells a disk's table from others: its identifier, or where an MBR has none, what is in it."""
+    """What distinguishes a disk's table: its identifier, or the content of an MBR without one."""
     return disk.properties.get("ID_PART_TABLE_UUID") or [
         [part.properties.get(key) for key in ("ID_PART_ENTRY_OFFSET", "ID_PART_ENTRY_SIZE", "ID_FS_UUID")]
         for part in devices.partitions_of(disk.name)

@@ -1,7 +1,6 @@
-"""Things over several disks that neither LVM nor blkid tells of: caches, Windows' volumes, journals of their own.
-
-Where udev's database does not say what belongs together, the superblocks do; they are read, never written. Where they
-cannot be read either, all of a kind are taken together, and that is said to be unsure.
+"""Groups of disks that neither LVM nor blkid reports: caches, Windows' volumes, external journals. If udev's database
+does not say what belongs together, the superblocks do; they are read, never written. If they cannot be read either,
+all of a kind are taken together and marked as unsure.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ XFS_LOG: Final = "XFS log"
 # GPT's type of a disk in a pool of Storage Spaces.
 STORAGE_SPACES_TYPE: Final = "e75caf8f-f680-4cee-afa3-b001e56efc2d"
 
-# In the place of a name, which is read after "The bcache set".
+# Used as a name, after "The bcache set".
 UNKNOWN: Final = "(which disks belong to it is not known)"
 
 # By blkid's name: all members have its UUID.
@@ -58,7 +57,7 @@ _XLOG_SEARCHED: Final = 256 * 512
 
 
 def find_spanning(devices: BlockDevices, valid: Sequence[BlockDevice], places: Places) -> Iterator[Membership]:
-    """valid: the devices on which what is recognised still holds."""
+    """valid: the devices whose signatures are not stale."""
     for device in valid:
         kind, uuid = _BY_UUID.get(_type(device)), device.properties.get("ID_FS_UUID")
         if kind and uuid:
@@ -91,9 +90,9 @@ def _bcache(parts: Sequence[BlockDevice], devices: BlockDevices) -> Iterator[Mem
         set_uuid = _bcache_set(part)
         running = next((holder.name for holder in devices.holders_of(part.name)), None)
         if set_uuid is not None:
-            # A backing device that no cache was attached to has a set of zeros.
+            # A backing device without a cache has a set UUID of zeros.
             if set_uuid.strip("0"):
-                # One disk and its cache at least.
+                # At least one disk and its cache.
                 yield Membership(BCACHE, set_uuid, "", part, members=2)
         elif running:
             yield Membership(BCACHE, running, running, part, members=2)
@@ -134,9 +133,8 @@ def _journals(
     log: tuple[str, Callable[[BlockDevice], str | None]],
     file_system: tuple[set[str], Callable[[BlockDevice], str | None]],
 ) -> Iterator[Membership]:
-    """Journals outside of their file systems. log, file_system: blkid's names, and what tells the journal's identity.
-
-    Of a file system the function gives an empty one where its journal is inside, None where that cannot be read.
+    """External journals. log, file_system: blkid's names, and a function that reads the journal's identity: empty for
+    a file system with its journal inside, None if unreadable.
     """
     (log_type, log_identity), (types, fs_identity) = log, file_system
     logs = [device for device in valid if _type(device) == log_type]
@@ -171,7 +169,7 @@ def _xfs_with_log(device: BlockDevice) -> str | None:
 
 
 def _logged_file_system(device: BlockDevice) -> str | None:
-    """The file system whose log it is, from the first record in it."""
+    """The file system that the log belongs to, from its first record."""
     block = read_at(device, 0, _XLOG_SEARCHED) or b""
     records = (at for at in range(0, len(block), 512) if block[at : at + 4] == _XLOG_MAGIC)
     return next((hexadecimal(block, at + _XLOG_UUID) for at in records), None)

@@ -1,4 +1,4 @@
-"""Which machine this is, so that it is known again after a restart: from the firmware's tables and the network."""
+"""Identifies this machine, to recognize it after a restart: by the firmware's tables and the network."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from p2v_tui.hwprobe.places import Places, entries, read_text
 
-# What a firmware says whose maker has filled nothing in: one byte again and again, or a row of numbers, with its
-# bytes in either order. The last one is Dell's without a service tag.
+# UUIDs of firmware whose maker has filled in nothing: one repeated byte, or a row of numbers, with the bytes in
+# either order. The last one is Dell's without a service tag.
 _NO_UUIDS = re.compile(
     r"([0-9a-f]{2})\1{3}(-\1\1){3}-\1{6}|"
     "(03000200-0400-0500|00020003-0004-0005)-0006-000700080009|"
@@ -23,20 +23,20 @@ _NO_SERIALS = re.compile(
 )
 # ARPHRD_ETHER.
 _ETHERNET = "1"
-# The bit in the first byte of an address that is nobody's (IEEE 802): locally administered.
+# The bit in the first byte of a locally administered address (IEEE 802).
 _LOCAL = 0x02
 
 
 @dataclass(frozen=True)
 class MachineIdentity:
-    """uuid, serial: SMBIOS's of the system, in lower case; None for none worth the name. macs: lower case."""
+    """uuid, serial: the system's in SMBIOS, in lower case; None if not usable. macs: lower case."""
 
     uuid: str | None
     serial: str | None
     macs: frozenset[str]
 
     def same_machine(self, other: MachineIdentity) -> bool:
-        """Whether all that both know agrees, and that is something. Of the network one common address is enough."""
+        """Whether all that both know agrees, and they know something. One common network address is enough."""
         agreements = [
             mine == theirs
             for mine, theirs in ((self.uuid, other.uuid), (self.serial, other.serial))
@@ -48,7 +48,7 @@ class MachineIdentity:
 
 
 def identify(places: Places | None = None) -> MachineIdentity:
-    """This machine. The firmware's serial numbers are for root only."""
+    """Identifies this machine. Only root may read the firmware's serial numbers."""
     places = places or Places()
     tables = places.sys / "class/dmi/id"
     return MachineIdentity(
@@ -63,11 +63,11 @@ def _worth(text: str, nothing: re.Pattern[str]) -> str | None:
 
 
 def _macs(places: Places) -> set[str]:
-    """Of the interfaces with hardware behind them, as udev or not; the permanent one where a bond gave another.
+    """The addresses of the interfaces with hardware, with or without udev; the permanent one in a bond.
 
-    Of those that can be the machine's alone, where there are any: an adapter on USB goes from machine to machine in
-    somebody's pocket, and a management controller's network over USB has one address in every machine of its make,
-    mostly a locally administered one.
+    Preferably only those that belong to this machine alone: people carry USB adapters from machine to machine, and a
+    management controller's network over USB has the same address in every machine of its make, mostly a locally
+    administered one.
     """
     found: dict[bool, set[str]] = {True: set(), False: set()}
     for entry in entries(places.sys / "class/net"):

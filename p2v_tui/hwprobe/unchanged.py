@@ -1,8 +1,7 @@
-"""Whether a disk is as it was: a mark that another one, made later, equals only when nobody has written meanwhile.
-
-Of a disk image: its inode, its size and the times of its last changes, which every write sets. Of a device: this
-boot of this machine, which appearance of the device it is, and the kernel's count of what was written to it. What is
-written elsewhere (a disk on a SAN by another machine) shows in neither.
+"""Proves that a disk is unchanged: two marks of it are equal only if nobody has written in between. For a disk image:
+its inode, its size and the times of its last changes, which every write sets. For a device: the boot id, which
+appearance of the device it is, and the kernel's count of writes to it. Writes by another machine (to a disk on a SAN)
+show in neither.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ _WRITTEN = (4, 6, 11, 13)
 
 
 def boot_id(places: Places) -> str:
-    """Which boot of this machine it is; empty where that cannot be told."""
+    """The id of this boot; empty if unknown."""
     return read_text(places.proc / "sys/kernel/random/boot_id") or ""
 
 
 def mark_of(disk: Disk, places: Places | None = None) -> str:
-    """The mark; empty where nothing would prove that the disk is unchanged. Two empty ones prove nothing."""
+    """The mark; empty if nothing can prove that the disk is unchanged. Two empty ones prove nothing."""
     try:
         status = disk.device.stat()
     except OSError:
@@ -46,12 +45,12 @@ def _counts(disk: Disk, places: Places) -> Iterator[str]:
         entry = places.sys / "block" / name.replace("/", "!")
         fields = (read_text(entry / "stat") or "").split()
         uncounted = read_text(entry / "queue/iostats") == "0" or len(fields) <= max(_WRITTEN[:2])
-        # To look for partitions a kernel that counts has read by now. Not of every path of a multipath device.
+        # A kernel that counts has read at least the partition table. Not on every path of a multipath device.
         if uncounted or (name == kernel_name and fields[_READ] == "0"):
             yield ""
             return
         try:
-            # diskseq is new with Linux 5.15; a device that comes again has a new entry in sysfs, too.
+            # diskseq is new in Linux 5.15; a device that reappears has a new entry in sysfs, too.
             appearance = read_text(entry / "diskseq") or f"inode {entry.stat().st_ino}"
         except OSError:
             appearance = ""

@@ -1,4 +1,4 @@
-"""The guest to be made, as virt-v2v is told of it: plain data, nothing is looked up here."""
+"""The guest to make, as described to virt-v2v: plain data, nothing is looked up here."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class GuestInterface:
 
 @dataclass(frozen=True)
 class Guest:
-    """memory: bytes. firmware: None where virt-v2v is to find out. disks: the boot disk first.
+    """memory: bytes. firmware: None to let virt-v2v find out. disks: the boot disk first.
 
     cpu_vendor, cpu_model: libvirt's names, None for virt-v2v's choice.
     """

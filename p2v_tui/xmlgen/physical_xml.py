@@ -1,7 +1,7 @@
 """Writes physical.xml with exactly what virt-v2v reads (input/parse_libvirt_xml.ml, 1.28 to 2.13).
 
-libvirt itself would not accept it. What virt-v2v does not read (clock, os/type, currentMemory, uuid) is
-not written; what it cannot express (an NVMe bus) is left to its guess.
+libvirt itself would not accept it. What virt-v2v does not read (clock, os/type, currentMemory, uuid) is left out; so
+is a bus that it does not know (NVMe), which virt-v2v then guesses.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BUSES: Final = {
     Transport.VIRTIO: "virtio",
 }
 FIRMWARE_NAMES: Final = {Firmware.BIOS: "bios", Firmware.UEFI: "efi"}
-# The only host that every virt-v2v accepts: an address, or a Unix socket, makes it leave the disk out.
+# The only host that every virt-v2v accepts: with an address or a Unix socket it leaves the disk out.
 NBD_HOST: Final = "localhost"
 
 
@@ -34,7 +34,7 @@ def physical_xml(guest: Guest, generator: str) -> str:
     domain = Element("domain", type="physical")
     domain.append(ElementTree.Comment(f" Written by {generator} for virt-v2v -i libvirtxml; not for libvirt. "))
     SubElement(domain, "name").text = guest.name
-    # virt-v2v takes the number as KiB whatever the unit says.
+    # virt-v2v takes the number as KiB whatever the unit is.
     SubElement(domain, "memory", unit="KiB").text = str(guest.memory // 1024)
     SubElement(domain, "vcpu").text = str(guest.topology.processors)
     _add_cpu(domain, guest)
@@ -76,7 +76,7 @@ def _add_disk(devices: Element, guest_disk: GuestDisk, number: int) -> None:
     SubElement(element, "driver", name="qemu", type="raw")
     source = SubElement(element, "source", protocol="nbd")
     SubElement(source, "host", name=NBD_HOST, port=str(guest_disk.port))
-    # virt-v2v counts the disks and does not read the name: it is for whoever reads the file.
+    # virt-v2v counts the disks and ignores the name, which is for people.
     target = SubElement(element, "target", dev=_target_name(guest_disk.disk, number))
     if guest_disk.disk.transport in BUSES:
         target.set("bus", BUSES[guest_disk.disk.transport])

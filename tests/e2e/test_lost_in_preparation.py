@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +16,9 @@ from tests.lab.stand_in import VIRT_V2V, Behaviour, StandIn
 ANEW = "the preparation begins anew"
 
 
-def hangs_once(began: Path) -> str:
-    """A script's beginning: called for the first time it says so with the file, and hangs."""
-    return f"#!/bin/sh\nif [ ! -e {began} ]; then : >{began}; exec sleep 60; fi\n"
+def hangs(*began: Path) -> str:
+    """A script's beginning: it hangs as often as there are files, and says so with one of them each time."""
+    return "#!/bin/sh\n" + "".join(f"if [ ! -e {each} ]; then : >{each}; exec sleep 60; fi\n" for each in began)
 
 
 @pytest.fixture
@@ -25,13 +26,20 @@ def began(tmp_path: Path) -> Path:
     return tmp_path / "began"
 
 
+@contextlib.contextmanager
+def hanging_checks(tmp_path: Path, key: Identity, *began: Path) -> Iterator[Lab]:
+    """The checks of the server hang as often as there are files."""
+    hanging = tmp_path / "qemu-nbd"
+    hanging.write_text(hangs(*began))
+    hanging.chmod(0o755)
+    with laboratory(tmp_path, key, replace={"/usr/bin/qemu-nbd": hanging}) as made:
+        yield made
+
+
 @pytest.fixture
 def lab(tmp_path: Path, key: Identity, began: Path) -> Iterator[Lab]:
     """The checks of the server hang when they are made for the first time."""
-    hanging = tmp_path / "qemu-nbd"
-    hanging.write_text(hangs_once(began))
-    hanging.chmod(0o755)
-    with laboratory(tmp_path, key, replace={"/usr/bin/qemu-nbd": hanging}) as made:
+    with hanging_checks(tmp_path, key, began) as made:
         yield made
 
 
@@ -52,7 +60,7 @@ def test_lost_during_a_check(lab: Lab, began: Path, tunnels: bool) -> None:
 def test_lost_while_virt_v2v_is_asked_for_its_version(tmp_path: Path, key: Identity, began: Path) -> None:
     with StandIn(Behaviour(writes=True)) as stand_in:
         hanging = tmp_path / "virt-v2v"
-        hanging.write_text(hangs_once(began) + stand_in.program.read_text())
+        hanging.write_text(hangs(began) + stand_in.program.read_text())
         hanging.chmod(0o755)
         with laboratory(tmp_path, key, replace={VIRT_V2V: hanging}) as lab:
             run = lab.start()
@@ -61,6 +69,19 @@ def test_lost_while_virt_v2v_is_asked_for_its_version(tmp_path: Path, key: Ident
             outcome = run.end()
             assert outcome.code == SUCCESS, outcome.output
             assert lab.copied
+
+
+def test_lost_again_with_the_same_words_it_is_told_again(tmp_path: Path, key: Identity) -> None:
+    began = [tmp_path / "first", tmp_path / "second"]
+    with hanging_checks(tmp_path, key, *began) as lab:
+        run = lab.start()
+        for hung in began:
+            wait_until(hung.exists)
+            end(run.control())
+        outcome = run.end()
+    assert outcome.code == SUCCESS, outcome.output
+    assert outcome.output.count("Lost the control connection") == 2
+    assert outcome.output.count(ANEW) == 2
 
 
 def test_a_server_that_stays_away_is_given_up_and_the_next_start_tidies_up(lab: Lab, began: Path) -> None:

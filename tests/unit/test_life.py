@@ -62,6 +62,7 @@ class MadeUpServer:
         self.events: list[Event] = []
         self.cancellation = Cancellation()
         self.tries = 0
+        self.opened = 0
         # Called before each command with how many there were; raises what goes wrong.
         self.trouble: Callable[[int], None] = lambda _: None
         self.path = Path("/nowhere")

@@ -23,6 +23,7 @@ class Server(MadeUpServer):
 
     def shell(self, watch: Watch) -> Any:
         watch.cancellation.check()
+        self.opened += 1
         return self
 
     def preparation(self, retry_for: float = 60) -> Preparation:
@@ -65,6 +66,13 @@ def test_what_a_lost_attempt_left_is_removed_before_the_next_begins(server: Serv
         LogDirectoryRemoved,
         Status,
     ]
+
+
+def test_each_loss_is_told_also_where_it_has_the_same_words(server: Server) -> None:
+    preparation = server.preparation()
+    preparation.whole(attempts(server, preparation, LOST, LOST, LOST, "virt-v2v runs"))
+    outages = [type(event) for event in server.events if isinstance(event, ConnectionLost | ConnectionRestored)]
+    assert outages == 3 * [ConnectionLost, ConnectionRestored]
 
 
 def test_without_time_to_retry_it_is_removed_and_the_loss_is_the_end(server: Server) -> None:

@@ -31,8 +31,14 @@ class Server:
     def __init__(self, *answers: P2VError | None) -> None:
         self._answers = iter(answers)
         self.now = 0.0
+        self.opened = 0
         self.tries: list[float] = []
         self.failures: list[P2VError] = []
+
+    def lose(self) -> str:
+        """It opens each time, and is lost in what is done with it."""
+        self.opened += 1
+        return self.open()
 
     def open(self) -> str:
         self.tries.append(self.now)
@@ -71,6 +77,19 @@ def test_it_is_tried_until_it_opens_and_a_failure_is_told_when_it_is_another_one
     assert server.open_again(3600) == "open"
     assert server.tries == [0, 1, 3, 7, 15, 31]
     assert server.failures == [DOWN, silent, DOWN]
+
+
+def test_what_was_open_in_between_is_told_again_when_it_is_lost_with_the_same_words() -> None:
+    server = Server(DOWN, DOWN, DOWN, None)
+    open_again(
+        server.lose,
+        retry_for=3600,
+        wait=server.wait,
+        on_failure=server.failures.append,
+        clock=lambda: server.now,
+        opened=lambda: server.opened,
+    )
+    assert server.failures == [DOWN, DOWN, DOWN]
 
 
 def test_the_last_error_is_raised_when_the_time_is_over() -> None:

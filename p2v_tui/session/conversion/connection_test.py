@@ -81,6 +81,7 @@ def log_in(control: ControlConnection, watch: Watch) -> VirtV2V:
         on_failure=lambda error: report(retry_warning(error, control.retry_for)),
         let_in_before=True,
         after_success=True,
+        opened=lambda: control.opened,
     )
 
 

@@ -66,6 +66,7 @@ class Preparation:
                 on_failure=self._tell,
                 let_in_before=True,
                 after_success=True,
+                opened=lambda: self._control.opened,
             )
         except Detached as error:
             # Whoever ends us will not wait for a server that cannot be reached.

@@ -108,6 +108,7 @@ class ServerTidying:
                     wait=again.wait,
                     on_failure=lambda failure: report(Status(f"Could not stop it yet: {failure.message}")),
                     let_in_before=True,
+                    opened=lambda: self.control.opened,
                 )
         except P2VError as error:
             report(

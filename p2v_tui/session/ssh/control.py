@@ -68,6 +68,8 @@ class ControlConnection:
         )
         self._key_type: str | None = None
         self._connection: ShellConnection | None = None
+        # How often it has been opened.
+        self.opened = 0
         # A continued conversion had a login that worked, and waits for the server in its own way.
         self._let_in = workspace is not None
         # By then virt-v2v runs and has its environment.
@@ -119,6 +121,7 @@ class ControlConnection:
         if self._connection is None:
             self._connection = self._open(watch)
             self._let_in = True
+            self.opened += 1
         return self._connection.shell(watch.cancellation)
 
     @property

@@ -40,6 +40,7 @@ def open_again(
     worthwhile: Collection[Retry] = PASSING,
     let_in_before: bool = False,
     after_success: bool = False,
+    opened: Callable[[], int] = lambda: 0,
     chance: Callable[[], float] = random.random,
 ) -> Opened:
     """Calls open_it until it succeeds, and returns its result.
@@ -47,13 +48,14 @@ def open_again(
     The second half of each delay is random, so that machines that were started together do not retry together.
 
     retry_for: seconds for all tries together. wait: called between tries with the seconds to wait. on_failure: called
-    with the error of a try, unless it equals the last one: an outage may last for hours.
+    with the error of a try, unless it equals the last one: an outage may last for hours. opened: how often the
+    connection has been open so far; where open_it also uses it, each loss is reported, whatever the last one said.
     worthwhile: which failures are retried. let_in_before: this login worked already, so a refusal is retried too, for
     RETRY_REFUSED_FOR. after_success: it was open, so the time runs from the first failure. chance: from 0 to 1.
     Raises errors that no retry would change at once, and the last error when the time is over.
     """
     deadline = None if after_success else clock() + retry_for
-    told = ""
+    told = ("", 0)
     refused_since: float | None = None
     for usual_delay in retry_delays():
         delay = usual_delay
@@ -73,8 +75,8 @@ def open_again(
                 over = error.retry not in worthwhile
             if over or clock() + delay > deadline:
                 raise
-            if error.message != told:
-                told = error.message
+            if (news := (error.message, opened())) != told:
+                told = news
                 on_failure(error)
         wait(delay * (0.5 + 0.5 * chance()))
     raise AssertionError("the delays have no end")

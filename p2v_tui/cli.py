@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the program and returns its exit code. Wrong options end it with 2, as argparse does."""
     try:
         options = parser().parse_args(arguments)
-        # It repeats the arguments, and whatever is started here would inherit it.
+        # It repeats the arguments, and child processes would inherit it.
         os.environ.pop("SUDO_COMMAND", None)
         return _run(options)
     except P2VError as error:
@@ -49,18 +49,18 @@ def _run(options: argparse.Namespace) -> int:
     from_proc = options.cmdline is None and options.config is None
     text = cmdline.read_proc_cmdline() if from_proc else options.cmdline or ""
     if options.cmdline is not None:
-        # Out of what ps and /proc show of this process.
+        # Hide them from ps and /proc.
         setproctitle.setproctitle(f"p2v-tui --cmdline={cmdline.hide_secrets(text)}")
     words = cmdline.split_words(text)
     try:
         if options.config is not None:
-            # What both say, the command line decides: the first one holds.
+            # If both give a setting, the command line's comes first and holds.
             words += config_file.read_words(options.config)
         parsed = cmdline.parse_words(words)
         image = _test_disk(options.test_disk, parsed.settings)
         _check_accepted(parsed.settings)
     except SettingsError:
-        # A fleet hears of every failure, also of this one.
+        # p2v.fail runs after every failure, also after this one.
         if command := cmdline.find_value_in(words, "p2v.fail"):
             _run_fail_command(command, colours=options.colours)
         raise
@@ -71,8 +71,8 @@ def _run(options: argparse.Namespace) -> int:
         raise SettingsError("A dry run needs a conversion server.", "Give p2v.server=HOST.", setting="remote.server")
     interactive = options.interactive or parsed.settings.interactive or parsed.settings.server is None
     if interactive and not dump:
-        # Each front end is imported when it is chosen: unattended mode must not carry the weight of the screens, and
-        # they are to be there half a second after the start.
+        # Each front end is imported when it is chosen: unattended mode does not need the screens, which have to
+        # appear half a second after the start.
         from p2v_tui import consoles  # noqa: PLC0415
 
         return consoles.run_interactive(parsed.settings, image, options.iso, parsed.warnings)
@@ -95,9 +95,9 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _check_accepted(settings: Settings) -> None:
-    """Raises SettingsError where p2v.accept_warnings names a check that there is not."""
+    """Raises SettingsError if p2v.accept_warnings names an unknown check."""
     if settings.accept_warnings.keys:
-        # Which checks there are, the session knows, and that is not loaded for the sake of every start.
+        # The session knows the checks, but is too large to load at every start.
         from p2v_tui.session.preflight.preflight import check_keys  # noqa: PLC0415
 
         check_keys(settings.accept_warnings)
@@ -142,7 +142,7 @@ class _Help(argparse.Action):
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options. The man page and the shells' completion are made from them, too."""
+    """The options. The man page and the shell completion are made from them, too."""
     parser = argparse.ArgumentParser(
         prog="p2v-tui",
         description=DESCRIPTION,

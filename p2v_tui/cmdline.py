@@ -2,7 +2,7 @@
 
 The words are split as the kernel splits them (next_arg() in lib/cmdline.c): by white space outside double quotes,
 where the quotes may enclose the value (`p2v.post="poweroff -f"`) or the whole word (`"p2v.post=poweroff -f"`).
-There is no escape character, so a value with a double quote in it cannot be written.
+It has no escape character, so a value cannot contain a double quote.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from p2v_tui.errors import SettingsError
 from p2v_tui.secrecy import HIDDEN, without_secrets
 
 PREFIX = "p2v."
-# What makes a suggestion: of six letters one may be wrong, or two of ten.
+# Suggest a setting if at most one letter in six, or two in ten, are wrong.
 _LIKENESS = 0.75
-# A word of ours in any text: the whole of it in quotes, or its value in quotes or not. An open quote takes the rest
-# of the line, as it does when the word is read.
+# A `p2v.` word in any text, with quotes around all of it, around its value, or without. An open quote takes the rest
+# of the line, as it does when the word is parsed.
 _OUR_WORD = re.compile(
     r""""(?P<quoted>p2v\.[^\s"=]+)=(?P<rest>[^"\n]*)|(?P<key>p2v\.[^\s"=]+)=(?P<value>"[^"\n]*|\S*)"""
 )
@@ -30,7 +30,7 @@ _OUR_WORD = re.compile(
 
 @dataclass(frozen=True)
 class CommandLine:
-    """The settings of one command line. warnings: what was ignored in it, in words for the operator."""
+    """The settings of one command line. warnings: what was ignored, in words for the operator."""
 
     settings: Settings
     warnings: tuple[str, ...] = ()
@@ -38,7 +38,7 @@ class CommandLine:
 
 @dataclass(frozen=True)
 class Word:
-    """One word. value: None where there is no `=`. terminated: False where a double quote is left open."""
+    """One word. value: None without a `=`. terminated: False if a double quote is left open."""
 
     key: str
     value: str | None
@@ -46,7 +46,7 @@ class Word:
 
 
 def split_words(text: str) -> list[Word]:
-    """The words of a kernel command line. Any text is one: nothing is raised."""
+    """The words of a kernel command line. Any text is valid: nothing is raised."""
     words = []
     rest = text.lstrip()
     while rest:
@@ -74,15 +74,15 @@ def _next_word(text: str) -> tuple[Word, str]:
 
 
 def parse(text: str) -> CommandLine:
-    """The settings in a kernel command line; words that do not start with `p2v.` are somebody else's."""
+    """The settings in a kernel command line; words that do not start with `p2v.` are ignored."""
     return parse_words(split_words(text))
 
 
 def parse_words(words: Iterable[Word]) -> CommandLine:
     """The settings that the words mean.
 
-    An empty value is one only where that means something (`p2v.post=`). Where a setting is given twice the first one
-    holds, as in virt-p2v (get_cmdline_key() in kernel-cmdline.c), but for the settings that add up. Raises
+    An empty value counts only where it means something (`p2v.post=`). If a setting is given twice the first one
+    holds, as in virt-p2v (get_cmdline_key() in kernel-cmdline.c), except for the settings that add up. Raises
     SettingsError for a value that the setting does not take.
     """
     values: dict[str, Any] = {}
@@ -114,7 +114,7 @@ def _value(setting: Setting, word: Word) -> Any:
     except SettingsError as error:
         if word.terminated:
             raise
-        # Not the value: it holds the settings that follow, passwords among them.
+        # Without the value, which contains all following settings, perhaps passwords.
         raise SettingsError(_unclosed(word), "Put it behind the value.", setting=setting.name) from error
 
 
@@ -123,7 +123,7 @@ def _unclosed(word: Word) -> str:
 
 
 def find_value(text: str, key: str) -> str | None:
-    """The value of one word, whatever the others are; None where it is not there or has none."""
+    """The value of one word, whatever the others are; None if the word or its value is missing."""
     return find_value_in(split_words(text), key)
 
 
@@ -140,7 +140,7 @@ def read_proc_cmdline(proc: Path = Path("/proc")) -> str:
 
 
 def likely_settings(key: str, number: int) -> list[str]:
-    """The settings, at most so many, that somebody who wrote this one may have meant; the likeliest first."""
+    """Up to `number` settings that this misspelt one may mean, likeliest first."""
     names = [known.removeprefix(PREFIX) for known in BY_KEY]
     nearest = difflib.get_close_matches(key.removeprefix(PREFIX), names, n=number, cutoff=_LIKENESS)
     return [f"{PREFIX}{name}" for name in nearest]
@@ -168,18 +168,18 @@ def _hide_word(match: re.Match[str]) -> str:
 
 def _hide_value(key: str, value: str) -> str:
     setting = BY_KEY.get(key)
-    # A key that nobody knows may be that of a secret, misspelt.
+    # An unknown key may be a misspelt one of a secret.
     if not value or setting is None or not setting.kind.kept:
         return value and HIDDEN
     return setting.hide(value)
 
 
 def format_settings(settings: Settings, *, secrets: bool = False) -> str:
-    """The `p2v.*` words that mean these settings: what is at its default is left out, secrets unless asked for.
+    """The `p2v.*` words for these settings, without defaults, and without secrets unless asked for.
 
-    Without them those inside a value, such as the password in a URL, are hidden in their places.
+    Otherwise secrets inside a value, such as the password in a URL, are replaced.
 
-    Raises SettingsError for a value that holds a double quote: the kernel's syntax cannot carry one.
+    Raises SettingsError for a value with a double quote, which the kernel's syntax cannot express.
     """
     words = []
     for setting in SETTINGS:

@@ -2,7 +2,7 @@
 
 A setting is one field of `Settings`, declared with its full name, aliases, kind (how it is parsed and printed), help
 and default. The kernel command line (`cmdline.py`), the dump, the tables in docs/ and the form fields all read
-`SETTINGS`. What a setting names on a machine (does that disk exist?) is not known here: `session/plan.py` checks it.
+`SETTINGS`. `session/plan/` checks what a setting names on a machine (does that disk exist?).
 
 The names, the aliases and the meaning of a value are those of virt-p2v 1.42 (generate-p2v-config.pl, virt-p2v(1)),
 except where the declaration says that a setting is new.
@@ -53,10 +53,10 @@ from p2v_tui.setting_names import SettingName
 class Setting:
     """One declared setting. name and aliases: without the `p2v.`. attribute: the field of `Settings`.
 
-    default_words: the default as a reader sees it, where the value alone would not say it. example: a value for a
-    page; empty where the setting needs none.
+    default_words: the default in words, if the value alone is not clear. example: a value for the pages; empty if not
+    needed.
     peer: virt-p2v has it. dumped: `p2v.dump_config_and_exit` prints it. old_names: of earlier versions of virt-p2v;
-    they are taken and not written.
+    accepted, but never written.
     """
 
     name: SettingName
@@ -73,7 +73,7 @@ class Setting:
 
     @property
     def short_name(self) -> str:
-        """The name that users know best: the oldest alias where there is one."""
+        """The name that users know best: the oldest alias, if any."""
         return self.aliases[0] if self.aliases else self.name
 
     def parse(self, text: str) -> Any:
@@ -88,7 +88,7 @@ class Setting:
             ) from error
 
     def parse_bare(self) -> Any:
-        """The value of the setting given without `=`. Raises SettingsError where it needs a value."""
+        """The value of the setting given without `=`. Raises SettingsError if it needs a value."""
         if self.kind.bare is None:
             raise SettingsError(
                 f"p2v.{self.short_name} has no value.",
@@ -106,14 +106,14 @@ class Setting:
 
     @property
     def adds_up(self) -> bool:
-        """Whether the setting, given again, adds to its value; of any other one the first holds."""
+        """Whether giving the setting again adds to its value; otherwise the first one holds."""
         return self.kind.words is not None
 
     def format(self, value: Any) -> str:
         return self.kind.format(value)
 
     def words(self, value: Any) -> list[str]:
-        """The texts that mean the value, one for each time that the setting has to be given."""
+        """The texts for the value, one for each time that the setting has to be given."""
         return self.kind.words(value) if self.kind.words else [self.kind.format(value)]
 
     def dump(self, value: Any) -> str:
@@ -125,7 +125,7 @@ class Setting:
         return self.hide(self.kind.format(value))
 
     def hide(self, text: str) -> str:
-        """A text for it, be it valid or not, as it may be shown."""
+        """A text for the setting, valid or not, with its secrets hidden."""
         return HIDDEN if self.kind.secret else self.kind.hide(text)
 
 
@@ -163,7 +163,7 @@ _FROM_MACHINE: Final = "the physical machine's"
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What the operator asked for. None means: not said, so that the default of the machine or of the mode holds."""
+    """What the operator asked for. None means not given: the default of the machine or of the mode holds."""
 
     server: str | None = _setting(
         "remote.server",
@@ -513,7 +513,7 @@ class Settings:
         dumped=False,
         help="Open the screens, filled in, even if p2v.server is given.",
     )
-    # What only the live image heeds (live-image/root) is declared too, so that nobody is warned of it.
+    # Settings of the live image only (live-image/root) are declared too, so that they cause no warning.
     ssh_key: str | None = _setting(
         "ssh_key",
         kind=text('"KEY"', "a public key as ssh-keygen writes it, in double quotes, or the URL of a file with keys"),
@@ -535,7 +535,7 @@ class Settings:
     )
 
 
-# What says how this boot of the live image goes, and nothing of the conversion.
+# Settings for this boot of the live image, not for the conversion.
 BOOT_SETTINGS: Final = ("interactive", "ssh_key", "shell")
 
 
@@ -563,9 +563,8 @@ BY_KEY: Final[dict[str, Setting]] = {
 
 
 def as_texts(settings: Settings) -> dict[str, str]:
-    """Each setting that is not at its default, by its full name and without secrets; `from_texts` reads it.
-
-    What may hold a secret that cannot be told from the rest is left out.
+    """Each setting that is not at its default, by its full name and without secrets; `from_texts` reads it. A value
+    from which a secret cannot be separated is left out.
     """
     return {
         setting.name: setting.hide(setting.format(value))
@@ -575,14 +574,14 @@ def as_texts(settings: Settings) -> dict[str, str]:
 
 
 def secrets_of(settings: Settings) -> tuple[Secret, ...]:
-    """Whatever the settings hold that must show in nothing that is written, sent or shown."""
+    """All secrets in the settings, which must not appear in anything that is written, sent or shown."""
     options = [option.partition("=") for option in settings.output_misc]
     others = _given(dataclasses.replace(settings, output_misc=()))
     texts = [setting.kind.format(value) for setting, value in others if not setting.kind.secret]
     texts += [value for name, _, value in options if not is_secret_name(name)]
     found = [secret for text in texts for secret in secrets_in(text)]
     found += [value for name, _, value in options if is_secret_name(name)]
-    # In a URL it is encoded; the programs that get the URL may show it decoded.
+    # In a URL it is encoded, but programs that get the URL may show it decoded.
     secrets = [Secret(text) for secret in found for text in {secret, unquote(secret)} if text]
     passwords = [secret for secret in (settings.password, settings.output_password) if secret is not None]
     keys = [secret for key in settings.keys for secret in (key.url, key.passphrase) if secret is not None]
@@ -605,7 +604,7 @@ def from_texts(texts: Mapping[str, str]) -> Settings:
 def dump(settings: Settings, local_version: str, remote_version: str) -> str:
     """The settings as virt-p2v's print_config() prints them: `%-20s %s` a line, the two versions first.
 
-    Secrets show as ***; the settings that the peer lacks come last, so that its lines keep their places.
+    Secrets show as ***; the settings that the peer lacks come last, so that its lines stay in place.
     """
     shown = sorted((setting for setting in SETTINGS if setting.dumped), key=lambda setting: not setting.peer)
     rows: Sequence[tuple[str, str]] = [

@@ -1,6 +1,5 @@
-"""The file of --config: the words of a kernel command line, on as many lines as one likes.
-
-A password in it shows to nobody, where sudo and ps show every argument to every user.
+"""The file of --config: the words of a kernel command line, on any number of lines. Nobody sees a password in it,
+while sudo and ps show every argument to every user.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ MAX_SIZE: Final = 1024 * 1024
 def read_words(name: str) -> list[Word]:
     """The words of the file, or of standard input for `-`.
 
-    A line that starts with `#` is a comment; no word goes on in the next line. Raises SettingsError where it cannot
-    be read, holds no setting, or (a file) others may read it.
+    A line that starts with `#` is a comment; words cannot span lines. Raises SettingsError if it cannot be read,
+    contains no setting, or (a file) others may read it.
     """
     content, mode = _read(name)
     words = [word for line in _lines(content) for word in split_words(line)]
@@ -44,7 +43,7 @@ def _lines(content: str) -> list[str]:
 
 
 def _read(name: str) -> tuple[str, int]:
-    """The text and the mode of the file; 0 for standard input, which is whoever's business that gives it."""
+    """The text and the mode of the file; 0 for standard input, whose mode does not matter."""
     try:
         if name == STANDARD_INPUT:
             content, mode = sys.stdin.buffer.read(MAX_SIZE + 1), 0

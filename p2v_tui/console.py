@@ -33,7 +33,7 @@ from p2v_tui.session.words.events import (
 from p2v_tui.session.words.quantities import duration_text, size_text
 from p2v_tui.session.words.terminal_text import plain
 
-# A line of progress this often, in seconds: a serial console must stay readable, a quiet one must not look dead.
+# Seconds between lines of progress: a serial console must stay readable, but must not look dead.
 COPY_LINE_INTERVAL: Final = 10.0
 QUIET_LINE_INTERVAL: Final = 60.0
 
@@ -42,9 +42,9 @@ _COLOURS: Final = {Tone.PLAIN: _MAGENTA, Tone.GOOD: _GREEN, Tone.WARNING: _YELLO
 
 
 class Console:
-    """Prints events as lines, each with the program's name but for virt-v2v's own.
+    """Prints events as lines, each with the program's name except virt-v2v's own.
 
-    verbose: also what virt-v2v says for debugging.
+    verbose: also virt-v2v's debugging output.
 
     out: flushed after every line. clock: seconds, monotonic.
     """
@@ -87,11 +87,11 @@ class Console:
         self._line(text)
 
     def verdict(self, text: str, *, good: bool) -> None:
-        """What a dry run comes to."""
+        """Prints the verdict of a dry run."""
         self._say(text, _GREEN if good else _RED)
 
     def error(self, error: P2VError) -> None:
-        """Says what failed and what to do about it, but not again what a check has said."""
+        """Prints what failed and what to do about it, without repeating a check's text."""
         self._say_all(error_lines(error, self._checks))
 
     def _converted(self, outcome: Converted) -> None:
@@ -121,7 +121,7 @@ class Console:
         self._line(f"{colour}{line}{_RESET}" if self._colours else line)
 
     def _line(self, text: str) -> None:
-        # A console that is gone or full, or lacks a character, must not end a conversion.
+        # A console that has hung up, is full or lacks a character must not end a conversion.
         encoding = self._out.encoding or "utf-8"
         with contextlib.suppress(OSError):
             print(text.encode(encoding, "replace").decode(encoding), file=self._out, flush=True)

@@ -1,8 +1,8 @@
-"""How the screens get onto consoles: the terminal's settings, and one tmux session that all consoles share.
+"""Shows the screens on consoles: the terminal's settings, and one tmux session that all consoles share.
 
-A serial line, a Linux VT or an IPMI console is slow, garbles bytes, hangs up and does not know its size. tmux deals
-with all of it, so there the screens run in a tmux session of their own: the first p2v-tui starts it, a further one
-on another console joins it. A desktop's terminal needs none of this. docs/consoles.md has the operator's view.
+A serial line, a Linux VT or an IPMI console is slow, garbles bytes, hangs up and does not know its size. tmux handles
+all of that, so there the screens run in their own tmux session: the first p2v-tui starts it, others on further
+consoles join it. A desktop's terminal needs none of this. docs/consoles.md has the operator's view.
 
     console ── p2v-tui ── tmux client ──┐
                                         ├── tmux server ── p2v-tui's screens (`python -m p2v_tui.consoles FIFO`)
@@ -10,8 +10,8 @@ on another console joins it. A desktop's terminal needs none of this. docs/conso
 
 On the live image (--iso) the session has two more windows, a shell and the system's log.
 
-The settings hold passwords, so they go through a named pipe in a private directory: they are in nobody's arguments or
-environment, and in no file. The exit code comes back by letting tmux replace its clients by `exit CODE`.
+The settings contain passwords, so they go through a named pipe in a private directory: not in arguments, the
+environment or a file. The exit code comes back by letting tmux replace its clients by `exit CODE`.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ from p2v_tui.screens.look import is_capable
 
 SESSION: Final = "p2v-tui"
 
-# What Textual reads when it is imported. Colours are the terminal's own sixteen; nothing moves; no kitty keyboard
+# Textual reads these when it is imported. The terminal's own sixteen colours; no animations; no kitty keyboard
 # protocol, which prints `25u` on terminals that do not know it; an escape sequence may arrive in pieces (Serial over
-# LAN), so that ESC alone counts as the key only after half a second.
+# LAN), so ESC alone counts as the key only after half a second.
 TEXTUAL_ENVIRONMENT: Final = {
     "TEXTUAL_DRIVER": "p2v_tui.screens.textual_private:ConsoleDriver",
     "TEXTUAL_THEME": "ansi-dark",
@@ -54,8 +54,8 @@ TEXTUAL_ENVIRONMENT: Final = {
     "TEXTUAL_SMOOTH_SCROLL": "0",
     "ESCDELAY": "500",
 }
-# NO_COLOR makes Textual draw black on black; systemd says COLORTERM=truecolor on every console; LINES and COLUMNS
-# would hide every later change of the size.
+# NO_COLOR makes Textual draw black on black; systemd sets COLORTERM=truecolor on every console; LINES and COLUMNS
+# would hide later changes of the size.
 _MISLEADING: Final = ("NO_COLOR", "COLORTERM", "LINES", "COLUMNS")
 
 DEFAULT_SIZE: Final = (24, 80)
@@ -76,31 +76,31 @@ _OPTIONS: Final = (
     # A table of our own, without tmux's keys. (unbind-key -a would fail, and end the line, where it was done before.)
     ("set-option", "-g", "key-table", KEY_TABLE),
     ("set-option", "-g", "mouse", "off"),
-    # tmux passes a lone ESC on after this many ms; the application puts it together with what comes within ESCDELAY.
+    # tmux passes on a lone ESC after this many ms; the application joins it with what comes within ESCDELAY.
     ("set-option", "-s", "escape-time", "200"),
     # Sequences that a VT220 prints as text.
     ("set-option", "-s", "focus-events", "off"),
     ("set-option", "-s", "set-clipboard", "off"),
     ("set-option", "-g", "set-titles", "off"),
-    # The size is that of the console where somebody typed last: one that nobody looks at makes no other one small.
+    # The size is that of the console with the last key, so that an unused one does not make the others small.
     ("set-option", "-g", "window-size", "latest"),
-    # But when one joins others, the smallest one's until the next key, so that each shows everything. To go back
-    # draws every console anew, 700 bytes: not where there is but one.
+    # But when one joins others, the size is the smallest one's until the next key, so that each shows everything.
+    # Changing back redraws every console, 700 bytes: so not with only one.
     ("set-hook", "-g", "client-attached", f"if-shell -F '#{{!=:#{{session_attached}},1}}' {{{_SMALLEST}}}"),
-    # What every system with ncurses has, and what tmux speaks to the application whatever the consoles are.
+    # tmux's terminal type for the application, whatever the consoles are; every system with ncurses has it.
     ("set-option", "-g", "default-terminal", "screen"),
     ("set-option", "-g", "remain-on-exit", "off"),
     ("set-option", "-g", "destroy-unattached", "off"),
     ("set-option", "-g", "detach-on-destroy", "on"),
-    # Enough for the last words of a program that failed.
+    # Enough for the last output of a failed program.
     ("set-option", "-g", "history-limit", "500"),
-    # A further console's environment is its own matter.
+    # Do not take over the environment of further consoles.
     ("set-option", "-g", "update-environment", ""),
 )
-# -P: not whatever happens to be in the directory where we are. tmux's panes speak UTF-8, whatever the locale is.
+# -P: do not import from the current directory. tmux's panes use UTF-8, whatever the locale is.
 INSIDE: Final = (sys.executable, "-P", "-X", "utf8", "-m", "p2v_tui.consoles")
 # The live image's further windows, each with what runs in it, again and again; and the keys to the next window.
-# Ctrl-G for who has no F-keys: it means nothing to the screens and nmtui, and little to shells and editors.
+# Ctrl-G for terminals without F-keys: the screens and nmtui do not use it, shells and editors hardly do.
 NEXT_WINDOW: Final = ("F6", "C-g")
 _WINDOWS: Final = {
     "shell": 'echo "A shell. F6 or Ctrl-G: the next window. exit: back to the screens."; '
@@ -108,14 +108,14 @@ _WINDOWS: Final = {
     "log": 'echo "The log of the system. F6 or Ctrl-G: the next window."; '
     "journalctl --follow --lines=100 --no-hostname --output=short-monotonic; sleep 1",
 }
-# Without the screens the other windows are no session: this ends it whichever way they end.
+# Ends the session, with its other windows, however the screens end.
 _LAST_TO_LEAVE: Final = ("/bin/sh", "-c", '"$@"; exec tmux kill-session', "sh")
-# Added to the application's exit code on its way through the tmux client: tmux itself ends with 0 or 1.
+# Added to the application's exit code on its way through the tmux client: tmux itself exits with 0 or 1.
 _ENDED: Final = 64
 
 
 class Handover(NamedTuple):
-    """What the screens need to know of the options of the p2v-tui that started them."""
+    """What the screens get from the options of the p2v-tui that started them."""
 
     settings: Settings
     image: Path | None
@@ -128,9 +128,9 @@ def run_interactive(
 ) -> int:
     """Shows the screens on this console until the operator leaves them, and returns the exit code.
 
-    They may be those that another console started: then `settings` are not looked at. warnings: about the kernel
-    command line; what is printed before the screens open nobody can read. Raises SettingsError where there is no
-    terminal, P2VError in a shell that was opened from the screens.
+    If another console has started them, `settings` are ignored. warnings: about the kernel command line, for the
+    screens, as nobody can read what is printed before. Raises SettingsError without a terminal, P2VError in a shell
+    that was opened from the screens.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         if settings.server is not None:
@@ -160,7 +160,7 @@ def run_interactive(
 
 
 def show_screens(handover: Handover) -> int:
-    """Runs the screens on this terminal, whatever it is."""
+    """Runs the screens on this terminal, without tmux."""
     set_textual_environment()
     from p2v_tui import app  # noqa: PLC0415 - Textual reads the environment when it is imported.
 
@@ -168,7 +168,7 @@ def show_screens(handover: Handover) -> int:
 
 
 def set_textual_environment() -> None:
-    """Before the first import of Textual: what suits a console, and a desktop's terminal no less."""
+    """Call before the first import of Textual. The values suit consoles and desktop terminals."""
     for name in _MISLEADING:
         os.environ.pop(name, None)
     os.environ.update(TEXTUAL_ENVIRONMENT)
@@ -177,17 +177,17 @@ def set_textual_environment() -> None:
 def needs_tmux(environment: Mapping[str, str], *, iso: bool) -> bool:
     """Whether the screens are better off in our tmux session.
 
-    Not on a terminal that is fast and knows itself, nor inside another tmux or screen, which does the same work. But
-    on the live image always: a console may come and go there at any time, and an ssh login is one of them.
+    Not on a fast terminal that knows its type and size, nor inside another tmux or screen, which does the same. But
+    always on the live image: consoles, ssh logins included, may come and go there at any time.
     """
     multiplexed = "TMUX" in environment or "STY" in environment
     return iso or not (is_capable(environment) or multiplexed)
 
 
 def terminal_environment(terminal: int, environment: Mapping[str, str]) -> dict[str, str]:
-    """TERM for the terminal behind a file descriptor: what `environment` says, where that can be used at all.
+    """TERM for the terminal behind a file descriptor: that of `environment`, if it is usable.
 
-    A getty that does not know what is at the other end says `dumb`, `unknown` or nothing.
+    A getty that does not know the terminal sets `dumb`, `unknown` or nothing.
     """
     term = environment.get("TERM", "")
     if not _can_move_cursor(term, terminal):
@@ -196,7 +196,7 @@ def terminal_environment(terminal: int, environment: Mapping[str, str]) -> dict[
 
 
 def set_size_where_unknown(terminal: int) -> None:
-    """A serial line knows no size and says 0x0. It gets 80x24, and so does whatever runs on it afterwards."""
+    """A serial line does not know its size and reports 0x0. It gets 80x24, also for later programs on it."""
     size = os.get_terminal_size(terminal)
     if size.columns > 0 and size.lines > 0:
         return
@@ -205,10 +205,10 @@ def set_size_where_unknown(terminal: int) -> None:
 
 
 def private_directory() -> Path:
-    """Where the session's socket and pipe are: a directory of this user alone. Raises P2VError if it is not.
+    """The directory of the session's socket and pipe, for this user alone. Raises P2VError if it is not private.
 
-    Root's is the same from every console and login, so not in $XDG_RUNTIME_DIR. TMUX_TMPDIR moves it, as it moves
-    tmux's own sockets.
+    Root's is the same for all consoles and logins, so not in $XDG_RUNTIME_DIR. TMUX_TMPDIR moves it, like tmux's own
+    sockets.
     """
     user = os.geteuid()
     base = os.environ.get("TMUX_TMPDIR") or ("/run" if user == 0 else tempfile.gettempdir())
@@ -221,7 +221,7 @@ def private_directory() -> Path:
 
 
 class Session:
-    """The tmux session of the screens on this machine, whether it runs or not."""
+    """The tmux session of the screens on this machine, running or not."""
 
     def __init__(self, tmux: str, directory: Path) -> None:
         self._tmux = tmux
@@ -244,7 +244,7 @@ class Session:
         existed = self.exists()
         with self._pipe(handover) as pipe:
             options = (*_OPTIONS, *_locale_for_children(os.environ))
-            # -A: whoever comes first starts the session, also where two consoles start at the same time.
+            # -A: the first one starts the session, even if two consoles start at the same time.
             chain = [word for option in options for word in (*option, ";")]
             leader = _LAST_TO_LEAVE if handover.iso else ()
             start = ["new-session", "-A", "-s", SESSION, "-n", SESSION, "--", *leader, *inside, str(pipe)]
@@ -263,20 +263,19 @@ class Session:
             self._command("new-window", "-d", "-n", name, "-t", f"={SESSION}:", f"while :; do {command}; done")
 
     def end(self, code: int) -> None:
-        """Ends every client with the screens' exit code. Called from inside, as the last thing.
-
-        What a failed program left on its screen, such as a traceback, is shown on the consoles once more.
+        """Ends every client with the screens' exit code. Called last, from inside. Output that a failed program left
+        on its screen, such as a traceback, is repeated on the consoles.
         """
         command = f"exit {_ENDED + code}"
         report = self._last_words(code) if code else None
         if report is not None:
             command = f"cat {shlex.quote(str(report))}; {command}"
-        # The clients run the command by the session's shell, which may be any: /bin/sh from now on.
+        # The clients run the command in the session's shell, which may be any: make it /bin/sh.
         self._command("set-option", "-g", "default-shell", "/bin/sh")
         self._command("detach-client", "-s", f"={SESSION}", "-E", command)
 
     def _last_words(self, code: int) -> Path | None:
-        """The file with what is on the screen now that the application has left it, None where there is nothing."""
+        """A file with the screen's content after the application has left it; None if that is empty."""
         mark = f"p2v-tui: exit code {code}"
         print(mark, file=sys.stderr, flush=True)
         deadline = time.monotonic() + 2.0
@@ -292,12 +291,12 @@ class Session:
 
     @contextlib.contextmanager
     def _pipe(self, handover: Handover) -> Iterator[Path]:
-        """A named pipe that holds the handover until the screens take it; what nobody takes is gone at the end."""
+        """A named pipe that holds the handover until the screens take it; an unread one is lost at the end."""
         path = self._directory / f"settings-{os.getpid()}"
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
         os.mkfifo(path, 0o600)
-        # For reading and writing: opening does not wait for the other end, and the bytes stay in the kernel.
+        # Open for reading and writing: that does not wait for the other end, and the bytes stay in the kernel.
         pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             content = pickle.dumps(tuple(handover))
@@ -329,7 +328,7 @@ def take_handover(path: Path) -> Handover:
         if not header:
             raise P2VError("The console that started p2v-tui is gone.", "Start p2v-tui again.")
         content = file.read(struct.unpack("!I", header)[0])
-    # From our own program, through a directory that nobody else can write to.
+    # Trusted: from our own program, through a directory that nobody else can write to.
     return Handover(*pickle.loads(content))
 
 
@@ -346,7 +345,7 @@ def main(arguments: list[str]) -> int:
     except P2VError as error:
         print(f"p2v-tui: {error.title}: {error}", file=sys.stderr)
         code = error.exit_code
-    except Exception as error:  # Nobody else is there to say it.
+    except Exception as error:  # Nobody else would report it.
         print(f"p2v-tui: {type(error).__name__}: {error}", file=sys.stderr)
     finally:
         if tmux is not None:
@@ -355,7 +354,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _run_client(command: list[str], environment: Mapping[str, str]) -> int:
-    """Runs a tmux client on this terminal until it ends. Being told to end, it tells the client so first."""
+    """Runs a tmux client on this terminal until it ends. A signal to end is passed to the client first."""
     client = subprocess.Popen(command, env=environment)
 
     def end(number: int, _frame: object) -> None:
@@ -372,10 +371,9 @@ def _run_client(command: list[str], environment: Mapping[str, str]) -> int:
 
 
 def _client_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """What tmux's client reads of its terminal: without TMUX, which would forbid it to run in another tmux.
-
-    UTF-8 goes to terminals that show it; to all others only ASCII, with tmux's `_` for anything else. A Linux VT has
-    few glyphs, but puts one in the place of those that it lacks.
+    """The environment for tmux's client: without TMUX, which would forbid it to run in another tmux. Terminals that
+    show UTF-8 get it; all others only ASCII, with tmux's `_` for anything else. A Linux VT has few glyphs, but
+    substitutes those that it lacks.
     """
     found = {name: value for name, value in environment.items() if name not in (*_MISLEADING, "TMUX", "TMUX_PANE")}
     if not is_capable(found) and found["TERM"] != _VT_TERM:
@@ -384,13 +382,13 @@ def _client_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _locale_for_children(environment: Mapping[str, str]) -> list[tuple[str, ...]]:
-    """tmux options that give the screens the locale which `_client_environment` took from the client."""
+    """tmux options for the screens' locale, which `_client_environment` removed from the client."""
     locale = environment.get("LC_ALL")
     return [("set-environment", "-gu", "LC_ALL") if locale is None else ("set-environment", "-g", "LC_ALL", locale)]
 
 
 def _can_move_cursor(term: str, terminal: int) -> bool:
-    """Whether terminfo knows the terminal as one with a cursor to move and a screen to clear."""
+    """Whether terminfo says that the terminal can move its cursor and clear its screen."""
     if not term:
         return False
     try:

@@ -1,8 +1,8 @@
 """The project's exceptions: what happened, what the operator can do about it, and the exit code.
 
-Every failure that a user can meet is one of these. A front end shows `title`, `message` and `advice`; the exit
-code follows from the class. What a program decides by is typed: `setting` is the field to correct, `retry` says
-whether another try is worthwhile. The cause is chained (`raise ... from cause`), never hidden in the text.
+Every failure that an operator can meet is one of these. A front end shows `title`, `message` and `advice`; the exit
+code follows from the class. What the program decides by is typed: `setting` is the field to correct, `retry` says
+whether a retry may help. The cause is chained (`raise ... from cause`), never hidden in the text.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ from typing import ClassVar, Final
 
 from p2v_tui.setting_names import SettingName
 
-# No room on a file system, or in a quota.
+# A full file system or quota.
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 
 
 class Retry(enum.Enum):
-    """Whether the same may succeed when it is tried again, without anybody's doing.
-
-    NEVER: not before somebody has changed something. AFTER_LOGIN: only where the same login has worked before: the
-    server's directory service may be away. LATER: an outage passes. SOON: the server dropped this try of many.
+    """Whether a retry may succeed without anybody's intervention. NEVER: not until somebody has changed something.
+    AFTER_LOGIN: only if the same login has worked before: the server's directory service may be down. LATER: an
+    outage passes. SOON: the server dropped one try of many.
     """
 
     NEVER = enum.auto()
@@ -36,8 +35,8 @@ class P2VError(Exception):
     """A failure that the operator is told about.
 
     message: what happened, one or more sentences that name the input or the machine concerned.
-    advice: what to do next; empty only where nothing can be done.
-    setting: the one to correct, where the failure is about one.
+    advice: what to do next; empty only if nothing can be done. setting: the one to correct, if the failure is about
+    one.
     """
 
     title: ClassVar[str] = "p2v-tui failed"
@@ -75,7 +74,7 @@ class ConnectionFailed(P2VError):
 
 
 class ConnectionDropped(ConnectionFailed):
-    """The server took the connection and closed it before the login: it is too busy, or it has shut us out."""
+    """The server closed the connection before the login: it is too busy, or blocks this machine."""
 
     retry = Retry.SOON
 
@@ -85,19 +84,19 @@ class NothingInCommon(ConnectionFailed):
 
 
 class LoginRefused(ConnectionFailed):
-    """The server does not let us in, or gives us no shell; or there is nothing to log in with."""
+    """The server does not let us in, or gives us no shell; or we have nothing to log in with."""
 
     retry = Retry.AFTER_LOGIN
 
 
 class WrongHostKey(ConnectionFailed):
-    """The server's host key is not the one that is accepted."""
+    """The server's host key is not the accepted one."""
 
     retry = Retry.NEVER
 
 
 class ConnectionGivenUp(ConnectionFailed):
-    """It was tried for as long as the settings say."""
+    """It was retried for as long as the settings say."""
 
     retry = Retry.NEVER
 
@@ -117,7 +116,7 @@ class ConversionFailed(P2VError):
 
 
 class CommandFailed(P2VError):
-    """The operator's own command, p2v.pre or p2v.post, failed; what it stands beside may have succeeded."""
+    """The operator's own command, p2v.pre or p2v.post, failed; the conversion may have succeeded."""
 
     title = "A command failed"
     exit_code = 7
@@ -138,7 +137,7 @@ class Cancelled(P2VError):
 
 
 class Detached(P2VError):
-    """This program was told to end, not the conversion: that waits on the server for us to come back."""
+    """This program was told to end, but not the conversion, which waits on the server for us to come back."""
 
     title = "The conversion waits"
     exit_code = 8
@@ -148,7 +147,7 @@ class Detached(P2VError):
 
 
 class LocalFailure(P2VError):
-    """This machine's system refused something that p2v-tui needs: room, memory, a file."""
+    """This machine's system refused something that p2v-tui needs: space, memory, a file."""
 
 
 class InternalError(P2VError):
@@ -160,7 +159,7 @@ class InternalError(P2VError):
 
 
 def as_failure(error: BaseException) -> P2VError:
-    """Whatever was raised, as a failure that the operator can be told; a P2VError is one already."""
+    """Turns any exception into a failure to show to the operator; a P2VError stays as it is."""
     if isinstance(error, P2VError):
         return error
     if isinstance(error, OSError):

@@ -24,7 +24,7 @@ NO_VALUE: Final = "(none)"
 
 
 class Secret:
-    """A text that no repr, log or message shows; `reveal()` is the one way to it."""
+    """A text that no repr, log or message shows; only `reveal()` returns it."""
 
     __slots__ = ("_text",)
 
@@ -71,7 +71,7 @@ class NetworkMap:
 
 @dataclass(frozen=True)
 class KeySource:
-    """Where the key of one encrypted volume comes from: a URL or what the operator typed; one of the two is there.
+    """Where the key of one encrypted volume comes from: a URL or what the operator typed, exactly one of them.
 
     volume: its UUID or its device name, as the operator wrote it.
     """
@@ -83,10 +83,7 @@ class KeySource:
 
 @dataclass(frozen=True)
 class AcceptedWarnings:
-    """Which checks may warn without anybody being asked: all of them, or those of these keys.
-
-    Which keys there are is not known here.
-    """
+    """Which checks may warn without asking anybody: all, or those with these keys, which are not validated here."""
 
     every: bool = False
     keys: tuple[str, ...] = ()
@@ -99,15 +96,14 @@ class AcceptedWarnings:
 class Kind(Generic[T]):
     """How values of one type are read and written.
 
-    parse: text to value; raises ValueError with the reason, which goes on after the text: `is not a size`. format:
-    value to the text that `parse` takes. valid: what is valid, in words, for an error and for the help. metavar: for
-    the tables. bare: the value of a setting that stands without `=`. dump: the printed form where it is not `format`;
-    it shows nothing of a secret. words: only where a setting that is given again adds to its value, which is then a
-    tuple: the texts that mean the value together, each of which `parse` takes. hide: a text for such a setting, be it
-    valid or not, as it may be shown. kept: False where a value may hold a secret that cannot be told from the rest:
-    then it is neither stored nor sent. empty: whether an empty text on a command line is a value of its own; else it
-    means that nothing was given, as a template leaves it where a variable is not set. choices: values to offer, where
-    there are few.
+    parse: text to value; raises ValueError with the reason, to be printed after the text: `is not a size`. format:
+    value to the text that `parse` takes. valid: what is valid, in words, for errors and help. metavar: for the
+    tables. bare: the value of a setting without `=`. dump: the printed form, if it is not `format`; without secrets.
+    words: only for a setting that adds to its value, a tuple, when it is given again: the texts that together mean
+    the value, each for `parse`. hide: returns a text for such a setting, valid or not, without its secrets. kept:
+    False if a value may contain a secret that cannot be separated from the rest: then it is neither stored nor sent.
+    empty: whether an empty text on a command line is a value; if not, it means that nothing was given, as when a
+    template's variable is not set. choices: values to offer, if they are few.
     """
 
     metavar: str
@@ -127,7 +123,7 @@ class Kind(Generic[T]):
 def _printable(text: str) -> str:
     if bad := re.search(r"[\x00-\x1f\x7f-\x9f]", text):
         raise ValueError(f"contains the control character {bad[0]!r}")
-    # Bytes that are not UTF-8 come from argv as lone surrogates: they could be neither sent nor written to XML.
+    # Bytes that are not UTF-8 come from argv as lone surrogates, which cannot be sent or written to XML.
     if bad := re.search(r"[\ud800-\udfff\ufffe\uffff]", text):
         raise ValueError(f"contains {bad[0]!r}, which is not a character (is it UTF-8?)")
     return text
@@ -157,7 +153,7 @@ def _guest_name(text: str) -> str:
     """The name becomes file names, a libvirt domain, and arguments of nbdkit and qemu-img, which read a colon or a
     comma as syntax. Which names an output mode takes is checked with the mode (output_mode_checks.py).
     """
-    # A vowel sign or an accent of its own is a mark, not a letter: `\w` does not take it.
+    # A separate vowel sign or accent is a mark, not a letter, and `\w` does not match it.
     letters = "".join("x" if unicodedata.category(each).startswith("M") else each for each in text)
     matching(r"(?![_])\w([\w .+()@#&-]*[\w.+()@#&-])?", "is not a valid guest name", MAX_GUEST_NAME)(letters)
     return text
@@ -240,11 +236,11 @@ _OPTION: Final = re.compile(r"((?:\\[\\,]|[^,])*)(,?)")
 
 
 def _raw_options(text: str) -> list[str]:
-    """The items, as written: a comma that belongs to one has a backslash before it, and so has a backslash."""
+    """The items, as written: a comma or a backslash inside one has a backslash before it."""
     items, start, comma = [], 0, ","
     while comma:
         match = _OPTION.match(text, start)
-        assert match  # It matches nothing, too.
+        assert match  # It also matches the empty text.
         items.append(match[1])
         start, comma = match.end(), match[2]
     return items
@@ -257,7 +253,7 @@ def _options(text: str) -> tuple[str, ...]:
     for number, option in enumerate(options, 1):
         if not option:
             raise ValueError("has an empty item")
-        # Not by its text: it may be the end of a password with a comma in it. What ? is, the output mode says.
+        # Without its text, which may be the end of a password with a comma. The output mode handles `?`.
         if not re.match(r"\?|[A-Za-z0-9][A-Za-z0-9_.-]*(=|$)", option):
             raise ValueError(f"has an item that is not NAME=VALUE: number {number}")
     return options
@@ -272,7 +268,7 @@ def _shown_options(text: str) -> list[str]:
     in_secret = False
     for option in _raw_options(text):
         name, equals, _ = option.partition("=")
-        # What has no name belongs to a secret with a comma that nobody marked.
+        # An item without a name belongs to a secret with an unescaped comma.
         if in_secret and not equals:
             continue
         in_secret = bool(equals) and is_secret_name(name)
@@ -305,7 +301,7 @@ def _format_network_map(network_map: NetworkMap) -> str:
 
 
 def _fingerprints(text: str) -> tuple[str, ...]:
-    # Not "none": an empty variable in a boot configuration must not switch the check off.
+    # Empty does not mean none: an empty variable in a boot configuration must not disable the check.
     if not text:
         raise ValueError("is empty")
     for item in _list(text):
@@ -318,7 +314,7 @@ _URL: Final = r"[A-Za-z][A-Za-z0-9+.-]*:[^\s]+"
 
 
 def _key_source(text: str) -> tuple[KeySource, ...]:
-    """One `VOLUME:URL`. No reason repeats a part of the text: it may be a passphrase in the place of a URL."""
+    """One `VOLUME:URL`. Errors do not repeat the text, which may be a passphrase instead of a URL."""
     volume, colon, url = _printable(text).partition(":")
     if not colon:
         raise ValueError("has no ':' between the volume and the URL")
@@ -332,7 +328,7 @@ def _key_source(text: str) -> tuple[KeySource, ...]:
 
 
 def _key_words(sources: tuple[KeySource, ...]) -> list[str]:
-    # A passphrase that was typed has no place on a kernel command line.
+    # A typed passphrase must not appear on a kernel command line.
     return [f"{source.volume}:{source.url.reveal()}" for source in sources if source.url]
 
 
@@ -408,7 +404,7 @@ SERVER: Final = Kind(
     "a host name or an IP address",
     _server,
     str,
-    # Else a machine would wait for an operator that a fleet does not have.
+    # Otherwise a machine of a fleet would wait for an operator.
     empty=True,
 )
 USER_NAME: Final = Kind(
@@ -430,7 +426,7 @@ KEYS: Final = Kind(
     _key_source,
     lambda sources: " ".join(_key_words(sources)),
     dump=lambda sources: " ".join(f"{source.volume}:{HIDDEN}" for source in sources) or NO_VALUE,
-    # The URL is all that anybody needs to get the key.
+    # Whoever has the URL can get the key.
     secret=True,
     words=_key_words,
 )
@@ -450,7 +446,7 @@ OUTPUT_MODE: Final = Kind(
 ROOT: Final = Kind(
     "(first|single|/dev/DEVICE)",
     "first, single, or the device of the root file system such as /dev/sda2",
-    # "ask" needs a terminal that virt-v2v does not have here: it would end at once.
+    # "ask" needs a terminal, which virt-v2v does not have here: it would end at once.
     matching(r"first|single|/dev/[A-Za-z0-9/_.+-]+", "is not first, single or a device"),
     str,
     choices=("first", "single"),
@@ -460,7 +456,7 @@ FINGERPRINTS: Final = Kind(
     "fingerprints as ssh prints them: SHA256: and 43 characters",
     _fingerprints,
     ",".join,
-    # An empty variable in a boot configuration must not switch the check off.
+    # An empty variable in a boot configuration must not disable the check.
     empty=True,
 )
 OPTIONS: Final = Kind(

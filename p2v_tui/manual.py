@@ -1,4 +1,4 @@
-"""What the program says of its own documentation: one setting in full, and where the pages are."""
+"""The program's own documentation: one setting in full, and where the pages are."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from p2v_tui.config import BY_KEY, Setting
 from p2v_tui.errors import SettingsError
 
 _WIDTH: Final = 79
-# Each of them is there where the package was installed so.
+# Which one exists depends on how p2v-tui was installed.
 _PLACES: Final = (
     Path(sys.prefix) / "share/doc/p2v-tui",
     Path(__file__).resolve().parents[1],
@@ -22,7 +22,7 @@ _PLACES: Final = (
 
 
 def documentation() -> Path:
-    """The directory with README.md and docs/; the usual one where none is installed."""
+    """The directory with README.md and docs/; the usual one if none is installed."""
     return next((place for place in _PLACES if (place / "docs/settings.md").exists()), _PLACES[-1])
 
 
@@ -56,7 +56,7 @@ def describe(setting: Setting) -> str:
 
 
 def names(setting: Setting) -> list[str]:
-    """Every name that is written, the full one first."""
+    """All names of the setting, the full one first."""
     return [f"{cmdline.PREFIX}{name}" for name in (setting.name, *setting.aliases)]
 
 

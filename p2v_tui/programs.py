@@ -1,4 +1,4 @@
-"""Runs a small external program to its end, with a time limit: the one way in which all of p2v-tui does."""
+"""Runs a small external program to its end, with a time limit, for all of p2v-tui."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ import subprocess
 from collections.abc import Sequence
 from typing import Final
 
-# A tool that reads a failing disk can hang for minutes in the kernel; what it would tell is not worth the wait.
+# A tool that reads a failing disk can hang in the kernel for minutes; its result is not worth the wait.
 TOOL_SECONDS: Final = 20.0
 
 
 def complete(
     command: Sequence[str], *, stdin: bytes = b"", seconds: float = TOOL_SECONDS, merged: bool = False
 ) -> subprocess.CompletedProcess[bytes] | None:
-    """A program that has ended, with its output; None where it takes too long.
-
-    It speaks English. merged: what it writes to its standard error is in its output. Raises OSError where it cannot
-    be started.
+    """Returns the ended program with its output; None if it takes too long. Its messages are in English. merged: its
+    output includes standard error. Raises OSError if it cannot be started.
     """
     environment = {**os.environ, "LC_ALL": "C", "LVM_SUPPRESS_FD_WARNINGS": "1"}
     # pvs, blkid and ethtool live in sbin, which an ordinary user's PATH does not name.
@@ -34,7 +32,7 @@ def complete(
         output, errors = process.communicate(stdin, timeout=seconds)
     except subprocess.TimeoutExpired:
         process.kill()
-        # A tool in an uninterruptible read of a failing disk does not even die: do not wait for that.
+        # A tool in an uninterruptible read of a failing disk does not die: do not wait for that.
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.communicate(timeout=1)
         return None

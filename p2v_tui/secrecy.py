@@ -1,7 +1,7 @@
-"""What is secret in a text that is written, sent or shown: decided here and nowhere else.
+"""Decides what is secret in a text that is written, sent or shown.
 
-A whole value that is secret (a password) is `kinds.Secret`'s business. This is about the others: a password inside a
-URL, `os-password=...` among the options of an output mode, `--password ...` in a command.
+`kinds.Secret` is for values that are secret as a whole. This is about the others: a password inside a URL,
+`os-password=...` among the options of an output mode, `--password ...` in a command.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 
 HIDDEN: Final = "***"
 
-# What the name of a secret has in it, as an option, a header or a variable.
+# Words in the names of secrets: of options, headers or variables.
 SECRET_WORDS: Final = ("password", "passwd", "passphrase", "passcode", "secret", "token", "credential", "api_key")
 _NAME: Final = "|".join([*(word.replace("_", "[-_]?") for word in SECRET_WORDS), "pwd", "authorization"])
 _SECRET_NAME: Final = re.compile(_NAME, re.IGNORECASE)
@@ -20,12 +20,12 @@ _VALUE: Final = r"""(?P<secret>"[^"]*"?|'[^']*'?|[^\s&;"']+)"""
 _SECRETS: Final = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
-        # Up to the last @ before the path; up to the last of all where a password holds what ends one in a URL.
-        # No part is longer than any URL has it: a log may be one long word.
+        # Up to the last @ before the path, or up to the last one of all if a password contains a delimiter. Each part
+        # has a limit, as a log may be one long word.
         r"[a-z][a-z0-9+.-]{0,20}://[^\s/?#@:\"]{0,200}:"
         r"(?P<secret>[^\s/?#\"]{1,1000}|(?!\d*(?:[/?#\s\"]|$))[^\s\"]{1,1000})@",
         rf"(?<![\w.-])[\w.-]*(?:{_NAME})[\w.-]*={_VALUE}",
-        # A header. Without a hyphen it may be a sentence about a password.
+        # A header. Without a hyphen it could be a sentence about a password.
         rf"(?<![\w-])(?:authorization|\w[\w-]*-(?:{_NAME}))\s*:\s*(?:(?:bearer|basic)\s+)?{_VALUE}",
         rf"(?<![\w-])--?[\w-]*(?:{_NAME})[\w-]*\s+{_VALUE}",
         # curl(1), sshpass(1)
@@ -37,12 +37,12 @@ _SECRETS: Final = tuple(
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether what is called so (`os-password`) is a secret."""
+    """Whether an option or variable of this name (`os-password`) is a secret."""
     return _SECRET_NAME.search(name) is not None
 
 
 def without_secrets(text: str) -> str:
-    """The text as it may be shown."""
+    """The text with its secrets hidden."""
     for pattern in _SECRETS:
         text = pattern.sub(_hidden, text)
     return text
@@ -60,6 +60,6 @@ def _hidden(match: re.Match[str]) -> str:
 
 
 def option_without_secret(option: str) -> str:
-    """A `NAME=VALUE` as it may be shown."""
+    """A `NAME=VALUE` with its secrets hidden."""
     name, equals, value = option.partition("=")
     return f"{name}={HIDDEN}" if equals and value and is_secret_name(name) else without_secrets(option)

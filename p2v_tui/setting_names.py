@@ -1,4 +1,4 @@
-"""The settings' full names, so that a wrong one in an error is found by the type checker.
+"""The settings' full names, so that the type checker finds a wrong one in an error.
 
 config.py declares the settings; a test compares the two.
 """

@@ -41,10 +41,10 @@ from p2v_tui.session.words.terminal_text import plain
 from p2v_tui.session.words.watch import Watch
 
 DEFAULT_POST: Final = "poweroff"
-# How long what is before the conversion has to end in order when it is cancelled, in seconds: a tool may hang.
+# How many seconds the preparation may take to end after a cancellation: a tool may hang.
 GRACE: Final = 5.0
 COMMAND_LOOK_INTERVAL: Final = 0.1
-# Behind the details, which fill more than one screen.
+# Printed after the details, which fill more than one screen.
 _DRY_RUN_READY: Final = (
     "The conversion can start. This was a dry run: nothing was changed here or on the conversion server."
 )
@@ -54,10 +54,10 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says beside the settings.
+    """The options of the command line, without the settings.
 
-    from_proc_cmdline: the settings were those of the kernel command line. image: a disk image to convert in place of
-    the machine's disks. iso: we run from our live image. colours: use them though the output is not a terminal.
+    from_proc_cmdline: the settings are from the kernel command line. image: a disk image to convert instead of the
+    machine's disks. iso: we run from our live image. colours: use them even if the output is not a terminal.
     verbose: full debugging of virt-v2v, in its log and on the console.
     """
 
@@ -90,7 +90,7 @@ def run(settings: Settings, options: Options, out: TextIO = sys.stdout) -> int:
 
 
 def run_fail_command(command: str, console: Console) -> None:
-    """Runs p2v.fail. That it fails too changes nothing."""
+    """Runs p2v.fail and ignores its failure."""
     with contextlib.suppress(P2VError):
         _run_command("p2v.fail", command, console)
 
@@ -101,7 +101,7 @@ def print_dump(settings: Settings, image: Path | None, out: TextIO = sys.stdout)
 
 
 class _Unattended:
-    """From the first look at the machine to the last command: jobs in threads, one after the other."""
+    """Everything from probing the machine to the last command: jobs in threads, one after the other."""
 
     def __init__(self, settings: Settings, options: Options, console: Console) -> None:
         self._settings = settings
@@ -111,10 +111,10 @@ class _Unattended:
         self._job: Job[Any] | None = None
 
     def run(self) -> P2VError | None:
-        """Does what the options say; what came in the way, None where nothing did.
+        """Does what the options say. Returns the failure, or None after a success.
 
         ^C cancels; TERM and HUP end this program, but not a conversion that runs on the server. A second ^C ends the
-        waiting for a server that cannot be reached, and disturbs no other tidying up.
+        wait for a server that cannot be reached, but no other clean-up.
         """
         try:
             with caught() as signals:
@@ -127,7 +127,7 @@ class _Unattended:
         return None
 
     def _run(self, signals: Signals, job: Job[Result]) -> Result:
-        """What the job returns. Raises what it raises."""
+        """Returns or raises what the job does."""
         self._job = job
         return signals.run(job).get()
 
@@ -137,11 +137,11 @@ class _Unattended:
         work: Callable[[Cancellation], Result],
         put_away: Callable[[Result], object] = lambda _: None,
     ) -> Result:
-        """What comes before a conversion and can be left at any time."""
+        """Runs a job before the conversion, which can be abandoned at any time."""
         job = Job("preparation", work, put_away=put_away, grace=GRACE)
         result = self._run(signals, job)
         if job.cancellation.requested:
-            # That came when the work was as good as done.
+            # The cancellation came when the work was done.
             put_away(result)
             raise Cancelled
         return result
@@ -156,7 +156,7 @@ class _Unattended:
             self._run(signals, Job("p2v.post", lambda _: _run_command("p2v.post", post, self._console), grace=None))
 
     def _finish(self, signals: Signals, run: ConversionRun) -> bool:
-        """Sees the conversion to its end. False where what was left running had never begun."""
+        """Runs the conversion to its end. False if the one that was left running had never begun."""
         run.adopt_server()
         try:
             self._run(signals, run)
@@ -170,7 +170,7 @@ class _Unattended:
         return machine, self._plan(machine)
 
     def _left_running(self, machine: Machine, plan: Plan) -> ConversionRun | None:
-        """What goes on with this very conversion, where an earlier process left it running."""
+        """What continues this same conversion, if an earlier process left it running."""
         disks = tuple(disk.name for disk in plan.disks)
         others: list[SavedConversion] = []
 
@@ -188,7 +188,7 @@ class _Unattended:
             return None
         workspace, saved = found
         if words := why_not_gone_on_with(saved, plan):
-            # What runs on the server is found there and ended when the machine is converted again.
+            # When the machine is converted again, what runs on the server is found there and ended.
             self._console.show(Warned(words))
             workspace.forget()
             workspace.close()
@@ -211,7 +211,7 @@ class _Unattended:
             if self._settings.skip_test_connection:
                 server.login(watch)
             else:
-                # The rehearsal would only be in the way of the real thing, which follows at once.
+                # The connection test would only delay the conversion, which follows at once.
                 virt_v2v = log_in(server, watch)
                 plan.output.mode_on(virt_v2v)
             closed.pop_all()
@@ -237,7 +237,7 @@ class _Unattended:
         )
 
     def _dry_run(self, cancellation: Cancellation) -> None:
-        """Raises what the real run would before virt-v2v starts; the verdict is shown first, in one line."""
+        """Raises what a real run would before virt-v2v starts; first shows the verdict in one line."""
         plan: Plan | None = None
         held: list[Check] = []
 
@@ -263,7 +263,7 @@ class _Unattended:
         try:
             enforce(checks, accepted)
         except PreflightRefused:
-            # What speaks against it comes last: the details fill more than one screen.
+            # The reasons against it come last: the details fill more than one screen.
             self._console.text(details)
             self._show_checks(checks)
             self._console.verdict(verdict(plan, checks, accepted), good=False)
@@ -281,7 +281,7 @@ class _Unattended:
         plan = make_plan(self._settings, machine, self._options.image, set_read_only=self._options.iso)
         named = {disk.name for disk in plan.disks}
         for excluded in machine.excluded:
-            # Every kernel has empty loop and ram devices: nobody misses them.
+            # Every kernel has empty loop and ram devices, which nobody misses.
             if (excluded.size or excluded.fault) and excluded.name not in named:
                 self._console.show(Status(f"Not offered: {excluded.name}: {excluded.reason}"))
         how = "" if self._settings.disks or self._options.image else " (chosen by default)"
@@ -299,7 +299,7 @@ class _Unattended:
             cpu_has_aes="aes" in machine.cpu.flags,
             ask_password=self._ask_password if sys.stdin.isatty() else None,
             workspace=workspace,
-            # A dry run is a check that somebody waits for.
+            # Somebody waits for the result of a dry run.
             retry_for=0.0 if self._options.dry_run else self._settings.reconnect,
         )
 
@@ -309,22 +309,22 @@ class _Unattended:
         return Secret(text) if text else None
 
     def _post_command(self) -> str | None:
-        """As virt-p2v(1) has it: without p2v.post the machine is powered off, if it was booted for the conversion."""
+        """As in virt-p2v(1): without p2v.post the machine is powered off, if it was booted for the conversion."""
         if self._settings.post is not None:
             return self._settings.post
         return DEFAULT_POST if self._options.from_proc_cmdline and os.geteuid() == 0 else None
 
 
 def _close(run: ConversionRun | None) -> None:
-    """Puts away what will not be run."""
+    """Closes a run that will not be started."""
     if run is not None:
         run.server.close()
 
 
 def _run_command(stage: str, command: str, console: Console, cancellation: Cancellation | None = None) -> None:
-    """Raises CommandFailed when the command does: a p2v.pre that did not do its work must not be passed over.
+    """Raises CommandFailed if the command fails: a failed p2v.pre must not be ignored.
 
-    cancellation: what ends the command, and is raised then.
+    cancellation: ends the command, and is raised then.
     """
     console.show(Status(f"Running {stage}: {without_secrets(command)}"))
     with subprocess.Popen(["/bin/sh", "-c", command]) as child:

@@ -37,7 +37,7 @@ def read_memory(places: Places) -> Memory:
     1. The memory blocks that the kernel has online: what the firmware mapped as RAM, in blocks of 128 MiB to 2 GiB.
        If rounding to blocks makes them a little more than the modules have, the modules are exact.
     2. The firmware's list of modules (SMBIOS): what is printed on them. In one of forty servers that is 12 to 20 per
-    cent more than the machine can use: modules are in reserve, mirrored or broken.
+       cent more than the machine can use: modules are in reserve, mirrored or broken.
     3. MemTotal: what the kernel can use, some per cent less. Rounded up to whole MiB.
 
     A figure is plausible if it is at least MemTotal and not much more. A far larger one means that the running system

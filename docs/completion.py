@@ -1,10 +1,12 @@
-"""The shells' completion of p2v-tui's command line, from its options and settings: bash and fish.
+"""The shells' completion of p2v-tui's command line, from its options and settings: bash, zsh, fish.
 
 shtab and argcomplete complete options; neither completes the settings inside the one argument of --cmdline.
 """
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 
 from p2v_tui import cli, manual
@@ -68,6 +70,23 @@ _p2v_tui()
 complete -F _p2v_tui p2v-tui
 """
 
+ZSH = """#compdef p2v-tui
+# Completion of p2v-tui for zsh. Made by docs/generate.py.
+
+# Completes the last of the settings in the text of --cmdline.
+_p2v_tui_settings()
+{
+    local -a settings=({words})
+    compset -P '* '
+    # A value is wanted after "=": no space, and a quote stays open.
+    compadd -S '' -- ${(M)settings:#*=}
+    compadd -- ${settings:#*=}
+}
+
+_arguments -S \\
+{options}
+"""
+
 FISH = """# Completion of p2v-tui for fish. Made by docs/generate.py.
 complete -c p2v-tui -f
 """
@@ -78,17 +97,33 @@ def pages() -> dict[Path, str]:
     share = PROJECT / "share"
     return {
         share / "bash-completion/completions/p2v-tui": bash(),
+        share / "zsh/site-functions/_p2v-tui": zsh(),
         share / "fish/vendor_completions.d/p2v-tui.fish": fish(),
     }
 
 
 def bash() -> str:
-    names = [name for setting in SETTINGS for name in manual.names(setting)]
-    texts = {"words": _lines(words()), "names": _lines(names), "options": _lines(option_names())}
-    page = BASH
-    for name, text in texts.items():
-        page = page.replace(f"{{{name}}}", text)
-    return page
+    texts = {"words": _lines(words()), "names": _lines(setting_names()), "options": _lines(option_names())}
+    return _filled(BASH, texts)
+
+
+def zsh() -> str:
+    argument = {
+        "help": f"::setting:({_lines(setting_names())})",
+        "cmdline": ":settings:_p2v_tui_settings",
+        "config": ":file:_files",
+        "test_disk": ":disk image:_files",
+    }
+    specifications = []
+    for action in cli.parser()._actions:
+        takes = argument.get(action.dest, "")
+        about = re.sub(r"([][:\\])", r"\\\1", action.help or "")
+        for name in action.option_strings:
+            # With an argument behind it: "=" or a space, as both are understood.
+            equals = "=" if takes and name.startswith("--") else ""
+            excluded = f"({' '.join(action.option_strings)})"
+            specifications.append(f"  {shlex.quote(f'{excluded}{name}{equals}[{about}]{takes}')}")
+    return _filled(ZSH, {"words": _lines(words()), "options": " \\\n".join(specifications)})
 
 
 def fish() -> str:
@@ -102,6 +137,10 @@ def fish() -> str:
             takes["help"] = f" -x -a {_quoted(' '.join(manual.names(setting)[-1] for setting in SETTINGS))}"
         lines.append(f"complete -c p2v-tui {names}{takes.get(action.dest, '')} -d {_quoted(action.help or '')}\n")
     return FISH + "".join(lines)
+
+
+def setting_names() -> list[str]:
+    return [name for setting in SETTINGS for name in manual.names(setting)]
 
 
 def option_names() -> list[str]:
@@ -118,6 +157,12 @@ def _words(setting: Setting, name: str) -> list[str]:
     if setting.attribute == "output_type":
         choices = tuple(mode.names[0] for mode in OUTPUT_MODES)
     return [name if setting.kind.bare is not None else f"{name}=", *(f"{name}={choice}" for choice in choices)]
+
+
+def _filled(page: str, texts: dict[str, str]) -> str:
+    for name, text in texts.items():
+        page = page.replace(f"{{{name}}}", text)
+    return page
 
 
 def _lines(words: list[str]) -> str:

@@ -78,6 +78,18 @@ def test_man_shows_the_manuals_and_the_pages_are_where_help_says(machine: Machin
     assert "# Settings" in machine.run("cat /usr/share/doc/p2v-tui/docs/settings.md")
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        "bash-completion/completions/p2v-tui",
+        "zsh/vendor-completions/_p2v-tui",
+        "fish/vendor_completions.d/p2v-tui.fish",
+    ],
+)
+def test_the_completion_is_where_each_shell_of_debian_looks_for_it(machine: Machine, place: str) -> None:
+    assert "dry-run" in machine.run(f"cat /usr/share/{place}")
+
+
 def test_the_images_builder_has_all_that_it_builds_from(machine: Machine) -> None:
     said = machine.run("sh -c 'p2v-tui-image -o /tmp/x.iso 2>&1 || true'")
     assert "mmdebstrap" in said

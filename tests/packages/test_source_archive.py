@@ -56,7 +56,12 @@ def test_the_wheel_has_the_manual_the_pages_the_completion_and_the_licence(wheel
     names = set(zipfile.ZipFile(wheel).namelist())
     data = f"p2v_tui-{__version__}.data/data/share"
     pages = {f"doc/p2v-tui/docs/{page.name}" for page in (ROOT / "docs").glob("*.md")}
-    installed = {"man/man1/p2v-tui.1", "bash-completion/completions/p2v-tui", "doc/p2v-tui/README.md", *pages}
+    completion = {
+        "bash-completion/completions/p2v-tui",
+        "zsh/site-functions/_p2v-tui",
+        "fish/vendor_completions.d/p2v-tui.fish",
+    }
+    installed = {"man/man1/p2v-tui.1", "doc/p2v-tui/README.md", *completion, *pages}
     assert {f"{data}/{name}" for name in installed} <= names
     assert {"p2v_tui/py.typed", f"p2v_tui-{__version__}.dist-info/licenses/COPYING"} <= names
     assert not [name for name in names if name.startswith(("tests/", "docs/", "live-image/"))]

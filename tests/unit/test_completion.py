@@ -1,4 +1,4 @@
-"""The completion of bash, in a real bash: what is typed with the key Tab in it, and the arguments that come of it."""
+"""The completion, in a real bash and zsh: what is typed with the key Tab in it, and the arguments that come of it."""
 
 from __future__ import annotations
 
@@ -10,34 +10,47 @@ import pytest
 
 pytestmark = pytest.mark.integration
 
-COMPLETION = Path(__file__).parents[2] / "share/bash-completion/completions/p2v-tui"
+SHARE = Path(__file__).parents[2] / "share"
+# How each is started without anybody's settings, and made ready: no bell, no prompt, no escape sequences.
+SHELLS = {
+    "bash": (
+        ["bash", "--norc", "--noprofile", "-i"],
+        "bind 'set bell-style none'; bind 'set enable-bracketed-paste off'; PS1=; PS2=; "
+        f". {SHARE}/bash-completion/completions/p2v-tui",
+    ),
+    "zsh": (
+        ["zsh", "-f", "-i"],
+        "unsetopt beep prompt_cr prompt_sp; PS1=; PS2=; "
+        f"fpath=({SHARE}/zsh/site-functions $fpath); autoload -Uz compinit; compinit -D -u",
+    ),
+}
 TAB = "\t"
 
 
-def completed(line: str) -> str:
-    """The arguments, each in < >, of a line that is typed there."""
+def completed(name: str, line: str) -> str:
+    """The arguments, each in < >, of a line that is typed in this shell."""
+    (program, *options), make_ready = SHELLS[name]
     # A dumb terminal: no escape sequences in what it prints.
-    bash = pexpect.spawn(
-        "bash",
-        ["--norc", "--noprofile", "-i"],
+    shell = pexpect.spawn(
+        program,
+        options,
         env={"PATH": "/usr/bin:/bin", "TERM": "dumb"},
         encoding="utf-8",
         timeout=30,
     )
     try:
-        bash.sendline("bind 'set bell-style none'; bind 'set enable-bracketed-paste off'; PS1=; PS2=")
-        bash.sendline(
-            f". {COMPLETION}; p2v-tui() {{ printf 'args:'; printf '<%s>' \"$@\"; echo :end; }}; echo rea''dy"
-        )
-        bash.expect_exact("ready")
-        bash.sendline(line)
-        bash.expect(r"args:(.*):end")
-        assert isinstance(bash.match, re.Match)
-        return str(bash.match[1])
+        shell.sendline(make_ready)
+        shell.sendline("p2v-tui() { printf 'args:'; printf '<%s>' \"$@\"; echo :end; }; echo rea''dy")
+        shell.expect_exact("ready")
+        shell.sendline(line)
+        shell.expect(r"args:(.*):end")
+        assert isinstance(shell.match, re.Match)
+        return str(shell.match[1])
     finally:
-        bash.close(force=True)
+        shell.close(force=True)
 
 
+@pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize(
     ("line", "arguments"),
     [
@@ -57,5 +70,5 @@ def completed(line: str) -> str:
         (f"p2v-tui --config /etc/host{TAB}n{TAB}", "<--config></etc/hostname>"),
     ],
 )
-def test_tab_completes_options_and_settings(line: str, arguments: str) -> None:
-    assert completed(line) == arguments
+def test_tab_completes_options_and_settings(line: str, arguments: str, shell: str) -> None:
+    assert completed(shell, line) == arguments

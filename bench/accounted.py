@@ -1,4 +1,4 @@
-"""Runs a program and counts what it costs together with everything that it starts, also what it leaves behind.
+"""Runs a program and measures the cost of it and of everything that it starts, also of what it leaves behind.
 
     python -m bench.accounted RESULT_FILE COMMAND...
 
@@ -24,7 +24,7 @@ from typing import Final
 import psutil
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
-# What ends with the program takes a moment; what does not is killed, and told.
+# What ends with the program takes a moment; the rest is killed and reported.
 _LEFT_SECONDS: Final = 10.0
 
 
@@ -67,7 +67,7 @@ class Accounted:
         return found
 
     def finish(self, seconds: float) -> tuple[Cost, str]:
-        """Its cost and its output. Raises subprocess.TimeoutExpired, and then has ended it."""
+        """Returns its cost and its output. Raises subprocess.TimeoutExpired after killing it."""
         try:
             self._process.wait(seconds)
         except BaseException:
@@ -89,7 +89,7 @@ class Accounted:
 
 def main(result: str, *command: str) -> int:
     """The program's exit code."""
-    # What loses its parent becomes our child, and so is counted.
+    # Orphaned processes become our children, so they are counted.
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     started = time.monotonic()
     code = subprocess.run(command, check=False).returncode
@@ -106,7 +106,7 @@ def _wait_for_the_rest() -> tuple[str, ...]:
     while (children := myself.children(recursive=True)) and time.monotonic() < deadline:
         while _reap_one(os.WNOHANG):
             pass
-        time.sleep(0.02)  # A child may take over children of its own meanwhile: there is no one event for the last.
+        time.sleep(0.02)  # Children may be added meanwhile, and no event announces the last one.
     left = []
     for child in children:
         with contextlib.suppress(psutil.NoSuchProcess):

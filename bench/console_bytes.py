@@ -32,7 +32,7 @@ BAUD_9600: Final = 960  # bytes a second, 8N1
 BURST, BURST_SECONDS = 100, 5.0
 TICKS: Final = 10
 IDLE_SECONDS: Final = 5.0
-# The screens look at the conversion once a second: what belongs together has come when this long nothing did.
+# The screens look at the conversion once a second: an update is complete when nothing came for so many seconds.
 SETTLED: Final = 1.5
 MIB: Final = 1 << 20
 _PROGRAM: Final = (str(Path(sys.executable).with_name("p2v-tui")), "--cmdline=p2v.username=root")
@@ -41,7 +41,7 @@ _NEWT: Final = ("/usr/bin/python3", str(Path(__file__).with_name("newt_form.py")
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the table. limit: None for what is only told."""
+    """One line of the table. limit: None to report only."""
 
     name: str
     unit: str
@@ -74,7 +74,7 @@ def measure_first_screen() -> Measured:
     """The real program: started, typed into, left alone."""
     found: Measured = {}
     with private_tmux() as place:
-        # Once before, so that the files are read and compiled, as they are on a live image.
+        # One run to warm up, so that the files are read and compiled, as on a live image.
         for _ in range(2):
             with Terminal(_PROGRAM, TERM, place) as terminal:
                 paint = terminal.read_until(b"Esc: back")
@@ -201,12 +201,12 @@ def _cost(terminal: Terminal, key: bytes) -> int:
 
 
 def _shown(place: dict[str, str]) -> bytes:
-    """What the console shows: the bytes of the pty alone leave out what was there already."""
+    """What the console shows: the pty's new bytes do not include what was there already."""
     return tmux(place, "capture-pane", "-p")
 
 
 def _memory(place: dict[str, str]) -> Measured:
-    """Of the processes that p2v-tui is while its screens are shown."""
+    """The memory of p2v-tui's processes while its screens are shown."""
     inside, together = None, 0
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or []

@@ -1,9 +1,9 @@
-"""Kills p2v-tui (KILL) at so many random moments, and says whether anything stayed on either side.
+"""Kills p2v-tui (KILL) at many random moments, and reports whether anything stayed on either side.
 
     python -m bench.kills [KILLS [SEED]]
 
-With real sshd, ssh, nbdkit and relay, and a stand-in for virt-v2v; as root, in a /tmp that nobody else uses. Each few
-kills one is left to run to its end. 300 kills take some twenty minutes.
+With real sshd, ssh, nbdkit and relay, and a stand-in for virt-v2v; as root, in a /tmp that nobody else uses. After
+every few kills one conversion may run to its end. 300 kills take some twenty minutes.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""How fast virt-v2v's log is followed, against ssh alone bringing the same bytes, as a ratio of one run.
+"""How fast virt-v2v's log is followed, compared with ssh alone for the same bytes, as a ratio of one run.
 
     python -m bench.log_speed [--size MIB]
 
-A stand-in for virt-v2v writes so much debugging output at once, as no virt-v2v does; root is needed for the sshd on
-loopback. The same conversion without it is taken away from the time. Ends with 1 when the limit is missed.
+A stand-in for virt-v2v writes more debugging output at once than any virt-v2v; root is needed for the sshd on
+loopback. The time of the same conversion without it is subtracted. Ends with 1 when the limit is missed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.lab.stand_in import Behaviour
 from tests.lab.stand_in_virt_v2v import NOISE
 
 MIB: Final = 1 << 20
-# ssh and its terminal bring the bytes; what is done with each line may cost some times that, and no more.
+# How many times the cost of ssh and its terminal the processing of the lines may add.
 LIMIT: Final = 20.0
 
 
@@ -35,7 +35,7 @@ def by_ssh(bench: Bench, size: int) -> float:
 
 
 def conversion(bench: Bench, noise: int) -> float:
-    """Seconds of a conversion whose virt-v2v says so much."""
+    """Seconds of a conversion whose virt-v2v prints so many bytes."""
     bench.stand_in.behave(Behaviour(noise=noise))
     started = time.monotonic()
     bench.run(Contender("p2v-tui", (PROGRAM,), "p2v.debug"), [kept_image("small", SMALL_SIZE, random_blocks)])

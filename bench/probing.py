@@ -13,7 +13,7 @@ NUMBERS = (1728, 13824)
 
 
 def seconds(number: int) -> float:
-    """The processor's time for one look at so many devices, reading them from udev left out."""
+    """The CPU time for processing so many devices, without reading them from udev."""
     devices = san_host(number // DEVICES_OF_A_LUN)
     start = time.process_time()
     look(devices)

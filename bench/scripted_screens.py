@@ -3,7 +3,7 @@
     python -m bench.scripted_screens start CONTROL
 
 starts them in a tmux session as p2v-tui does. CONTROL is read line by line: `conversion` and `running` open those
-screens, `lines COUNT SECONDS` makes virt-v2v say something so often, `tick` lets the copy advance by a percent.
+screens, `lines COUNT SECONDS` makes virt-v2v print so many lines, `tick` advances the copy by a percent.
 """
 
 from __future__ import annotations

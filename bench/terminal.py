@@ -12,7 +12,7 @@ import termios
 import time
 from collections.abc import Mapping, Sequence
 
-# Long enough for a program on a busy machine to have said all, in seconds.
+# Long enough for a program on a busy machine to complete its output, in seconds.
 QUIET = 0.5
 
 
@@ -36,7 +36,7 @@ class Terminal:
         removed = ("TMUX", "STY", "COLORTERM", "NO_COLOR", "LINES", "COLUMNS", "LC_ALL", "LC_CTYPE")
         inherited = {name: value for name, value in os.environ.items() if name not in removed}
         self.started = time.monotonic()
-        # A session leader with this terminal, as a getty's program is: it is told when the terminal hangs up.
+        # A session leader with this terminal, like a getty's program, so that it gets the hang-up.
         self.process = subprocess.Popen(
             ["setsid", "--ctty", *command],
             stdin=slave,
@@ -85,7 +85,7 @@ class Terminal:
         return got
 
     def read_until(self, text: bytes, timeout: float = 20.0) -> bytes:
-        """All that arrives up to the text, and what came with it. Raises TimeoutError."""
+        """All that arrives up to and together with the text. Raises TimeoutError."""
         got, end = b"", time.monotonic() + timeout
         while text not in got:
             if not self._readable(max(0.0, end - time.monotonic())) or not (piece := self._read()):
@@ -115,7 +115,7 @@ class Terminal:
         try:
             piece = os.read(self._master, size)
         except OSError:
-            # EIO: nobody has the other end open any more.
+            # EIO: the other end was closed.
             return b""
         self.received += piece
         return piece

@@ -1,11 +1,11 @@
-"""The data path and the set-up, against virt-p2v and the limit that ssh sets, as ratios of one run on one machine.
+"""The data path and the set-up, compared with virt-p2v and with ssh's own limit, as ratios of one run on one machine.
 
     python -m bench.transport [copy] [setup] [slow] [disks] [--rounds N]
 
-All programs talk to one sshd on loopback (root is needed). On it a stand-in for virt-v2v reads the disks as virt-v2v
-does and converts nothing; long and slow links are proxies before it. The programs run alone, in turns and each as
-soon as the machine has nothing else to do, and the medians are shown. Ends with 1 when a limit is missed.
-docs/performance.md says what the ratios mean.
+All programs talk to one sshd on loopback (root is needed). There a stand-in for virt-v2v reads the disks as virt-v2v
+does and converts nothing; proxies simulate long and slow links. The programs run alone, in turns, each as soon as the
+machine is idle, and the medians are shown. Ends with 1 when a limit is missed. docs/performance.md says what the
+ratios mean.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ from tests.lab.stand_in import VIRT_V2V, StandIn
 
 MB: Final = 1_000_000
 ROUNDS: Final = 5
-# The image for throughput is random: nothing compresses it, and no run finds it easier than another.
+# The image for throughput is random, so that it cannot be compressed and all runs are alike.
 RANDOM_SIZE: Final = 2000 * MB
-# A copy that takes no time, for what a conversion costs besides.
+# A copy that takes hardly any time, to measure the other costs of a conversion.
 SMALL_SIZE: Final = 64 * 1024 * 1024
 # For a slow link: a copy of half a minute. Half of each block is random, half is text.
 SLOW_SIZE: Final = 400 * 1024 * 1024
@@ -60,14 +60,14 @@ _RUN_SECONDS: Final = 600.0
 _END_SECONDS: Final = 10.0
 _SAMPLE_SECONDS: Final = 0.2
 _CHUNK: Final = 8 << 20
-# Others' work on this machine, in percent of all cores, that is let pass, and how long its end is waited for.
+# How much other work on this machine is tolerated, in percent of all cores, and how long to wait for its end.
 QUIET: Final = 10.0
 PATIENCE: Final = 20.0
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A program that converts. command: what starts it, the settings to follow in one word."""
+    """A program that converts. command: starts it; the settings follow in one word."""
 
     name: str
     command: tuple[str, ...]
@@ -78,7 +78,7 @@ class Contender:
 class Run:
     """One conversion. setup: seconds from the program's start to virt-v2v's. copy: those of all the copies.
 
-    cpu: seconds of all processes of this side. memory: the most that they had together, in bytes; 0 when not asked.
+    cpu: seconds of all processes of this side. memory: the most that they had together, in bytes; 0 if not measured.
     server_cpu: seconds of all processes of the server's side.
     """
 
@@ -94,9 +94,8 @@ Figures = Sequence[float]
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: our figure of each round, those that they are compared with, what their ratio has to be.
-
-    limit: of the ratio, or where there is no other figure of ours. least: it must be at least that, and else at most.
+    """One line of the table: our figures of each round, those to compare with, and the limit of their ratio. limit:
+    of the ratio, or of ours if there are no other figures. least: the limit is a minimum, not a maximum.
     """
 
     name: str
@@ -109,7 +108,7 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """The median of the rounds' ratios: what slows the machine down for a while slows both down."""
+        """The median of the rounds' ratios: a temporary slowdown of the machine affects both figures of a round."""
         if self.others is None:
             return None
         return statistics.median(mine / theirs for mine, theirs in zip(self.ours, self.others, strict=True))
@@ -153,7 +152,7 @@ class Bench:
         self._key = key
 
     def wait_until_quiet(self) -> None:
-        """Until nobody else uses the cores. Who never stops does not hold us up; such runs are counted."""
+        """Waits until nobody else uses the cores, but not for ever; the disturbed runs are counted."""
         deadline = time.monotonic() + self.patience
         self.runs += 1
         while psutil.cpu_percent(0.5) > QUIET:
@@ -164,7 +163,7 @@ class Bench:
     def run(
         self, contender: Contender, disks: Sequence[Path], *, port: int | None = None, sample: bool = False
     ) -> Run:
-        """One conversion, waited for. port: of a link to the server. Raises LabFailure when it does not succeed."""
+        """Runs one conversion to its end. port: of a link to the server. Raises LabFailure if it does not succeed."""
         settings = [
             f"p2v.server={self.server.host} p2v.port={port or self.server.port} p2v.username=root",
             f"p2v.identity={self._key.url} p2v.name=bench p2v.disks={','.join(map(str, disks))}",
@@ -193,14 +192,14 @@ class Bench:
         return Run(events["start"] - cost.started, copy, cost.cpu, memory, self._ended_cpu_seconds() - before)
 
     def _ended_cpu_seconds(self) -> float:
-        """The server's, when all that was started there has ended."""
+        """The server's CPU time, after everything that was started there has ended."""
         deadline = time.monotonic() + _END_SECONDS
         while self.server.session_processes() and time.monotonic() < deadline:
-            time.sleep(0.02)  # They are not our children: there is nothing to wait for.
+            time.sleep(0.02)  # They are not our children, so they cannot be waited for.
         return self.server.cpu_seconds()
 
     def in_turns(self, works: Sequence[Callable[[], Run]], rounds: int | None = None) -> list[list[Run]]:
-        """Each of them so often, one after the other and every second round in reverse; their runs."""
+        """Runs each of them once a round, in reverse order in every second round; returns their runs."""
         found: list[list[Run]] = [[] for _ in works]
         for number in range(rounds or self.rounds):
             order = list(enumerate(works))
@@ -209,17 +208,17 @@ class Bench:
         return found
 
     def send_through_ssh(self, image: Path) -> Run:
-        """The limit: the image into `cat >/dev/null` there. The login is not part of its seconds."""
+        """The limit: sends the image to `cat >/dev/null` there. Its seconds do not include the login."""
         with image.open("rb") as stdin:
             return self._timed(self.ssh("date +%s.%N; cat >/dev/null; date +%s.%N"), stdin)
 
     def read_through_ssh(self, image: Path) -> Run:
-        """What a tunnel and nothing else would do: the copy by virt-v2v's readers, straight from `ssh -R`."""
+        """The speed of a tunnel alone: the copy by virt-v2v's readers, straight from `ssh -R`."""
         port = free_port()
         copy = 'date +%s.%N; nbdcopy --requests=64 --flush "$uri" null:; date +%s.%N'
         reader = f"nbdkit --unix - --threads 16 --filter cow nbd hostname=localhost port={port} shared=true"
         ssh = self.ssh(f"{reader} --run {shlex.quote(copy)}", "-R", f"{port}:SOCKET")
-        # The shell of nbdkit's --run knows where its socket is.
+        # The shell of nbdkit's --run has its socket's path.
         serve = shlex.join(ssh).replace("SOCKET", '"$unixsocket"')
         server = ["nbdkit", "--readonly", "--threads", "8", "--unix", "-", "--run", serve, "file", f"file={image}"]
         return self._timed(server, subprocess.DEVNULL)
@@ -232,7 +231,7 @@ class Bench:
         return [*ssh, *options, f"root@{self.server.host}", command]
 
     def _timed(self, command: Sequence[str], stdin: IO[bytes] | int) -> Run:
-        """A run whose copy lies between the two dates that it prints."""
+        """A run whose copy takes place between the two dates that it prints."""
         self.wait_until_quiet()
         done = subprocess.run(command, stdin=stdin, capture_output=True, text=True, timeout=_RUN_SECONDS, check=False)
         if done.returncode != 0:
@@ -242,7 +241,7 @@ class Bench:
 
 
 def copy(bench: Bench, ours: Contender, peer: Contender) -> list[Row]:
-    """Throughput on loopback, and what it costs this side."""
+    """Throughput on loopback, and its cost on this side."""
     image = kept_image("random", RANDOM_SIZE, random_blocks)
     small = kept_image("small", SMALL_SIZE, random_blocks)
     _read(image)
@@ -260,7 +259,7 @@ def copy(bench: Bench, ours: Contender, peer: Contender) -> list[Row]:
     gigabytes = (RANDOM_SIZE - SMALL_SIZE) / 1000 / MB
     cpu, server_cpu = (
         [
-            # What a conversion costs without a copy is taken off.
+            # The cost of a conversion without a copy is subtracted.
             [(whole - rest) / gigabytes for whole, rest in zip(_each(runs, side), _each(few, side), strict=True)]
             for runs, few in zip((mine, theirs), small_runs, strict=True)
         ]
@@ -308,7 +307,7 @@ def disks(bench: Bench, ours: Contender, peer: Contender) -> list[Row]:
     small = kept_image("small", SMALL_SIZE, random_blocks)
     many = [bench.scratch / f"disk{number}.img" for number in range(MANY)]
     for path in many:
-        # Of one content, and not one file for p2v-tui, which takes no disk twice.
+        # With the same content, but separate files, as p2v-tui does not take a disk twice.
         path.unlink(missing_ok=True)
         shutil.copyfile(small, path)
     works = [
@@ -336,7 +335,7 @@ PARTS: Final = {part.__name__: part for part in (copy, setup, slow, disks)}
 
 
 def kept_image(name: str, size: int, blocks: Callable[[], Iterator[bytes]]) -> Path:
-    """The image of that name and size, made once and kept where the guest disks are."""
+    """The image of that name and size, made once and kept beside the guest disks."""
     path = cache_directory() / f"bench-{name}-{size // MB}.img"
     if not path.exists():
         print(f"The image '{name}' is made once, and then kept ...", file=sys.stderr, flush=True)
@@ -357,7 +356,7 @@ def random_blocks() -> Iterator[bytes]:
 
 
 def half_random_blocks() -> Iterator[bytes]:
-    """Each block of a disk half random, half text: nothing is empty, which would not be sent at all."""
+    """Blocks that are half random, half text. None is empty, as empty blocks would not be sent."""
     chance = random.Random(4)
     words = [f"{chance.choice(('the', 'a', 'some'))} line {number} of a log " for number in range(64)]
     text = "".join(words * (BLOCK // 512)).encode()
@@ -374,7 +373,7 @@ def _columns(*columns: str) -> str:
 
 
 def _read(image: Path) -> None:
-    """From then on it is in the page cache: what is measured is the way, not this machine's disk."""
+    """Reads it into the page cache, to measure the data path and not this machine's disk."""
     with image.open("rb") as file:
         while file.read(_CHUNK):
             pass
@@ -385,7 +384,7 @@ def _each(runs: Sequence[Run], figure: str) -> Figures:
 
 
 def _differences(few: Sequence[Run], many: Sequence[Run], figure: str) -> Figures:
-    """How much more it is in each round."""
+    """The difference in each round."""
     return [more - less for less, more in zip(_each(few, figure), _each(many, figure), strict=True)]
 
 
@@ -416,7 +415,7 @@ def made_ready(rounds: int, patience: float = PATIENCE) -> Iterator[Bench]:
 
 
 def main() -> int:
-    """1 when a limit is missed, or a program failed."""
+    """Returns 1 if a limit is missed or a program failed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="what to measure; all when none is given")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"how often ({ROUNDS})")
@@ -435,7 +434,7 @@ def main() -> int:
         with made_ready(options.rounds, options.patience) as bench:
             ours = Contender("p2v-tui", (options.program,), options.settings)
             peer = Contender("virt-p2v", (str(Peer(bench.scratch).path),))
-            # So that files are read and compiled, as they are on a live image.
+            # To warm up: files are then read and compiled, as on a live image.
             for each in (ours, peer):
                 bench.run(each, [kept_image("small", SMALL_SIZE, random_blocks)])
             for name in options.parts or PARTS:

@@ -16,7 +16,7 @@ from imagebuild.options import parse
 
 def main() -> int:
     options = parse()
-    # Whoever ends the build lets it take away what it has mounted and half made.
+    # Let a build that is ended unmount its file systems and remove what is half made.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.default_int_handler)
     try:

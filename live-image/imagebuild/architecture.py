@@ -1,4 +1,4 @@
-"""What differs between the architectures that Debian runs on. amd64 is what the tests boot."""
+"""The differences between Debian's architectures. The tests boot amd64."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from imagebuild.errors import BuildError
 class Architecture:
     """name: Debian's. efi: how UEFI abbreviates it, in the names of its loaders. machine: the kernel's name.
 
-    bios: whether there is a BIOS to boot by. serial: the kernel's name of its serial lines, without the number.
+    bios: whether it can boot with a BIOS. serial: the kernel's name of its serial lines, without the number.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Architecture:
 
     @property
     def loader_packages(self) -> tuple[str, ...]:
-        """Packages with the boot loaders: they are taken apart, not installed."""
+        """Packages with the boot loaders, which are unpacked, not installed."""
         signed = (f"grub-efi-{self.name}-signed", "shim-signed", f"shim-helpers-{self.name}-signed")
         return (*signed, "grub-pc-bin", "memtest86+", "pxelinux", "syslinux-common") if self.bios else signed
 
@@ -44,7 +44,7 @@ ARCHITECTURES = {
 
 
 def architecture(name: str | None, interpreters: Path = Path("/proc/sys/fs/binfmt_misc")) -> Architecture:
-    """The architecture of this name, or this machine's. Raises BuildError where it cannot be built here."""
+    """The architecture of this name, or this machine's. Raises BuildError if it cannot be built here."""
     own = _own()
     wanted = name or own
     if wanted not in ARCHITECTURES:

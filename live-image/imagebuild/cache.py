@@ -1,4 +1,4 @@
-"""Keeps what is slow to make: directories named after what they were made from, a few of each kind."""
+"""Keeps what is slow to make, in directories named after a hash of their inputs, a few of each kind."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-# Two sets of options in turn, and what was before the last change.
+# Enough for two alternating sets of options, and the state before the last change.
 _KEPT = 3
 
 
@@ -32,7 +32,7 @@ def digest(parts: Iterable[str | bytes]) -> str:
 
 
 def tree_parts(directory: Path) -> Iterator[str | bytes]:
-    """A directory's files as inputs: their names, whether they are executable, and what is in them."""
+    """A directory's files as inputs: their names, whether they are executable, and their contents."""
     for path in sorted(directory.rglob("*")):
         if path.is_symlink():
             yield f"{path.relative_to(directory)} -> {path.readlink()}"
@@ -42,7 +42,7 @@ def tree_parts(directory: Path) -> Iterator[str | bytes]:
 
 
 class Cache:
-    """directory: is made if need be."""
+    """directory: made if necessary."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -52,7 +52,7 @@ class Cache:
         return self._place(kind, name).is_dir()
 
     def get(self, kind: str, name: str, make: Callable[[Path], None]) -> Path:
-        """The directory of this kind and name; where there is none, `make` fills one. Only one process makes it."""
+        """The directory of this kind and name; if it does not exist, `make` fills it, in one process only."""
         place = self._place(kind, name)
         with self._only_builder(kind):
             if not place.is_dir():
@@ -67,7 +67,7 @@ class Cache:
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Path]:
-        """A directory beside the cache, on the same file system, that is gone afterwards."""
+        """A temporary directory on the cache's file system."""
         with tempfile.TemporaryDirectory(prefix="live-image-building-", dir=self._directory) as scratch:
             yield Path(scratch)
 

@@ -1,4 +1,4 @@
-"""Runs the build's external programs, and says which of them are missing."""
+"""Runs the build's external programs, and reports missing ones."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def run(
 ) -> str:
     """Runs a program to its end and returns its output, standard error included. Raises BuildError when it fails.
 
-    on_line: is called with each line as it comes.
+    on_line: called with each line as it comes.
     """
     with _started(command, stdin=subprocess.PIPE, environment=environment, directory=directory) as process:
         assert process.stdin and process.stdout
@@ -65,7 +65,7 @@ def pipe(
 ) -> None:
     """Runs `source | sink`. Raises BuildError if either fails.
 
-    stdin, environment: the source's; on_line gets what it says on its standard error.
+    stdin, environment: the source's; on_line gets its standard error.
     """
     words = [str(word) for word in source]
     with (
@@ -91,14 +91,14 @@ def pipe(
                 if on_line:
                     on_line(line.rstrip())
             answered = second.stdout.read()
-    # A sink that died first takes the source with it; one that was given half an archive complains of that.
+    # If the sink dies first, the source does, too; if the source does, the sink complains about half an archive.
     _check(source, 0 if second.returncode and _broke_pipe(first.returncode) else first.returncode, said)
     _check(sink, second.returncode, [answered])
 
 
 @contextlib.contextmanager
 def _ended_with_us(process: subprocess.Popen[str]) -> Iterator[None]:
-    """When we are interrupted the program is told to end, and waited for: mmdebstrap has mounts to take away."""
+    """If we are interrupted, ends the program and waits for it: mmdebstrap has to unmount."""
     try:
         yield
     except BaseException:
@@ -140,7 +140,7 @@ def _started(
 
 
 def _environment(more: Mapping[str, str] | None) -> dict[str, str]:
-    # What must not differ from one build to the next is said to each program that asks for it.
+    # Variables that differ between builders must not change the result.
     kept = {name: value for name, value in os.environ.items() if name not in {"SOURCE_DATE_EPOCH", "LANGUAGE"}}
     return {**kept, "LC_ALL": "C.UTF-8", "PATH": _SEARCH, **(more or {})}
 

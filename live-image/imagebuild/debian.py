@@ -1,4 +1,4 @@
-"""Where the Debian packages come from, and mmdebstrap, which installs them."""
+"""The sources of the Debian packages, and mmdebstrap, which installs them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from imagebuild.commands import run
 from imagebuild.errors import BuildError
 
 FIRMWARE_COMPONENT = "non-free-firmware"
-# What is made while packages are installed gets this date (Debian 12's), and nobody sees it: the root file system's
-# dates are all set in the end. One that came from outside would make the slow part anew each day.
+# Files made during the installation get this date (Debian 12's), which is replaced in the end. With a varying date
+# the slow part would be rebuilt each day.
 INSTALL_DATE = 1686355200
 
 
@@ -36,7 +36,7 @@ class Sources:
 
 
 def sources(suite: str, mirrors: Sequence[str], *, firmware: bool) -> Sources:
-    """The sources to install a release from: these mirrors, or this machine's apt sources where there is none.
+    """The sources of a release: these mirrors, or without any this machine's apt sources.
 
     suite: the release. mirrors: URLs of Debian mirrors, or lines of a sources.list.
     firmware: look into their non-free-firmware as well.
@@ -58,11 +58,10 @@ def _lines_of_mirror(mirror: str, suite: str, components: str) -> str:
 
 
 def of_release(suite: str, entries: Sequence[Sequence[str]]) -> list[list[str]]:
-    """The entries of one release (repository, suite, component), in the repositories that have this machine's.
-
-    Those of the release itself where there are some: a mixture of releases would not be one that Debian has tested.
+    """The entries of one release (repository, suite, component), from the repositories of this machine's. Preferably
+    those of the release itself: Debian does not test a mixture of releases.
     """
-    # bookworm before bookworm-updates and bookworm-security, which are of no use alone.
+    # bookworm before bookworm-updates and bookworm-security, which are useless alone.
     releases = {entry[1].partition("-")[0] for entry in entries}
     own = suite if suite in releases else min((entry[1] for entry in entries), key=len)
     return [
@@ -73,11 +72,11 @@ def of_release(suite: str, entries: Sequence[Sequence[str]]) -> list[list[str]]:
 
 
 def _entries_of_apt() -> list[list[str]]:
-    """Repository, suite and component of each of apt's sources of Debian. Raises BuildError where it has none."""
+    """Repository, suite and component of each of apt's Debian sources. Raises BuildError if it has none."""
     fields = "$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)"
     targets = run(["apt-get", "indextargets", "--format", fields, "Created-By: Packages"])
     found = [line.split() for line in dict.fromkeys(targets.splitlines())]
-    # Other vendors' repositories have nothing that the image needs.
+    # The image needs nothing from other vendors' repositories.
     entries = [entry[1:] for entry in found if len(entry) == 4 and entry[0] == "Debian"]
     if not entries:
         raise BuildError(
@@ -92,7 +91,7 @@ def mmdebstrap(
 ) -> list[str]:
     """A command line of mmdebstrap's options; suite, target and sources follow them.
 
-    Root does it as root, an ordinary user with the user's subordinate ids.
+    It runs as root, or as an ordinary user with subordinate ids.
     """
     words = ["mmdebstrap", f"--mode={'root' if os.geteuid() == 0 else 'unshare'}", f"--variant={variant}"]
     words += [f"--architectures={architecture}", *_apt_options(), *arguments, *hooks]
@@ -101,20 +100,20 @@ def mmdebstrap(
 
 
 def _apt_options() -> list[str]:
-    """What this machine's apt was told about fetching (a proxy, dates that are not to be checked)."""
+    """This machine's apt settings for fetching (a proxy, dates that are not checked)."""
     settings = run(["apt-config", "dump", "--no-empty", "Acquire"]).splitlines()
-    # Which lists are fetched is mmdebstrap's own business.
+    # mmdebstrap itself chooses which lists to fetch.
     return [f"--aptopt={line}" for line in settings if not line.startswith("Acquire::IndexTargets")]
 
 
 def resolved(include: Iterable[str], suite: str, architecture: str, origin: Sources) -> tuple[str, ...]:
     """What apt would install for these packages, as `name version architecture`, sorted.
 
-    Raises BuildError with apt's words when a package is not there.
+    Raises BuildError with apt's words if a package was not found.
     """
     command = mmdebstrap("--simulate", "--verbose", architecture=architecture, variant="essential", include=include)
     said = run([*command, suite, "/dev/null", "-"], stdin=origin.lines).splitlines()
-    # "Inst tmux (3.3a-3 Debian:12.15/oldstable [amd64])"; essential packages are listed by a run of their own.
+    # "Inst tmux (3.3a-3 Debian:12.15/oldstable [amd64])"; essential packages are listed by a separate run.
     installed = {
         f"{line.split()[1]} {line.split('(')[1].split()[0]} {line.split('[')[-1].split(']')[0]}"
         for line in said

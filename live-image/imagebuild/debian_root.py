@@ -17,11 +17,11 @@ from imagebuild.layer import WORKPLACE, Layer, add_build_files
 from imagebuild.lists import HERE
 from imagebuild.progress import Step
 
-# The same each time, whatever the builder's own environment is.
+# The same for all builds, whatever the builder's own environment is.
 BUILD_ENVIRONMENT = {"SOURCE_DATE_EPOCH": str(INSTALL_DATE), "TZ": "UTC"}
 # The last hook of a build.
 LEAVE = f'rm -r "$1/{WORKPLACE}"'
-# What the result depends on beside the lists; the rest of inside/ is of use later.
+# The result also depends on these programs; the rest of inside/ runs later.
 _PROGRAMS = ("debian_root.py", "inside/trim.py", "inside/files.py", "inside/firmware.py", "inside/kernel_modules.py")
 
 
@@ -35,7 +35,7 @@ def inside(program: str) -> str:
 class DebianRoot:
     """The installed packages. directory: `root.tar`, and `loaders/` with the files of the boot loaders' packages.
 
-    key: differs where the versions or the lists do.
+    key: differs if the versions or the lists do.
     """
 
     key: str

@@ -1,4 +1,4 @@
-"""Writing an image to a whole disk or stick: only to one that nothing uses, and only after a yes."""
+"""Writes an image to a whole disk or stick, only if nothing uses it, and only after a yes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CHUNK = 4 * 2**20
 
 @dataclass(frozen=True)
 class BlockDevice:
-    """A whole block device. description: its model, where it says one; size in bytes."""
+    """A whole block device. description: its model, if any. size: bytes."""
 
     path: Path
     description: str
@@ -25,9 +25,9 @@ class BlockDevice:
 
 
 def block_device(path: Path, sys: Path = Path("/sys"), proc: Path = Path("/proc")) -> BlockDevice | None:
-    """The block device at this path, or None where there is none and a file is meant.
+    """The block device at this path, or None if a file is meant.
 
-    Raises BuildError for one that must not be overwritten: a partition, or one that is in use.
+    Raises BuildError for a device that must not be overwritten: a partition, or one that is in use.
     """
     try:
         status = path.stat()
@@ -102,7 +102,7 @@ def write(image: Path, device: BlockDevice, step: Step) -> None:
                 step.note(f"{100 * source.tell() // size} % written")
             step.note("waiting for the device")
             os.fsync(descriptor)
-            # What is read back comes from the device and not from memory.
+            # So that the data is read back from the device and not from memory.
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
             target.seek(0)
             found = hashlib.sha256()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class BuildError(Exception):
-    """message: sentences that name the input concerned; advice: what to do next, where there is something."""
+    """message: sentences that name the input concerned; advice: what to do next, if anything."""
 
     def __init__(self, message: str, advice: str = "") -> None:
         super().__init__(message)

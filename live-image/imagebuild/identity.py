@@ -1,4 +1,4 @@
-"""The private key of --inject-ssh-identity, as a layer of its own over the root file system, never in the cache."""
+"""The private key of --inject-ssh-identity, as a separate layer over the root file system, never in the cache."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from imagebuild.commands import run
 from imagebuild.errors import BuildError
 
 PLACE = Path("etc/p2v-tui/identity")
-# What the boot entries tell p2v-tui.
+# The setting in the boot entries.
 SETTING = f"p2v.identity=file:///{PLACE}"
 
 
@@ -26,7 +26,7 @@ def check(key: Path) -> None:
         copy.write(text)
         copy.flush()
         try:
-            # A wrong passphrase is refused; for a key without one it does not matter.
+            # The empty passphrase fails if the key has one.
             run(["ssh-keygen", "-y", "-P", "", "-f", copy.name])
         except BuildError as error:
             raise BuildError(

@@ -35,7 +35,7 @@ _PROGRAMS = {
 
 @dataclass(frozen=True)
 class Parts:
-    """What an image is put together from. layers: the squashfs files by their names; date: seconds since 1970."""
+    """The parts of an image. layers: the squashfs files by their names; date: seconds since 1970."""
 
     debian: DebianRoot
     files: ImageFiles
@@ -44,19 +44,19 @@ class Parts:
 
     @property
     def label(self) -> str:
-        """The ISO's volume label, by which its boot finds it, and not another build's stick in the same machine."""
+        """The ISO's volume label, by which the boot finds this build and not another build's stick."""
         found = digest(path.read_bytes() for path in (self.files.kernel, self.files.initramfs, *self.layers.values()))
         return f"P2V-TUI-{found[:8].upper()}"
 
 
 def build(options: Options, ask: Callable[[str], str] = input) -> None:
-    """Builds what the options ask for, and says on standard error how it goes. Raises BuildError."""
+    """Builds what the options ask for, and reports the progress on standard error. Raises BuildError."""
     wanted_architecture = architecture(options.arch)
     needed = dict(_PROGRAMS)
     if os.geteuid() != 0:
         needed["newuidmap"] = "uidmap"
     if is_foreign(wanted_architecture):
-        # mmdebstrap asks it.
+        # mmdebstrap needs it.
         needed["arch-test"] = "arch-test"
     commands.require(needed)
     kernel_words(options.kernel_args)
@@ -108,7 +108,7 @@ def build(options: Options, ask: Callable[[str], str] = input) -> None:
 def source_date() -> int:
     """The date of everything in the image: SOURCE_DATE_EPOCH, else the last commit that concerns it.
 
-    Seconds since 1970. Where there is no git either, the newest source file's.
+    Seconds since 1970. Without git, the newest source file's.
     """
     if given := os.environ.get("SOURCE_DATE_EPOCH"):
         try:
@@ -170,17 +170,17 @@ def _make_pxe(options: Options, parts: Parts) -> None:
 
 def _menu(options: Options, parts: Parts, medium: str) -> Menu:
     words = " ".join(filter(None, ("boot=live", medium, lists.kernel_arguments())))
-    # The first p2v.identity holds: one that the user gives comes before.
+    # The first p2v.identity holds, so the user's comes before ours.
     more = f"{options.kernel_args} {identity.SETTING}".strip() if options.identity else options.kernel_args
     machine = parts.debian.architecture
     return Menu(version(), words, more, machine.serial, memory_test=machine.bios)
 
 
 def _move(iso: Path, target: Path, *, private: bool) -> None:
-    """Puts the ISO where it was asked for. private: only its owner can read it."""
+    """Moves the ISO to its target. private: only its owner can read it."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        # Beside it first: half an image must not look like a whole one.
+        # First under another name: half an image must not look like a whole one.
         new = target.with_name(f"{target.name}.new")
         new.unlink(missing_ok=True)
         new.touch(mode=0o600 if private else 0o644)

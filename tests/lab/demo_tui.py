@@ -1,7 +1,6 @@
 """`make demo-tui`: the screens against the demo conversion server, with the connection filled in.
 
-What is to be converted is the small Debian of the demo; the guest goes into the cache directory. Not here: any answer
-to what the screens ask.
+It converts the small Debian of the demo; the guest goes into the cache directory. The operator answers the screens.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from tests.lab.guest_disk import guest_disk
 
 
 def main() -> int:
-    """Open the screens; p2v-tui's exit code."""
+    """Open the screens. Returns p2v-tui's exit code."""
     # As an exception, so that a hang-up ends the conversion server too.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda caught, _frame: sys.exit(128 + caught))

@@ -1,4 +1,4 @@
-"""Small disk images with an encrypted volume in them, made by cryptsetup itself. Only their keys are cheap to try."""
+"""Small disk images with an encrypted volume in them, made by cryptsetup itself, with keys that are cheap to try."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.lab.commands import program
 
 MIB = 1024 * 1024
-# Where the second partition is, the encrypted one. LUKS 2 needs 16 MiB for itself.
+# Where the second, encrypted partition is. LUKS 2 needs 16 MiB for itself.
 START = 9 * MIB
 SIZE = 20 * MIB
 
@@ -18,7 +18,7 @@ SIZE = 20 * MIB
 def luks_volume(
     path: Path, passphrase: str | bytes, *, uuid: str | None = None, version: int = 2, iterations: int = 1000
 ) -> Path:
-    """An image that is a LUKS volume as a whole. iterations: a million take half a second or so for each try."""
+    """An image that is a LUKS volume as a whole. iterations: a million take about half a second for each try."""
     with path.open("wb") as file:
         file.truncate(SIZE)
     cost = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", str(iterations)]
@@ -32,7 +32,7 @@ def luks_volume(
 def luks_disk(
     path: Path, passphrase: str | bytes, *, uuid: str | None = None, version: int = 2, iterations: int = 1000
 ) -> Path:
-    """An image with two partitions, of which the second is a LUKS volume."""
+    """An image with two partitions, the second one a LUKS volume."""
     with tempfile.TemporaryDirectory() as directory:
         volume = Path(directory) / "volume"
         luks_volume(volume, passphrase, uuid=uuid, version=version, iterations=iterations)
@@ -40,7 +40,7 @@ def luks_disk(
 
 
 def partitioned(path: Path, volume: Path) -> Path:
-    """An image with two partitions, of which the second holds this volume."""
+    """An image with two partitions, the second one with this volume."""
     size = volume.stat().st_size
     with path.open("wb") as file:
         file.truncate(START + size + MIB)

@@ -1,8 +1,8 @@
 """Makes, once, the small real Debian disks that the demo and the tests convert.
 
 `system` is a whole Debian: MBR, GRUB, one ext4, a kernel with an initramfs for IDE and virtio, systemd, a login on
-the first serial port. `data` is a second disk with one file; where it is attached the system mounts it and shows
-the file's text on the serial console, so that one boot proves both disks.
+the first serial port. `data` is a second disk with one file; if it is attached, the system mounts it and shows the
+file's text on the serial console, so that one boot proves both disks.
 
 The disks are built from Debian's packages as this machine's own apt is set up to get them, and kept outside the
 source tree. They are made for short conversions: under emulation most of a conversion is update-initramfs inside
@@ -29,22 +29,22 @@ from tests.lab.kvm import libguestfs_environment
 
 
 class GuestDisk(enum.Enum):
-    """The disks that there are."""
+    """The kinds of disks."""
 
     SYSTEM = "system"
     DATA = "data"
 
 
-# What `system` says before its login prompt once it has read the file on `data`.
+# What `system` prints before its login prompt once it has read the file on `data`.
 DATA_DISK_TEXT = "The data disk is here: tweed-lantern-4711"
 GUEST_HOST_NAME = "p2v-guest"
-ROOT_PASSWORD = "guest"  # Of a throw-away guest without a network.
+ROOT_PASSWORD = "guest"  # For a throw-away guest without a network.
 
 _PACKAGES = (
     "grub-pc",
     "initramfs-tools",
     "linux-image-cloud-amd64",
-    "qemu-guest-agent",  # Else the converted guest tries to install it at its first boot.
+    "qemu-guest-agent",  # Otherwise the converted guest tries to install it at its first boot.
     "systemd-sysv",
     "udev",
 )
@@ -140,9 +140,9 @@ rm -rf "$root"/usr/lib/udev/hwdb.d "$root"/usr/lib/udev/hwdb.bin "$root"/etc/ude
 
 
 def guest_disk(kind: GuestDisk = GuestDisk.SYSTEM) -> Path:
-    """The disk image of this kind, raw and read-only; made first where there is none. Callers copy it.
+    """The disk image of this kind, raw and read-only; made first if necessary. Callers copy it.
 
-    Making `system` takes about two minutes, or longer where KVM does not work. Raises LabFailure.
+    Making `system` takes about two minutes, or longer without KVM. Raises LabFailure.
     """
     keep = cache_directory() / f"guest-{kind.value}-{_inputs_hash(kind)}"
     image = keep / f"{kind.value}.img"

@@ -25,7 +25,7 @@ _MESSAGE_SIZE = 4096
 
 @dataclass(frozen=True)
 class Target:
-    """A target that whoever comes may log in to. port: on loopback."""
+    """A target without access control. port: on loopback."""
 
     name: str
     port: int
@@ -33,10 +33,10 @@ class Target:
 
 @contextlib.contextmanager
 def iscsi_target(image: Path) -> Iterator[Target]:
-    """Serves a raw image as the only disk of a target. Raises LabFailure where it does not start."""
+    """Serves a raw image as the only disk of a target. Raises LabFailure if it does not start."""
     programs = _unpacked() / "usr" / "sbin"
     port = free_port()
-    # Which of several tgtd on this machine is meant: the number of its control socket, below 32768.
+    # The number of this tgtd's control socket, below 32768: several may run on this machine.
     number = str(port // 2)
     with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
         place = Path(directory, "ready")
@@ -76,6 +76,6 @@ def _unpacked() -> Path:
             run_command(["apt-get", "download", "tgt"], timeout=10 * _SECONDS, directory=Path(scratch))
             (package,) = Path(scratch).glob("tgt_*.deb")
             run_command(["dpkg-deb", "--extract", package, Path(scratch) / "tgt"], timeout=_SECONDS)
-            with contextlib.suppress(OSError):  # Somebody else was quicker.
+            with contextlib.suppress(OSError):  # Another process was quicker.
                 (Path(scratch) / "tgt").rename(place)
     return place

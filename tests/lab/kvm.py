@@ -1,7 +1,6 @@
-"""Whether KVM really works on this machine, and what qemu and libguestfs are told accordingly.
-
-That /dev/kvm opens says too little. Some virtual machines offer a KVM that runs the firmware and then hangs for
-ever as soon as a guest's kernel starts, and libguestfs, left to itself, hangs with it. So a kernel is started.
+"""Whether KVM really works on this machine, and the settings of qemu and libguestfs for that. Opening /dev/kvm is not
+enough: some virtual machines offer a KVM that runs the firmware but hangs for ever as soon as a guest's kernel
+starts, and libguestfs hangs with it. So a kernel is started.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ def kvm_works() -> bool:
 def kernel_starts(accelerator: str, seconds: float = PROBE_SECONDS) -> bool:
     """Whether qemu with this accelerator ("kvm" or "tcg") brings a kernel to its first line in so many seconds.
 
-    False too when there is no kernel to try with: libguestfs needs one as well.
+    Also False without a kernel to try, which libguestfs needs as well.
     """
     kernel = readable_kernel()
     if kernel is None:
@@ -52,7 +51,7 @@ def kernel_starts(accelerator: str, seconds: float = PROBE_SECONDS) -> bool:
 
 
 def readable_kernel() -> Path | None:
-    """A kernel of this machine that we may read, the newest first; None when there is none."""
+    """The newest kernel of this machine that we may read; None without one."""
     kernels = [*Path("/boot").glob("vmlinuz-*"), *Path("/lib/modules").glob("*/vmlinuz")]
     readable = [kernel for kernel in kernels if os.access(kernel, os.R_OK)]
     return max(readable, key=lambda kernel: kernel.stat().st_mtime, default=None)

@@ -1,4 +1,4 @@
-"""A whole machine under qemu: firmware, boot medium, disks on the buses of choice, network cards, serial lines.
+"""A whole machine under qemu: firmware, boot medium, disks on any bus, network cards, serial lines.
 
 Its serial lines are terminals of tmux that can be read, typed into, unplugged and plugged in again. For the boot of
 one converted guest that only has to reach its login prompt, tests/lab/boot.py is enough.
@@ -33,7 +33,7 @@ _PROJECT = Path(__file__).parents[2]
 
 
 class Firmware(enum.Enum):
-    """What starts the machine. SECURE_BOOT: UEFI that holds Microsoft's keys, and enforces them."""
+    """The machine's firmware. SECURE_BOOT: UEFI with Microsoft's keys, which it enforces."""
 
     BIOS = "bios"
     UEFI = "uefi"
@@ -52,7 +52,7 @@ class Bus(enum.Enum):
 
 @dataclass(frozen=True)
 class Disk:
-    """A fixed disk, or what is plugged in like one.
+    """A fixed disk, or a stick.
 
     image: raw unless `kind` says another of qemu's formats. read_only: the machine sees a disk that refuses writes.
     boot: the firmware starts from it. removable: a stick, on Bus.USB.
@@ -78,7 +78,7 @@ class CdDrive:
 
 @dataclass(frozen=True)
 class NetworkCard:
-    """A network card, on a network of its own with DHCP and, at 10.0.2.2, this host.
+    """A network card on its own network, with DHCP and, at 10.0.2.2, this host.
 
     model: qemu's name of the card. mac: qemu's choice when empty. connected: whether the cable is in.
     tftp, boot_file: the directory that the network serves and the file that it boots, with `boot`.
@@ -116,7 +116,7 @@ class Hardware:
 def qemu_arguments(hardware: Hardware, directory: Path) -> list[str]:
     """qemu's words for this hardware; its sockets (`monitor`, `ttyS0`, `hvc0`) are made in `directory`.
 
-    A machine that restarts itself is off instead.
+    The machine powers off instead of restarting.
     """
     words = [*qemu_accel_arguments(), "-nodefaults", "-no-user-config", "-display", "none", "-S", "-no-reboot"]
     words += [*_firmware(hardware.firmware, directory)]
@@ -132,7 +132,7 @@ def qemu_arguments(hardware: Hardware, directory: Path) -> list[str]:
         words += ["-device", "virtconsole,chardev=hvc0"]
     if Bus.SCSI in {disk.bus for disk in hardware.disks} | {drive.bus for drive in hardware.cd_drives}:
         words += ["-device", "virtio-scsi-pci,id=scsi"]
-    # Each SATA port takes one; the last one is the CD drive's.
+    # Each SATA port takes one disk; the last port is the CD drive's.
     sata_port = itertools.count()
     for number, disk in enumerate(hardware.disks):
         words += _disk(disk, f"disk{number}", next(sata_port) if disk.bus is Bus.SATA else -1)
@@ -149,7 +149,7 @@ def qemu_arguments(hardware: Hardware, directory: Path) -> list[str]:
 def _firmware(firmware: Firmware, directory: Path) -> list[str]:
     if firmware is Firmware.BIOS:
         return ["-machine", "q35"]
-    # The secure variant has its variables behind SMM: what runs in the machine cannot change them past the firmware.
+    # The secure variant protects its variables with SMM, so that programs in the machine cannot bypass the firmware.
     secure = firmware is Firmware.SECURE_BOOT
     code, variables = (
         ("OVMF_CODE_4M.ms.fd", "OVMF_VARS_4M.ms.fd") if secure else ("OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd")
@@ -175,7 +175,7 @@ def _disk(disk: Disk, name: str, sata_port: int) -> list[str]:
         Bus.NVME: "nvme",
         Bus.USB: f"usb-storage,bus=usb.0,removable={'on' if disk.removable else 'off'}",
     }[disk.bus]
-    # An NVMe disk without a serial number is refused by qemu.
+    # qemu refuses an NVMe disk without a serial number.
     serial = disk.serial or (name if disk.bus is Bus.NVME else "")
     return [*words, "-device", f"{device},drive={name}" + _serial(serial) + _boot(disk.boot)]
 
@@ -230,7 +230,7 @@ class Machine:
 
     def __enter__(self) -> Self:
         try:
-            # Its output is of no use while it runs; a pipe that nobody reads would stop it in the end.
+            # Its output goes to a file: a pipe that nobody reads would fill up and stop it.
             with (self._directory / "qemu.log").open("w") as log:
                 self._qemu = subprocess.Popen(
                     [program("qemu-system-x86_64"), *qemu_arguments(self._hardware, self._directory)],
@@ -244,7 +244,7 @@ class Machine:
             for card, network_card in enumerate(self._hardware.network_cards):
                 if not network_card.connected:
                     self._monitor.call("set_link", name=f"card-net{card}", up=False)
-            # Every line is joined before the first instruction runs: nothing that is sent is missed.
+            # Every line is connected before the first instruction runs, so that no output is lost.
             for number in range(self._hardware.serial_ports):
                 self.plug_in(f"ttyS{number}")
             if self._hardware.virtio_console:
@@ -298,7 +298,7 @@ class Machine:
         return any(line["filename"].startswith(address) for line in self.command("query-chardev"))
 
     def unplug(self, name: str) -> None:
-        """Takes the terminal off a line; the machine goes on and what it sends is lost."""
+        """Disconnects the terminal of a line; the machine continues, and its output is lost."""
         self._lines.pop(name).close()
 
     def command(self, command: str, /, **arguments: Any) -> Any:

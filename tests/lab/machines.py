@@ -1,6 +1,5 @@
-"""Machines of the Debian releases that the Debian package is for: roots with all that it depends on and recommends.
-
-apt then installs the package there without a network, and a name that a release does not have makes the root fail.
+"""Machines of the Debian releases that the Debian package supports: roots with all that it depends on and recommends.
+apt then installs the package there without a network, and making the root fails if a release lacks a package.
 
     python -m tests.lab.machines [bookworm|trixie]
 """
@@ -25,7 +24,7 @@ class Suite(enum.Enum):
 
 
 def machine_root(suite: Suite) -> Path:
-    """The directory with a machine of this release, made first where there is none. Raises LabFailure."""
+    """The directory with a machine of this release, made first if necessary. Raises LabFailure."""
     return kept_root(
         f"machine-{suite.value}",
         suite.value,

@@ -1,9 +1,9 @@
-"""A disk that is slow or broken in places: a file whose reads are answered by the test, through the kernel's FUSE.
+"""A disk that is slow or broken in places: a file whose reads the test answers, through the kernel's FUSE.
 
     with OddDisk(directory, data) as disk: disk.hang_at(offset); ... disk.path ...; disk.go_on()
 
-The protocol is spoken here, for one file and nothing but reading (include/uapi/linux/fuse.h, version 7.31): what else
-would mount it brings a library of its own. Needs root.
+It implements the protocol for reading one file (include/uapi/linux/fuse.h, version 7.31), without a FUSE library.
+Needs root.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class _Operation(enum.IntEnum):
 
 
 _ROOT, _FILE = 1, 2
-# The file's reads are not kept in memory: each comes to us, with the length that the reader asked for.
+# The file's reads are not cached: each comes to us, with the reader's length.
 _DIRECT_IO: Final = 1
 _ASYNC_READ: Final = 1
 _LARGEST: Final = 128 * 1024
@@ -51,7 +51,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class OddDisk:
-    """path: the disk. reached: set when somebody reads where it hangs. size: what it says it has, in bytes."""
+    """path: the disk. reached: set when somebody reads where it hangs. size: in bytes."""
 
     def __init__(self, directory: Path, data: bytes) -> None:
         self.path = directory / NAME
@@ -64,11 +64,11 @@ class OddDisk:
         self._released = threading.Event()
 
     def hang_at(self, offset: int) -> None:
-        """A read of that byte is not answered before `go_on`."""
+        """Reads of that byte are not answered before `go_on`."""
         self._hangs = offset
 
     def fail_at(self, offset: int) -> None:
-        """A read of that byte is an I/O error, from now on."""
+        """Reads of that byte fail with an I/O error from now on."""
         self._fails = offset
 
     def go_on(self) -> None:
@@ -93,7 +93,7 @@ class OddDisk:
         os.close(self._fuse)
 
     def _serve(self) -> None:
-        # ENODEV when it is unmounted.
+        # ENODEV after the unmount.
         with contextlib.suppress(OSError):
             while True:
                 request = os.read(self._fuse, _LARGEST + 4096)
@@ -135,7 +135,7 @@ class OddDisk:
 
     def _read_later(self, unique: int, offset: int, length: int) -> None:
         self._released.wait()
-        # Whoever asked may be gone.
+        # The reader may have ended.
         with contextlib.suppress(OSError):
             self._read(unique, offset, length)
 

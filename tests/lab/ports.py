@@ -10,16 +10,16 @@ LOOPBACK = "127.0.0.1"
 
 
 def free_port() -> int:
-    """A TCP port of loopback that nobody uses at this moment."""
+    """A TCP port of loopback that is free at this moment."""
     with socket.create_server((LOOPBACK, 0)) as server:
         return int(server.getsockname()[1])
 
 
 @contextlib.contextmanager
 def silent_port() -> Iterator[int]:
-    """A port on loopback that takes connections and never says a word."""
+    """A port on loopback that accepts connections and never sends anything."""
     with socket.create_server((LOOPBACK, 0), backlog=64) as server:
-        # The kernel completes the handshake; nobody needs to accept.
+        # The kernel completes the handshake without accept().
         yield server.getsockname()[1]
 
 

@@ -1,4 +1,4 @@
-"""Processes that are nobody's children here: whether they run, and ending them."""
+"""Processes that are not our children: whether they run, and ending them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def runs(process: psutil.Process) -> bool:
 
 
 def kill(processes: Sequence[psutil.Process]) -> None:
-    """At once, and waits until they are gone. Raises LabFailure when one stays."""
+    """Kills them and waits for their end. Raises LabFailure if one stays."""
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
@@ -30,4 +30,4 @@ def kill(processes: Sequence[psutil.Process]) -> None:
     while any(map(runs, processes)):
         if time.monotonic() > deadline:
             raise LabFailure(f"These processes cannot be ended: {processes}")
-        time.sleep(0.02)  # They are not our children: there is nothing to wait for.
+        time.sleep(0.02)  # They are not our children, so they cannot be waited for.

@@ -1,8 +1,8 @@
 """Conversion servers of other Debian releases: OpenSSH, nbdkit, Python, sudo and virt-v2v, each in a cached root.
 
-`server_root` makes the root of a release once; ConversionServer(root=...) starts its sshd in a copy that is thrown
-away. Debian 11 has no package of virt-v2v: it stands for servers with an old OpenSSH (8.4), Python (3.9) and nbdkit
-(1.24), where a stand-in converts.
+`server_root` makes the root of a release once; ConversionServer(root=...) starts its sshd in a temporary copy. Debian
+11 has no virt-v2v package: it represents servers with an old OpenSSH (8.4), Python (3.9) and nbdkit (1.24), where a
+stand-in converts.
 
     python -m tests.lab.releases [bullseye|trixie|forky]
 """
@@ -27,16 +27,16 @@ _PACKAGES = (
     "sudo",
     "xz-utils",
 )
-# A minimal root has no names at all, and virt-v2v connects to `localhost`.
+# A minimal root lacks /etc/hosts, and virt-v2v connects to `localhost`.
 _HOOK = """printf '127.0.0.1 localhost\\n::1 localhost ip6-localhost\\n' > "$1/etc/hosts" """
 
 
 class Release(enum.Enum):
-    """Debian's releases beside the one that this machine runs, by the name of their suite."""
+    """Debian releases other than this machine's, by the name of their suite."""
 
     BULLSEYE = "bullseye"
     TRIXIE = "trixie"
-    # The testing release: it has no date by which it is valid that a machine's clock could be checked against.
+    # The testing release. Its archive has no date to check a machine's clock against.
     FORKY = "forky"
 
     @property
@@ -45,9 +45,8 @@ class Release(enum.Enum):
 
 
 def server_root(release: Release) -> Path:
-    """The directory with a conversion server of this release; made first where there is none.
-
-    Nobody may write to it. Making one takes a minute or two and needs root and about 1 GB. Raises LabFailure.
+    """The directory with a conversion server of this release; made first if necessary. Do not write to it. Making one
+    takes a minute or two and needs root and about 1 GB. Raises LabFailure.
     """
     packages = (*_PACKAGES, *(["virt-v2v"] if release.has_virt_v2v else []))
     return kept_root(

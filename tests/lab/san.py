@@ -1,4 +1,4 @@
-"""The block devices of a host on a SAN, as many as one likes: made up, nothing is read but what is not there."""
+"""Made-up block devices of a host on a SAN, in any number."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from p2v_tui.hwprobe.machine import Disk, DiskGroup
 from p2v_tui.hwprobe.removable import removable_media
 
 PATHS = 4
-# For each LUN its paths, the multipath disk, a partition of that and one on each path.
+# For each LUN: its paths, the multipath disk, and one partition on each of these.
 DEVICES_OF_A_LUN = 2 * PATHS + 2
 _NOWHERE = Path("/nowhere")
 

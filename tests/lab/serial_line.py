@@ -1,7 +1,6 @@
-"""The far end of a machine's serial line: what a terminal program does, and no more.
-
-Run in a terminal, it joins the terminal to the Unix socket that qemu offers for a serial port. Ending it is pulling
-the plug; running it again is plugging it in again, and what was sent meanwhile is lost, as on a real line.
+"""The far end of a machine's serial line: a minimal terminal program. It connects its terminal to the Unix socket
+that qemu offers for a serial port. Ending it pulls the plug; running it again plugs it in again, and what was sent
+meanwhile is lost, as on a real line.
 
     python -m tests.lab.serial_line SOCKET
 """
@@ -17,7 +16,7 @@ import tty
 
 
 def join(path: str, terminal_in: int = 0, terminal_out: int = 1) -> None:
-    """Passes bytes both ways until the machine's end is closed; keys go through as they are, ^C too."""
+    """Passes bytes both ways until the machine's end is closed; keys pass unchanged, even ^C."""
     with socket.socket(socket.AF_UNIX) as line:
         line.connect(path)
         before = termios.tcgetattr(terminal_in)

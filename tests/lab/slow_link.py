@@ -4,8 +4,8 @@
         ... p2v.port={link.port} ...
         link.drop(); link.hold(); link.release(); link.refuse(); link.accept()
 
-What a network does to whole connections is here: delay, rate, reset, silence, refusal, ends that are closed on one
-side only. What it does to single packets (loss, reordering) is not: TCP hides that from programs.
+It simulates what a network does to whole connections: delay, rate, reset, silence, refusal, half-closed ends. It does
+not simulate what happens to single packets (loss, reordering): TCP hides that from programs.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from typing import Any, Final, Self, TypeVar, cast
 from tests.lab.commands import LabFailure
 
 LOOPBACK: Final = "127.0.0.1"
-# What may be on its way before the sender has to wait: a router's queue, in seconds at the link's rate; and without
-# a rate more than any program here sends in one delay.
+# How much may be in flight before the sender has to wait: a router's queue, in seconds at the link's rate; without a
+# rate more than any program here sends in one delay.
 QUEUE_SECONDS: Final = 0.05
 QUEUE_BYTES: Final = 64 << 20
 # The kernel's own queues on both sides come on top, and would hold seconds of a slow link.
 _SOCKET_BUFFER: Final = 128 << 10
-# On a slow link nothing waits long behind a larger piece of another connection.
+# Small, so that on a slow link nothing waits long behind a piece of another connection.
 _PACKET: Final = 16 << 10
 _BACKLOG: Final = 100
 _CALL_SECONDS: Final = 20.0
-# On, 0 seconds: a close then sends a reset and forgets what was not sent yet.
+# On, 0 seconds: a close then sends a reset and drops unsent data.
 _LINGER: Final = struct.pack("ii", 1, 0)
 
 T = TypeVar("T")
 
 
 class Lane:
-    """One direction of the link, which all connections share. delay: in seconds. rate: bytes a second, or None."""
+    """One direction of the link, shared by all connections. delay: in seconds. rate: bytes a second, or None."""
 
     def __init__(self, delay: float, rate: float | None) -> None:
         self.delay = delay
@@ -49,11 +49,11 @@ class Lane:
 
     @property
     def queue(self) -> int:
-        """How many bytes of a connection may be on their way."""
+        """How many bytes of a connection may be in flight."""
         return QUEUE_BYTES if self.rate is None else int(self.rate * (QUEUE_SECONDS + self.delay))
 
     def arrival(self, sent: float, size: int) -> float:
-        """When a piece sent at that time has arrived whole. It keeps the lane busy for as long as the rate says."""
+        """When a piece sent at that time arrives completely. It occupies the lane as long as the rate requires."""
         self.passed += size
         if self.rate is not None:
             sent = self._free = max(sent, self._free) + size / self.rate
@@ -61,7 +61,7 @@ class Lane:
 
 
 class SlowLink:
-    """A context manager. port: where to connect to instead of `target_port` of loopback.
+    """A context manager. port: where to connect instead of to `target_port` on loopback.
 
     delay: seconds in each direction; a connection takes a round trip to open, as it does on a network. rate: bytes a
     second in each direction, None for no limit. All methods may be called from any thread.
@@ -76,7 +76,7 @@ class SlowLink:
         self._server: asyncio.Server | None = None
 
     def __enter__(self) -> Self:
-        # Bound, and never listening: while nobody listens there, nobody else gets the port.
+        # Bound, but never listening: it keeps the port for us while nothing listens there.
         self._reserved = _socket()
         self._reserved.bind((LOOPBACK, 0))
         self.port = self._reserved.getsockname()[1]
@@ -94,7 +94,7 @@ class SlowLink:
         self._reserved.close()
 
     def connections(self) -> int:
-        """How many there are now."""
+        """How many are open now."""
 
         async def count() -> int:
             return len(self._connections)
@@ -102,7 +102,7 @@ class SlowLink:
         return self._do(count())
 
     def passed(self) -> tuple[int, int]:
-        """Bytes taken so far: those for the server, and those from it."""
+        """Bytes received so far: for the server, and from it."""
 
         async def count() -> tuple[int, int]:
             return self._there.passed, self._back.passed
@@ -110,19 +110,19 @@ class SlowLink:
         return self._do(count())
 
     def drop(self) -> int:
-        """Ends every connection at once with a reset to both sides; how many these were."""
+        """Ends every connection at once with a reset to both sides; returns how many."""
         return self._do(self._drop())
 
     def hold(self) -> None:
-        """Silence: nothing passes and nothing is closed. Who connects now gets no answer until `release`."""
+        """Silence: nothing passes and nothing is closed. New connections get no answer until `release`."""
         self._do(self._set_held(True))
 
     def release(self) -> None:
-        """Ends the silence: what has waited arrives, whole and in order."""
+        """Ends the silence: delayed data arrives, complete and in order."""
         self._do(self._set_held(False))
 
     def refuse(self) -> None:
-        """Refuses new connections; those that there are go on."""
+        """Refuses new connections; the present ones continue."""
         self._do(self._refuse())
 
     def accept(self) -> None:
@@ -175,7 +175,7 @@ class SlowLink:
 
 
 class _Connection:
-    """Of one client with the target. `all_connections`: where it takes itself out when it is over."""
+    """One client's connection to the target. `all_connections`: it removes itself from there at its end."""
 
     def __init__(
         self, target_port: int, there: Lane, back: Lane, held: bool, all_connections: set[_Connection]
@@ -186,7 +186,7 @@ class _Connection:
         self._held = held
         self._released = asyncio.Event()
         now = asyncio.get_running_loop().time()
-        # SYN, its answer, and only then the client's first byte; sshd knows of it when that ACK arrives.
+        # SYN, its answer, and only then the client's first byte; sshd accepts when that ACK arrives.
         self._opening = asyncio.create_task(self._open(3 * there.delay))
         self.client, self._target = _End(self), _End(self)
         self._pipes = (
@@ -204,7 +204,7 @@ class _Connection:
             pipe.hold(held)
 
     def reset(self) -> None:
-        """Also where it is over already."""
+        """Resets it, even if it has ended already."""
         self._all.discard(self)
         self._opening.cancel()
         for pipe in self._pipes:
@@ -213,7 +213,7 @@ class _Connection:
             end.reset()
 
     def ended(self) -> None:
-        """Told by each pipe that has passed the end of its stream on."""
+        """Called by each pipe that has passed on the end of its stream."""
         if all(pipe.ended for pipe in self._pipes):
             self._all.discard(self)
             for end in (self.client, self._target):
@@ -239,7 +239,7 @@ class _Connection:
 
 
 class _Pipe:
-    """What goes one way over one connection: pieces in order, each written when it is due."""
+    """One direction of one connection: pieces in order, each written when it is due."""
 
     def __init__(self, lane: Lane, source: _End, sink: _End, *, not_before: float) -> None:
         self.ended = False
@@ -275,7 +275,7 @@ class _Pipe:
             self._timer.cancel()
 
     def pass_on(self) -> None:
-        """Writes what is due, unless the sink is full or not there yet; comes back for the rest."""
+        """Writes what is due, unless the sink is full or not open yet; continues later with the rest."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -295,7 +295,7 @@ class _Pipe:
 
 
 class _End(asyncio.Protocol):
-    """The proxy's socket to one of the two. outgoing: the pipe that it fills; incoming: the one that it drains."""
+    """The proxy's socket to one side. outgoing: the pipe that it fills; incoming: the one that it drains."""
 
     outgoing: _Pipe
     incoming: _Pipe
@@ -308,7 +308,7 @@ class _End(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self.writable = True
-        # For both: what has come for it meanwhile, and a silence that lasts.
+        # Pass on what has come meanwhile, and apply a silence that lasts.
         self.incoming.pass_on()
         self.outgoing.pass_on()
 
@@ -346,7 +346,7 @@ class _End(asyncio.Protocol):
 
     def write_end(self) -> None:
         assert self._transport is not None
-        # Whoever has reset the connection meanwhile is found out by the next read.
+        # If the other side has reset the connection, the next read notices.
         with contextlib.suppress(OSError):
             self._transport.write_eof()
         self._connection.ended()
@@ -370,6 +370,6 @@ def _socket() -> socket.socket:
 
 
 def _limit_buffers(limited: socket.socket) -> None:
-    # Accepted sockets have what the listening one has.
+    # Accepted sockets inherit these from the listening one.
     for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):
         limited.setsockopt(socket.SOL_SOCKET, buffer, _SOCKET_BUFFER)

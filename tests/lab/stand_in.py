@@ -1,10 +1,9 @@
-"""Puts a stand-in for virt-v2v on a conversion server of the laboratory, tells it what to do and what it has done.
+"""Puts a stand-in for virt-v2v on a conversion server of the lab, controls it and reports what it has done.
 
     with StandIn() as stand_in, ConversionServer(replace={VIRT_V2V: stand_in.program}) as server: ...
 
-Conversions are done by `stand_in_virt_v2v.py`: the disks are read exactly as virt-v2v reads them, and nothing is
-converted, so that a copy takes seconds and can be held, slowed down and compared. Everything else that virt-v2v can
-be asked (its version, its features) is answered by the real one.
+`stand_in_virt_v2v.py` reads the disks exactly as virt-v2v does and converts nothing, so that a copy takes seconds and
+can be held, slowed down and compared. The real virt-v2v answers everything else (its version, its features).
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ from typing import Final, Self
 from tests.lab import stand_in_virt_v2v
 from tests.lab.commands import LabFailure, program
 
-# Where a conversion server finds virt-v2v, and this laboratory too.
+# Where conversion servers and the lab find virt-v2v.
 VIRT_V2V: Final = "/usr/bin/virt-v2v"
 _POLL_SECONDS: Final = 0.02
 
 
 @dataclass(frozen=True)
 class Pause:
-    """In each phase whose text begins with `phase`: stay there for so many seconds, then until the file is there.
+    """In each phase whose text begins with `phase`: wait so many seconds, then until the file exists.
 
     until: a file that the conversion server sees; StandIn.directory is a place for it.
     """
@@ -45,9 +44,9 @@ class Pause:
 class Behaviour:
     """rate: bytes a second of each disk's copy; None for as fast as it goes.
 
-    writes: the copies go into files in -os, named as virt-v2v names them, with a description beside them, and else
-    nowhere. warnings: what it says besides. most_disks: it ignores the others, with a warning, and succeeds. loses:
-    files in -os that are gone when it ends. noise: bytes of debugging output, written at once.
+    writes: the copies go into files in -os, named as virt-v2v names them, with a description; otherwise nowhere.
+    warnings: extra ones to print. most_disks: ignore further disks, with a warning, and succeed. loses: files in -os
+    to remove at the end. noise: bytes of debugging output, written at once.
     """
 
     pauses: tuple[Pause, ...] = ()
@@ -69,9 +68,9 @@ class Event:
 
 
 class StandIn:
-    """A context manager. program: what to put in virt-v2v's place. directory: its own, which every account sees.
+    """A context manager. program: what to put in virt-v2v's place. directory: its own, readable for every account.
 
-    says: what it answers where it is not to convert, by argument (`--version`); without it the real one answers.
+    says: its answers by argument (`--version`), when it does not convert; for others the real one answers.
     python: the server's.
     """
 
@@ -84,11 +83,12 @@ class StandIn:
     ) -> None:
         self._behaviour = behaviour or Behaviour()
         self._says = says
-        # The system's: other accounts may not be able to read ours. By its own name, which no test hides.
+        # The system's, as other accounts may not be able to read ours. Resolved to its real name, which no test
+        # hides.
         self._python = python or Path("/usr/bin/python3").resolve()
 
     def __enter__(self) -> Self:
-        # Not in /tmp, which a server may see another one of.
+        # Not in /tmp, as a server may have another /tmp.
         self.directory = Path(tempfile.mkdtemp(prefix="p2v-tui-stand-in-", dir="/var/tmp"))
         try:
             self._make()
@@ -101,7 +101,7 @@ class StandIn:
         self._remove()
 
     def behave(self, behaviour: Behaviour) -> None:
-        """From its next phase on."""
+        """Changes its behaviour from the next phase on."""
         pauses = [dataclasses.asdict(pause) for pause in behaviour.pauses]
         settings = {**dataclasses.asdict(behaviour), "pauses": pauses, "events": self._events_file}
         new = self._settings_file.with_suffix(".new")
@@ -110,7 +110,7 @@ class StandIn:
         new.rename(self._settings_file)
 
     def events(self) -> list[Event]:
-        """What it has done since it was made, or since `forget`, all conversions one after the other."""
+        """What it has done since the start or the last `forget`, in all conversions."""
         lines = self._events_file.read_text().split("\n")[:-1]
         return [Event(line["event"], line["at"], line["pid"]) for line in map(json.loads, lines)]
 
@@ -118,7 +118,7 @@ class StandIn:
         self._events_file.write_text("")
 
     def wait_for(self, name: str, seconds: float = 60.0) -> Event:
-        """The first event whose name begins so, when it is there. Raises LabFailure if it does not come."""
+        """Waits for the first event whose name begins so. Raises LabFailure if it does not come."""
         deadline = time.monotonic() + seconds
         while True:
             over = time.monotonic() > deadline
@@ -129,7 +129,7 @@ class StandIn:
             if over:
                 done = ", ".join(event.name for event in events) or "nothing"
                 raise LabFailure(f"The stand-in for virt-v2v did not come to {name!r}; it did: {done}")
-            time.sleep(_POLL_SECONDS)  # It is a process of another's making, which can tell us only by a file.
+            time.sleep(_POLL_SECONDS)  # The server starts it, so it can tell us only through a file.
 
     @property
     def _settings_file(self) -> Path:
@@ -158,10 +158,10 @@ class StandIn:
         self.behave(self._behaviour)
 
     def _real(self) -> str:
-        """What runs the real one, for what it is not told to say."""
+        """Shell code that runs the real one, for all other arguments."""
         if self._says is not None:
             return "exit 1"
-        # virt-v2v says its own name as it was called.
+        # virt-v2v prints the name by which it was called.
         real = self.directory / "real"
         real.mkdir(mode=0o755)
         return f'exec {shlex.quote(str(shutil.copy(program("virt-v2v"), real)))} "$@"'

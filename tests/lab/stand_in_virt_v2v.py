@@ -1,12 +1,12 @@
-"""Runs on the conversion server in virt-v2v's place: reads the disks as virt-v2v 2.2 does, and converts nothing.
+"""Runs on the conversion server instead of virt-v2v: reads the disks as virt-v2v 2.2 does, and converts nothing.
 
     stand_in_virt_v2v.py SETTINGS_FILE (virt-v2v's arguments, physical.xml last)
 
-Started by what `stand_in.py` makes, with the server's own Python and no package. It prints virt-v2v's phases with
+`stand_in.py` starts it with the server's own Python and no packages. It prints virt-v2v's phases with
 real seconds, keeps virt-v2v's one NBD connection per disk from the first phase to the end, copies with nbdcopy and
-fails in virt-v2v's words. What it is told is read from the settings file again at each phase; what it did goes into
-the events file, a JSON line each. Commands and messages: lib/nbdkit.ml, input/input_libvirt.ml, output/output.ml and
-v2v/v2v.ml of virt-v2v 2.2.0.
+fails in virt-v2v's words. It reads the settings file again at each phase, and writes what it did into the events
+file, a JSON line each. Commands and messages: lib/nbdkit.ml, input/input_libvirt.ml, output/output.ml and v2v/v2v.ml
+of virt-v2v 2.2.0.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CONVERSION_PHASES = (
     "Assigning disks to buses",
     "Checking if the guest needs BIOS or UEFI to boot",
 )
-# A piece of the debugging output of virt-v2v, libguestfs, its appliance's kernel and nbdkit.
+# A sample of the debugging output of virt-v2v, libguestfs, its appliance's kernel and nbdkit.
 NOISE = (
     b'libguestfs: trace: v2v: internal_feature_available "inotify"\n'
     b"guestfsd: => internal_feature_available (0x1ca) took 0.00 secs\n"
@@ -42,7 +42,7 @@ NOISE = (
     b"[    1.234567] EXT4-fs (sda1): mounted filesystem with ordered data mode. Quota mode: none.\r\n"
     b"nbdkit: nbd.1: debug: cow: pread count=32768 offset=1234567 flags=0x0\n"
 ) * 256
-# As Unix sockets under the directory that virt-v2v makes for them.
+# Unix sockets in the directory that virt-v2v makes for them.
 SOURCE, DESTINATION = "in{}", "out{}"
 _START_SECONDS = 30.0
 _POLL_SECONDS = 0.02
@@ -59,7 +59,7 @@ into a bug report or message to the libguestfs mailing list."""
 
 
 class Failure(Exception):
-    """What virt-v2v would say after `virt-v2v: error: `."""
+    """The text is what virt-v2v would print after `virt-v2v: error: `."""
 
 
 class StandIn:
@@ -109,13 +109,13 @@ class StandIn:
         print(f"{blue}virt-v2v: warning: {text}{normal}", file=sys.stderr)
 
     def _copy(self, name: str, ports: Sequence[int], sockets: Path) -> None:
-        # The destination is set up late, and wrong options are told early (Output_module.parse_options).
+        # The destination is set up late, but wrong options are reported early (Output_module.parse_options).
         storage = self._storage() if self._setting("writes") else None
         rate = self._setting("rate")
         limit = ["--filter", "rate"] if rate else []
         for number, port in enumerate(ports):
             source = ["nbd", "hostname=localhost", f"port={port}", "shared=true"]
-            # Bits; and not the two seconds' worth that may pass at once by default.
+            # In bits; and less burst than the default of two seconds' worth.
             source += [f"rate={rate * 8}", "burstiness=0.25"] if rate else []
             self._serve(sockets / SOURCE.format(number), "--filter", "cow", *limit, *source)
         self._phase("Opening the source")
@@ -167,7 +167,7 @@ class StandIn:
             size -= os.write(sys.stderr.fileno(), NOISE[:size])
 
     def _serve(self, socket: Path, *plugin: str) -> None:
-        """An nbdkit as virt-v2v starts it, ready when this returns. Raises Failure when it does not get ready."""
+        """Starts an nbdkit as virt-v2v does and waits until it is ready. Raises Failure if it does not get ready."""
         ready = socket.with_suffix(".pid")
         command = ["nbdkit", "--exit-with-parent", "--foreground", "--pidfile", str(ready), "--unix", str(socket)]
         command += ["--threads", "16", "-D", "nbdkit.backend.datapath=0", *plugin]
@@ -227,7 +227,7 @@ def read_description(file: Path) -> tuple[str, list[int]]:
 
 
 def uri(socket: Path) -> str:
-    """As virt-v2v names it to nbdcopy."""
+    """The URI that virt-v2v passes to nbdcopy."""
     return f"nbd+unix:///?socket={socket}"
 
 
@@ -240,7 +240,7 @@ def main(settings: str, *arguments: str) -> int:
         raise SystemExit(1)
 
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
-        # What whoever started us ignores stays ignored, as in virt-v2v's wrapper.
+        # Signals that were ignored at our start stay ignored, as in virt-v2v's wrapper.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, end)
     conversion = StandIn(Path(settings), arguments)

@@ -1,6 +1,5 @@
-"""A real terminal for a program with screens: tmux runs it, types into it and reads what stands there.
-
-Each terminal is a tmux server of its own, which is ended at the end with everything in it.
+"""A real terminal for a program with screens: tmux runs it, types into it and reads its screen. Each terminal has its
+own tmux server, which is ended with everything in it.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _POLL_SECONDS = 0.1
 class Terminal:
     """A terminal of `columns` x `lines`, with the program in it running since it was made.
 
-    environment: for the program, beside this process's own.
+    environment: for the program, in addition to our own.
     """
 
     def __init__(
@@ -43,7 +42,7 @@ class Terminal:
         settings = {"TERM": term, "COLORTERM": "", **(environment or {})}
         words = [word for name, value in settings.items() for word in ("-e", f"{name}={value}")]
         size = ["-x", str(columns), "-y", str(lines)]
-        # The default terminal is set by a first command, before any program runs in it.
+        # A first command sets the default terminal, before any program runs in it.
         self._tmux("-f", "/dev/null", "start-server", ";", "set-option", "-g", "remain-on-exit", "on", ";",
                    "set-option", "-g", "default-terminal", "screen", ";",
                    "new-session", "-d", *size, *words, "--", *command)  # fmt: skip
@@ -67,7 +66,7 @@ class Terminal:
         self._tmux("send-keys", "-l", "--", text)
 
     def screen(self) -> str:
-        """What stands on it now."""
+        """The text on the screen now."""
         return self._tmux("capture-pane", "-p")
 
     def wait_for(self, pattern: str, seconds: float = 60.0) -> str:
@@ -85,14 +84,14 @@ class Terminal:
             time.sleep(_POLL_SECONDS)  # tmux has no event for "this text is there".
 
     def exit_code(self) -> int | None:
-        """The program's exit code, 128 and the signal that killed it; None while it runs."""
+        """The program's exit code, or 128 plus the signal that killed it; None while it runs."""
         said = self._tmux("display-message", "-p", "#{pane_dead} #{pane_dead_status} #{pane_dead_signal} #{pid}")
         dead, code, number, server = said.rstrip("\n").split(" ")
         if dead != "1":
             return None
         if not (code or number):
-            # tmux has seen the end of the output and not yet that of the program. On a busy machine tmux 3.3a misses
-            # the signal that tells it, and does not look again before the next one.
+            # tmux has seen the end of the output but not yet that of the program. On a busy machine tmux 3.3a misses
+            # the signal for that, and does not look again before the next one.
             os.kill(int(server), signal.SIGCHLD)
             return None
         return int(code) if code else 128 + int(number)

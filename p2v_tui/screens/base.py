@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.css.query import NoMatches
 from textual.screen import Screen
+from textual.widget import MountError
 from textual.widgets import Input
 
 from p2v_tui import __version__
@@ -77,7 +78,7 @@ class BaseScreen(Screen[None]):
 
     def is_there(self) -> bool:
         """Whether the screen can still show something: it is not being taken down, nor is the application."""
-        return self.app.is_running and self in self.app.screen_stack
+        return self.is_attached and self in self.app.screen_stack
 
     def work_on(self, work: Coroutine[Any, Any, None]) -> None:
         """Runs a coroutine beside the screen, for as long as that is there."""
@@ -85,7 +86,7 @@ class BaseScreen(Screen[None]):
         async def until_gone() -> None:
             try:
                 await work
-            except NoMatches:
+            except (NoMatches, MountError):
                 # The screen's fields went while the coroutine waited.
                 if self.is_there():
                     raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import threading
 from pathlib import Path
@@ -15,6 +16,7 @@ from p2v_tui.hwprobe.machine import (
     NetworkInterface,
 )
 from p2v_tui.kinds import NetworkMap
+from p2v_tui.screens.device_lists import DiskList
 from tests.screens.conftest import screen_text, wait_until
 from tests.screens.conversion_screen import (
     BACKUP,
@@ -30,8 +32,6 @@ from tests.screens.conversion_screen import (
     opened,
 )
 from tests.unit.machines import DISKLESS
-
-# Disks, drives and interfaces.
 
 
 async def test_disks_show_what_they_are_and_what_is_on_them() -> None:
@@ -310,3 +310,18 @@ async def test_the_watch_ends_with_the_screen() -> None:
         await wait_until(it.pilot, lambda: it.app.watches[-1].stopped)
         it.app.watches[-1].changed()
         await it.pilot.pause()
+
+
+async def test_a_device_that_comes_while_the_program_ends_disturbs_nothing() -> None:
+    async with opened() as it:
+        leaving = asyncio.Event()
+
+        async def show() -> None:
+            await leaving.wait()
+            it.state.found = dataclasses.replace(DB1, disks=(*DB1.disks, SDC))
+            await it.screen.query_one("#disks", DiskList).show(it.state.found, None, None)
+
+        it.screen.work_on(show())
+        it.app.exit()
+        leaving.set()
+    assert it.app.return_code == 0

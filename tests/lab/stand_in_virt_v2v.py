@@ -11,6 +11,7 @@ of virt-v2v 2.2.0.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -44,6 +45,7 @@ NOISE = (
 ) * 256
 # Unix sockets in the directory that virt-v2v makes for them.
 SOURCE, DESTINATION = "in{}", "out{}"
+_LAST_WORDS_SECONDS = 5.0
 _START_SECONDS = 30.0
 _POLL_SECONDS = 0.02
 _ON_REQUEST = "If reporting bugs, run virt-v2v with debugging enabled and include the complete output:"
@@ -119,8 +121,15 @@ class StandIn:
             source += [f"rate={rate * 8}", "burstiness=0.25"] if rate else []
             self._serve(sockets / SOURCE.format(number), "--filter", "cow", *limit, *source)
         self._phase("Opening the source")
-        if any(server.poll() is not None for server in self._servers):
-            raise Failure(_NO_APPLIANCE)
+        # As libguestfs does. Whether nbdkit still runs says less: it is ready before it has reached the disk.
+        for number, server in enumerate(self._servers):
+            try:
+                self._size(sockets / SOURCE.format(number), _NO_APPLIANCE)
+            except Failure:
+                # An nbdkit that was refused says so and ends. libguestfs takes longer than that to give up.
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    server.wait(_LAST_WORDS_SECONDS)
+                raise
         for phase in CONVERSION_PHASES:
             self._phase(phase)
         mode = self._option("-o") or "libvirt"
@@ -129,7 +138,7 @@ class StandIn:
         for number in range(len(ports)):
             destinations.append("null:")
             if storage is not None:
-                size = int(self._output("nbdinfo", "--size", uri(sockets / SOURCE.format(number))))
+                size = self._size(sockets / SOURCE.format(number), "nbdinfo failed, see earlier error messages")
                 file = storage / f"{name}-sd{chr(ord('a') + number)}"
                 with file.open("wb") as created:
                     created.truncate(size)
@@ -196,11 +205,13 @@ class StandIn:
             raise Failure(f"-os {storage}: output directory does not exist or is not a directory")
         return Path(storage)
 
-    def _output(self, *command: str) -> str:
+    def _size(self, socket: Path, failure: str) -> int:
+        """In bytes, of the disk behind an nbdkit. Raises Failure with the text when it cannot be opened."""
+        command = ["nbdinfo", "--size", uri(socket)]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode != 0:
-            raise Failure(f"{command[0]} failed, see earlier error messages")
-        return done.stdout
+            raise Failure(failure)
+        return int(done.stdout)
 
     def _option(self, name: str) -> str | None:
         return self._arguments[self._arguments.index(name) + 1] if name in self._arguments else None

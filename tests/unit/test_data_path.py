@@ -15,7 +15,7 @@ from p2v_tui.session.data import compression, connection_loop, tunnel_opener
 from p2v_tui.session.data.compression import MOVE_TIMEOUT, WINDOW
 from p2v_tui.session.data.connection import DataConnection
 from p2v_tui.session.data.connection_state import ConnectionSettings
-from p2v_tui.session.data.path import DataPath
+from p2v_tui.session.data.path import DataPath, PathSettings
 from p2v_tui.session.data.relay.states import Cause, DiskState
 from p2v_tui.session.data.relay_status import DiskRelay, FailedRead, RelayStatus
 from p2v_tui.session.remote.directory import RemoteDirectory
@@ -87,14 +87,9 @@ class Copy:
         self.warnings: list[str] = []
         self.relay: dict[str, Any] = {}
         self.connection: DataConnection = make.connection
-        self.path = DataPath(
-            [Disk("sda", image, SIZE)],
-            RemoteDirectory("/nowhere/virt-p2v-1"),
-            make,
-            relay_timeout=10,
-            clock=lambda: self.now,
-        )
-        self.path._start([1])
+        disks = (Disk("sda", image, SIZE),)
+        settings = PathSettings(disks, RemoteDirectory("/nowhere/virt-p2v-1"), make, relay_timeout=10)
+        self.path = DataPath(settings, relayed=True, generations=[1], clock=lambda: self.now)
         self.connection = self.path._connections[0]
         wait_until(lambda: MadeUpTunnel.there, "the first tunnel")
 
@@ -164,6 +159,14 @@ class Maker:
         )
 
 
+class LostShell:
+    """A shell whose connection is lost when the first tunnel is there."""
+
+    def write_files(self, _: object) -> None:
+        wait_until(lambda: MadeUpTunnel.there, "the first tunnel")
+        raise ConnectionFailed("The control connection was lost.", "")
+
+
 MakeCopy = Callable[[Callable[[bool], float]], Copy]
 
 
@@ -175,12 +178,17 @@ def image(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def make_copy(image: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeCopy]:
+def made_up(monkeypatch: pytest.MonkeyPatch) -> None:
     MadeUpTunnel.there, MadeUpTunnel.opened, MadeUpTunnel.broken = {}, 0, False
     monkeypatch.setattr(tunnel_opener, "Tunnel", MadeUpTunnel)
     monkeypatch.setattr(connection_loop, "NbdServer", MadeUpServer)
     monkeypatch.setattr(connection_loop, "LOOK_INTERVAL", 0.001)
     monkeypatch.setattr(compression, "TRIAL_INTERVAL", TRIAL_INTERVAL)
+
+
+@pytest.fixture
+def make_copy(image: Path, made_up: None) -> Iterator[MakeCopy]:
+    del made_up
     with Workspace() as workspace:
         made: list[Copy] = []
 
@@ -192,6 +200,17 @@ def make_copy(image: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeCopy
         for copy in made:
             copy.path.close()
     assert MadeUpTunnel.there == {}
+
+
+@pytest.mark.usefixtures("made_up")
+def test_where_the_relay_is_not_started_no_connection_stays(image: Path) -> None:
+    with Workspace() as workspace:
+        disks = (Disk("sda", image, SIZE),)
+        settings = PathSettings(disks, RemoteDirectory("/nowhere/virt-p2v-1"), Maker(workspace), relay_timeout=10)
+        shell: Any = LostShell()
+        with pytest.raises(ConnectionFailed):
+            DataPath.open(settings, shell)
+        assert (MadeUpTunnel.opened, MadeUpTunnel.there) == (1, {})
 
 
 def test_compression_that_is_slower_goes_off_again_and_that_is_said_once(make_copy: MakeCopy) -> None:

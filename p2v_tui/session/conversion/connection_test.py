@@ -14,7 +14,7 @@ from p2v_tui.kinds import AcceptedWarnings
 from p2v_tui.session.conversion.machine_record import record_of
 from p2v_tui.session.data.maker import ConnectionMaker
 from p2v_tui.session.data.nbd_server import find_program
-from p2v_tui.session.data.path import DataPath
+from p2v_tui.session.data.path import DataPath, PathSettings
 from p2v_tui.session.plan.virt_v2v import VirtV2V
 from p2v_tui.session.preflight import find_virt_v2v
 from p2v_tui.session.preflight.preflight import enforce
@@ -126,18 +126,14 @@ def _read_scratch_disk(control: ControlConnection, shell: RemoteShell, watch: Wa
     made = shell.run(remote_commands.make_directory(directory, record.text))
     if made.status != 0:
         raise cannot_store(directory.path, made)
-    data = DataPath(
-        [disk],
-        directory,
-        ConnectionMaker(program, control.login(watch), control.workspace, RETRY_DROPPED_FOR),
-        relay_timeout=SCRATCH_TIMEOUT,
-    )
+    maker = ConnectionMaker(program, control.login(watch), control.workspace, RETRY_DROPPED_FOR)
     try:
-        data.open(shell)
-        data.wait_until_open(watch.cancellation)
-        data.check_reach(shell, watch.cancellation)
+        with contextlib.closing(
+            DataPath.open(PathSettings((disk,), directory, maker, relay_timeout=SCRATCH_TIMEOUT), shell)
+        ) as data:
+            data.wait_until_open(watch.cancellation)
+            data.check_reach(shell, watch.cancellation)
     finally:
-        data.close()
         with contextlib.suppress(ConnectionFailed):
             shell.run(remote_commands.stop_wrapper(directory, sudo=False), cancellable=False)
             shell.run(remote_commands.remove_directory(directory), cancellable=False)

@@ -32,7 +32,7 @@ from p2v_tui.session.conversion.saved_conversion import SavedConversion
 from p2v_tui.session.conversion.stopping import ServerTidying
 from p2v_tui.session.conversion.wrapper import secret_files, wrapper
 from p2v_tui.session.data.maker import ConnectionMaker
-from p2v_tui.session.data.path import DataPath
+from p2v_tui.session.data.path import DataPath, PathSettings
 from p2v_tui.session.plan.plan import Plan
 from p2v_tui.session.plan.virt_v2v import VirtV2V
 from p2v_tui.session.preflight.preflight import AcceptWarnings, enforce, judge
@@ -81,11 +81,11 @@ class Job:
         retry_for = self.plan.settings.reconnect
         return ServerTidying(self.control, self.directory, self.watch, retry_for=retry_for, leave_to=leave_to)
 
-    def data_path(self, *, many_clients: bool = False) -> DataPath:
-        """The data connections, not started yet."""
+    def path_settings(self, *, many_clients: bool = False) -> PathSettings:
+        """What the data path is made from. Raises as `ControlConnection.login` does."""
         retry_for = self.plan.settings.reconnect
         maker = ConnectionMaker(self.program, self.control.login(self.watch), self.control.workspace, retry_for)
-        return DataPath(self.plan.disks, self.directory, maker, relay_timeout=retry_for, many_clients=many_clients)
+        return PathSettings(self.plan.disks, self.directory, maker, retry_for, many_clients=many_clients)
 
 
 def prepare(job: Job, life: Life, virt_v2v: VirtV2V, record: MachineRecord) -> Prepared:
@@ -98,10 +98,10 @@ def prepare(job: Job, life: Life, virt_v2v: VirtV2V, record: MachineRecord) -> P
     report(LogDirectory(job.directory.path))
     for disk in job.plan.disks:
         report(Status(f"Opening the data connection of {disk.name}"))
-    data, shell = job.data_path(many_clients=not virt_v2v.one_connection), job.shell()
-    life.hold(data.close)
+    settings, shell = job.path_settings(many_clients=not virt_v2v.one_connection), job.shell()
     life.reach(LifeStage.OPENING)
-    data.open(shell)
+    data = DataPath.open(settings, shell)
+    life.hold(data.close)
     life.reach(LifeStage.CHECKING)
     return Prepared(job, life, data)
 
@@ -109,9 +109,8 @@ def prepare(job: Job, life: Life, virt_v2v: VirtV2V, record: MachineRecord) -> P
 def take_over(job: Job, life: Life, *, relayed: bool) -> Running:
     """Serves the disks again, for the virt-v2v that waits for them. relayed: whether a relay waits, too."""
     job.watch.report(LogDirectory(job.directory.path))
-    data = job.data_path()
+    data = DataPath.take_over(job.path_settings(), job.shell(), relayed=relayed)
     life.hold(data.close)
-    data.take_over(job.shell(), relayed=relayed)
     return Running(job, life, data)
 
 

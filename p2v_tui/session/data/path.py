@@ -11,13 +11,14 @@ import queue
 import re
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from p2v_tui.errors import PreflightRefused
 from p2v_tui.hwprobe.answers import Answer
 from p2v_tui.hwprobe.machine import Disk
 from p2v_tui.session.data import read_errors, relay_failures, relay_program, relay_status
-from p2v_tui.session.data.connection import DataConnection, MakeConnection
+from p2v_tui.session.data.connection import MakeConnection
 from p2v_tui.session.data.connection_loop import LOOK_INTERVAL
 from p2v_tui.session.data.relay.states import DiskState
 from p2v_tui.session.data.relay_status import FailedRead, RelayStatus
@@ -36,88 +37,94 @@ GRACE: Final = 10
 LOCATE_SECONDS: Final = 5.0
 
 
-class DataPath:
-    """`open` or `take_over`, then `wait_until_open`; `close` at the end.
+@dataclass(frozen=True)
+class PathSettings:
+    """What a data path is made from. directory: the conversion's on the server.
 
     relay_timeout: for how many seconds the relay waits for a lost tunnel. many_clients: virt-v2v opens more than one
-    connection to a disk. clock: seconds, monotonic.
+    connection to a disk.
+    """
+
+    disks: tuple[Disk, ...]
+    directory: RemoteDirectory
+    make_connection: MakeConnection
+    relay_timeout: int
+    many_clients: bool = False
+
+
+class DataPath:
+    """The data connections log in from the beginning, and `wait_until_open` waits for them; `close` at the end.
+
+    `open` and `take_over` return one. relayed: whether the connections end in a relay. generations: of the first
+    tunnel of each disk. clock: seconds, monotonic.
     """
 
     def __init__(
         self,
-        disks: Sequence[Disk],
-        directory: RemoteDirectory,
-        make_connection: MakeConnection,
+        settings: PathSettings,
         *,
-        relay_timeout: int,
-        many_clients: bool = False,
+        relayed: bool,
+        generations: Sequence[int],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.relayed = True
+        self.relayed = relayed
         self.status: RelayStatus | None = None
-        self._disks = tuple(disks)
-        self._directory = directory
-        self._make_connection = make_connection
-        self._relay_timeout = relay_timeout
-        self._many_clients = many_clients
-        self._connections: list[DataConnection] = []
+        self._disks = settings.disks
+        self._directory = settings.directory
+        self._many_clients = settings.many_clients
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._clock = clock
         # The disks with a stranger at their port that was reported.
         self._strangers: set[str] = set()
         # By disk number: the exact place of its first failed read.
         self._unreadable: dict[int, Answer[FailedRead]] = {}
-
-    def open(self, shell: RemoteShell) -> None:
-        """Starts all data connections, and the relay while they log in. Raises ConnectionFailed, PreflightRefused."""
-        directory = self._directory
-        self._start([1] * len(self._disks))
-        shell.write_files({directory.relay: relay_program.zipapp()})
-        timeout = self._relay_timeout + GRACE
-        started = shell.run(
-            remote_commands.start_relay(directory, len(self._disks), timeout, many_clients=self._many_clients)
-        )
-        if started.status == remote_commands.NO_PYTHON:
-            self._go_without_relay()
-            return
-        self.status = relay_status.parse(started.text, len(self._disks), alive=True)
-        if started.status != 0 or self.status is None:
-            raise PreflightRefused(
-                f"The relay for the data connections does not start on the conversion server: {started.last_line}.",
-                f"Look into {directory.relay_log} there, and whether its loopback interface is up.",
+        directory = settings.directory if relayed else None
+        self._connections = [
+            settings.make_connection(
+                disk, number, directory=directory, notify=self._events.put, generation=generation
             )
+            for number, (disk, generation) in enumerate(zip(self._disks, generations, strict=True))
+        ]
+        try:
+            for connection in self._connections:
+                connection.start()
+        except BaseException:
+            self.close()
+            raise
 
-    def _go_without_relay(self) -> None:
-        """Uses tunnels that end in ports of the server, as virt-p2v does."""
-        self.close()
-        self.relayed = False
-        self._events.put(
+    @classmethod
+    def open(cls, settings: PathSettings, shell: RemoteShell) -> DataPath:
+        """Starts all data connections, and the relay while they log in. Raises ConnectionFailed, PreflightRefused."""
+        generations = [1] * len(settings.disks)
+        path = cls(settings, relayed=True, generations=generations)
+        try:
+            path.status = _start_relay(settings, shell)
+        except BaseException:
+            path.close()
+            raise
+        if path.status is not None:
+            return path
+        # Then the tunnels end in ports of the server, as virt-p2v's do.
+        path.close()
+        path = cls(settings, relayed=False, generations=generations)
+        path._events.put(
             Warned(
                 "The conversion server has no python3, so nothing there can bridge the loss of a data connection: if "
                 "one is lost, so is the conversion. Each disk comes out at a port of the server's loopback that all "
                 "its local users can connect to: who is not the login user or root gets nothing, but can delay it."
             )
         )
-        self._start([1] * len(self._disks))
+        return path
 
-    def take_over(self, shell: RemoteShell, *, relayed: bool) -> None:
+    @classmethod
+    def take_over(cls, settings: PathSettings, shell: RemoteShell, *, relayed: bool) -> DataPath:
         """Opens new tunnels to the relay that runs there. relayed: whether one does. Raises ConnectionFailed."""
-        self.relayed = relayed
-        listed = shell.run(remote_commands.tunnel_sockets(self._directory)).text
-        generations = [1] * len(self._disks)
+        listed = shell.run(remote_commands.tunnel_sockets(settings.directory)).text
+        generations = [1] * len(settings.disks)
         for disk, used in re.findall(r"^disk(\d{1,4})\.(\d{1,9})\.(?:sock|port)$", listed, re.MULTILINE):
             if int(disk) < len(generations):
                 generations[int(disk)] = max(generations[int(disk)], int(used) + 1)
-        self._start(generations)
-
-    def _start(self, generations: Sequence[int]) -> None:
-        directory = self._directory if self.relayed else None
-        self._connections = [
-            self._make_connection(disk, number, directory=directory, notify=self._events.put, generation=generation)
-            for number, (disk, generation) in enumerate(zip(self._disks, generations, strict=True))
-        ]
-        for connection in self._connections:
-            connection.start()
+        return cls(settings, relayed=relayed, generations=generations)
 
     def wait_until_open(self, cancellation: Cancellation, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Raises the error of a data connection: ConnectionFailed, PreflightRefused; or Cancelled. meanwhile: called
@@ -288,3 +295,20 @@ class DataPath:
             connection.cancel()
         for connection in self._connections:
             connection.close()
+
+
+def _start_relay(settings: PathSettings, shell: RemoteShell) -> RelayStatus | None:
+    """What the relay says at its start; None where the server has no Python. Raises PreflightRefused, too."""
+    directory, disks = settings.directory, len(settings.disks)
+    shell.write_files({directory.relay: relay_program.zipapp()})
+    timeout = settings.relay_timeout + GRACE
+    started = shell.run(remote_commands.start_relay(directory, disks, timeout, many_clients=settings.many_clients))
+    if started.status == remote_commands.NO_PYTHON:
+        return None
+    status = relay_status.parse(started.text, disks, alive=True)
+    if started.status != 0 or status is None:
+        raise PreflightRefused(
+            f"The relay for the data connections does not start on the conversion server: {started.last_line}.",
+            f"Look into {directory.relay_log} there, and whether its loopback interface is up.",
+        )
+    return status

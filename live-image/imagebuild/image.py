@@ -6,18 +6,19 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from imagebuild import commands, debian, disk, identity, lists
-from imagebuild.architecture import architecture, is_foreign
-from imagebuild.cache import Cache, digest
-from imagebuild.debian_root import DebianRoot, debian_root
+from imagebuild.architecture import Architecture, architecture, is_foreign
+from imagebuild.cache import Cache
+from imagebuild.debian_root import debian_root
 from imagebuild.errors import BuildError
 from imagebuild.iso import make_iso
 from imagebuild.lists import PROJECT
+from imagebuild.loaders import Loaders
 from imagebuild.menu import Menu, kernel_words
 from imagebuild.options import Options
+from imagebuild.parts import Parts
 from imagebuild.progress import Progress, mebibytes
 from imagebuild.pxe import make_pxe
 from imagebuild.root_file_system import ImageFiles, image_files, version
@@ -31,22 +32,6 @@ _PROGRAMS = {
     "grub-mkimage": "grub-common",
     "ssh-keygen": "openssh-client",
 }
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The parts of an image. layers: the squashfs files by their names; date: seconds since 1970."""
-
-    debian: DebianRoot
-    files: ImageFiles
-    layers: dict[str, Path]
-    date: int
-
-    @property
-    def label(self) -> str:
-        """The ISO's volume label, by which the boot finds this build and not another build's stick."""
-        found = digest(path.read_bytes() for path in (self.files.kernel, self.files.initramfs, *self.layers.values()))
-        return f"P2V-TUI-{found[:8].upper()}"
 
 
 def build(options: Options, ask: Callable[[str], str] = input) -> None:
@@ -87,14 +72,16 @@ def build(options: Options, ask: Callable[[str], str] = input) -> None:
         if options.identity:
             layers["identity.squashfs"] = scratch / "identity.squashfs"
             identity.make_layer(options.identity, layers["identity.squashfs"], date, scratch)
-        parts = Parts(root, files, layers, date)
+        loaders = Loaders(root.directory / "loaders", root.architecture)
+        parts = Parts(files.kernel, files.initramfs, layers, loaders, date)
         if options.pxe:
             with progress.step(f"Files for the network boot in {options.pxe}"):
-                _make_pxe(options, parts)
+                make_pxe(options.pxe, parts, _menu(options, root.architecture))
         if options.output:
             iso = scratch / "p2v-tui.iso"
             with progress.step("ISO") as step:
-                _make_iso(options, parts, iso, scratch)
+                medium = f"live-media=/dev/disk/by-label/{parts.label}"
+                make_iso(iso, parts, _menu(options, root.architecture, medium), scratch)
                 step.result = mebibytes(iso.stat().st_size)
             if device:
                 with progress.step(f"Writing to {device.path}") as step:
@@ -138,41 +125,10 @@ def figures(files: ImageFiles, *, firmware: bool) -> list[str]:
     return lines
 
 
-def _make_iso(options: Options, parts: Parts, iso: Path, scratch: Path) -> None:
-    loaders = parts.debian.directory / "loaders"
-    make_iso(
-        iso,
-        label=parts.label,
-        date=parts.date,
-        menu=_menu(options, parts, f"live-media=/dev/disk/by-label/{parts.label}"),
-        kernel=parts.files.kernel,
-        initramfs=parts.files.initramfs,
-        squashfs_files=parts.layers,
-        loader_files=loaders,
-        architecture=parts.debian.architecture,
-        scratch=scratch,
-    )
-
-
-def _make_pxe(options: Options, parts: Parts) -> None:
-    assert options.pxe
-    make_pxe(
-        options.pxe,
-        date=parts.date,
-        menu=_menu(options, parts, ""),
-        kernel=parts.files.kernel,
-        initramfs=parts.files.initramfs,
-        squashfs_files=parts.layers,
-        loader_files=parts.debian.directory / "loaders",
-        architecture=parts.debian.architecture,
-    )
-
-
-def _menu(options: Options, parts: Parts, medium: str) -> Menu:
+def _menu(options: Options, machine: Architecture, medium: str = "") -> Menu:
     words = " ".join(filter(None, ("boot=live", medium, lists.kernel_arguments())))
     # The first p2v.identity holds, so the user's comes before ours.
     more = f"{options.kernel_args} {identity.SETTING}".strip() if options.identity else options.kernel_args
-    machine = parts.debian.architecture
     return Menu(version(), words, more, machine.serial, memory_test=machine.bios)
 
 

@@ -1,9 +1,10 @@
-"""The boot loaders: GRUB for BIOS, and Debian's signed shim and GRUB for UEFI, which Secure Boot accepts."""
+"""The boot loaders: GRUB and PXELINUX for BIOS, Debian's signed shim and GRUB for UEFI, which Secure Boot accepts."""
 
 from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from imagebuild.architecture import Architecture
@@ -15,66 +16,81 @@ _BIOS_MODULES = (
     *("normal", "configfile", "linux", "linux16", "all_video", "serial", "terminal", "terminfo", "keystatus"),
     *("echo", "test", "true", "minicmd", "reboot", "halt", "sleep", "help", "ls", "cat"),
 )
+_SYSLINUX_MODULES = ("ldlinux.c32", "libutil.c32", "menu.c32")
 _MEBIBYTE = 2**20
 
 
-def bios_image(loaders: Path, image: Path, scratch: Path) -> None:
-    """GRUB as an El Torito boot image, for CD drives and, with `hybrid_boot_sector`, for sticks."""
-    early = scratch / "early.cfg"
-    early.write_text("set prefix=($root)/boot/grub\n")
-    command = ["grub-mkimage", "--format=i386-pc-eltorito", f"--directory={_bios_directory(loaders)}"]
-    run([*command, "--prefix=/boot/grub", f"--config={early}", f"--output={image}", *_BIOS_MODULES])
+@dataclass(frozen=True)
+class Loaders:
+    """directory: the files of the loaders' packages, unpacked."""
 
+    directory: Path
+    architecture: Architecture
 
-def hybrid_boot_sector(loaders: Path) -> Path:
-    return _bios_directory(loaders) / "boot_hybrid.img"
+    def bios_image(self, image: Path, scratch: Path) -> None:
+        """GRUB as an El Torito boot image, for CD drives and, with `hybrid_boot_sector`, for sticks."""
+        early = scratch / "early.cfg"
+        early.write_text("set prefix=($root)/boot/grub\n")
+        command = ["grub-mkimage", "--format=i386-pc-eltorito", f"--directory={self._bios_directory}"]
+        run([*command, "--prefix=/boot/grub", f"--config={early}", f"--output={image}", *_BIOS_MODULES])
 
+    @property
+    def hybrid_boot_sector(self) -> Path:
+        return self._bios_directory / "boot_hybrid.img"
 
-def _bios_directory(loaders: Path) -> Path:
-    return loaders / "usr/lib/grub/i386-pc"
+    @property
+    def _bios_directory(self) -> Path:
+        return self.directory / "usr/lib/grub/i386-pc"
 
+    @property
+    def pxelinux(self) -> dict[str, Path]:
+        """PXELINUX and its modules under the names by which they are fetched."""
+        modules = self.directory / "usr/lib/syslinux/modules/bios"
+        return {
+            "pxelinux.0": self.directory / "usr/lib/PXELINUX/lpxelinux.0",
+            **{name: modules / name for name in _SYSLINUX_MODULES},
+        }
 
-def shim(loaders: Path, architecture: Architecture) -> Path:
-    """The first stage, signed by Microsoft, whose key the machines have."""
-    return loaders / f"usr/lib/shim/shim{architecture.efi}.efi.signed"
+    @property
+    def shim(self) -> Path:
+        """The first stage, signed by Microsoft, whose key the machines have."""
+        return self.directory / f"usr/lib/shim/shim{self.architecture.efi}.efi.signed"
 
+    @property
+    def key_tool(self) -> Path:
+        """What shim starts to ask about keys."""
+        return self.directory / f"usr/lib/shim/mm{self.architecture.efi}.efi.signed"
 
-def key_tool(loaders: Path, architecture: Architecture) -> Path:
-    """What shim starts to ask about keys."""
-    return loaders / f"usr/lib/shim/mm{architecture.efi}.efi.signed"
+    def signed_grub(self, kind: str) -> Path:
+        """GRUB, signed by Debian, whose key is in shim. kind: `gcd` for CD and stick, `grubnet` for the network."""
+        machine = self.architecture
+        return self.directory / f"usr/lib/grub/{machine.grub}-signed/{kind}{machine.efi}.efi.signed"
 
+    @property
+    def memory_test(self) -> dict[str, Path]:
+        """memtest86+ under the names that the menu knows."""
+        return {f"memtest.{kind}": self.directory / f"boot/memtest86+x64.{kind}" for kind in ("bin", "efi")}
 
-def signed_grub(loaders: Path, architecture: Architecture, kind: str) -> Path:
-    """GRUB, signed by Debian, whose key is in shim. kind: `gcd` for CD and stick, `grubnet` for the network."""
-    return loaders / f"usr/lib/grub/{architecture.grub}-signed/{kind}{architecture.efi}.efi.signed"
+    def efi_partition(self, image: Path, *, label: str, date: int, scratch: Path) -> None:
+        """The file system that UEFI boots from: shim, GRUB, and where GRUB finds the menu.
 
-
-def memory_test(loaders: Path) -> dict[str, Path]:
-    """memtest86+ under the names that the menu knows."""
-    return {f"memtest.{kind}": loaders / f"boot/memtest86+x64.{kind}" for kind in ("bin", "efi")}
-
-
-def efi_partition(
-    image: Path, loaders: Path, architecture: Architecture, *, label: str, date: int, scratch: Path
-) -> None:
-    """The file system that UEFI boots from: shim, GRUB, and where GRUB finds the menu.
-
-    label: of the file system with the menu, /boot/grub/grub.cfg.
-    """
-    tree = scratch / "efi"
-    boot = tree / "EFI/BOOT"
-    boot.mkdir(parents=True)
-    name = architecture.efi
-    shutil.copyfile(shim(loaders, architecture), boot / f"BOOT{name.upper()}.EFI")
-    shutil.copyfile(signed_grub(loaders, architecture, "gcd"), boot / f"grub{name}.efi")
-    shutil.copyfile(key_tool(loaders, architecture), boot / f"mm{name}.efi")
-    # Without this directory GRUB would take the menu of whatever Debian medium it meets first.
-    menu = tree / "boot/grub/grub.cfg"
-    menu.parent.mkdir(parents=True)
-    menu.write_text(
-        f"search --no-floppy --set=root --label {label}\nset prefix=($root)/boot/grub\nconfigfile $prefix/grub.cfg\n"
-    )
-    _fat_image(image, tree, date)
+        label: of the file system with the menu, /boot/grub/grub.cfg.
+        """
+        tree = scratch / "efi"
+        boot = tree / "EFI/BOOT"
+        boot.mkdir(parents=True)
+        name = self.architecture.efi
+        shutil.copyfile(self.shim, boot / f"BOOT{name.upper()}.EFI")
+        shutil.copyfile(self.signed_grub("gcd"), boot / f"grub{name}.efi")
+        shutil.copyfile(self.key_tool, boot / f"mm{name}.efi")
+        # Without this directory GRUB would take the menu of whatever Debian medium it meets first.
+        menu = tree / "boot/grub/grub.cfg"
+        menu.parent.mkdir(parents=True)
+        menu.write_text(
+            f"search --no-floppy --set=root --label {label}\nset prefix=($root)/boot/grub\n"
+            "configfile $prefix/grub.cfg\n"
+        )
+        _fat_image(image, tree, date)
 
 
 def _fat_image(image: Path, tree: Path, date: int) -> None:

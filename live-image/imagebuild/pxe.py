@@ -11,56 +11,42 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from imagebuild import loaders
-from imagebuild.architecture import Architecture
 from imagebuild.errors import BuildError
 from imagebuild.menu import Menu
+from imagebuild.parts import Parts
 
 # Where the initramfs looks for it: root/usr/lib/live/boot/9999-p2v-tui.
 IN_INITRAMFS = "p2v-image"
-_SYSLINUX_MODULES = ("ldlinux.c32", "libutil.c32", "menu.c32")
 
 
-def make_pxe(
-    target: Path,
-    *,
-    date: int,
-    menu: Menu,
-    kernel: Path,
-    initramfs: Path,
-    squashfs_files: Mapping[str, Path],
-    loader_files: Path,
-    architecture: Architecture,
-) -> None:
+def make_pxe(target: Path, parts: Parts, menu: Menu) -> None:
     """Fills the directory. One that has other files in it keeps them, except those of the same names."""
-    try:
-        (target / "grub").mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(kernel, target / "vmlinuz")
-        shutil.copyfile(initramfs, target / "initrd.img")
-        with (target / "root.img").open("wb") as archive:
-            _write_cpio(archive, {f"{IN_INITRAMFS}/live/{name}": file for name, file in squashfs_files.items()}, date)
+    loaders, efi = parts.loaders, parts.loaders.architecture.efi
+    copied = {
+        "vmlinuz": parts.kernel,
+        "initrd.img": parts.initramfs,
         # UEFI: shim, which finds GRUB beside itself, which finds its menu in grub/.
-        efi = architecture.efi
-        shutil.copyfile(loaders.shim(loader_files, architecture), target / f"boot{efi}.efi")
-        shutil.copyfile(loaders.signed_grub(loader_files, architecture, "grubnet"), target / f"grub{efi}.efi")
-        shutil.copyfile(loaders.key_tool(loader_files, architecture), target / f"mm{efi}.efi")
-        (target / "grub/grub.cfg").write_text(menu.for_grub("", "/initrd.img /root.img"))
-        (target / "boot.ipxe").write_text(menu.for_ipxe())
-        if menu.memory_test:
-            for name, program in loaders.memory_test(loader_files).items():
-                shutil.copyfile(program, target / name)
-        if architecture.bios:
-            _add_pxelinux(target, loader_files, menu)
+        f"boot{efi}.efi": loaders.shim,
+        f"grub{efi}.efi": loaders.signed_grub("grubnet"),
+        f"mm{efi}.efi": loaders.key_tool,
+        **(loaders.memory_test if menu.memory_test else {}),
+        **(loaders.pxelinux if loaders.architecture.bios else {}),
+    }
+    menus = {"grub/grub.cfg": menu.for_grub("", "/initrd.img /root.img"), "boot.ipxe": menu.for_ipxe()}
+    if loaders.architecture.bios:
+        menus["pxelinux.cfg/default"] = menu.for_pxelinux()
+    root = {f"{IN_INITRAMFS}/live/{name}": squashfs for name, squashfs in parts.layers.items()}
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for name, file in copied.items():
+            shutil.copyfile(file, target / name)
+        with (target / "root.img").open("wb") as archive:
+            _write_cpio(archive, root, parts.date)
+        for name, text in menus.items():
+            (target / name).parent.mkdir(exist_ok=True)
+            (target / name).write_text(text)
     except OSError as error:
         raise BuildError(f"The directory {target} cannot be filled: {error}") from error
-
-
-def _add_pxelinux(target: Path, loader_files: Path, menu: Menu) -> None:
-    shutil.copyfile(loader_files / "usr/lib/PXELINUX/lpxelinux.0", target / "pxelinux.0")
-    for name in _SYSLINUX_MODULES:
-        shutil.copyfile(loader_files / "usr/lib/syslinux/modules/bios" / name, target / name)
-    (target / "pxelinux.cfg").mkdir(exist_ok=True)
-    (target / "pxelinux.cfg/default").write_text(menu.for_pxelinux())
 
 
 def _write_cpio(archive: BinaryIO, files: Mapping[str, Path], date: int) -> None:

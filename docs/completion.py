@@ -10,8 +10,9 @@ import shlex
 from pathlib import Path
 
 from p2v_tui import cli, manual
-from p2v_tui.config import SETTINGS, Setting
+from p2v_tui.config import SETTINGS
 from p2v_tui.session.plan.output_modes import OUTPUT_MODES
+from p2v_tui.setting import Setting
 
 PROJECT = Path(__file__).resolve().parents[1]
 

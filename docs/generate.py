@@ -19,9 +19,10 @@ import man_pages
 import messages
 
 from p2v_tui import cli
-from p2v_tui.config import SETTINGS, Setting
+from p2v_tui.config import SETTINGS
 from p2v_tui.session.preflight.preflight import SUBJECTS
 from p2v_tui.session.words.checks import Subject, Verdict
+from p2v_tui.setting import Setting
 
 DOCS = Path(__file__).resolve().parent
 SNAPSHOTS = DOCS.parent / "tests" / "snapshots"

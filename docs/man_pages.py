@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from p2v_tui import __version__, cli, manual
-from p2v_tui.config import SETTINGS, Setting
+from p2v_tui.config import SETTINGS
+from p2v_tui.setting import Setting
 
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT / "live-image"))

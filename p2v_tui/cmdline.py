@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from p2v_tui.config import BY_KEY, SETTINGS, Setting, Settings
+from p2v_tui.config import BY_KEY, SETTINGS, Settings
 from p2v_tui.errors import SettingsError
 from p2v_tui.secrecy import HIDDEN, without_secrets
+from p2v_tui.setting import Setting
 
 PREFIX = "p2v."
 # Suggest a setting if at most one letter in six, or two in ten, are wrong.

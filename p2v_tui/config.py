@@ -1,8 +1,9 @@
 """The settings: one declarative table from which everything else derives.
 
 A setting is one field of `Settings`, declared with its full name, aliases, kind (how it is parsed and printed), help
-and default. The kernel command line (`cmdline.py`), the dump, the tables in docs/ and the form fields all read
-`SETTINGS`. `session/plan/` checks what a setting names on a machine (does that disk exist?).
+and default (`setting.py`). The kernel command line (`cmdline.py`), the dump (`setting_texts.py`), the tables in docs/
+and the form fields all read `SETTINGS`. `session/plan/` checks what a setting names on a machine (does that disk
+exist?).
 
 The names, the aliases and the meaning of a value are those of virt-p2v 1.42 (generate-p2v-config.pl, virt-p2v(1)),
 except where the declaration says that a setting is new.
@@ -10,13 +11,9 @@ except where the declaration says that a setting is new.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
-from urllib.parse import unquote
+from typing import Final
 
-from p2v_tui.errors import SettingsError
 from p2v_tui.kinds import (
     ACCEPTED_WARNINGS,
     BOOLEAN,
@@ -27,7 +24,6 @@ from p2v_tui.kinds import (
     KEYS,
     MEMORY,
     NETWORK_MAP,
-    NO_VALUE,
     OPTIONS,
     OUTPUT_MODE,
     ROOT,
@@ -45,118 +41,7 @@ from p2v_tui.kinds import (
     number,
     text,
 )
-from p2v_tui.secrecy import HIDDEN, is_secret_name, secrets_in
-from p2v_tui.setting_names import SettingName
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One declared setting. name and aliases: without the `p2v.`. attribute: the field of `Settings`.
-
-    default_words: the default in words, if the value alone is not clear. example: a value for the pages; empty if not
-    needed.
-    peer: virt-p2v has it. dumped: `p2v.dump_config_and_exit` prints it. old_names: of earlier versions of virt-p2v;
-    accepted, but never written.
-    """
-
-    name: SettingName
-    attribute: str
-    kind: Kind[Any]
-    default: Any
-    help: str
-    aliases: tuple[str, ...] = ()
-    default_words: str | None = None
-    example: str = ""
-    peer: bool = True
-    dumped: bool = True
-    old_names: tuple[str, ...] = ()
-
-    @property
-    def short_name(self) -> str:
-        """The name that users know best: the oldest alias, if any."""
-        return self.aliases[0] if self.aliases else self.name
-
-    def parse(self, text: str) -> Any:
-        """The value that `text` means. Raises SettingsError naming the setting, the reason and what is valid."""
-        try:
-            return self.kind.parse(text)
-        except ValueError as error:
-            raise SettingsError(
-                f"p2v.{self.short_name}={self.hide(text)!r} {error}.",
-                f"Use {self.kind.valid}.",
-                setting=self.name,
-            ) from error
-
-    def parse_bare(self) -> Any:
-        """The value of the setting given without `=`. Raises SettingsError if it needs a value."""
-        if self.kind.bare is None:
-            raise SettingsError(
-                f"p2v.{self.short_name} has no value.",
-                f"Write p2v.{self.short_name}=VALUE, with {self.kind.valid}.",
-                setting=self.name,
-            )
-        return self.kind.bare
-
-    @property
-    def default_text(self) -> str:
-        """The default as a reader sees it."""
-        if self.default_words is not None:
-            return self.default_words
-        return "none" if self.default in (None, ()) else self.format(self.default)
-
-    @property
-    def adds_up(self) -> bool:
-        """Whether giving the setting again adds to its value; otherwise the first one holds."""
-        return self.kind.words is not None
-
-    def format(self, value: Any) -> str:
-        return self.kind.format(value)
-
-    def words(self, value: Any) -> list[str]:
-        """The texts for the value, one for each time that the setting has to be given."""
-        return self.kind.words(value) if self.kind.words else [self.kind.format(value)]
-
-    def dump(self, value: Any) -> str:
-        """The value as the dump shows it; a secret never shows."""
-        if value is None:
-            return NO_VALUE
-        if self.kind.dump is not None:
-            return self.kind.dump(value)
-        return self.hide(self.kind.format(value))
-
-    def hide(self, text: str) -> str:
-        """A text for the setting, valid or not, with its secrets hidden."""
-        return HIDDEN if self.kind.secret else self.kind.hide(text)
-
-
-@dataclass(frozen=True)
-class _Declaration:
-    name: SettingName
-    kind: Kind[Any]
-    help: str
-    aliases: tuple[str, ...]
-    default_words: str | None
-    example: str
-    peer: bool
-    dumped: bool
-    old_names: tuple[str, ...]
-
-
-def _setting(
-    name: SettingName,
-    *aliases: str,
-    kind: Kind[Any],
-    help: str,
-    default: Any = None,
-    default_words: str | None = None,
-    example: str = "",
-    peer: bool = True,
-    dumped: bool = True,
-    old_names: tuple[str, ...] = (),
-) -> Any:
-    declaration = _Declaration(name, kind, help, aliases, default_words, example, peer, dumped, old_names)
-    return dataclasses.field(default=default, metadata={"declaration": declaration})
-
+from p2v_tui.setting import Setting, declare, declared
 
 _FROM_MACHINE: Final = "the physical machine's"
 
@@ -165,14 +50,14 @@ _FROM_MACHINE: Final = "the physical machine's"
 class Settings:
     """What the operator asked for. None means not given: the default of the machine or of the mode holds."""
 
-    server: str | None = _setting(
+    server: str | None = declare(
         "remote.server",
         "server",
         kind=SERVER,
         example="192.0.2.10",
         help="The conversion server. With it p2v-tui converts unattended; without it, it opens the screens.",
     )
-    port: int = _setting(
+    port: int = declare(
         "remote.port",
         "port",
         kind=number(1, 65535, "PORT"),
@@ -180,7 +65,7 @@ class Settings:
         example="2222",
         help="The SSH port of the conversion server.",
     )
-    hostkey: tuple[str, ...] | None = _setting(
+    hostkey: tuple[str, ...] | None = declare(
         "remote.hostkey",
         "hostkey",
         kind=FINGERPRINTS,
@@ -190,7 +75,7 @@ class Settings:
         help="Pins the conversion server's host key. A server that shows another key is refused before anything is "
         "sent to it. Give several where the server has several keys.",
     )
-    username: str = _setting(
+    username: str = declare(
         "auth.username",
         "username",
         kind=USER_NAME,
@@ -199,7 +84,7 @@ class Settings:
         help="The account to log in to on the conversion server. virt-v2v runs as this user, or as root with "
         "p2v.sudo.",
     )
-    password: Secret | None = _setting(
+    password: Secret | None = declare(
         "auth.password",
         "password",
         kind=SECRET,
@@ -207,7 +92,7 @@ class Settings:
         example="secret",
         help="The password of that account. Not used when p2v.identity is given.",
     )
-    identity_url: str | None = _setting(
+    identity_url: str | None = declare(
         "auth.identity.url",
         "identity",
         kind=IDENTITY_URL,
@@ -215,14 +100,14 @@ class Settings:
         help="Log in with the SSH private key at this URL, which must have no passphrase. p2v-tui reads http, https "
         "and file itself, and leaves all others to curl(1). p2v.password is not used then.",
     )
-    sudo: bool = _setting(
+    sudo: bool = declare(
         "auth.sudo",
         "sudo",
         kind=BOOLEAN,
         default=False,
         help="Run virt-v2v as root, with sudo. sudo must not ask for a password.",
     )
-    guestname: str | None = _setting(
+    guestname: str | None = declare(
         "guestname",
         "name",
         kind=GUEST_NAME,
@@ -230,14 +115,14 @@ class Settings:
         example="db1",
         help="The name of the guest. Its disks and its description are named after it, too.",
     )
-    phys_topo: bool = _setting(
+    phys_topo: bool = declare(
         "vcpu.phys_topo",
         kind=BOOLEAN,
         default=False,
         help="Give the guest the same sockets, cores and threads as this machine has. p2v.vcpu.cores is not used "
         "then.",
     )
-    vcpus: int | None = _setting(
+    vcpus: int | None = declare(
         "vcpu.cores",
         kind=number(1, 4096),
         default_words="the machine's online logical processors",
@@ -245,60 +130,60 @@ class Settings:
         help="How many virtual CPUs the guest gets. The old name p2v.vcpus (virt-p2v before 1.42.3) works as well.",
         old_names=("vcpus",),
     )
-    memory: int | None = _setting(
+    memory: int | None = declare(
         "memory",
         kind=MEMORY,
         default_words="the memory installed in the machine",
         example="16G",
         help="How much memory the guest gets.",
     )
-    cpu_vendor: str | None = _setting(
+    cpu_vendor: str | None = declare(
         "cpu.vendor",
         kind=text("VENDOR", "a CPU vendor that libvirt knows, such as Intel or AMD"),
         default_words=_FROM_MACHINE,
         example="Intel",
         help="The vendor that the guest's CPU reports.",
     )
-    cpu_model: str | None = _setting(
+    cpu_model: str | None = declare(
         "cpu.model",
         kind=text("MODEL", "a CPU model that libvirt knows, such as IvyBridge"),
         default_words="virt-v2v's choice",
         example="IvyBridge",
         help="The model of the guest's CPU.",
     )
-    cpu_acpi: bool | None = _setting(
+    cpu_acpi: bool | None = declare(
         "cpu.acpi",
         kind=BOOLEAN,
         default_words=_FROM_MACHINE,
         help="Give the guest ACPI.",
     )
-    cpu_apic: bool | None = _setting(
+    cpu_apic: bool | None = declare(
         "cpu.apic",
         kind=BOOLEAN,
         default_words=_FROM_MACHINE,
         help="Give the guest an APIC.",
     )
-    cpu_pae: bool | None = _setting(
+    cpu_pae: bool | None = declare(
         "cpu.pae",
         kind=BOOLEAN,
         default_words=_FROM_MACHINE,
         help="Give the guest PAE.",
     )
-    rtc_basis: str | None = _setting(
+    rtc_basis: str | None = declare(
         "rtc.basis",
         kind=choice("unknown", "utc", "localtime"),
         default_words=_FROM_MACHINE,
         example="utc",
         help="What the real-time clock shows: UTC or local time. It has no effect: virt-v2v does not read it.",
     )
-    rtc_offset: int | None = _setting(
+    rtc_offset: int | None = declare(
         "rtc.offset",
         kind=number(-86400, 86400, "SECONDS"),
         default_words=_FROM_MACHINE,
         example="3600",
         help="By how many seconds the real-time clock is off. It has no effect: virt-v2v does not read it.",
     )
-    disks: tuple[str, ...] | None = _setting(
+    disks: tuple[str, ...] | None = declare(
         "disks",
         kind=list_of("sda,sdb,...", "names of fixed disks, or absolute paths of disk images, separated by commas"),
         default_words="all that are built in",
@@ -306,7 +191,7 @@ class Settings:
         help="The disks to convert. The guest boots from the first one. sda can be another disk after the next boot: "
         "/dev/disk/by-id/..., /dev/disk/by-path/..., serial:SERIAL and wwn:WWN name the same disk at every boot.",
     )
-    removable: tuple[str, ...] | None = _setting(
+    removable: tuple[str, ...] | None = declare(
         "removable",
         kind=list_of("sr0,...", "names of CD, DVD and floppy drives, separated by commas"),
         default_words="as many as a guest has room for, without those of a management controller",
@@ -314,7 +199,7 @@ class Settings:
         help="The CD, DVD and floppy drives that the guest gets. They are empty. A guest has room for four CD or DVD "
         "drives and two floppy drives. A name that this machine does not have is left out, with a note.",
     )
-    interfaces: tuple[str, ...] | None = _setting(
+    interfaces: tuple[str, ...] | None = declare(
         "interfaces",
         kind=list_of("em1,...", "names of network interfaces, separated by commas"),
         default_words="all physical ones",
@@ -322,7 +207,7 @@ class Settings:
         help="The network interfaces that the guest gets. A name that this machine does not have is left out, with a "
         "note, so that one line fits several kinds of machines. If it has none of them, that is a warning.",
     )
-    network_map: NetworkMap | None = _setting(
+    network_map: NetworkMap | None = declare(
         "network_map",
         "network",
         kind=NETWORK_MAP,
@@ -332,7 +217,7 @@ class Settings:
         "em1 to rhevm, em2 to management and all others to other. An interface that this machine does not have "
         "is left out, with a note.",
     )
-    output_type: str = _setting(
+    output_type: str = declare(
         "output.type",
         "o",
         kind=OUTPUT_MODE,
@@ -340,7 +225,7 @@ class Settings:
         example="libvirt",
         help="Where the guest goes: to files, libvirt, oVirt, OpenStack, ... (virt-v2v's -o).",
     )
-    output_allocation: str = _setting(
+    output_allocation: str = declare(
         "output.allocation",
         "oa",
         kind=choice("none", "sparse", "preallocated"),
@@ -349,14 +234,14 @@ class Settings:
         example="sparse",
         help="Whether the guest's disks take up only what they hold (sparse) or their whole size (virt-v2v's -oa).",
     )
-    output_connection: str | None = _setting(
+    output_connection: str | None = declare(
         "output.connection",
         "oc",
         kind=text("URI", "a URI as the output mode wants it"),
         example="qemu:///system",
         help="The service that the guest is sent to, such as oVirt's or OpenStack's API (virt-v2v's -oc).",
     )
-    output_format: str | None = _setting(
+    output_format: str | None = declare(
         "output.format",
         "of",
         kind=Kind(
@@ -370,7 +255,7 @@ class Settings:
         example="qcow2",
         help="The format of the guest's disks (virt-v2v's -of).",
     )
-    output_storage: str | None = _setting(
+    output_storage: str | None = declare(
         "output.storage",
         "os",
         kind=text("STORAGE", "a directory, pool or storage as the output mode wants it"),
@@ -379,7 +264,7 @@ class Settings:
         help="Where the guest's disks are stored: a directory of the conversion server, a pool, a storage domain "
         "(virt-v2v's -os).",
     )
-    output_misc: tuple[str, ...] = _setting(
+    output_misc: tuple[str, ...] = declare(
         "output.misc",
         "oo",
         kind=OPTIONS,
@@ -389,7 +274,7 @@ class Settings:
         help="More options of the output mode (virt-v2v's -oo). Other users of the server do not see OpenStack's "
         "secrets, such as os-password: virt-v2v gets them in its environment.",
     )
-    output_password: Secret | None = _setting(
+    output_password: Secret | None = declare(
         "output.password",
         "op",
         kind=SECRET,
@@ -398,7 +283,7 @@ class Settings:
         help="The password for p2v.oc (virt-v2v's -op). On the server it is in a file that only virt-v2v's user can "
         "read, and that is removed at the end.",
     )
-    keys: tuple[KeySource, ...] = _setting(
+    keys: tuple[KeySource, ...] = declare(
         "key",
         kind=KEYS,
         peer=False,
@@ -408,7 +293,7 @@ class Settings:
         "for each volume. The key is tried on the volume before the start. On the server it is in a file that "
         "is removed at the end.",
     )
-    root: str = _setting(
+    root: str = declare(
         "root",
         kind=ROOT,
         peer=False,
@@ -416,7 +301,7 @@ class Settings:
         example="/dev/sda2",
         help="Which operating system to convert, on a machine with several (virt-v2v's --root).",
     )
-    nbd: str | None = _setting(
+    nbd: str | None = declare(
         "nbd",
         kind=choice("nbdkit", "qemu-nbd"),
         peer=False,
@@ -424,7 +309,7 @@ class Settings:
         example="qemu-nbd",
         help="The program that serves the disks to virt-v2v, read-only.",
     )
-    target_firmware: str = _setting(
+    target_firmware: str = declare(
         "target.firmware",
         kind=choice("auto", "bios", "uefi"),
         peer=False,
@@ -433,14 +318,14 @@ class Settings:
         example="uefi",
         help="Whether the guest boots with BIOS or UEFI.",
     )
-    pre: str | None = _setting(
+    pre: str | None = declare(
         "pre",
         kind=COMMAND,
         dumped=False,
         example="/root/stop-services",
         help="A command that runs on this machine before the conversion. If it fails, nothing is converted.",
     )
-    post: str | None = _setting(
+    post: str | None = declare(
         "post",
         kind=COMMAND,
         dumped=False,
@@ -448,14 +333,14 @@ class Settings:
         example="systemctl poweroff",
         help="A command that runs on this machine after a successful conversion.",
     )
-    fail: str | None = _setting(
+    fail: str | None = declare(
         "fail",
         kind=COMMAND,
         dumped=False,
         example="curl https://192.0.2.1/failed",
         help="A command that runs on this machine after any failure, also when there was no connection.",
     )
-    reconnect: int = _setting(
+    reconnect: int = declare(
         "reconnect",
         kind=number(0, 7 * 24 * 3600, "SECONDS"),
         peer=False,
@@ -465,14 +350,14 @@ class Settings:
         help="For how many seconds p2v-tui tries to reconnect before it gives the conversion up. virt-v2v waits that "
         "long for its disks. Unattended, p2v-tui tries the first connection that long, too.",
     )
-    skip_test_connection: bool = _setting(
+    skip_test_connection: bool = declare(
         "skip_test_connection",
         kind=BOOLEAN,
         default=False,
         dumped=False,
         help="Start without waiting for the network and without testing the connection.",
     )
-    accept_warnings: AcceptedWarnings = _setting(
+    accept_warnings: AcceptedWarnings = declare(
         "accept_warnings",
         kind=ACCEPTED_WARNINGS,
         default=AcceptedWarnings(),
@@ -482,21 +367,21 @@ class Settings:
         help="Convert despite the warnings of these checks: p2v.accept_warnings=space,clock. It does not help "
         "against a check that refuses.",
     )
-    debug: bool = _setting(
+    debug: bool = declare(
         "debug",
         kind=BOOLEAN,
         default=False,
         dumped=False,
         help="Write full debugging output of virt-v2v (-v -x) to the conversion log.",
     )
-    dump_config_and_exit: bool = _setting(
+    dump_config_and_exit: bool = declare(
         "dump_config_and_exit",
         kind=BOOLEAN,
         default=False,
         dumped=False,
         help="Print all settings, with this machine's defaults filled in and secrets hidden, and exit.",
     )
-    dry_run: bool = _setting(
+    dry_run: bool = declare(
         "dry_run",
         kind=BOOLEAN,
         default=False,
@@ -505,7 +390,7 @@ class Settings:
         help="Only check whether the conversion can start, as --dry-run does. It changes nothing, runs no command "
         "and leaves the machine on.",
     )
-    interactive: bool = _setting(
+    interactive: bool = declare(
         "interactive",
         kind=BOOLEAN,
         default=False,
@@ -514,7 +399,7 @@ class Settings:
         help="Open the screens, filled in, even if p2v.server is given.",
     )
     # Settings of the live image only (live-image/root) are declared too, so that they cause no warning.
-    ssh_key: str | None = _setting(
+    ssh_key: str | None = declare(
         "ssh_key",
         kind=text('"KEY"', "a public key as ssh-keygen writes it, in double quotes, or the URL of a file with keys"),
         peer=False,
@@ -524,7 +409,7 @@ class Settings:
         help="On the live image: lets you log in to this machine as root by SSH, with this key "
         "(docs/live-image-boot.md).",
     )
-    shell: bool = _setting(
+    shell: bool = declare(
         "shell",
         kind=BOOLEAN,
         default=False,
@@ -538,78 +423,7 @@ class Settings:
 # Settings for this boot of the live image, not for the conversion.
 BOOT_SETTINGS: Final = ("interactive", "ssh_key", "shell")
 
-
-def _declared(field: dataclasses.Field[Any]) -> Setting:
-    declaration: _Declaration = field.metadata["declaration"]
-    return Setting(
-        name=declaration.name,
-        attribute=field.name,
-        kind=declaration.kind,
-        default=field.default,
-        help=declaration.help,
-        aliases=declaration.aliases,
-        default_words=declaration.default_words,
-        example=declaration.example,
-        peer=declaration.peer,
-        dumped=declaration.dumped,
-        old_names=declaration.old_names,
-    )
-
-
-SETTINGS: Final[tuple[Setting, ...]] = tuple(_declared(field) for field in dataclasses.fields(Settings))
+SETTINGS: Final[tuple[Setting, ...]] = declared(Settings)
 BY_KEY: Final[dict[str, Setting]] = {
     f"p2v.{key}": setting for setting in SETTINGS for key in (setting.name, *setting.aliases, *setting.old_names)
 }
-
-
-def as_texts(settings: Settings) -> dict[str, str]:
-    """Each setting that is not at its default, by its full name and without secrets; `from_texts` reads it. A value
-    from which a secret cannot be separated is left out.
-    """
-    return {
-        setting.name: setting.hide(setting.format(value))
-        for setting, value in _given(settings)
-        if setting.kind.kept and not setting.kind.secret
-    }
-
-
-def secrets_of(settings: Settings) -> tuple[Secret, ...]:
-    """All secrets in the settings, which must not appear in anything that is written, sent or shown."""
-    options = [option.partition("=") for option in settings.output_misc]
-    others = _given(dataclasses.replace(settings, output_misc=()))
-    texts = [setting.kind.format(value) for setting, value in others if not setting.kind.secret]
-    texts += [value for name, _, value in options if not is_secret_name(name)]
-    found = [secret for text in texts for secret in secrets_in(text)]
-    found += [value for name, _, value in options if is_secret_name(name)]
-    # In a URL it is encoded, but programs that get the URL may show it decoded.
-    secrets = [Secret(text) for secret in found for text in {secret, unquote(secret)} if text]
-    passwords = [secret for secret in (settings.password, settings.output_password) if secret is not None]
-    keys = [secret for key in settings.keys for secret in (key.url, key.passphrase) if secret is not None]
-    return tuple(dict.fromkeys([*passwords, *keys, *secrets]))
-
-
-def _given(settings: Settings) -> Iterator[tuple[Setting, Any]]:
-    for setting in SETTINGS:
-        value = getattr(settings, setting.attribute)
-        if value is not None and value != setting.default:
-            yield setting, value
-
-
-def from_texts(texts: Mapping[str, str]) -> Settings:
-    """The settings that `as_texts` wrote. Raises SettingsError for a value that cannot be used."""
-    values = {setting.attribute: setting.parse(texts[setting.name]) for setting in SETTINGS if setting.name in texts}
-    return Settings(**values)
-
-
-def dump(settings: Settings, local_version: str, remote_version: str) -> str:
-    """The settings as virt-p2v's print_config() prints them: `%-20s %s` a line, the two versions first.
-
-    Secrets show as ***; the settings that the peer lacks come last, so that its lines stay in place.
-    """
-    shown = sorted((setting for setting in SETTINGS if setting.dumped), key=lambda setting: not setting.peer)
-    rows: Sequence[tuple[str, str]] = [
-        ("local version", local_version),
-        ("remote version", remote_version),
-        *((setting.name, setting.dump(getattr(settings, setting.attribute))) for setting in shown),
-    ]
-    return "".join(f"{name:<20} {value}\n" for name, value in rows)

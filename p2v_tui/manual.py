@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from p2v_tui import cmdline
-from p2v_tui.config import BY_KEY, Setting
+from p2v_tui.config import BY_KEY
 from p2v_tui.errors import SettingsError
+from p2v_tui.setting import Setting
 
 _WIDTH: Final = 79
 # Which one exists depends on how p2v-tui was installed.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TextIO, TypeVar
 
-from p2v_tui import __version__, config, hwprobe
+from p2v_tui import __version__, hwprobe
 from p2v_tui.config import Settings
 from p2v_tui.console import Console
 from p2v_tui.errors import Cancelled, CommandFailed, Detached, InternalError, P2VError, PreflightRefused
@@ -39,6 +39,7 @@ from p2v_tui.session.words.events import Checked, Event, Status, Warned
 from p2v_tui.session.words.quantities import size_text
 from p2v_tui.session.words.terminal_text import plain
 from p2v_tui.session.words.watch import Watch
+from p2v_tui.setting_texts import dump
 
 DEFAULT_POST: Final = "poweroff"
 # How many seconds the preparation may take to end after a cancellation: a tool may hang.
@@ -97,7 +98,7 @@ def run_fail_command(command: str, console: Console) -> None:
 
 def print_dump(settings: Settings, image: Path | None, out: TextIO = sys.stdout) -> None:
     """What p2v.dump_config_and_exit prints."""
-    out.write(config.dump(fill_in(settings, hwprobe.probe(), image), __version__, "unknown"))
+    out.write(dump(fill_in(settings, hwprobe.probe(), image), __version__, "unknown"))
 
 
 class _Unattended:

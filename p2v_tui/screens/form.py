@@ -8,9 +8,10 @@ from typing import Any, Final, NamedTuple
 from textual.containers import VerticalScroll
 from textual.widget import Widget
 
-from p2v_tui.config import BY_KEY, Setting
+from p2v_tui.config import BY_KEY
 from p2v_tui.errors import SettingsError
 from p2v_tui.screens.widgets import FormField, Help, Line, more_of
+from p2v_tui.setting import Setting
 
 LABEL_WIDTH: Final = 25
 # Lines of the form above the field that has just come into view: its heading, or what it belongs to.

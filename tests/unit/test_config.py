@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2v_tui import cmdline, hwprobe
-from p2v_tui.config import BY_KEY, SETTINGS, Settings, dump
+from p2v_tui.config import BY_KEY, SETTINGS, Settings
 from p2v_tui.errors import SettingsError
 from p2v_tui.kinds import (
     MAX_GUEST_NAME,
@@ -28,6 +28,7 @@ from p2v_tui.kinds import (
 from p2v_tui.secrecy import HIDDEN, without_secrets
 from p2v_tui.session.plan.plan import fill_in
 from p2v_tui.setting_names import SettingName
+from p2v_tui.setting_texts import dump
 from tests.unit.setting_values import VALUES, all_settings
 
 SECRET = "Tr0ub4dor&3"

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from p2v_tui import cli, cmdline, manual
-from p2v_tui.config import BY_KEY, SETTINGS, Setting
+from p2v_tui.config import BY_KEY, SETTINGS
+from p2v_tui.setting import Setting
 
 SHARE = Path(__file__).parents[2] / "share"
 WRONG_SETTINGS = 2

@@ -9,10 +9,11 @@ from collections.abc import Callable
 import pytest
 
 from p2v_tui import cmdline
-from p2v_tui.config import SETTINGS, Settings, as_texts, dump, from_texts, secrets_of
+from p2v_tui.config import SETTINGS, Settings
 from p2v_tui.errors import SettingsError
 from p2v_tui.secrecy import is_secret_name, secrets_in, without_secrets
 from p2v_tui.session.conversion.system_data import scrub
+from p2v_tui.setting_texts import as_texts, dump, from_texts, secrets_of
 
 SECRET = "s3cret-W0rd"
 

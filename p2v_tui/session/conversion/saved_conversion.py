@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from p2v_tui import config
 from p2v_tui.config import Settings
 from p2v_tui.errors import P2VError
 from p2v_tui.hwprobe.machine import Machine
@@ -22,6 +21,7 @@ from p2v_tui.session.conversion.machine_record import RecordedDisk
 from p2v_tui.session.plan.plan import Plan, make_plan
 from p2v_tui.session.remote.directory import RemoteDirectory
 from p2v_tui.session.ssh.workspace import Workspace, abandoned
+from p2v_tui.setting_texts import as_texts, from_texts
 
 VERSION = 2
 
@@ -45,7 +45,7 @@ class SavedConversion:
         """Writes it whole or not at all. Raises OSError."""
         record = {
             "version": VERSION,
-            "settings": config.as_texts(self.settings),
+            "settings": as_texts(self.settings),
             "image": str(self.image) if self.image else None,
             "directory": self.directory.path,
             "disks": [[disk.name, disk.size, disk.serial, disk.mark] for disk in self.disks],
@@ -104,7 +104,7 @@ def read(workspace: Workspace) -> SavedConversion | None:
         if record["version"] != VERSION:
             return None
         return SavedConversion(
-            settings=config.from_texts(record["settings"]),
+            settings=from_texts(record["settings"]),
             image=Path(record["image"]) if record["image"] else None,
             directory=RemoteDirectory(record["directory"]),
             disks=tuple(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from p2v_tui.config import Settings, secrets_of
+from p2v_tui.config import Settings
 from p2v_tui.errors import P2VError, Retry, SettingsError
 from p2v_tui.kinds import Secret
 from p2v_tui.secrecy import without_secrets
@@ -24,6 +24,7 @@ from p2v_tui.session.ssh.workspace import Workspace
 from p2v_tui.session.words.events import ConnectionStep, HostKeyLearnt, Report, Status, StepDone, StepStarted, Warned
 from p2v_tui.session.words.quantities import duration_text
 from p2v_tui.session.words.watch import Watch
+from p2v_tui.setting_texts import secrets_of
 
 # For how many seconds a first connection that sshd drops is retried, even if nothing else is retried.
 RETRY_DROPPED_FOR: Final = 20.0

@@ -1,4 +1,4 @@
-"""The hybrid ISO: one file that is a CD and a disk, and that BIOS and UEFI boot from either way."""
+"""The hybrid ISO: one file for CDs and disks, which BIOS and UEFI can both boot."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from imagebuild.commands import run
 from imagebuild.menu import Menu
 from imagebuild.parts import Parts
 
-# The types of partitions in a GPT: data, and what UEFI boots from.
+# GPT partition types: basic data, EFI system partition.
 _DATA = "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7"
 _EFI = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
 
@@ -49,7 +49,7 @@ def make_iso(target: Path, parts: Parts, menu: Menu, scratch: Path) -> None:
 
 
 def _link(source: Path, place: Path) -> None:
-    """The file in another place, without a copy of its data where that can be done; its date may be changed there."""
+    """Copies the file, without copying its data if the file system can; the copy's date may be changed."""
     run(["cp", "--reflink=auto", "--", source, place])
     shutil.copymode(source, place)
     place.chmod(0o644)

@@ -13,14 +13,14 @@ PROJECT = HERE.parent
 
 @dataclass(frozen=True)
 class Packages:
-    """Debian packages. taken_out: patterns of their names; they come with others and are removed again."""
+    """Debian packages. taken_out: name patterns of packages that others pull in and that are removed again."""
 
     installed: tuple[str, ...]
     taken_out: tuple[str, ...]
 
 
 def lines_of(path: Path) -> tuple[str, ...]:
-    """The lines of a list without comments and blanks."""
+    """The lines of a list without comments and blank lines."""
     lines = (line.partition("#")[0].strip() for line in path.read_text().splitlines())
     return tuple(line for line in lines if line)
 
@@ -41,11 +41,11 @@ def firmware(architecture: Architecture, suite: str) -> tuple[str, ...]:
 
 
 def _names(name: str, *conditions: str) -> list[str]:
-    """A list of packages, without those whose `[condition]` is another release or architecture."""
+    """The packages of a list, without those whose `[condition]` names another release or architecture."""
     lines = [line.split() for line in lines_of(HERE / name)]
     return [package for package, *only in lines if all(each.strip("[]") in conditions for each in only)]
 
 
 def kernel_arguments() -> str:
-    """The words that every boot entry has."""
+    """The kernel arguments of every boot entry."""
     return " ".join(lines_of(HERE / "kernel-args.txt"))

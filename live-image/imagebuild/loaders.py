@@ -10,7 +10,7 @@ from pathlib import Path
 from imagebuild.architecture import Architecture
 from imagebuild.commands import run
 
-# A menu in a text screen and on a serial line; nothing is loaded later.
+# For a menu on a text screen and on a serial line. GRUB loads no other modules later.
 _BIOS_MODULES = (
     *("biosdisk", "iso9660", "part_gpt", "part_msdos", "search", "search_label", "search_fs_file"),
     *("normal", "configfile", "linux", "linux16", "all_video", "serial", "terminal", "terminfo", "keystatus"),
@@ -44,7 +44,7 @@ class Loaders:
 
     @property
     def pxelinux(self) -> dict[str, Path]:
-        """PXELINUX and its modules under the names by which they are fetched."""
+        """PXELINUX and its modules, by the names that machines fetch."""
         modules = self.directory / "usr/lib/syslinux/modules/bios"
         return {
             "pxelinux.0": self.directory / "usr/lib/PXELINUX/lpxelinux.0",
@@ -53,12 +53,12 @@ class Loaders:
 
     @property
     def shim(self) -> Path:
-        """The first stage, signed by Microsoft, whose key the machines have."""
+        """The first stage, signed by Microsoft, whose key is in the machines' firmware."""
         return self.directory / f"usr/lib/shim/shim{self.architecture.efi}.efi.signed"
 
     @property
     def key_tool(self) -> Path:
-        """What shim starts to ask about keys."""
+        """MokManager, which shim starts to ask the user about keys."""
         return self.directory / f"usr/lib/shim/mm{self.architecture.efi}.efi.signed"
 
     def signed_grub(self, kind: str) -> Path:
@@ -68,13 +68,13 @@ class Loaders:
 
     @property
     def memory_test(self) -> dict[str, Path]:
-        """memtest86+ under the names that the menu knows."""
+        """memtest86+, by the file names in the menu."""
         return {f"memtest.{kind}": self.directory / f"boot/memtest86+x64.{kind}" for kind in ("bin", "efi")}
 
     def efi_partition(self, image: Path, *, label: str, date: int, scratch: Path) -> None:
-        """The file system that UEFI boots from: shim, GRUB, and where GRUB finds the menu.
+        """Makes the file system that UEFI boots from: shim, GRUB, and a configuration that leads GRUB to the menu.
 
-        label: of the file system with the menu, /boot/grub/grub.cfg.
+        label: of the file system that has the menu, /boot/grub/grub.cfg.
         """
         tree = scratch / "efi"
         boot = tree / "EFI/BOOT"
@@ -83,7 +83,7 @@ class Loaders:
         shutil.copyfile(self.shim, boot / f"BOOT{name.upper()}.EFI")
         shutil.copyfile(self.signed_grub("gcd"), boot / f"grub{name}.efi")
         shutil.copyfile(self.key_tool, boot / f"mm{name}.efi")
-        # Without this directory GRUB would take the menu of whatever Debian medium it meets first.
+        # Without this directory GRUB would use the menu of the first Debian medium that it finds.
         menu = tree / "boot/grub/grub.cfg"
         menu.parent.mkdir(parents=True)
         menu.write_text(
@@ -94,7 +94,7 @@ class Loaders:
 
 
 def _fat_image(image: Path, tree: Path, date: int) -> None:
-    """A FAT file system with the files of a directory: the same each time, and without mounting anything."""
+    """Makes a FAT file system with the files of a directory: reproducibly, and without mounting anything."""
     files = sorted(path for path in tree.rglob("*"))
     for path in files:
         os.utime(path, (date, date))

@@ -1,4 +1,4 @@
-"""What every kind of image is made from."""
+"""The parts that every kind of image is made of."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from imagebuild.loaders import Loaders
 
 @dataclass(frozen=True)
 class Parts:
-    """layers: the squashfs files of the root file system by their names; live-boot puts the last name on top.
+    """layers: the squashfs files of the root file system by file name; live-boot puts the last name on top.
 
-    date: seconds since 1970, of everything in the image.
+    date: seconds since 1970, the date of all files in the image.
     """
 
     kernel: Path

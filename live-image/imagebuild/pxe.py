@@ -1,7 +1,7 @@
-"""The files for a boot over the network: a directory that a TFTP server, or an HTTP server, serves as it is.
+"""The files for a boot over the network: a directory that a TFTP or HTTP server serves as it is.
 
-The loader fetches everything, the root file system too: as a second initramfs. So the live system needs no network of
-its own to begin with, and there is no address to configure.
+The boot loader fetches everything, the root file system too, as a second initramfs. So the live system can boot
+without a network, and no server's address must be configured.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from imagebuild.errors import BuildError
 from imagebuild.menu import Menu
 from imagebuild.parts import Parts
 
-# Where the initramfs looks for it: root/usr/lib/live/boot/9999-p2v-tui.
+# root/usr/lib/live/boot/9999-p2v-tui looks for the image in this directory of the initramfs.
 IN_INITRAMFS = "p2v-image"
 
 
 def make_pxe(target: Path, parts: Parts, menu: Menu) -> None:
-    """Fills the directory. One that has other files in it keeps them, except those of the same names."""
+    """Writes the files into the directory. Other files there are kept; those of the same name are overwritten."""
     loaders, efi = parts.loaders, parts.loaders.architecture.efi
     copied = {
         "vmlinuz": parts.kernel,
         "initrd.img": parts.initramfs,
-        # UEFI: shim, which finds GRUB beside itself, which finds its menu in grub/.
+        # UEFI: shim looks for GRUB in its own directory, and GRUB for its menu in grub/.
         f"boot{efi}.efi": loaders.shim,
         f"grub{efi}.efi": loaders.signed_grub("grubnet"),
         f"mm{efi}.efi": loaders.key_tool,
@@ -50,7 +50,7 @@ def make_pxe(target: Path, parts: Parts, menu: Menu) -> None:
 
 
 def _write_cpio(archive: BinaryIO, files: Mapping[str, Path], date: int) -> None:
-    """An initramfs with these files and their directories (the format is in the kernel's buffer-format.rst)."""
+    """Writes an initramfs of these files and their directories, in the format of the kernel's buffer-format.rst."""
     directories = sorted({str(parent) for name in files for parent in Path(name).parents if str(parent) != "."})
     for number, name in enumerate([*directories, *sorted(files)], 1):
         file = files.get(name)
@@ -67,7 +67,7 @@ def _write_cpio(archive: BinaryIO, files: Mapping[str, Path], date: int) -> None
 def _header(name: str, *fields: int) -> bytes:
     """fields: inode number, mode, user, group, links, date, size."""
     encoded = name.encode() + b"\0"
-    # The device's numbers, four of them, and the checksum mean nothing here.
+    # The four device numbers and the checksum are not used.
     numbers = (*fields, 0, 0, 0, 0, len(encoded), 0)
     header = b"070701" + b"".join(f"{number & 0xFFFFFFFF:08x}".encode() for number in numbers) + encoded
     return header + bytes(-len(header) % 4)

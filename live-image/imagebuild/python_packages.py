@@ -1,6 +1,6 @@
-"""The Python packages that Debian does not have new enough: pip fetches those that requirements.txt names, by hash.
+"""The Python packages that are too old in Debian: pip fetches the versions in requirements.txt, checked by hash.
 
-Only packages without compiled code are taken, so that it does not matter which Python and which machine fetch them.
+Only packages without compiled code, so that any Python on any machine can fetch them.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ REQUIREMENTS = PROJECT / "requirements.txt"
 
 
 def inputs() -> tuple[str, ...]:
-    """What the result depends on, beside the packages of Debian."""
+    """What the result depends on, besides the Debian packages."""
     return (PROJECT / "pyproject.toml").read_text(), REQUIREMENTS.read_text()
 
 
 def requirements(debian_packages: Sequence[str], pyproject: Path = PROJECT / "pyproject.toml") -> tuple[str, ...]:
-    """p2v-tui's dependencies that are not among these packages: NAME is there if python3-NAME is."""
+    """p2v-tui's dependencies that are not among these packages: python3-NAME provides NAME."""
     wanted = tomllib.loads(pyproject.read_text())["project"]["dependencies"]
     return tuple(each for each in wanted if f"python3-{_name(each)}" not in debian_packages)
 
@@ -37,7 +37,7 @@ def _name(requirement: str) -> str:
 
 
 def pinned(names: Collection[str], requirements: str) -> str:
-    """The entries of these packages. Raises BuildError for one that has none."""
+    """The entries of these packages. Raises BuildError if one is missing."""
     entries = re.findall(r"^([A-Za-z0-9._-]+)(==(?:.*\\\n)*.*\n)", requirements, re.MULTILINE)
     by_name = {_canonical(name): f"{name}{pin}" for name, pin in entries}
     if missing := sorted({_canonical(name) for name in names} - by_name.keys()):
@@ -50,14 +50,14 @@ def _canonical(name: str) -> str:
 
 
 def fetch(wanted: Sequence[str], python: str, directory: Path, scratch: Path) -> None:
-    """Puts the packages and what they need into `directory`, as they go below sys.path, and nothing else.
+    """Installs the packages and their dependencies into `directory`, which can go on sys.path, and nothing else.
 
     python: the version of Python that they are for.
     """
     pip = [*_pip(scratch), "install", "--quiet", "--disable-pip-version-check", "--no-input"]
     pip += ["--root-user-action=ignore", "--target", str(directory), "--only-binary=:all:"]
     pip += ["--python-version", python, "--implementation", "py", "--abi", "none", "--platform", "any"]
-    # Which packages they need, pip alone knows; it says so, and then gets nothing but these, each by its hash.
+    # Only pip can resolve the dependencies. A dry run lists them, then exactly these are installed, each by its hash.
     report, needed = scratch / "report.json", scratch / "requirements.txt"
     versions = scratch / "versions.txt"
     versions.write_text("".join(f"{pin}\n" for pin in re.findall(r"^\S+==[^\s\\]+", REQUIREMENTS.read_text(), re.M)))
@@ -74,6 +74,6 @@ def fetch(wanted: Sequence[str], python: str, directory: Path, scratch: Path) ->
 def _pip(scratch: Path) -> list[str]:
     if importlib.util.find_spec("pip"):
         return [sys.executable, "-m", "pip"]
-    # Debian's python3 has none of its own.
+    # Debian's python3 comes without pip.
     run([sys.executable, "-m", "venv", scratch / "venv"])
     return [str(scratch / "venv/bin/python"), "-m", "pip"]

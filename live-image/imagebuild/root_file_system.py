@@ -1,4 +1,4 @@
-"""The image's root file system: p2v-tui and the files of root/ over Debian's packages, packed; and its initramfs."""
+"""The image's root file system (Debian's packages with p2v-tui and root/ over them), packed, and its initramfs."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from imagebuild.layer import WORKPLACE, Layer, add_build_files, add_documentatio
 from imagebuild.lists import HERE, PROJECT
 from imagebuild.progress import Step
 
-# What the result depends on beside the files and inside/.
+# The result also depends on these programs, besides the files and inside/.
 _PROGRAMS = ("root_file_system.py", "layer.py", "python_packages.py")
 
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """What every kind of image is made of. sizes: bytes of each part of the root file system, uncompressed."""
+    """The parts that ISO and network boot share. sizes: bytes of each part of the root file system, uncompressed."""
 
     squashfs: Path
     kernel: Path
@@ -34,7 +34,7 @@ class ImageFiles:
 
 
 def image_files(cache: Cache, debian_part: DebianRoot, date: int, step: Step) -> ImageFiles:
-    """Lays p2v-tui and root/ over Debian's root file system and packs it; the same inputs make the same bytes.
+    """Copies p2v-tui and root/ over Debian's root file system and packs it; the same inputs give the same bytes.
 
     date: seconds since 1970, the date of every file.
     """
@@ -63,7 +63,7 @@ def image_files(cache: Cache, debian_part: DebianRoot, date: int, step: Step) ->
             layer.close()
             results = ["vmlinuz", "sizes.json", *([] if known else ["initrd.img"])]
             hooks = [
-                # No suite: nothing is installed.
+                # The suite is empty, so that mmdebstrap installs nothing.
                 f"--setup-hook=tar-in {quote(str(debian_part.directory / 'root.tar'))} /",
                 f"--customize-hook=tar-in {quote(str(scratch / 'layer.tar'))} /",
                 f"--customize-hook={inside('arrange')}",

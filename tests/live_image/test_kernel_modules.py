@@ -69,5 +69,5 @@ def test_comments_and_sections_of_the_list_are_told_apart() -> None:
 
 def test_the_kernel_with_modules_is_found(tmp_path: Path) -> None:
     (tmp_path / "lib/modules/6.1.0-1-amd64/kernel").mkdir(parents=True)
-    (tmp_path / "lib/modules/6.1.0-1-amd64.whole").mkdir()
+    (tmp_path / "lib/modules/6.1.0-1-amd64.complete").mkdir()
     assert kernel_modules.versions(tmp_path) == ["6.1.0-1-amd64"]

@@ -1,1 +1,1 @@
-"""What runs inside the image's root file system while it is built, by its own Python: no import from outside."""
+"""Runs inside the image's root file system during the build, with the image's Python; no imports from outside."""

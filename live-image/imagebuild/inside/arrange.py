@@ -1,4 +1,4 @@
-"""Makes a live image of Debian's root file system once our files lie over it: units, byte code, initramfs.
+"""Prepares Debian's root file system with our files over it for the live image: units, byte code, initramfs.
 
 Runs in the root file system, as its root: python3 -m imagebuild.inside.arrange
 """
@@ -32,15 +32,15 @@ def main() -> None:
     shutil.copy(next((ROOT / "boot").glob(f"vmlinu*-{version}")), HERE / "vmlinuz")
     (HERE / "sizes.json").write_text(json.dumps(sizes(ROOT, version)))
     files.remove(ROOT, [*wanted["files"], "/boot/**"])
-    # systemd makes an identity in memory where there is an empty file.
+    # If the file is empty, systemd makes a machine id in memory.
     (ROOT / "etc/machine-id").touch()
-    # What systemd would do at the first boot after an update of /usr has been done.
+    # Tells systemd that nothing is left to do after an update of /usr.
     for directory in ("etc", "var"):
         (ROOT / directory / ".updated").touch()
 
 
 def set_up(text: str, root: Path, run: Callable[[list[str]], object] | None = None) -> None:
-    """Carries out root.setup; live-image/README.md has the verbs. Ends the build at what cannot be done."""
+    """Executes root.setup; live-image/README.md explains the verbs. A line that fails ends the build."""
     run = run or (lambda words: subprocess.run(words, check=True))
     verbs: Mapping[str, Callable[[list[str]], object]] = {
         "enable": lambda units: _enable(units, run),
@@ -81,19 +81,19 @@ def _remove(root: Path, pattern: str) -> None:
 
 
 def make_initramfs(version: str, patterns: list[str], date: int) -> None:
-    """The initramfs, with no kernel modules but those of the patterns; the same each time."""
-    whole = kernel_modules.only_for_initramfs(ROOT, version, patterns)
-    few = ROOT / "lib/modules" / version
+    """Makes the initramfs, reproducibly, with only the kernel modules that match the patterns."""
+    complete = kernel_modules.only_for_initramfs(ROOT, version, patterns)
+    trimmed = ROOT / "lib/modules" / version
     try:
         environment = {**os.environ, "SOURCE_DATE_EPOCH": str(date)}
         subprocess.run(["mkinitramfs", "-o", str(HERE / "initrd.img"), version], check=True, env=environment)
     finally:
-        shutil.rmtree(few)
-        whole.rename(few)
+        shutil.rmtree(trimmed)
+        complete.rename(trimmed)
 
 
 def sizes(root: Path, version: str) -> dict[str, int]:
-    """How many bytes each part of the root file system takes, before compression."""
+    """The size in bytes of each part of the root file system, before compression."""
     parts = {
         "kernel modules": [root / "lib/modules" / version],
         "firmware": [root / "lib/firmware"],

@@ -1,4 +1,4 @@
-"""Which files are removed: the patterns of files.txt."""
+"""Removes the files that files.txt lists."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from pathlib import Path
 
 
 def remove(root: Path, patterns: Sequence[str]) -> None:
-    """Removes what the patterns name below `root`. A pattern with `!` keeps what earlier ones would remove.
+    """Removes what matches the patterns below `root`. A pattern with `!` keeps what earlier ones would remove.
 
-    A pattern that ends in /** empties a directory and keeps it; empty directories below it go as well.
+    A pattern that ends in /** empties a directory and keeps it.
     """
     doomed: set[Path] = set()
     for pattern in patterns:
         found = _matching(root, pattern.removeprefix("!"))
         doomed = doomed - found if pattern.startswith("!") else doomed | found
-    # The deepest first, so that a directory is removed only when everything in it is.
+    # The deepest first: a directory is removed if it is empty by then.
     for path in sorted(doomed, key=lambda path: len(path.parts), reverse=True):
         if path.is_dir() and not path.is_symlink():
-            with contextlib.suppress(OSError):  # Something in it stays.
+            with contextlib.suppress(OSError):  # It is not empty.
                 path.rmdir()
         else:
             path.unlink(missing_ok=True)
 
 
 def remove_whole(root: Path, pattern: str) -> int:
-    """Removes files and directories with all that is in them, and returns how many fitted."""
+    """Removes files and whole directories, and returns how many matched."""
     found = list(root.glob(pattern.lstrip("/")))
     for path in found:
         if path.is_dir() and not path.is_symlink():

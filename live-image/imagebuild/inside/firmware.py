@@ -1,6 +1,6 @@
-"""Which firmware files stay: those that the kept kernel modules ask for, and microcode.
+"""Keeps the firmware files that the remaining kernel modules name, and microcode.
 
-Debian's packages have firmware for Wi-Fi, sound and graphics beside that of network cards and disk controllers.
+Besides those for network cards and disk controllers, Debian's packages have firmware for Wi-Fi, sound and graphics.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def trim(root: Path, version: str) -> None:
 
 
 def superfluous(directory: Path, wanted: Iterable[str]) -> set[Path]:
-    """The files below `directory` that are not among those wanted (names, or patterns with *).
+    """The files below `directory` that are not wanted. wanted: names, or patterns with *.
 
-    A symbolic link that is wanted keeps the file that it points to.
+    The target of a wanted symbolic link is wanted too.
     """
     pattern = re.compile("|".join(fnmatch.translate(name) for name in (*wanted, *_MICROCODE)))
     files = {path for path in directory.rglob("*") if path.is_symlink() or path.is_file()}

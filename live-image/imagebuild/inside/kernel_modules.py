@@ -1,4 +1,4 @@
-"""Which kernel modules stay: patterns of modules.txt, and what the chosen modules depend on."""
+"""Keeps the kernel modules that match modules.txt, and those that they depend on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def sections(text: str) -> dict[str, tuple[str, ...]]:
-    """modules.txt: the patterns of each [section], in their order."""
+    """Parses modules.txt: the patterns of each [section], in order."""
     found: dict[str, list[str]] = {}
     current: list[str] = []
     for line in text.splitlines():
@@ -24,34 +24,34 @@ def sections(text: str) -> dict[str, tuple[str, ...]]:
 
 
 def chosen(modules: Iterable[str], patterns: Sequence[str]) -> set[str]:
-    """Those of the modules (paths below the kernel's directory, with .ko) that the patterns keep.
+    """The modules that the patterns select. modules: paths below the kernel's directory, with .ko.
 
-    `*` matches any characters, `/` too; the last pattern that fits decides; `!` before it leaves out.
+    `*` matches any characters, `/` too. The last pattern that matches decides; one with `!` excludes the module.
     """
     rules = [(not p.startswith("!"), re.compile(fnmatch.translate(p.removeprefix("!")))) for p in patterns]
     kept = set()
     for module in modules:
         name = re.sub(r"\.ko(\.\w+)?$", "", module)
-        fitting = [keep for keep, pattern in rules if pattern.match(name)]
-        if fitting and fitting[-1]:
+        matching = [keep for keep, pattern in rules if pattern.match(name)]
+        if matching and matching[-1]:
             kept.add(module)
     return kept
 
 
 def with_dependencies(modules: Iterable[str], dependencies: Mapping[str, Sequence[str]]) -> set[str]:
-    """The modules and all that they need, however deep."""
+    """The modules and their direct and indirect dependencies."""
     found: set[str] = set()
-    waiting = list(modules)
-    while waiting:
-        module = waiting.pop()
+    pending = list(modules)
+    while pending:
+        module = pending.pop()
         if module not in found:
             found.add(module)
-            waiting.extend(dependencies.get(module, ()))
+            pending.extend(dependencies.get(module, ()))
     return found
 
 
 def dependencies_in(modules_dep: str) -> dict[str, tuple[str, ...]]:
-    """modules.dep: what each module needs, as paths below `kernel/`."""
+    """Parses modules.dep: the dependencies of each module, as paths below `kernel/`."""
     found = {}
     for line in modules_dep.splitlines():
         module, _, needed = line.partition(":")
@@ -60,12 +60,12 @@ def dependencies_in(modules_dep: str) -> dict[str, tuple[str, ...]]:
 
 
 def versions(root: Path) -> list[str]:
-    """The kernels that have modules."""
+    """The kernel versions that have modules."""
     return sorted(path.name for path in (root / "lib/modules").iterdir() if (path / "kernel").is_dir())
 
 
 def trim(root: Path, version: str, patterns: Sequence[str]) -> None:
-    """Removes the modules that the patterns leave out, and tells modprobe. depmod must have been run before."""
+    """Removes the modules that the patterns do not select, and runs depmod. depmod must have been run before, too."""
     directory = root / "lib/modules" / version
     dependencies = dependencies_in((directory / "modules.dep").read_text())
     kept = with_dependencies(chosen(dependencies, patterns), dependencies)
@@ -83,13 +83,13 @@ def _remove_empty(directory: Path) -> None:
 
 
 def only_for_initramfs(root: Path, version: str, patterns: Sequence[str]) -> Path:
-    """Puts a directory with few modules in the place of the whole one, and returns where that is now.
+    """Replaces the module directory by one with fewer modules, and returns the complete one's new place.
 
-    initramfs-tools and the hooks of many packages take whole classes of modules; so they find no others.
+    initramfs-tools and the hooks of many packages add whole classes of modules; this way they find no others.
     """
     directory = root / "lib/modules" / version
-    whole = directory.with_name(f"{version}.whole")
-    directory.rename(whole)
-    shutil.copytree(whole, directory, symlinks=True)
+    complete = directory.with_name(f"{version}.complete")
+    directory.rename(complete)
+    shutil.copytree(complete, directory, symlinks=True)
     trim(root, version, patterns)
-    return whole
+    return complete

@@ -1,4 +1,4 @@
-"""The last step of the installation of Debian's packages: takes out what the image does not need.
+"""The last step after installing Debian's packages: removes what the image does not need.
 
 Runs in the root file system, as its root: python3 -m imagebuild.inside.trim
 """
@@ -21,7 +21,7 @@ ROOT = Path("/")
 
 
 def main() -> None:
-    """Reads what to do from `trim.json` beside it: patterns of packages to take out, of files and of modules."""
+    """Reads `trim.json`: the patterns of packages to remove, of files to remove and of modules to keep."""
     wanted = json.loads((HERE / "trim.json").read_text())
     installed = subprocess.run(
         ["dpkg-query", "--show", "--showformat=${Package}\n"], check=True, capture_output=True, text=True
@@ -37,14 +37,14 @@ def main() -> None:
 
 
 def superfluous(installed: Iterable[str], patterns: Sequence[str], kept: Collection[str]) -> list[str]:
-    """The installed packages that fit a pattern, but for those that are kept by name."""
+    """The installed packages that match a pattern, except those that are kept by name."""
     return [
         name for name in installed if name not in kept and any(fnmatch.fnmatchcase(name, each) for each in patterns)
     ]
 
 
 def compile_python(*directories: Path) -> None:
-    """Makes byte code that Python takes as it is: the dates of the sources change, and no build is like another."""
+    """Compiles to byte code that Python does not check against the sources' dates, which differ between builds."""
     for directory in directories:
         done = compileall.compile_dir(
             directory, quiet=1, force=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH

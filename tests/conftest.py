@@ -8,8 +8,9 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,13 +63,15 @@ def pytest_configure(config: pytest.Config) -> None:
     if places := getattr(config, "workerinput", {}).get(_KEY):
         # A container may forbid it; what the tests there can do at all, they do with one worker.
         with contextlib.suppress(PermissionError):
-            _mount_own(places, Path(config.option.basetemp).parent)
+            # The files of a failed test are looked at later; the sources may be there too, and so may Python.
+            shared = (Path(config.option.basetemp).parent, config.rootpath, Path(sys.prefix))
+            _mount_own(places, (*shared, _APPLIANCE))
 
 
-def _mount_own(places: Mapping[str, str], shared: Path) -> None:
+def _mount_own(places: Mapping[str, str], shared: Iterable[Path]) -> None:
     """From here on this process and its children see the directories as these places.
 
-    shared: stays the same one, so that the files of a failed test can be looked at. Raises PermissionError.
+    shared: the directories in them that stay the same ones. Raises PermissionError.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(_CLONE_NEWNS):
@@ -78,10 +81,10 @@ def _mount_own(places: Mapping[str, str], shared: Path) -> None:
     _APPLIANCE.mkdir(mode=0o700, exist_ok=True)
     for place, own in places.items():
         Path(own).chmod(0o1777)
-        for kept in (shared, _APPLIANCE):
+        for kept in shared:
             if kept.is_relative_to(place):
                 inside = own / kept.relative_to(place)
-                inside.mkdir(parents=True)
+                inside.mkdir(parents=True, exist_ok=True)
                 _mount("--bind", str(kept), str(inside))
         _mount("--rbind", own, place)
 

@@ -1,4 +1,4 @@
-"""Real accounts on this machine, for the conversion server's logins: removed with all they left."""
+"""Real accounts on this machine for logins to the conversion server, removed at the end with all their files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.lab.processes import runs
 
 _TOOL_SECONDS = 30.0
 _END_SECONDS = 5.0
-# Of a process, by its PID namespace and its number there.
+# The process that made the account: the numbers of its PID namespace and of itself follow.
 _ACCOUNT_MARK = "p2v-tui laboratory account of process"
 _PID_NAMESPACE = Path("/proc/self/ns/pid")
 
@@ -29,9 +29,9 @@ _PID_NAMESPACE = Path("/proc/self/ns/pid")
 class Account:
     """A real account on this machine, made for a test and removed at its end with its home. Root only.
 
-    name: one is made up when none is given; an account left behind under that name by a killed run is removed first.
-    password: likewise. login_shell: a name as in "bash", "tcsh", or a path.
-    sudo: programs it may run as root, as sudoers writes them (an empty sequence: no sudo at all);
+    name: random if it is not given; an account of that name that a killed run left behind is removed first.
+    password: random if it is not given. login_shell: a name such as "bash" or "tcsh", or a path.
+    sudo: programs that it may run as root, in sudoers' syntax (empty: no sudo at all);
     sudo_password: whether sudo asks for the password.
     files: contents by path below the home directory, such as {".bashrc": "echo hello\\n"}.
 
@@ -73,7 +73,7 @@ class Account:
         self.remove()
 
     def remove(self) -> None:
-        """End the account's processes and remove it with all that is its own; nothing happens when it is gone."""
+        """End the account's processes and remove it with all its files. Does nothing if it does not exist."""
         for entry in pwd.getpwall():
             if entry.pw_name == self.name:
                 _remove_account(entry)
@@ -97,7 +97,7 @@ class Account:
             tag = "PASSWD" if self._sudo_password else "NOPASSWD"
             rules = f'Defaults:{self.name} env_keep += "LIBGUESTFS_BACKEND LIBGUESTFS_BACKEND_SETTINGS"\n'
             rules += f"{self.name} ALL=(root) {tag}: {', '.join(self._sudo)}\n"
-            # A mistake in a file that sudo reads would lock everybody out: it is checked before it is there.
+            # A mistake in sudoers would lock everybody out, so the rules are checked before sudo reads them.
             run_command(["visudo", "--check", "--file=-"], stdin=rules, timeout=_TOOL_SECONDS)
             sudoers = _sudoers_file(self.name)
             sudoers.touch(0o440)
@@ -106,10 +106,10 @@ class Account:
 
 @contextlib.contextmanager
 def _accounts_locked() -> Iterator[None]:
-    """While it lasts, no other test changes accounts.
+    """Keeps other tests from changing accounts meanwhile.
 
-    useradd and its like wait some seconds for each other and then fail. Their lock is a file with a process's number,
-    which they take for left behind where the process is in another PID namespace.
+    useradd and the like wait some seconds for each other and then fail. Their lock is a file with a process's number,
+    which they treat as stale if the process is in another PID namespace.
     """
     directory = os.open("/etc", os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -120,7 +120,7 @@ def _accounts_locked() -> Iterator[None]:
 
 
 def _left_behind(entry: pwd.struct_passwd) -> bool:
-    """Whether nobody uses it any more. Whether a process of another PID namespace runs cannot be seen from here."""
+    """Whether its process has ended. False for one of another PID namespace, which cannot be seen from here."""
     mark, _, process = entry.pw_gecos.rpartition(" ")
     here = f"{_ACCOUNT_MARK} {_PID_NAMESPACE.stat().st_ino}"
     return mark == here and process.isdigit() and not psutil.pid_exists(int(process))
@@ -128,9 +128,9 @@ def _left_behind(entry: pwd.struct_passwd) -> bool:
 
 def _remove_account(entry: pwd.struct_passwd) -> None:
     if not entry.pw_gecos.startswith(_ACCOUNT_MARK):
-        raise LabFailure(f"The account {entry.pw_name} is not one of the laboratory's; it is left alone.")
+        raise LabFailure(f"The account {entry.pw_name} is not one of the laboratory's, so it is left alone.")
     _sudoers_file(entry.pw_name).unlink(missing_ok=True)
-    # Locked first, so that nobody logs in between the last process and the end of the account.
+    # Locked first, so that nobody logs in after the last process was killed and before the account is removed.
     with _accounts_locked():
         run_command(["usermod", "--lock", "--expiredate", "1", entry.pw_name], timeout=_TOOL_SECONDS)
     deadline = time.monotonic() + _END_SECONDS
@@ -138,11 +138,11 @@ def _remove_account(entry: pwd.struct_passwd) -> None:
         for process in running:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        time.sleep(0.02)  # They are not our children: there is nothing to wait for.
+        time.sleep(0.02)  # They are not our children, so we cannot wait() for them.
     with _accounts_locked():
         run_command(["userdel", "--force", entry.pw_name], timeout=_TOOL_SECONDS)
     shutil.rmtree(entry.pw_dir, ignore_errors=True)
-    # What it left elsewhere would belong to the next account that gets its number.
+    # The next account with the same user id would own the files that this one left elsewhere.
     for place in (Path("/tmp"), Path("/var/tmp")):
         for left in place.iterdir():
             with contextlib.suppress(FileNotFoundError):

@@ -1,7 +1,7 @@
-"""A BitLocker volume that nobody's Windows made: as much of the format as it takes to try a password on it.
+"""A BitLocker volume made without Windows: enough of the format to try a password on it.
 
-The fields are those that cryptsetup reads (lib/bitlk/bitlk.c); it and blkid are the judges. The volume holds no file
-system: its data are zeros.
+It has the fields that cryptsetup reads (lib/bitlk/bitlk.c), and cryptsetup and blkid accept it. The volume has no
+file system: its data are zeros.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _METADATA = (1024 * 1024, 2 * 1024 * 1024, 3 * 1024 * 1024)
 _WINDOWS_7 = bytes.fromhex("3bd66749292ed84a8399f6a339e3d001")
 _AES_XTS_128 = 0x8004
 _ENCRYPTED = 4
-# Kinds of entries, and of their values.
+# Types of entries, and of their values.
 _VOLUME_MASTER_KEY, _FULL_VOLUME_KEY = 2, 3
 _STRETCHED, _SEALED, _MASTER_KEY = 3, 5, 8
 _BY_RECOVERY_PASSWORD, _BY_PASSWORD = 0x0800, 0x2000
@@ -28,12 +28,12 @@ _ROUNDS = 0x100000
 
 
 def recovery_password(number: int = 0) -> str:
-    """A recovery password of the right form: eight groups of six digits, each divisible by eleven."""
+    """A valid recovery password: eight groups of six digits, each divisible by eleven."""
     return "-".join(f"{(number + group + 1) * 11 * 311:06d}" for group in range(8))
 
 
 def bitlocker_volume(path: Path, password: str, recovery: str) -> Path:
-    """An image that is a BitLocker volume as a whole, opened by either of the two."""
+    """Makes an image that is a BitLocker volume without a partition table; either password opens it."""
     master, data_key = os.urandom(32), os.urandom(32)
     by_password = hashlib.sha256(hashlib.sha256(password.encode("utf-16-le")).digest()).digest()
     groups = [int(group) // 11 for group in recovery.split("-")]
@@ -79,7 +79,7 @@ def _master_key_entry(master: bytes, secret: bytes, protection: int) -> bytes:
 
 
 def _stretched(secret: bytes, salt: bytes) -> bytes:
-    """A million rounds: what makes a try of a password slow."""
+    """A million rounds, which make each attempt slow."""
     last, tail = bytes(32), secret + salt
     for count in range(_ROUNDS):
         last = hashlib.sha256(last + tail + count.to_bytes(8, "little")).digest()
@@ -87,10 +87,10 @@ def _stretched(secret: bytes, salt: bytes) -> bytes:
 
 
 def _sealed(key: bytes, method: int, by: bytes) -> bytes:
-    """A key, encrypted and authenticated with another one: AES-256-CCM with 12 bytes of nonce and 16 of tag."""
+    """A key, encrypted with another one: AES-256-CCM with a nonce of 12 bytes and a tag of 16."""
     plain = struct.pack("<HHHHI", 12 + len(key), 0, 1, 1, method) + key
     nonce = os.urandom(12)
-    # RFC 3610: no additional data, a tag of 16 bytes, three bytes for the length.
+    # RFC 3610: no additional data, a tag of 16 bytes, a length field of three.
     first = bytes([((16 - 2) // 2) << 3 | 2]) + nonce + len(plain).to_bytes(3, "big")
     padded = first + plain + bytes(-len(plain) % 16)
     tag = _openssl("aes-256-cbc", by, bytes(16), padded)[-16:]

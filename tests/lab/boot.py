@@ -1,7 +1,7 @@
 """Boots a converted guest under qemu with virtio disks and watches its serial console for the login prompt.
 
-The proof that a conversion worked. No network, no display, and by default no write to the images: what the guest
-writes goes to a temporary overlay.
+This proves that a conversion worked. No network and no display. By default the images are not written to: the guest's
+writes go to a temporary overlay.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.lab.kvm import qemu_accel_arguments
 
 @dataclass(frozen=True)
 class BootReport:
-    """A boot that reached everything that was expected.
+    """A boot that printed everything that was expected.
 
     console: the serial console's text until then; seconds: from qemu's start until then.
     """
@@ -37,14 +37,14 @@ def boot_until_login(
     memory_mib: int = 768,
     write_to_disks: bool = False,
 ) -> BootReport:
-    """Boot from the first of `disks` (raw or qcow2) until each text of `expect` was on the console, in any order.
+    """Boot from the first of `disks` (raw or qcow2) until the console has shown each text of `expect`, in any order.
 
-    timeout: seconds for the whole boot. Whatever happens, qemu has ended when this returns.
-    Raises LabFailure with the console's last lines when a text is missing or the guest ended by itself.
+    timeout: seconds for the whole boot. qemu has always ended when this returns.
+    Raises LabFailure with the console's last lines if a text is missing or the guest ended by itself.
     """
     arguments = [*qemu_accel_arguments(), "-machine", "q35", "-m", str(memory_mib), "-nodefaults", "-no-user-config"]
     arguments += ["-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot"]
-    # Entropy at once: without it the first boot may wait for some.
+    # Without it the first boot may wait for entropy.
     arguments += ["-device", "virtio-rng-pci"]
     for disk in disks:
         name = str(disk).replace(",", ",,")
@@ -67,12 +67,12 @@ def boot_until_login(
             found = qemu.expect_exact([*missing, pexpect.EOF, pexpect.TIMEOUT], timeout=remaining)
             if found >= len(missing):
                 console += qemu.before or ""
-                happened = "ended by itself" if found == len(missing) else f"was not there after {timeout:.0f} s"
+                happened = "ended by itself" if found == len(missing) else f"did not finish in {timeout:.0f} s"
                 wanted = ", ".join(repr(text) for text in missing)
                 raise LabFailure(f"The guest {happened}; still expected: {wanted}.\n{last_lines(console)}")
             console += (qemu.before or "") + str(qemu.after)
             del missing[found]
-            # One text may have come before another that was looked for first.
+            # Other texts may have come earlier than this one.
             missing = [text for text in missing if text not in console]
         return BootReport(console, time.monotonic() - started)
     finally:
@@ -80,6 +80,6 @@ def boot_until_login(
 
 
 def image_format(disk: Path) -> str:
-    """The image's format as qemu names it: raw, qcow2. Raises LabFailure when it cannot be read."""
+    """The image's format by qemu's name: raw, qcow2. Raises LabFailure if it cannot be read."""
     described = run_command(["qemu-img", "info", "--force-share", "--output=json", "--", disk], timeout=60)
     return str(json.loads(described)["format"])

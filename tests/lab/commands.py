@@ -1,6 +1,6 @@
-"""Runs the laboratory's external programs: each with a time limit, each ended with all its children.
+"""Runs the laboratory's external programs, with a time limit that ends their children too.
 
-Only for programs that end by themselves; a server or a guest that keeps running has its own module.
+Only for programs that end by themselves; servers and guests, which keep running, have their own modules.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from pathlib import Path
 
 
 class LabFailure(Exception):
-    """The laboratory cannot do what was asked: what happened, and what to do where that is known."""
+    """The laboratory cannot do what was asked. The text says what happened and, if possible, what to do."""
 
 
 def program(name: str) -> str:
-    """The absolute path of a program, also of those that only an administrator has on the PATH.
+    """The absolute path of a program; also searches the directories that only root has on the PATH.
 
-    Raises LabFailure with the way to install what is missing.
+    Raises LabFailure, which says how to install a missing one.
     """
     search = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
     found = shutil.which(name, path=search)
@@ -44,12 +44,12 @@ def run_command(
 
     timeout: seconds; then the program and every process in its group are killed.
     environment: added to this process's own.
-    log: gets the whole output, also of a program that failed.
+    log: gets the whole output, also if the program fails.
     pass_fds: file descriptors that the program inherits.
-    Raises LabFailure with the last lines of the output when the program fails or is too slow.
+    Raises LabFailure with the last lines of the output if the program fails or takes too long.
     """
     command = [str(argument) for argument in arguments]
-    # A session of its own: the time limit then ends the whole group, and ^C reaches only us, who end it in turn.
+    # In a new session, so that the whole group can be killed, and ^C reaches only us; we then kill the group.
     process = subprocess.Popen(
         [program(command[0]), *command[1:]],
         stdin=subprocess.PIPE,
@@ -79,11 +79,11 @@ def run_command(
 
 
 def end_process_group(process: subprocess.Popen[str]) -> None:
-    """Kill a process that leads its own group, and the group; wait for it."""
+    """Kill a process group by its leader, and wait for the leader."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.kill()
-    # Not communicate(): a grandchild that left the group may hold the pipe open for ever.
+    # Not communicate(), since a grandchild that left the group may keep the pipe open for ever.
     process.wait()
     for pipe in (process.stdin, process.stdout):
         with contextlib.suppress(BrokenPipeError):

@@ -1,11 +1,11 @@
 """A small conversion server on loopback: a private sshd with its own host key, port, configuration and log.
 
-What it makes is in one directory that is removed at the end, and every session that it spawned is ended with it,
-also one that detached itself (a conversion does). As root it lets any account in; as an ordinary user only that
-user, by key. virt-v2v, nbdkit and the shells are this machine's real ones. sshd alone can be stopped and started
-again, with another host key too, and the whole server can be rebooted.
+All its files are in one directory, which is removed at the end. All sessions end with it, also those that detached
+themselves (as a conversion does). Started as root it accepts any account, otherwise only the user who started it, by
+key. virt-v2v, nbdkit and the shells are this machine's real ones. sshd alone can be stopped and started again, also
+with another host key, and the whole server can be rebooted.
 
-`identity` makes a key pair. Not here: the accounts to log in to (`accounts.py`), and anything that p2v-tui does.
+`identity` makes a key pair. The accounts to log in to are in `accounts.py`.
 """
 
 from __future__ import annotations
@@ -35,31 +35,31 @@ from tests.lab.processes import kill, runs
 
 _START_SECONDS = 20.0
 _TOOL_SECONDS = 30.0
-# virt-v2v removes its temporary files when it is asked to end; that takes it a moment.
+# virt-v2v takes a moment to remove its temporary files after SIGTERM.
 _END_SECONDS = 5.0
 
 # 36 is PR_SET_CHILD_SUBREAPER.
 _BECOME_SUBREAPER = (
     "import ctypes, os, sys; ctypes.CDLL(None).prctl(36, 1, 0, 0, 0); os.execv(sys.argv[1], sys.argv[1:])"
 )
-# A shell that outlives sshd: a line starts sshd, KILL ends it. What sessions leave behind becomes its child, and what
-# it sees of the file system outlives sshd too.
+# A shell that outlives sshd, and with it the mount namespace: a line starts sshd, and SIGKILL ends sshd. Orphans of
+# the sessions become its children.
 _HOLD = "while read -r line; do {sshd}; test $? -eq 137 || exit; done"
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
 class Authentication(enum.Enum):
-    """How the server lets people in; a key is accepted besides a password where one was authorized."""
+    """How to log in. Authorized keys are accepted with all of them."""
 
     PASSWORD = "password"
-    # Through PAM, which asks "(user@host) Password: " instead of "user@host's password: ".
+    # By PAM, whose prompt is "(user@host) Password: " instead of "user@host's password: ".
     KEYBOARD_INTERACTIVE = "keyboard-interactive"
     PUBLIC_KEY = "publickey"
 
 
 @dataclass(frozen=True)
 class Identity:
-    """A key pair: private_key and public_key are its files."""
+    """The files of a key pair."""
 
     private_key: Path
     public_key: Path
@@ -71,7 +71,7 @@ class Identity:
 
 
 def identity(directory: Path, *, name: str = "identity", passphrase: str = "") -> Identity:
-    """Make an ed25519 key pair in `directory`; encrypted when a passphrase is given."""
+    """Make an ed25519 key pair in `directory`, encrypted if a passphrase is given."""
     private_key = directory / name
     arguments = ["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-C", "p2v-tui laboratory"]
     run_command([*arguments, "-f", private_key], timeout=_TOOL_SECONDS)
@@ -79,17 +79,18 @@ def identity(directory: Path, *, name: str = "identity", passphrase: str = "") -
 
 
 class ConversionServer:
-    """A running sshd on loopback, and everything that belongs to it. Use it as a context manager.
+    """A running sshd on loopback, with all that belongs to it. A context manager.
 
-    authentication: how people log in.
-    authorized: public key files that open every account that may log in.
-    banner: shown before the login. sshd_options: further lines of sshd_config, which win over our own.
-    environment: set in every session, beside what libguestfs needs here.
-    tmp_size: sessions see an empty /tmp of so many bytes (root only).
-    hide: files that sessions do not find, such as /usr/bin/virt-v2v (root only).
-    replace: files that sessions find others in place of, by path (root only); stand_in.py has one for virt-v2v.
-    root: of another system in place of this machine's (root only); releases.py makes some. Nothing is written to it.
-    shown: directories of this machine that sessions see there too, at the same path.
+    authentication: how to log in.
+    authorized: files of public keys that are accepted for every account.
+    banner: shown before the login. sshd_options: more lines of sshd_config, which override ours.
+    environment: set in every session, besides what libguestfs needs here.
+    tmp_size: gives sessions an empty /tmp of so many bytes (root only).
+    hide: files that sessions do not see, such as /usr/bin/virt-v2v (root only).
+    replace: the replacements of files in sessions, by path (root only); stand_in.py has one for virt-v2v.
+    root: another system's root file system instead of this machine's (root only); releases.py makes some. It is not
+    written to.
+    shown: directories of this machine that are also visible in that root, at the same path.
 
     After the start: host, port, fingerprint ("SHA256:..."), host_key_path (the public key), log_path, directory.
     """
@@ -149,7 +150,7 @@ class ConversionServer:
         self._remove()
 
     def start(self) -> None:
-        """Start sshd (again) on the port that it has. Raises LabFailure with its log when it does not come up."""
+        """Start sshd (again) on its port. Raises LabFailure with sshd's log if it does not start."""
         if self._machine is None:
             self._machine = self._boot()
         assert self._machine.stdin
@@ -159,7 +160,7 @@ class ConversionServer:
             if self._machine.poll() is not None or time.monotonic() > deadline:
                 self.stop()
                 raise LabFailure(f"sshd did not start on port {self.port}.\n{last_lines(self.log_text())}")
-            time.sleep(0.02)  # sshd has no event for "I listen now" that does not need systemd.
+            time.sleep(0.02)  # Only systemd is notified when sshd listens.
 
     def stop(self) -> None:
         """End sshd and every process of every session. `start` brings sshd back on the same port."""
@@ -173,13 +174,13 @@ class ConversionServer:
         self._machine = None
 
     def stop_sshd(self) -> None:
-        """End sshd and all connections; what detached itself from its session goes on. `start` brings sshd back."""
+        """End sshd and all connections; detached processes keep running. `start` brings sshd back."""
         kill([process for process in self._processes() if process.name() == "sshd"])
 
     def reboot(self) -> None:
-        """Everything that runs there ends at once; sshd is back when this returns, in another boot of the machine.
+        """Kill everything on the server and start sshd again, with another boot id.
 
-        A /tmp with a `tmp_size` is empty then. Root only.
+        A /tmp with a `tmp_size` is empty afterwards. Root only.
         """
         self.stop_sshd()
         kill(self._processes())
@@ -188,7 +189,7 @@ class ConversionServer:
         self.start()
 
     def change_host_key(self) -> None:
-        """From the next start of sshd on it has another host key, as a server that was reinstalled."""
+        """Make another host key for the next start of sshd, as on a server that was reinstalled."""
         for old in (self.directory / "host_key", self.host_key_path):
             old.unlink(missing_ok=True)
         identity(self.directory, name="host_key")
@@ -196,7 +197,7 @@ class ConversionServer:
         self.fingerprint = listed.split()[1]
 
     def end_sessions(self) -> None:
-        """End every process that anybody who logged in has started; connections drop, sshd stays."""
+        """End all processes of all sessions; their connections drop, sshd keeps running."""
         for send, seconds in (("terminate", _END_SECONDS), ("kill", _END_SECONDS), ("kill", _END_SECONDS)):
             processes = self.session_processes()
             for process in processes:
@@ -204,25 +205,25 @@ class ConversionServer:
                     getattr(process, send)()
             deadline = time.monotonic() + seconds
             while any(map(runs, processes)) and time.monotonic() < deadline:
-                time.sleep(0.02)  # They are not our children: there is nothing to wait for.
+                time.sleep(0.02)  # They are not our children, so we cannot wait() for them.
         if left := self.session_processes():
             raise LabFailure(f"These processes of the conversion server cannot be ended: {left}")
 
     def session_processes(self) -> list[psutil.Process]:
-        """The processes of all sessions, sshd's own process for each connection included."""
+        """The processes of all sessions, including sshd's process for each connection."""
         listener = self.directory / "sshd.pid"
         number = listener.read_text().strip() if listener.exists() else ""
         return [process for process in self._processes() if str(process.pid) != number]
 
     def cpu_seconds(self) -> float:
-        """The CPU time, user and system, of all that has run on the server so far; not for while something ends."""
+        """The CPU time, user and system, of all processes of the server so far. Wrong while a process is ending."""
         assert self._machine is not None
         machine = psutil.Process(self._machine.pid)
-        # Each with those of its children that have ended.
+        # Each includes its children that have ended.
         return sum(sum(process.cpu_times()[:4]) for process in (machine, *machine.children(recursive=True)))
 
     def _processes(self) -> list[psutil.Process]:
-        """All that runs on the server, sshd included."""
+        """All processes of the server, including sshd."""
         if self._machine is None:
             return []
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -231,7 +232,7 @@ class ConversionServer:
         return []
 
     def log_text(self) -> str:
-        """What sshd has logged so far; empty when it has not."""
+        """What sshd has logged so far."""
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
     def known_hosts_line(self) -> str:
@@ -244,21 +245,21 @@ class ConversionServer:
             try:
                 return self.start()
             except LabFailure:
-                # Somebody was quicker to take the port.
+                # Another process took the port first.
                 if attempt == 4 or "Address already in use" not in self.log_text():
                     raise
         return None
 
     def _boot(self) -> subprocess.Popen[bytes]:
-        """What every process of the server descends from; sshd is not among them yet."""
-        # sshd wants its own absolute path, and as root a directory that a package's service would have made.
+        """Starts the process that all others of the server descend from. sshd does not run yet."""
+        # sshd needs its own absolute path and, as root, a directory that its package's service would have made.
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         sshd = [program("sshd"), "-D", "-f", str(self._write_configuration()), "-E", str(self.log_path)]
         hold = ["/bin/sh", "-c", _HOLD.format(sshd=f"{shlex.join(sshd)} </dev/null")]
         return subprocess.Popen(
-            # A session that detaches itself then becomes this one's child instead of init's, where we find it. Kept
-            # across exec, and not a preexec_fn, which is unsafe in a process with threads.
+            # As a subreaper it adopts detached sessions, so that we can find them. The setting survives exec. A
+            # preexec_fn would be unsafe in a process with threads.
             [sys.executable, "-c", _BECOME_SUBREAPER, *self._in_own_view(hold)],
             stdin=subprocess.PIPE,
             bufsize=0,
@@ -281,12 +282,12 @@ class ConversionServer:
         methods = self._authentication
         environment = {**libguestfs_environment(), **self._environment}
         lines = [
-            *self._sshd_options,  # sshd takes the first value that it meets.
+            *self._sshd_options,  # For sshd the first value counts.
             f"ListenAddress {self.host}:{self.port}",
             f"HostKey {self.directory / 'host_key'}",
             f"AuthorizedKeysFile {self.directory / 'authorized_keys'}",
             f"PidFile {self.directory / 'sshd.pid'}",
-            # The keys are in a temporary directory, whose parent everybody may write to.
+            # The keys are in a directory below one that everybody may write to.
             "StrictModes no",
             "LogLevel VERBOSE",
             f"UsePAM {_yes(root)}",
@@ -298,10 +299,10 @@ class ConversionServer:
             "AllowStreamLocalForwarding yes",
             "UseDNS no",
             "SetEnv " + " ".join(f'{name}="{value}"' for name, value in environment.items()),
-            # scp needs it; the one built into sshd has no path that differs between distributions.
+            # For scp. The one built into sshd works on all distributions, whereas sftp-server's path differs.
             "Subsystem sftp internal-sftp",
         ]
-        # A test opens many connections at once, and fails on purpose to log in. Here sshd takes the last value.
+        # Tests open many connections at once and fail to log in on purpose. For this option the last value counts.
         if not any(line.startswith("MaxStartups") for line in self._sshd_options):
             lines.append("MaxStartups 100")
         if not root:
@@ -316,7 +317,7 @@ class ConversionServer:
         return configuration
 
     def _in_own_view(self, command: Sequence[str]) -> list[str]:
-        """The command, where asked for in a mount namespace of its own with another /tmp and some files changed."""
+        """The command, if necessary in a new mount namespace with another root or /tmp, or with replaced files."""
         script = ["set -e"]
         base = self._base(script)
         if self._tmp_size is not None:
@@ -337,7 +338,7 @@ class ConversionServer:
                 if file in self._replace:
                     shutil.copy(self._replace[file], name)
                 else:
-                    # In an overlay a character device 0/0 says that the file of this name below it is not there.
+                    # In an overlay a character device 0/0 hides the file of this name in the lower layer.
                     script.append(f"test -e {shlex.quote(str(name))} || mknod {shlex.quote(str(name))} c 0 0")
             script.append(f"mount -t overlay -o lowerdir={layer}:{base}{place} overlay {base}{place}")
         if len(script) == 1:
@@ -346,11 +347,11 @@ class ConversionServer:
         return [program("unshare"), "--mount", "--propagation", "private", "sh", "-c", "\n".join(script)]
 
     def _base(self, script: list[str]) -> str:
-        """Where sessions have their root, empty for this machine's own; adds what makes it to the script."""
+        """The sessions' root directory, empty for this machine's own; adds the commands that mount it to `script`."""
         if self._root is None:
             return ""
         base = self.directory / "root"
-        # Another boot of the same server finds what the earlier one wrote.
+        # After a reboot the server finds what was written before.
         layers = [self.directory / name for name in ("root", "root.new", "root.work")]
         for layer in layers:
             layer.mkdir(exist_ok=True)

@@ -1,6 +1,6 @@
-"""Debian's packages for what the laboratory builds, and the place where that is kept: made once, by one process.
+"""Debian's packages for what the laboratory builds, and the cache of it. Each thing is built once, by one process.
 
-The packages come from where this machine's own apt gets them; no host is named here.
+The packages come from this machine's own apt sources.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from typing import TypeVar
 
 from tests.lab.commands import LabFailure, run_command
 
-# What is built here takes minutes, and so may whoever waits for it: twice that on a slow machine.
+# Builds take minutes, on a slow machine twice as long, and other processes wait as long for them.
 LOCK_SECONDS = 2400.0
 KindT = TypeVar("KindT", bound=enum.Enum)
 
 
 @functools.cache
 def cache_directory() -> Path:
-    """Where what is made once is kept, made if need be: p2v-tui in the user's cache directory."""
+    """p2v-tui's directory in the user's cache directory, created if necessary."""
     base = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG specification: a relative path there is invalid and ignored.
+    # The XDG specification says that a relative path is invalid and to be ignored.
     directory = (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "p2v-tui"
     directory.mkdir(parents=True, exist_ok=True)
     return directory
@@ -37,10 +37,10 @@ def cache_directory() -> Path:
 
 @contextlib.contextmanager
 def only_builder(name: str, what: str) -> Iterator[None]:
-    """While it lasts no other process builds what has this name. what: it, in words for whoever waits."""
+    """Keeps other processes from building what has this name. what: its description for the message."""
     with (cache_directory() / f"{name}.lock").open("w") as lock:
         print(f"{what} is made once, and then kept ...", file=sys.stderr, flush=True)
-        # flock(1) locks the open file, which we share with it: the lock stays when it ends, and goes with us.
+        # flock(1) locks the open file, which we share with it: the lock outlives flock, and ends with us.
         waiting = ["flock", "--wait", str(int(LOCK_SECONDS)), str(lock.fileno())]
         run_command(waiting, timeout=LOCK_SECONDS + 10, pass_fds=(lock.fileno(),))
         yield
@@ -53,15 +53,15 @@ def mmdebstrap(*arguments: str) -> list[str]:
 
 
 def apt_sources() -> tuple[str, str]:
-    """The suite that this machine installs from, and apt's own sources of Debian as sources.list lines."""
+    """The suite that this machine installs from, and apt's Debian sources as lines of a sources.list."""
     debian = _debian_entries()
-    # bookworm before bookworm-updates and bookworm-security, which are of no use alone.
+    # bookworm, not bookworm-updates or bookworm-security.
     suite = min((release for _, release, _ in debian), key=len)
     return suite, "".join(f"deb {' '.join(entry)}\n" for entry in debian)
 
 
 def sources_of(suite: str) -> str:
-    """The sources.list lines for another release, from where this machine gets its own."""
+    """The sources.list lines for another release, from the repository that this machine uses."""
     own, _ = apt_sources()
     repository = next(repository for repository, release, _ in _debian_entries() if release == own)
     return f"deb {repository} {suite} main\n"
@@ -70,10 +70,10 @@ def sources_of(suite: str) -> str:
 def kept_root(
     name: str, suite: str, packages: tuple[str, ...], *, what: str, hook: str = "", unread: tuple[str, ...] = ()
 ) -> Path:
-    """The root file system of a Debian release with these packages, made first where there is none; 1 GB at most.
+    """The root file system of a Debian release with these packages, built if it is not in the cache; at most 1 GB.
 
-    Nobody may write to it. name: in the cache. what: it, in words for whoever waits. hook: a shell command that gets
-    the root as $1. unread: directories of /usr/share that stay empty. Raises LabFailure.
+    It must not be written to. name: in the cache. what: its description for the message. hook: a shell command that
+    gets the root as $1. unread: directories of /usr/share that stay empty. Raises LabFailure.
     """
     if os.geteuid() != 0:
         raise LabFailure("The root of another release is made and used by root only.")
@@ -102,7 +102,7 @@ def kept_root(
 
 
 def build_by_name(module: str, kinds: type[KindT], make: Callable[[KindT], Path]) -> int:
-    """The command line of a module that builds something: those that are named, or all; prints where they are."""
+    """The command line of a module that builds things: builds the named ones, or all, and prints their paths."""
     names = [kind.value for kind in kinds]
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description="Build these and print where they are.")
     parser.add_argument("name", nargs="*", help=f"{', '.join(names)}; all when none is given")
@@ -116,11 +116,11 @@ def build_by_name(module: str, kinds: type[KindT], make: Callable[[KindT], Path]
 
 
 def _debian_entries() -> list[list[str]]:
-    """Repository, release and component of each of apt's own sources. Raises LabFailure where there is none."""
+    """Repository, release and component of each of apt's Debian sources. Raises LabFailure if it has none."""
     fields = r"$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)"
     targets = run_command(["apt-get", "indextargets", "--format", fields, "Created-By: Packages"], timeout=60)
     found = [line.split() for line in dict.fromkeys(targets.splitlines())]
-    # Other vendors' repositories may be unreachable, and have nothing that is needed here.
+    # Nothing is needed from other vendors' repositories, which may be unreachable.
     debian = [entry[1:] for entry in found if len(entry) == 4 and entry[0] == "Debian"]
     if not debian:
         raise LabFailure("apt knows no Debian packages here. `apt-get update` as root fetches its lists.")
@@ -128,7 +128,7 @@ def _debian_entries() -> list[list[str]]:
 
 
 def _apt_options() -> list[str]:
-    """What this machine's apt was told about fetching (a proxy, dates not to be checked), for mmdebstrap's apt."""
+    """This machine's apt settings for fetching (a proxy, dates that are not checked), for mmdebstrap's apt."""
     settings = run_command(["apt-config", "dump", "--no-empty", "Acquire"], timeout=60).splitlines()
-    # Which lists are fetched is mmdebstrap's own business.
+    # mmdebstrap itself chooses which lists to fetch.
     return [f"--aptopt={line}" for line in settings if not line.startswith("Acquire::IndexTargets")]

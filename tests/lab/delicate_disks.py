@@ -1,10 +1,10 @@
-"""Makes, once, disks that change as soon as somebody looks at them carelessly.
+"""Makes disks that an ordinary system changes as soon as it looks at them. They are made once.
 
-They are what a machine's disks are after a crash: an array whose members are not in step, a volume group with a
-snapshot, a firmware RAID in the middle of its resync, and a disk with a journal to replay, a swap area and a
-hibernated memory. An ordinary system that boots beside them writes to every one of them.
+They are like a machine's disks after a crash: an array that is out of sync, a volume group with a snapshot, a
+firmware RAID during its resync, and a disk with a journal to replay, a swap area and a hibernation image. A system
+that boots with them attached usually writes to all of them.
 
-They are kept outside the source tree, in one directory, read-only; callers copy them.
+They are kept in the cache, read-only; callers copy them.
 
     python -m tests.lab.delicate_disks
 """
@@ -25,17 +25,17 @@ from tests.lab.kvm import libguestfs_environment
 
 
 class DelicateDisk(enum.Enum):
-    """The disks that there are; the pairs belong together."""
+    """The disks; A and B belong together."""
 
     # A Linux RAID1 that resyncs as soon as it is assembled.
     ARRAY_A = "array-a"
     ARRAY_B = "array-b"
-    # A volume group with an ext4, mounted when the machine died, and a snapshot of it.
+    # A volume group with an ext4 that was mounted during the crash, and a snapshot of it.
     VOLUMES = "volumes"
-    # A RAID1 of a firmware (DDF), in its resync.
+    # A firmware's RAID1 (DDF) during its resync.
     FIRMWARE_A = "firmware-a"
     FIRMWARE_B = "firmware-b"
-    # A GPT disk: an ext4 with a journal to replay, of a type that systemd mounts by itself; swap; hibernated memory.
+    # A GPT disk: an ext4 that has a journal to replay and a type that systemd mounts; swap; a hibernation image.
     PARTITIONS = "partitions"
 
 
@@ -47,7 +47,7 @@ EXT4_OFFSET = _MIB
 _EXT4_KIB = 32 << 10
 _JOURNALLED_BLOCKS = (3000, 3003)
 _SWAP_OFFSET, _HIBERNATED_OFFSET, _SWAP_SIZE = 33 * _MIB, 65 * _MIB, 32 * _MIB
-# What the kernel leaves in the place of swap's own mark when it hibernates.
+# The signature that replaces swap's when the kernel hibernates.
 _HIBERNATED = (4086, b"S1SUSPEND\0")
 
 _TABLE = f"""label: gpt
@@ -58,13 +58,13 @@ start={_HIBERNATED_OFFSET >> 9}, size={_SWAP_SIZE >> 9}, type=0657FD6D-A4AB-43C4
 
 
 def delicate_disks() -> dict[DelicateDisk, Path]:
-    """The images, raw and read-only; made first where there are none, in about a minute. Raises LabFailure."""
+    """The images, raw and read-only; made in about a minute if they are not in the cache. Raises LabFailure."""
     keep = cache_directory() / f"delicate-{hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]}"
     images = {disk: keep / f"{disk.value}.img" for disk in DelicateDisk}
     if keep.exists():
         return images
     with (cache_directory() / "delicate.lock").open("w") as lock:
-        # Whoever holds it ends within the time limits of what it runs.
+        # No timeout: the commands of the process that holds it have time limits.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if keep.exists():
             return images
@@ -86,9 +86,9 @@ def delicate_disks() -> dict[DelicateDisk, Path]:
 
 
 def journal_is_to_be_replayed(image: Path) -> bool:
-    """Whether the ext4 of PARTITIONS has a journal that whoever mounts it replays."""
-    told = run_command(["dumpe2fs", "-h", f"{image}?offset={EXT4_OFFSET}"], timeout=60)
-    features = next((line for line in told.splitlines() if line.startswith("Filesystem features:")), "")
+    """Whether the ext4 of PARTITIONS has a journal that will be replayed when it is mounted."""
+    output = run_command(["dumpe2fs", "-h", f"{image}?offset={EXT4_OFFSET}"], timeout=60)
+    features = next((line for line in output.splitlines() if line.startswith("Filesystem features:")), "")
     return "needs_recovery" in features.split()
 
 
@@ -119,7 +119,7 @@ def _fill_partitions(image: Path, scratch: Path) -> None:
 
 
 def _fill_the_others(images: dict[DelicateDisk, Path]) -> None:
-    """By libguestfs's appliance, which is killed in the middle: its kernel alone can make arrays and snapshots."""
+    """Uses libguestfs's appliance, whose kernel can make arrays and snapshots, and kills it to simulate a crash."""
     order = (
         DelicateDisk.ARRAY_A,
         DelicateDisk.ARRAY_B,
@@ -145,14 +145,14 @@ def _fill_the_others(images: dict[DelicateDisk, Path]) -> None:
         debug sh "sync; lvs delicate; cat /proc/mdstat"
         kill-subprocess
     """
-    said = run_command(
+    output = run_command(
         ["guestfish"],
         timeout=_SECONDS,
         stdin="\n".join(line.strip() for line in script.splitlines()),
         environment=libguestfs_environment(),
     )
-    if "swi-a-s---" not in said or said.count("resync") < 2:
-        raise LabFailure(f"The arrays and the snapshot have not become what they should:\n{said}")
+    if "swi-a-s---" not in output or output.count("resync") < 2:
+        raise LabFailure(f"The arrays or the snapshot are not in the expected state:\n{output}")
 
 
 if __name__ == "__main__":

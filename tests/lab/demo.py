@@ -1,8 +1,8 @@
-"""The demo: a real disk, a real conversion server, a real virt-v2v, and a boot of what came out.
+"""The demo: a real disk, a real conversion server, a real virt-v2v, and a boot of the converted guest.
 
 Makes or reuses the small Debian disk, starts a conversion server on loopback, lets p2v-tui convert the disk
-unattended, boots the result until its login prompt, and says in plain words what happened and how long it took. It
-does not touch this machine's own disks, and leaves nothing running; the converted guest stays.
+unattended, boots the result to its login prompt, and reports what happened and how long it took. It does not touch
+this machine's own disks, and leaves nothing running; the converted guest is kept.
 
     python -m tests.lab.demo [--output DIRECTORY] [--two-disks]
 """
@@ -36,10 +36,10 @@ from tests.lab.kvm import kvm_works
 
 GUEST_NAME = "demo-guest"
 
-# Emulated, on two cores of 2023, a conversion takes a minute and a half. This is for a machine that is busy, too.
+# On two cores of 2023, without KVM, a conversion takes a minute and a half. The limit allows for a busy machine.
 CONVERSION_SECONDS = 1800.0
-# How long p2v-tui may take to tidy up after itself when the demo is interrupted.
-_TIDY_SECONDS = 30.0
+# How long p2v-tui may take to clean up when the demo is interrupted.
+_CLEANUP_SECONDS = 30.0
 
 
 @dataclass
@@ -50,21 +50,21 @@ class Phases:
 
     @contextlib.contextmanager
     def phase(self, what: str) -> Iterator[None]:
-        """Announce one part and, if it succeeds, note its seconds."""
+        """Announce a part and, if it succeeds, record its time."""
         say(f"\n==> {what}")
         started = time.monotonic()
         yield
         self.taken.append((what, time.monotonic() - started))
 
     def table(self) -> str:
-        """The parts and their seconds in two columns, with the sum."""
+        """The parts and their times in two columns, with the total."""
         rows = [*self.taken, ("Altogether", sum(seconds for _, seconds in self.taken))]
         width = max(len(what) for what, _ in rows)
         return "\n".join(f"  {what:<{width}}  {seconds:7.1f} s" for what, seconds in rows)
 
 
 def demo(output: Path, kinds: Sequence[GuestDisk]) -> None:
-    """Convert these disks and boot the result. Raises LabFailure when any part of that does not work."""
+    """Convert these disks and boot the result. Raises LabFailure if any part fails."""
     phases = Phases()
     with phases.phase("Checking this machine"):
         say("KVM works here." if kvm_works() else "KVM does not work here: guests are emulated, which is slower.")
@@ -86,11 +86,11 @@ def demo(output: Path, kinds: Sequence[GuestDisk]) -> None:
 
     after = [checksum(disk) for disk in disks]
     if after != before:
-        raise LabFailure("The source disk has changed during the conversion. That must never happen.")
+        raise LabFailure("The source disk was changed during the conversion. That must never happen.")
 
     guest = [output / f"{GUEST_NAME}-sd{letter}" for letter in "abcdefgh"[: len(disks)]]
     if missing := [str(disk) for disk in guest if not disk.exists()]:
-        raise LabFailure(f"p2v-tui says that it succeeded, but there is no {', '.join(missing)}.")
+        raise LabFailure(f"p2v-tui reported success, but did not make {', '.join(missing)}.")
     with phases.phase("The first boot of the converted guest, on virtio disks"):
         report = boot(guest, kinds)
         say("\n".join(line for line in report.console.rstrip().splitlines()[-3:] if line.strip()))
@@ -108,7 +108,7 @@ def demo(output: Path, kinds: Sequence[GuestDisk]) -> None:
 
 
 def convert(server: ConversionServer, key: Identity, disks: Sequence[Path], output: Path) -> str:
-    """Run p2v-tui unattended until it has converted the disks; the conversion's directory on the server."""
+    """Convert the disks with p2v-tui, unattended. Returns the conversion's directory on the server."""
     output.mkdir(parents=True, exist_ok=True)
     for old in output.glob(f"{GUEST_NAME}*"):
         old.unlink()
@@ -127,20 +127,20 @@ def convert(server: ConversionServer, key: Identity, disks: Sequence[Path], outp
     command_line = " ".join(
         f'{name}="{value}"' if " " in value else f"{name}={value}" for name, value in settings.items()
     )
-    # The console script beside the interpreter that runs us.
+    # The console script in our interpreter's directory.
     program = Path(sys.executable).with_name("p2v-tui")
     if not program.exists():
-        raise LabFailure(f"There is no {program}; `make setup` installs it.")
+        raise LabFailure(f"{program} was not found; `make setup` installs it.")
     say(f'{program} --cmdline="{command_line}"')
     status, printed = streamed([str(program), f"--cmdline={command_line}"], CONVERSION_SECONDS)
     if status != 0:
-        raise LabFailure(f"p2v-tui ended with exit code {status}. What it said is above.")
+        raise LabFailure(f"p2v-tui ended with exit code {status}. Its output is above.")
     found = re.search(r"/tmp/virt-p2v-\d{8}-\w{8}", printed)
     return found.group() if found else ""
 
 
 def boot(guest: Sequence[Path], kinds: Sequence[GuestDisk]) -> BootReport:
-    """Boot the converted guest; with the data disk it must also say what is on that."""
+    """Boot the converted guest; with the data disk it must also print the text on that disk."""
     expect = ["login:"]
     if GuestDisk.DATA in kinds:
         expect.append(DATA_DISK_TEXT)
@@ -148,9 +148,9 @@ def boot(guest: Sequence[Path], kinds: Sequence[GuestDisk]) -> BootReport:
 
 
 def streamed(command: Sequence[str], seconds: float) -> tuple[int, str]:
-    """Run a command whose output appears here as it comes; its exit code and that output.
+    """Run a command and print its output as it comes. Returns its exit code and output.
 
-    When it is interrupted, or takes longer than so many seconds, it gets a chance to tidy up and is then killed.
+    If we are interrupted, or it takes longer than so many seconds, it may clean up and is then killed.
     """
     process = subprocess.Popen(
         command,
@@ -164,7 +164,7 @@ def streamed(command: Sequence[str], seconds: float) -> tuple[int, str]:
     )
     assert process.stdout is not None
     printed = []
-    # virt-v2v draws its progress with characters of several bytes, which a read may cut in two.
+    # virt-v2v's progress bar has multi-byte characters, which a read may split.
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     signal.signal(signal.SIGALRM, _out_of_time)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -176,7 +176,7 @@ def streamed(command: Sequence[str], seconds: float) -> tuple[int, str]:
     except BaseException:
         process.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_TIDY_SECONDS)
+            process.wait(_CLEANUP_SECONDS)
         raise
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -210,7 +210,7 @@ def checksum(file: Path) -> str:
 
 
 def say(text: str) -> None:
-    """Print at once: the demo's words and p2v-tui's go to the same terminal."""
+    """Print without buffering, since p2v-tui prints to the same terminal."""
     print(text, flush=True)
 
 
@@ -219,7 +219,7 @@ def _out_of_time(_signal: int, _frame: FrameType | None) -> None:
 
 
 def _ended(number: int, _frame: FrameType | None) -> None:
-    # As an exception, so that everything is tidied up on the way out.
+    # As an exception, so that everything is cleaned up.
     sys.exit(128 + number)
 
 

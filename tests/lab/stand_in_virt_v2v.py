@@ -1,12 +1,12 @@
-"""Runs on the conversion server instead of virt-v2v: reads the disks as virt-v2v 2.2 does, and converts nothing.
+"""Runs on the conversion server instead of virt-v2v: reads the disks as virt-v2v 2.2 does, but converts nothing.
 
     stand_in_virt_v2v.py SETTINGS_FILE (virt-v2v's arguments, physical.xml last)
 
-`stand_in.py` starts it with the server's own Python and no packages. It prints virt-v2v's phases with
-real seconds, keeps virt-v2v's one NBD connection per disk from the first phase to the end, copies with nbdcopy and
-fails in virt-v2v's words. It reads the settings file again at each phase, and writes what it did into the events
-file, a JSON line each. Commands and messages: lib/nbdkit.ml, input/input_libvirt.ml, output/output.ml and v2v/v2v.ml
-of virt-v2v 2.2.0.
+`stand_in.py` starts it with the server's own Python, without packages. It prints virt-v2v's phases with real times,
+holds one NBD connection per disk from the first phase to the end as virt-v2v does, copies with nbdcopy, and fails
+with virt-v2v's messages. It reads the settings file again at each phase, and writes its events as JSON lines into the
+events file. Commands and messages: lib/nbdkit.ml, input/input_libvirt.ml, output/output.ml and v2v/v2v.ml of
+virt-v2v 2.2.0.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-# The phases between the source and the destination, which virt-v2v spends on the guest.
+# The phases between the source's and the destination's, in which virt-v2v works on the guest.
 CONVERSION_PHASES = (
     "Inspecting the source",
     "Checking for sufficient free disk space in the guest",
@@ -65,7 +65,7 @@ class Failure(Exception):
 
 
 class StandIn:
-    """One conversion. servers: the nbdkit processes that it has started."""
+    """One conversion."""
 
     def __init__(self, settings: Path, arguments: Sequence[str]) -> None:
         self._settings_file = settings
@@ -97,7 +97,7 @@ class StandIn:
         self.note("end")
 
     def note(self, event: str) -> None:
-        """Adds a line to the events: the monotonic clock is the same for all processes of a machine."""
+        """Adds a line to the events file. Its clock is the monotonic one, which all processes of a machine share."""
         line = json.dumps({"event": event, "at": time.monotonic(), "pid": os.getpid()})
         with Path(self._setting("events")).open("a") as events:
             events.write(f"{line}\n")
@@ -111,22 +111,22 @@ class StandIn:
         print(f"{blue}virt-v2v: warning: {text}{normal}", file=sys.stderr)
 
     def _copy(self, name: str, ports: Sequence[int], sockets: Path) -> None:
-        # The destination is set up late, but wrong options are reported early (Output_module.parse_options).
+        # As in virt-v2v, wrong options are reported long before the destination is set up (parse_options).
         storage = self._storage() if self._setting("writes") else None
         rate = self._setting("rate")
         limit = ["--filter", "rate"] if rate else []
         for number, port in enumerate(ports):
             source = ["nbd", "hostname=localhost", f"port={port}", "shared=true"]
-            # In bits; and less burst than the default of two seconds' worth.
+            # In bits. The default allows bursts of two seconds.
             source += [f"rate={rate * 8}", "burstiness=0.25"] if rate else []
             self._serve(sockets / SOURCE.format(number), "--filter", "cow", *limit, *source)
         self._phase("Opening the source")
-        # As libguestfs does. Whether nbdkit still runs says less: it is ready before it has reached the disk.
+        # As libguestfs does. A running nbdkit proves nothing, since it is ready before it connects to the disk.
         for number, server in enumerate(self._servers):
             try:
                 self._size(sockets / SOURCE.format(number), _NO_APPLIANCE)
             except Failure:
-                # An nbdkit that was refused says so and ends. libguestfs takes longer than that to give up.
+                # An nbdkit that was refused prints an error and ends. libguestfs takes longer to give up.
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     server.wait(_LAST_WORDS_SECONDS)
                 raise
@@ -166,17 +166,17 @@ class StandIn:
         for pause in self._setting("pauses"):
             if text.startswith(pause["phase"]):
                 time.sleep(pause["seconds"])
-                # The settings are read again, so that a pause can be taken back.
+                # The settings are read again, so that tests can end the pause by changing them.
                 while pause["until"] and not Path(pause["until"]).exists() and pause in self._setting("pauses"):
                     time.sleep(_POLL_SECONDS)
 
     def _make_noise(self, size: int) -> None:
-        """So many bytes as virt-v2v -v -x writes them, as fast as they can be written."""
+        """Writes so many bytes of virt-v2v -v -x's output, as fast as possible."""
         while size > 0:
             size -= os.write(sys.stderr.fileno(), NOISE[:size])
 
     def _serve(self, socket: Path, *plugin: str) -> None:
-        """Starts an nbdkit as virt-v2v does and waits until it is ready. Raises Failure if it does not get ready."""
+        """Starts an nbdkit as virt-v2v does and waits until it is ready. Raises Failure if it does not start."""
         ready = socket.with_suffix(".pid")
         command = ["nbdkit", "--exit-with-parent", "--foreground", "--pidfile", str(ready), "--unix", str(socket)]
         command += ["--threads", "16", "-D", "nbdkit.backend.datapath=0", *plugin]
@@ -206,7 +206,7 @@ class StandIn:
         return Path(storage)
 
     def _size(self, socket: Path, failure: str) -> int:
-        """In bytes, of the disk behind an nbdkit. Raises Failure with the text when it cannot be opened."""
+        """The size of an nbdkit's disk in bytes. Raises Failure with the text if it cannot be opened."""
         command = ["nbdinfo", "--size", uri(socket)]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode != 0:
@@ -243,11 +243,11 @@ def uri(socket: Path) -> str:
 
 
 def main(settings: str, *arguments: str) -> int:
-    """virt-v2v's exit code: 0 or 1, also when a signal ends it."""
+    """Returns virt-v2v's exit code: 0 or 1, also after a signal."""
 
     def end(number: int, _frame: FrameType | None) -> NoReturn:
         print(f"virt-v2v: Exiting on signal {signal.Signals(number).name}", file=sys.stderr)
-        # As an exception, so that everything is tidied up on the way out.
+        # As an exception, so that everything is cleaned up.
         raise SystemExit(1)
 
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):

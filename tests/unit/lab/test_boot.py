@@ -17,7 +17,7 @@ def test_a_disk_that_cannot_boot_is_reported_with_the_console(tmp_path: Path) ->
     with empty.open("wb") as file:
         file.truncate(1 << 20)
     # SeaBIOS does not write to the serial port, so that nothing but the time limit can end this.
-    with pytest.raises(LabFailure, match=r"was not there after 2 s; still expected: 'login:'"):
+    with pytest.raises(LabFailure, match=r"did not finish in 2 s; still expected: 'login:'"):
         boot_until_login([empty], timeout=2)
 
 

@@ -14,7 +14,7 @@ import sys
 import time
 from typing import Final
 
-from bench.transport import PATIENCE, SMALL_SIZE, Bench, Contender, kept_image, made_ready, random_blocks
+from bench.transport import QUIET_TIMEOUT, SMALL_SIZE, Bench, Contender, kept_image, made_ready, random_blocks
 from tests.e2e.program import PROGRAM
 from tests.lab.commands import LabFailure
 from tests.lab.stand_in import Behaviour
@@ -46,12 +46,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--size", type=int, default=64, help="of the log, in MiB (64)")
     parser.add_argument(
-        "--patience", type=float, default=PATIENCE, help="seconds that a run waits for a quiet machine"
+        "--quiet-timeout", type=float, default=QUIET_TIMEOUT, help="seconds that a run waits for a quiet machine"
     )
     options = parser.parse_args()
     size = options.size * MIB
     try:
-        with made_ready(1, options.patience) as bench:
+        with made_ready(1, options.quiet_timeout) as bench:
             conversion(bench, 0)
             ssh, quiet, noisy = by_ssh(bench, size), conversion(bench, 0), conversion(bench, size)
     except LabFailure as failure:

@@ -62,7 +62,7 @@ _SAMPLE_SECONDS: Final = 0.2
 _CHUNK: Final = 8 << 20
 # How much other work on this machine is tolerated, in percent of all cores, and how long to wait for its end.
 QUIET: Final = 10.0
-PATIENCE: Final = 20.0
+QUIET_TIMEOUT: Final = 20.0
 
 
 @dataclass(frozen=True)
@@ -140,12 +140,12 @@ class Bench:
         scratch: Path,
         *,
         rounds: int,
-        patience: float,
+        quiet_timeout: float,
     ) -> None:
-        """patience: seconds that each run waits for the machine to be quiet."""
+        """quiet_timeout: seconds that each run waits for the machine to be quiet."""
         self.server = server
         self.rounds = rounds
-        self.patience = patience
+        self.quiet_timeout = quiet_timeout
         self.scratch = scratch
         self.runs = self.disturbed = 0
         self.stand_in = stand_in
@@ -153,7 +153,7 @@ class Bench:
 
     def wait_until_quiet(self) -> None:
         """Waits until nobody else uses the cores, but not for ever; the disturbed runs are counted."""
-        deadline = time.monotonic() + self.patience
+        deadline = time.monotonic() + self.quiet_timeout
         self.runs += 1
         while psutil.cpu_percent(0.5) > QUIET:
             if time.monotonic() > deadline:
@@ -403,7 +403,7 @@ def describe_machine() -> str:
 
 
 @contextlib.contextmanager
-def made_ready(rounds: int, patience: float = PATIENCE) -> Iterator[Bench]:
+def made_ready(rounds: int, quiet_timeout: float = QUIET_TIMEOUT) -> Iterator[Bench]:
     with tempfile.TemporaryDirectory(prefix="p2v-tui-bench-", dir="/var/tmp") as directory:
         scratch = Path(directory)
         key = identity(scratch)
@@ -411,7 +411,7 @@ def made_ready(rounds: int, patience: float = PATIENCE) -> Iterator[Bench]:
             StandIn() as stand_in,
             ConversionServer(authorized=[key.public_key], replace={VIRT_V2V: stand_in.program}) as server,
         ):
-            yield Bench(stand_in, server, key, scratch, rounds=rounds, patience=patience)
+            yield Bench(stand_in, server, key, scratch, rounds=rounds, quiet_timeout=quiet_timeout)
 
 
 def main() -> int:
@@ -420,10 +420,10 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="what to measure; all when none is given")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"how often ({ROUNDS})")
     parser.add_argument(
-        "--patience",
+        "--quiet-timeout",
         type=float,
-        default=PATIENCE,
-        help=f"seconds that a run waits for a quiet machine ({PATIENCE:.0f})",
+        default=QUIET_TIMEOUT,
+        help=f"seconds that a run waits for a quiet machine ({QUIET_TIMEOUT:.0f})",
     )
     parser.add_argument("--program", default=PROGRAM, help="another p2v-tui to measure")
     parser.add_argument("--settings", default="", help="further p2v.* settings for it")
@@ -431,7 +431,7 @@ def main() -> int:
     try:
         print(describe_machine())
         rows: list[Row] = []
-        with made_ready(options.rounds, options.patience) as bench:
+        with made_ready(options.rounds, options.quiet_timeout) as bench:
             ours = Contender("p2v-tui", (options.program,), options.settings)
             peer = Contender("virt-p2v", (str(Peer(bench.scratch).path),))
             # To warm up: files are then read and compiled, as on a live image.

@@ -116,7 +116,7 @@ def _last_restart(log: _Stream) -> _Restart | None:
 def _restart(page: bytes) -> _Restart | None:
     if page[:4] not in (b"RSTR", b"CHKD"):
         return None
-    page = _mended(page)
+    page = _apply_fixups(page)
     area, minor, major = struct.unpack_from("<HHH", page, 0x18)
     lsn, in_use, flags = struct.unpack_from("<Q4xHH", page, area)
     return _Restart(lsn, (major, minor), in_use == _NO_CLIENT or bool(flags & _RESTART_VOLUME_IS_CLEAN))
@@ -192,7 +192,7 @@ class _Volume:
         self._cluster = cluster
         self._record_size = record
         # The beginning of the table, which is enough to find the rest.
-        self._mft = _joined(self._attributes(_mended(self._read_at(mft * cluster, record))), _DATA)
+        self._mft = _joined(self._attributes(_apply_fixups(self._read_at(mft * cluster, record))), _DATA)
         self._mft = self.stream(_MFT, _DATA)
 
     def stream(self, record: int, kind: int) -> _Stream:
@@ -219,10 +219,10 @@ class _Volume:
             block = allocation.read(offset, block_size)
             # An unused block may not have been written yet.
             if block[:4] == b"INDX":
-                yield from _entries(_mended(block)[0x18:])
+                yield from _entries(_apply_fixups(block)[0x18:])
 
     def _record(self, number: int) -> bytes:
-        return _mended(self._mft.read(number * self._record_size, self._record_size))
+        return _apply_fixups(self._mft.read(number * self._record_size, self._record_size))
 
     def _attributes(self, record: bytes) -> Iterator[_Attribute]:
         if record[:4] != b"FILE":
@@ -306,19 +306,19 @@ def _entries(index: bytes) -> Iterator[_Entry]:
         offset += length
 
 
-def _mended(block: bytes) -> bytes:
-    """The block with the last two bytes of each sector restored: NTFS replaces them to detect incomplete writes.
-    Raises _Unreadable after an incomplete write.
+def _apply_fixups(block: bytes) -> bytes:
+    """Restores the last two bytes of each sector, which NTFS replaces to detect incomplete writes. Raises _Unreadable
+    after an incomplete write.
     """
     start, count = struct.unpack_from("<HH", block, 4)
     marks = block[start : start + 2 * count]
     if count < 2 or len(marks) < 2 * count or len(block) % (count - 1):
         raise _Unreadable
-    mended = bytearray(block)
+    fixed = bytearray(block)
     stride = len(block) // (count - 1)
     for number in range(1, count):
         end = number * stride
         if block[end - 2 : end] != marks[:2]:
             raise _Unreadable
-        mended[end - 2 : end] = marks[2 * number : 2 * number + 2]
-    return bytes(mended)
+        fixed[end - 2 : end] = marks[2 * number : 2 * number + 2]
+    return bytes(fixed)

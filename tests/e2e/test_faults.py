@@ -270,7 +270,7 @@ def test_a_second_cancellation_does_not_wait_for_the_server(lab: Lab) -> None:
     assert "may still run on the conversion server" in outcome.output
 
 
-def test_an_outage_longer_than_the_patience_ends_the_conversion_on_both_sides(lab: Lab) -> None:
+def test_an_outage_longer_than_p2v_reconnect_ends_the_conversion_on_both_sides(lab: Lab) -> None:
     # Only reads: this mode, which takes a password, wants no directory.
     lab.stand_in.behave(Behaviour(rate=RATE))
     target = "p2v.o=rhv-upload p2v.oc=https://127.0.0.1:1/ovirt-engine/api p2v.os=storage p2v.op=Tr0ub4dor&3"

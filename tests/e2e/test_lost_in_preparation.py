@@ -98,7 +98,7 @@ def test_a_server_that_stays_away_is_given_up_and_the_next_start_tidies_up(lab: 
     assert lab.at_rest
 
 
-def test_without_patience_it_is_the_end_and_nothing_is_left(lab: Lab, began: Path) -> None:
+def test_without_retries_it_ends_at_once_and_nothing_is_left(lab: Lab, began: Path) -> None:
     run = lab.start("p2v.reconnect=0")
     directory = run.wait_for_directory()
     wait_until(began.exists)

@@ -31,7 +31,7 @@ from tests.lab.processes import kill
 # Behind what was copied when the test knows that the copy has begun.
 PLACE = 3 * DISK_SIZE // 4
 # A disk may take longer than any tunnel may be gone.
-PATIENCE = 10
+RECONNECT_SECONDS = 10
 NETWORK_BLAMED = "Check the network"
 
 
@@ -58,7 +58,7 @@ def start(lab: Lab, disk: Path, program: str, *more: str) -> tuple[Run, Path]:
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_slow_disk_is_waited_for_however_long_it_takes(program: str, lab: Lab, odd: OddDisk) -> None:
-    run, _ = start(lab, odd.path, program, f"p2v.reconnect={PATIENCE}")
+    run, _ = start(lab, odd.path, program, f"p2v.reconnect={RECONNECT_SECONDS}")
     odd.hang_at(PLACE)
     assert lab.in_mid_copy
     run.expect("The disk", "has not answered for 3", "The connection is fine")
@@ -86,7 +86,7 @@ def test_an_unreadable_place_is_named_with_what_to_do(program: str, lab: Lab, od
 
 
 def test_a_place_that_cannot_be_read_after_a_long_time_is_the_disks_fault(lab: Lab, odd: OddDisk) -> None:
-    run, _ = start(lab, odd.path, "nbdkit", f"p2v.reconnect={PATIENCE}")
+    run, _ = start(lab, odd.path, "nbdkit", f"p2v.reconnect={RECONNECT_SECONDS}")
     odd.hang_at(PLACE)
     odd.fail_at(PLACE)
     run.expect("has not answered for 3", "The connection is fine")

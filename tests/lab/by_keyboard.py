@@ -25,10 +25,10 @@ def focus(screen: str) -> str:
     return f"{screen[: found.start()].count(chr(10))} {found[1]}" if found else ""
 
 
-def move_to(terminal: Terminal, label: str, key: str = "Tab", *, patience: float = 20.0) -> None:
+def move_to(terminal: Terminal, label: str, key: str = "Tab", *, timeout: float = 20.0) -> None:
     """Presses a key until the focus mark stands before the label, as a person would who looks for it.
 
-    patience: how many seconds a key may take. One that is pressed again too early takes the focus too far.
+    timeout: how many seconds a key may take. One that is pressed again too early takes the focus too far.
     """
     wanted = re.compile(rf">\s*(?:\[.\] |[\[(] )?{re.escape(label)}")
     for _ in range(_STEPS):
@@ -36,24 +36,24 @@ def move_to(terminal: Terminal, label: str, key: str = "Tab", *, patience: float
         if wanted.search(screen):
             return
         terminal.press(key)
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + timeout
         # Half drawn, the mark has left its old place and is not yet at the new one.
         while focus(terminal.screen()) in ("", focus(screen)) and time.monotonic() < deadline:
             time.sleep(_LOOK_SECONDS)  # The screen is the only thing that tells.
     raise LabFailure(f"{label!r} is not reached by {key}:\n{terminal.screen()}")
 
 
-def fill_in(terminal: Terminal, label: str, text: str, *, shown: str | None = None, patience: float = 20.0) -> None:
+def fill_in(terminal: Terminal, label: str, text: str, *, shown: str | None = None, timeout: float = 20.0) -> None:
     """Goes to the field, deletes what is in it and types. shown: what stands there then, if not the text."""
-    move_to(terminal, f"{label}:", patience=patience)
+    move_to(terminal, f"{label}:", timeout=timeout)
     terminal.press("End", *["BSpace"] * 40)
     terminal.type(text)
-    terminal.wait_for(rf">\s*{re.escape(label)}: \[{re.escape(shown or text)} *\]", seconds=60.0 + patience)
+    terminal.wait_for(rf">\s*{re.escape(label)}: \[{re.escape(shown or text)} *\]", seconds=60.0 + timeout)
 
 
-def press(terminal: Terminal, label: str, key: str = "Tab", *, patience: float = 20.0) -> None:
+def press(terminal: Terminal, label: str, key: str = "Tab", *, timeout: float = 20.0) -> None:
     """Goes to the button and presses it."""
-    move_to(terminal, label, key, patience=patience)
+    move_to(terminal, label, key, timeout=timeout)
     terminal.press("Enter")
 
 

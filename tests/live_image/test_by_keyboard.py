@@ -111,7 +111,7 @@ def at_rest(terminal: Terminal) -> str:
 
 def uncheck(terminal: Terminal, name: str) -> None:
     """Takes a fixed disk out of the conversion."""
-    move_to(terminal, name, patience=STEP_SECONDS)
+    move_to(terminal, name, timeout=STEP_SECONDS)
     terminal.press("Space")
     terminal.wait_for(rf"> ?\[ \] {re.escape(name)} ", STEP_SECONDS)
 
@@ -195,9 +195,9 @@ def test_from_the_serial_console_of_a_new_machine_to_a_guest_that_boots(
         (system,) = re.findall(r"\[x\] (sd[a-e])  671 MB", seen)
         for name in sorted(set(re.findall(r"\[x\] ((?:sd|nvme|vd|md)\w+)  1\d\d MB", seen))):
             uncheck(serial, name)
-        fill_in(serial, "Guest name", "by-keyboard", patience=STEP_SECONDS)
-        fill_in(serial, "Storage (-os), needed", str(output), patience=STEP_SECONDS)
-        press(serial, "Start conversion", patience=STEP_SECONDS)
+        fill_in(serial, "Guest name", "by-keyboard", timeout=STEP_SECONDS)
+        fill_in(serial, "Storage (-os), needed", str(output), timeout=STEP_SECONDS)
+        press(serial, "Start conversion", timeout=STEP_SECONDS)
         serial.wait_for(rf"Conversion \(3 of 3\){_REST}\[ \.\. \]", STEP_SECONDS)
 
         # The line is unplugged and plugged in again; nobody at the machine notices, and a key draws the screen.
@@ -215,9 +215,9 @@ def test_from_the_serial_console_of_a_new_machine_to_a_guest_that_boots(
         # The operator has walked to another console by the end.
         usb.wait_for(rf"by-keyboard-sd\*{_REST}\[ Shut down \]", CONVERSION_SECONDS)
         assert account.password not in serial.screen()
-        press(usb, "Shut down", patience=STEP_SECONDS)
+        press(usb, "Shut down", timeout=STEP_SECONDS)
         usb.wait_for(r">\[ No\b", STEP_SECONDS)
-        press(usb, "Yes, shut down", "Right", patience=STEP_SECONDS)
+        press(usb, "Yes, shut down", "Right", timeout=STEP_SECONDS)
         machine.wait_until_off(STEP_SECONDS)
         boot_until_login([output / "by-keyboard-sda"])
     assert checksums(disks) == before
@@ -253,13 +253,13 @@ def disks_of_a_san_appear(machine: Machine, directory: Path) -> None:
 
 def connect(terminal: Terminal, server: ConversionServer, account: Account) -> None:
     """Fills in the first screen and goes on to the second. 10.0.2.2 is this host to the machine."""
-    fill_in(terminal, "Conversion server", "10.0.2.2", patience=STEP_SECONDS)
-    fill_in(terminal, "SSH port", str(server.port), patience=STEP_SECONDS)
-    fill_in(terminal, "User name", account.name, patience=STEP_SECONDS)
-    fill_in(terminal, "Password", account.password, shown="*" * len(account.password), patience=STEP_SECONDS)
-    press(terminal, "Test connection", patience=STEP_SECONDS)
+    fill_in(terminal, "Conversion server", "10.0.2.2", timeout=STEP_SECONDS)
+    fill_in(terminal, "SSH port", str(server.port), timeout=STEP_SECONDS)
+    fill_in(terminal, "User name", account.name, timeout=STEP_SECONDS)
+    fill_in(terminal, "Password", account.password, shown="*" * len(account.password), timeout=STEP_SECONDS)
+    press(terminal, "Test connection", timeout=STEP_SECONDS)
     terminal.wait_for(rf"Is this the conversion server\?{_REST}{re.escape(server.fingerprint)}", STEP_SECONDS)
-    press(terminal, "Yes, it is", patience=STEP_SECONDS)
+    press(terminal, "Yes, it is", timeout=STEP_SECONDS)
     terminal.wait_for(rf">\[ Next \]{_REST}\[ ok \] login", STEP_SECONDS)
     terminal.press("Enter")
     terminal.wait_for(rf"Conversion \(2 of 3\){_REST}Guest name", STEP_SECONDS)

@@ -143,7 +143,7 @@ def test_a_machine_that_boots_by_pxe_converts_itself_and_powers_itself_off(
             hypervisor.wait_for(rf">\s*Conversion server: \[10\.0\.2\.2 *\]{_REST}{server.port}", STEP_SECONDS)
             hypervisor.press("Escape")
             hypervisor.wait_for(r"Leave p2v-tui\?", STEP_SECONDS)
-            press(hypervisor, "Leave", patience=STEP_SECONDS)
+            press(hypervisor, "Leave", timeout=STEP_SECONDS)
             hypervisor.wait_for(rf"exit code 6: cancelled{_REST}switch the machine off", STEP_SECONDS)
 
             server.start()

@@ -29,7 +29,7 @@ from p2v_tui.session.data.relay import handshake, nbd
 
 # The Python that runs the relay; another one can be named.
 PYTHON = os.environ.get("P2V_RELAY_PYTHON", sys.executable)
-PATIENCE = 20.0
+TIMEOUT = 20.0
 READ_ONLY_FLAGS = 0b11
 MIB = 1 << 20
 
@@ -45,10 +45,10 @@ def relay_file() -> Path:
 
 
 def wait_until(true: Callable[[], object], what: str) -> None:
-    """Wait for something of another process that has no event for us. Fails after PATIENCE seconds."""
-    deadline = time.monotonic() + PATIENCE
+    """Wait for something of another process that has no event for us. Fails after TIMEOUT seconds."""
+    deadline = time.monotonic() + TIMEOUT
     while not true():
-        assert time.monotonic() < deadline, f"not within {PATIENCE:.0f} s: {what}"
+        assert time.monotonic() < deadline, f"not within {TIMEOUT:.0f} s: {what}"
         time.sleep(0.01)
 
 
@@ -141,7 +141,7 @@ class RunningRelay:
 
     def wait_for_end(self) -> int:
         """The exit code; nothing may have been printed."""
-        code = self.process.wait(PATIENCE)
+        code = self.process.wait(TIMEOUT)
         assert self.process.stdout is not None
         assert self.process.stdout.read() == b""
         return code
@@ -295,7 +295,7 @@ class ScriptedServer:
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(PATIENCE)
+            thread.join(TIMEOUT)
         for one in (self._listener, *self._connections):
             one.close()
 
@@ -450,7 +450,7 @@ class RelayClient:
 
     def __init__(self, port: int, host: str = "127.0.0.1") -> None:
         self.size = 0
-        self.socket = socket.create_connection((host, port), timeout=PATIENCE)
+        self.socket = socket.create_connection((host, port), timeout=TIMEOUT)
 
     def receive(self, count: int) -> bytes:
         """Exactly so many bytes. Raises ConnectionError when the relay hangs up."""

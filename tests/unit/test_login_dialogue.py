@@ -238,6 +238,6 @@ def test_a_session_that_ends_at_once_is_not_a_failed_login(ssh: Ssh, code: str, 
 def test_a_server_that_talks_without_end_is_read_with_bounded_memory(
     ssh: Ssh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(login_dialogue, "_MAX_SAID", 4096)
+    monkeypatch.setattr(login_dialogue, "_MAX_OUTPUT", 4096)
     ssh.plays(*["=" + "x" * 4000 + "\r\n"] * 50, f"?{PASSWORD}", *["=" + "y" * 4000 + "\r\n"] * 50, "=ready yes\n")
     assert ssh.log_in() == "yes"

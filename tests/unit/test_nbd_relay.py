@@ -24,8 +24,8 @@ from p2v_tui.session.data.relay.reads import DiskReads
 from p2v_tui.session.data.relay.states import DiskState
 from tests.unit.nbd_relay_lab import (
     MIB,
-    PATIENCE,
     PYTHON,
+    TIMEOUT,
     Asked,
     RealServer,
     RelayClient,
@@ -77,7 +77,7 @@ def run(*command: str) -> str:
 )
 def test_what_it_cannot_start_with_is_said_in_one_line(arguments: tuple[str, ...], place: Path) -> None:
     command = [PYTHON, "-I", str(relay_file()), *(argument.format(place) for argument in arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT)
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
@@ -355,7 +355,7 @@ def test_the_old_tunnel_answers_what_it_was_asked_before_the_relay_moves(relay: 
         connection.shake_hands()
         asked = connection.asked()
         connection.reply(asked, cut=500)
-        assert go_on.wait(PATIENCE)
+        assert go_on.wait(TIMEOUT)
         connection.socket.sendall(image[500:4096])
         connection.asked()
 
@@ -400,7 +400,7 @@ def test_a_tunnel_that_stalls_is_left_for_a_newer_one(
         if not from_the_start:
             client.shake_hands()
             client.request(nbd.CMD_READ, 1, 0, 4096)
-        assert asked.wait(PATIENCE)
+        assert asked.wait(TIMEOUT)
         with ScriptedServer(relay.socket(2), image), client:
             if from_the_start:
                 client.shake_hands()
@@ -433,12 +433,12 @@ def test_a_slow_disk_is_waited_for_as_long_as_the_tunnel_answers_beside_it(
         if asked.is_set():
             # As nbdkit while its disk cannot be opened.
             connection.greet()
-            go_on.wait(PATIENCE)
+            go_on.wait(TIMEOUT)
             return
         connection.shake_hands()
         request = connection.asked()
         asked.set()
-        go_on.wait(PATIENCE)
+        go_on.wait(TIMEOUT)
         connection.reply(request)
         connection.serve()
 
@@ -448,7 +448,7 @@ def test_a_slow_disk_is_waited_for_as_long_as_the_tunnel_answers_beside_it(
         thread.start()
         with RelayClient(disk.port) as client:
             client.shake_hands().request(nbd.CMD_READ, 1, 0, 4096)
-            assert asked.wait(PATIENCE)
+            assert asked.wait(TIMEOUT)
             # Several times as long as a tunnel may be gone.
             wait_until(lambda: disk.report.silent >= 2, "silence")
             assert disk.report.state is DiskState.RELAYING
@@ -458,7 +458,7 @@ def test_a_slow_disk_is_waited_for_as_long_as_the_tunnel_answers_beside_it(
             assert client.reply() == (0, 1)
             assert client.receive(4096) == image[:4096]
             assert client.read(4096, 512) == image[4096:4608]
-        thread.join(PATIENCE)
+        thread.join(TIMEOUT)
     assert [disk.report.state] == [DiskState.DONE]
 
 
@@ -472,7 +472,7 @@ def test_a_newer_tunnel_that_does_not_answer_changes_nothing(relay: RunningRelay
     with ScriptedServer(relay.socket(1), image), RelayClient(relay.port) as client:
         client.shake_hands()
         with ScriptedServer(relay.socket(2), image, stall):
-            assert reached.wait(PATIENCE)
+            assert reached.wait(TIMEOUT)
             assert client.read(100, 4096) == image[100:4196]
             assert relay.wait_for(lambda disk: disk.relayed).generation == 1
 
@@ -484,7 +484,7 @@ def test_an_older_tunnel_is_tried_when_the_newest_does_not_answer(
         connection.asked()
 
     monkeypatch.setattr(limits, "HURRIED_SECONDS", 0.2)
-    monkeypatch.setattr(limits, "HANDSHAKE_SECONDS", 2 * PATIENCE)
+    monkeypatch.setattr(limits, "HANDSHAKE_SECONDS", 2 * TIMEOUT)
     monkeypatch.chdir(place)
     disk = loop.DiskLoop(0, 60, False, lambda _: None, lambda: None)
     thread = threading.Thread(target=disk.run)
@@ -495,7 +495,7 @@ def test_an_older_tunnel_is_tried_when_the_newest_does_not_answer(
         thread.start()
         with RelayClient(disk.port) as client:
             assert client.shake_hands().read(0, 512) == image[:512]
-        thread.join(PATIENCE)
+        thread.join(TIMEOUT)
     assert disk.report.state is DiskState.DONE
 
 
@@ -704,7 +704,7 @@ def test_the_handshake_goes_on_over_another_tunnel(relay: RunningRelay, image: b
         with ScriptedServer(relay.socket(1), image, stop_at_the_option):
             client.greet()
             client.socket.sendall(handshake.Option(nbd.OPT_EXPORT_NAME, b"").packed)
-            assert asked.wait(PATIENCE)
+            assert asked.wait(TIMEOUT)
         with ScriptedServer(relay.socket(2), image):
             assert client.receive(10) == nbd.EXPORT.pack(MIB, 3)
             assert client.read(0, 512) == image[:512]
@@ -732,7 +732,7 @@ def test_a_client_may_ask_for_much_but_not_for_everything_at_once(relay: Running
         client.shake_hands()
         for cookie in range(requests):
             client.request(nbd.CMD_READ, cookie, cookie, 10)
-        assert go_on.wait(PATIENCE)
+        assert go_on.wait(TIMEOUT)
         for _ in range(requests):
             error, cookie = client.reply()
             assert error == 0

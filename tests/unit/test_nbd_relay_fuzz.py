@@ -60,8 +60,8 @@ from p2v_tui.session.data.relay.states import DiskState
 from p2v_tui.session.data.relay.transmission import Transmission
 from tests.unit.nbd_relay_lab import (
     MIB,
-    PATIENCE,
     READ_ONLY_FLAGS,
+    TIMEOUT,
     Asked,
     ExportRefused,
     RelayClient,
@@ -471,7 +471,7 @@ class InThread:
 
     def ends(self) -> None:
         """It ends, and not by a mistake of its own."""
-        self.thread.join(PATIENCE)
+        self.thread.join(TIMEOUT)
         assert not self.thread.is_alive()
         assert self.disk.report.reason != "internal error", "\n".join(self.said)
 

@@ -12,7 +12,7 @@ from p2v_tui.front.event_text import loss_lines
 from p2v_tui.session.conversion.failure_reason import Reason
 from p2v_tui.session.conversion.log import ConversionLog
 from p2v_tui.session.conversion.outcome import Evidence, check_success, failed, losses
-from p2v_tui.session.conversion.output_proof import Lies
+from p2v_tui.session.conversion.output_proof import Found
 from p2v_tui.session.data.relay.states import DiskState
 from p2v_tui.session.data.relay_status import DiskRelay
 from p2v_tui.session.words.events import Converted
@@ -33,10 +33,10 @@ OLD = (
 READ = (DiskRelay(1, DiskState.DONE, distinct=65536), DiskRelay(2, DiskState.DONE, distinct=65536))
 
 
-def evidence(log: str, *, relays: tuple[DiskRelay, ...] = READ, lies: Lies | None = None) -> Evidence:
+def evidence(log: str, *, relays: tuple[DiskRelay, ...] = READ, found: Found | None = None) -> Evidence:
     read = ConversionLog(debug=False)
     read.feed(log.encode(), final=True)
-    return Evidence(("sda", "sdb"), read.copies, read.warnings, relays, lies, read.causes)
+    return Evidence(("sda", "sdb"), read.copies, read.warnings, relays, found, read.causes)
 
 
 def refused(found: Evidence) -> ConversionFailed:
@@ -47,9 +47,9 @@ def refused(found: Evidence) -> ConversionFailed:
 
 @pytest.mark.parametrize("log", [COMPLETE, OLD, COMPLETE.replace("[", "\x1b[0;32m[").replace("\n", "\x1b[0m\r\n")])
 @pytest.mark.parametrize("relays", [READ, ()])
-@pytest.mark.parametrize("lies", [None, Lies(("/srv/g-sda",))])
-def test_a_complete_conversion_is_a_success(log: str, relays: tuple[DiskRelay, ...], lies: Lies | None) -> None:
-    check_success(evidence(log, relays=relays, lies=lies), LOG_PLACE)
+@pytest.mark.parametrize("found", [None, Found(("/srv/g-sda",))])
+def test_a_complete_conversion_is_a_success(log: str, relays: tuple[DiskRelay, ...], found: Found | None) -> None:
+    check_success(evidence(log, relays=relays, found=found), LOG_PLACE)
 
 
 def test_a_list_of_options_is_no_conversion() -> None:
@@ -86,7 +86,9 @@ def test_a_status_that_is_not_the_last_one_disproves_nothing(state: DiskState) -
 
 
 def test_what_is_missing_at_the_output_is_named_and_so_is_what_is_there() -> None:
-    error = refused(evidence(COMPLETE, lies=Lies(("/srv/g-sda",), ("/srv/g-sdb is empty", "/srv/g.xml is missing"))))
+    error = refused(
+        evidence(COMPLETE, found=Found(("/srv/g-sda",), ("/srv/g-sdb is empty", "/srv/g.xml is missing")))
+    )
     assert "/srv/g-sdb is empty; /srv/g.xml is missing" in error.message
     assert "/srv/g-sda is there" in error.advice
 
@@ -94,7 +96,7 @@ def test_what_is_missing_at_the_output_is_named_and_so_is_what_is_there() -> Non
 def test_a_log_in_another_language_proves_and_disproves_nothing() -> None:
     log = "[   0.0] Die Quelle wird eingerichtet: -i libvirtxml x\n[   9.0] Kopieren von Festplatte 1/2\n"
     check_success(evidence(log), LOG_PLACE)
-    assert "is missing" in refused(evidence(log, lies=Lies((), ("/srv/g-sda is missing",)))).message
+    assert "is missing" in refused(evidence(log, found=Found((), ("/srv/g-sda is missing",)))).message
 
 
 def test_a_guest_that_libvirt_does_not_know_is_none() -> None:

@@ -1,4 +1,4 @@
-"""What lies at the output is looked at by a real shell; a place that does not answer says nothing."""
+"""The output is checked by a real shell; a place that does not answer proves nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from p2v_tui.config import Settings
-from p2v_tui.session.conversion.output_proof import Lies, look_command, what_lies
+from p2v_tui.session.conversion.output_proof import Found, look_command, parse_answer
 from p2v_tui.session.plan.plan import Plan, make_plan
 from tests.unit.machines import SERVER
 
@@ -24,19 +24,19 @@ def plan(directory: str | None, *, mode: str = "local", name: str = "web", misc:
     return make_plan(settings, SERVER)
 
 
-def look(about: Plan, *, path: str | None = None) -> Lies | None:
+def look(about: Plan, *, path: str | None = None) -> Found | None:
     command = look_command(about, sudo=False)
     assert command is not None
     environment = {**os.environ, "PATH": path or os.environ["PATH"]}
     done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, env=environment, check=False)
-    return what_lies(about, done.stdout.decode())
+    return parse_answer(about, done.stdout.decode())
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_files_of_a_whole_guest_are_there(tmp_path: Path, name: str) -> None:
     for end in ("-sda", "-sdb", ".xml"):
         (tmp_path / f"{name}{end}").write_text("x")
-    assert look(plan(str(tmp_path), name=name)) == Lies(
+    assert look(plan(str(tmp_path), name=name)) == Found(
         tuple(f"{tmp_path}/{name}{end}" for end in ("-sda", "-sdb", ".xml"))
     )
 
@@ -46,7 +46,7 @@ def test_a_file_that_is_missing_and_one_that_is_empty_are_told_apart(tmp_path: P
     (tmp_path / f"{name}-sda").touch()
     (tmp_path / f"{name}.xml").write_text("x")
     found = look(plan(f"{tmp_path}/", name=name))
-    assert found == Lies(
+    assert found == Found(
         (f"{tmp_path}/{name}.xml",), (f"{tmp_path}/{name}-sda is empty", f"{tmp_path}/{name}-sdb is missing")
     )
 
@@ -57,7 +57,7 @@ def test_a_directory_that_cannot_be_entered_says_nothing(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("answer", ["", "there\nthere\nthere\n", "there\nend\n", "nonsense", "end"])
 def test_half_an_answer_says_nothing(answer: str) -> None:
-    assert what_lies(plan("/srv"), answer) is None
+    assert parse_answer(plan("/srv"), answer) is None
 
 
 @pytest.mark.parametrize("mode", ["null", "glance", "rhv"])
@@ -92,17 +92,17 @@ esac
 
 
 @pytest.mark.parametrize(
-    ("name", "lies"),
+    ("name", "found"),
     [
-        ("web", Lies(("the domain web",))),
-        ("7", Lies(("the domain 7",))),
-        ("small", Lies(("the domain small",), ("the domain small has 1 of 2 disks",))),
-        ("we", Lies((), ("libvirt has no domain we",))),
-        ("-web", Lies((), ("libvirt has no domain -web",))),
+        ("web", Found(("the domain web",))),
+        ("7", Found(("the domain 7",))),
+        ("small", Found(("the domain small",), ("the domain small has 1 of 2 disks",))),
+        ("we", Found((), ("libvirt has no domain we",))),
+        ("-web", Found((), ("libvirt has no domain -web",))),
     ],
 )
-def test_libvirt_is_asked_for_the_domain_and_its_disks(virsh: Path, name: str, lies: Lies) -> None:
-    assert look(plan("pool", mode="libvirt", name=name), path=str(virsh)) == lies
+def test_libvirt_is_asked_for_the_domain_and_its_disks(virsh: Path, name: str, found: Found) -> None:
+    assert look(plan("pool", mode="libvirt", name=name), path=str(virsh)) == found
 
 
 def test_a_libvirt_that_does_not_answer_says_nothing(virsh: Path) -> None:

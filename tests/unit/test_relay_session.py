@@ -72,7 +72,7 @@ class Server:
         self._flags = False
         self._agreed = False
 
-    def hear(self, data: bytes) -> None:
+    def receive(self, data: bytes) -> None:
         self.heard += data
         while self._take():
             pass
@@ -159,14 +159,14 @@ class Lab:
                     link.owner.refused(link, self.now)
                 case Close(link):
                     if server := self.links.pop(link, None):
-                        server.hear(bytes(link.outgoing))
+                        server.receive(bytes(link.outgoing))
                 case EndClient(session):
                     assert isinstance(session, Session)
                     self.closed.append(session)
                 case StopListening():
                     self.listens = False
         for link, server in self.links.items():
-            server.hear(bytes(link.outgoing))
+            server.receive(bytes(link.outgoing))
             link.outgoing.clear()
 
     def client(self) -> Session:
@@ -176,14 +176,14 @@ class Lab:
         return session
 
     def say(self, session: Session, data: bytes) -> None:
-        session.client_said(data, self.now)
-        self.give(session)
+        session.client_sent(data, self.now)
+        self.send_pending(session)
 
-    def give(self, session: Session) -> None:
+    def send_pending(self, session: Session) -> None:
         if not self.full:
             self.got += session.to_client
             session.to_client.clear()
-        session.gave(full=self.full, everything=not self.full, now=self.now)
+        session.sent_to_client(full=self.full, everything=not self.full, now=self.now)
         self.got += session.to_client
         session.to_client.clear()
         self.perform()
@@ -206,10 +206,10 @@ class Lab:
                 moved = min(wanted, count - delivered, len(server.unsent))
                 said = bytes(server.unsent[:moved])
                 del server.unsent[:moved]
-                owner.said(link, said, self.now)
+                owner.received(link, said, self.now)
             delivered += moved
             if isinstance(owner, Session) and not owner.data_left and not owner.over:
-                self.give(owner)
+                self.send_pending(owner)
             self.perform()
         return delivered
 
@@ -396,7 +396,7 @@ def test_a_tunnel_lost_after_any_byte_of_the_handshake_is_not_noticed(cut: int) 
     lab.tunnel(1)
     session = lab.client()
     lab.tick()
-    session.client_said(GO + ASKED, lab.now)
+    session.client_sent(GO + ASKED, lab.now)
     lab.perform()
     left = cut
     while left and (moved := sum(lab.deliver(link, left) for link in list(lab.links))):
@@ -581,7 +581,7 @@ def test_a_client_that_takes_nothing_is_waited_for_and_gets_no_more(lab: Lab) ->
     session = served(lab)
     lab.say(session, ASKED)
     lab.full = True
-    session.gave(full=True, everything=False, now=lab.now)
+    session.sent_to_client(full=True, everything=False, now=lab.now)
     lab.tick(2 * SECONDS)
     assert session.silent(lab.now) == 0
     lab.full = False
@@ -596,10 +596,10 @@ def test_an_answer_of_the_relays_own_comes_after_the_data_that_is_on_its_way(lab
     lab.deliver(link, REPLY.size)
     assert session.data_left == READS[3][1]
     session.moved(session.data_left, lab.now)
-    session.client_said(REQUEST.pack(REQUEST_MAGIC, 0, CMD_TRIM, 8, 0, 0), lab.now)
+    session.client_sent(REQUEST.pack(REQUEST_MAGIC, 0, CMD_TRIM, 8, 0, 0), lab.now)
     assert session.to_client == b"" or session.to_client == REPLY.pack(REPLY_MAGIC, 0, 3)
     session.to_client.clear()
-    session.gave(full=False, everything=True, now=lab.now)
+    session.sent_to_client(full=False, everything=True, now=lab.now)
     assert session.to_client == REPLY.pack(REPLY_MAGIC, 1, 8)
 
 

@@ -41,7 +41,7 @@ class Ending(enum.Enum):
     DETACHED = enum.auto()
 
 
-class There(enum.Enum):
+class ServerAction(enum.Enum):
     """What is done on the server. Whatever ends something also removes the secrets."""
 
     NOTHING = enum.auto()
@@ -64,21 +64,21 @@ class Effort(enum.Enum):
 class Undoing:
     """What is undone on the server at one stage. failed: also after a cancellation."""
 
-    failed: There
-    lost: There
-    detached: There
+    failed: ServerAction
+    lost: ServerAction
+    detached: ServerAction
 
 
 UNDOING: Final[Mapping[LifeStage, Undoing]] = {
-    LifeStage.NEW: Undoing(There.NOTHING, lost=There.HAND_OVER, detached=There.NOTHING),
-    LifeStage.MADE: Undoing(There.REMOVE, lost=There.HAND_OVER, detached=There.REMOVE),
-    LifeStage.OPENING: Undoing(There.KEEP_LOG, lost=There.HAND_OVER, detached=There.KEEP_LOG),
-    LifeStage.CHECKING: Undoing(There.REMOVE, lost=There.HAND_OVER, detached=There.REMOVE),
-    LifeStage.READING: Undoing(There.KEEP_LOG, lost=There.HAND_OVER, detached=There.KEEP_LOG),
-    LifeStage.STARTING: Undoing(There.STOP, lost=There.HAND_OVER, detached=There.STOP),
-    LifeStage.RUNNING: Undoing(There.STOP, lost=There.STOP, detached=There.LEAVE),
-    LifeStage.BOUND: Undoing(There.STOP, lost=There.STOP, detached=There.STOP),
-    LifeStage.ENDED: Undoing(There.NOTHING, lost=There.NOTHING, detached=There.LEAVE),
+    LifeStage.NEW: Undoing(ServerAction.NOTHING, lost=ServerAction.HAND_OVER, detached=ServerAction.NOTHING),
+    LifeStage.MADE: Undoing(ServerAction.REMOVE, lost=ServerAction.HAND_OVER, detached=ServerAction.REMOVE),
+    LifeStage.OPENING: Undoing(ServerAction.KEEP_LOG, lost=ServerAction.HAND_OVER, detached=ServerAction.KEEP_LOG),
+    LifeStage.CHECKING: Undoing(ServerAction.REMOVE, lost=ServerAction.HAND_OVER, detached=ServerAction.REMOVE),
+    LifeStage.READING: Undoing(ServerAction.KEEP_LOG, lost=ServerAction.HAND_OVER, detached=ServerAction.KEEP_LOG),
+    LifeStage.STARTING: Undoing(ServerAction.STOP, lost=ServerAction.HAND_OVER, detached=ServerAction.STOP),
+    LifeStage.RUNNING: Undoing(ServerAction.STOP, lost=ServerAction.STOP, detached=ServerAction.LEAVE),
+    LifeStage.BOUND: Undoing(ServerAction.STOP, lost=ServerAction.STOP, detached=ServerAction.STOP),
+    LifeStage.ENDED: Undoing(ServerAction.NOTHING, lost=ServerAction.NOTHING, detached=ServerAction.LEAVE),
 }
 EFFORT: Final[Mapping[Ending, Effort]] = {
     Ending.FAILED: Effort.WAIT,
@@ -95,7 +95,7 @@ class ServerOutOfReach(ConversionFailed):
 class Tidying(Protocol):
     """What a life undoes outside of this process: `stopping.ServerTidying`."""
 
-    def end(self, what: There, effort: Effort) -> None:
+    def end(self, what: ServerAction, effort: Effort) -> None:
         """REMOVE, KEEP_LOG or STOP. Never raises, but reports what it could not do."""
 
     def hand_over(self) -> None:
@@ -132,14 +132,14 @@ class Life:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         ending = _ending(error)
-        there = _there(UNDOING[self._stage], ending)
+        action = _server_action(UNDOING[self._stage], ending)
         self._here.close()
-        if there is There.LEAVE:
+        if action is ServerAction.LEAVE:
             raise self._tidying.left_waiting() from error
-        if there is There.HAND_OVER:
+        if action is ServerAction.HAND_OVER:
             self._tidying.hand_over()
-        elif there is not There.NOTHING:
-            self._tidying.end(there, EFFORT[ending])
+        elif action is not ServerAction.NOTHING:
+            self._tidying.end(action, EFFORT[ending])
         self._tidying.forget()
         if ending is Ending.DETACHED:
             raise Cancelled from error
@@ -159,10 +159,10 @@ def _ending(error: BaseException | None) -> Ending:
             return Ending.FAILED
 
 
-def _there(undoing: Undoing, ending: Ending) -> There:
+def _server_action(undoing: Undoing, ending: Ending) -> ServerAction:
     match ending:
         case Ending.SUCCESS:
-            return There.NOTHING
+            return ServerAction.NOTHING
         case Ending.LOST:
             return undoing.lost
         case Ending.DETACHED:

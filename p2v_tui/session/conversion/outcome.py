@@ -15,7 +15,7 @@ from typing import Final
 from p2v_tui.errors import ConversionFailed
 from p2v_tui.session.conversion.failure_reason import Reason
 from p2v_tui.session.conversion.log import Copies, Warnings
-from p2v_tui.session.conversion.output_proof import Lies
+from p2v_tui.session.conversion.output_proof import Found
 from p2v_tui.session.data.relay.states import DiskState
 from p2v_tui.session.data.relay_status import DiskRelay
 from p2v_tui.session.remote.directory import RemoteDirectory
@@ -36,14 +36,14 @@ class Evidence:
     """disks: the names of those that were to be converted.
 
     copies, warnings: from virt-v2v's log. causes: other programs' errors in it. relays: the relay's status of each
-    disk; empty without a relay. lies: what is at the output; None if unknown.
+    disk; empty without a relay. found: what is at the output; None if unknown.
     """
 
     disks: Sequence[str]
     copies: Copies
     warnings: Warnings
     relays: Sequence[DiskRelay] = ()
-    lies: Lies | None = None
+    found: Found | None = None
     causes: Sequence[str] = ()
 
     @property
@@ -113,8 +113,8 @@ def _missing(evidence: Evidence) -> Iterator[str]:
             yield "its log ends before its last phase, Finishing off"
     if evidence.unread:
         yield f"it never read {', '.join(evidence.unread)}"
-    if evidence.lies is not None:
-        yield from evidence.lies.wrong
+    if evidence.found is not None:
+        yield from evidence.found.wrong
 
 
 def _proved(evidence: Evidence) -> Iterator[str]:
@@ -123,8 +123,8 @@ def _proved(evidence: Evidence) -> Iterator[str]:
         yield f"the copy of {len(copies.begun)} of {len(evidence.disks)} disks began"
     if evidence.read:
         yield f"{', '.join(evidence.read)} {'was' if len(evidence.read) == 1 else 'were'} read"
-    if evidence.lies is not None and evidence.lies.there:
-        yield f"{', '.join(evidence.lies.there)} {'is' if len(evidence.lies.there) == 1 else 'are'} there"
+    if evidence.found is not None and evidence.found.present:
+        yield f"{', '.join(evidence.found.present)} {'is' if len(evidence.found.present) == 1 else 'are'} there"
 
 
 def virt_v2v_exit_code(job: JobStatus, directory: RemoteDirectory) -> int:

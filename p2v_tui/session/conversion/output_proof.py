@@ -25,17 +25,17 @@ ASK_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True)
-class Lies:
-    """there: what was found, in the operator's words. wrong: what was not, each in words for a list."""
+class Found:
+    """What was found at the output, in words for a list. wrong: what is missing or incomplete."""
 
-    there: tuple[str, ...] = ()
+    present: tuple[str, ...] = ()
     wrong: tuple[str, ...] = ()
 
 
-def look_at_output(control: ControlConnection, watch: Watch, plan: Plan) -> Lies | None:
+def look_at_output(control: ControlConnection, watch: Watch, plan: Plan) -> Found | None:
     """None if the output cannot be checked; a connection that is lost by now does not hurt the conversion."""
     command = look_command(plan, sudo=control.sudo)
-    return what_lies(plan, ask(control, watch, command)) if command else None
+    return parse_answer(plan, ask(control, watch, command)) if command else None
 
 
 def ask(control: ControlConnection, watch: Watch, command: str) -> str:
@@ -63,7 +63,7 @@ echo end"""
     return f"{LIMIT}\n$limit {quote('sh', '-c', look, 'sh', output.storage, *files)} 2>/dev/null"
 
 
-def what_lies(plan: Plan, answer: str) -> Lies | None:
+def parse_answer(plan: Plan, answer: str) -> Found | None:
     """Parses what the command printed; None if that is incomplete."""
     words = [plain(line).strip() for line in answer.splitlines()]
     if not words or words[-1] != _END:
@@ -77,15 +77,15 @@ def _files(plan: Plan) -> tuple[str, ...]:
     return plan.output.mode.files(plan.guest.name, len(plan.disks))
 
 
-def _in_directory(plan: Plan, words: list[str]) -> Lies | None:
+def _in_directory(plan: Plan, words: list[str]) -> Found | None:
     files = _files(plan)
     if len(words) != len(files):
         return None
     at = f"{(plan.output.storage or '').rstrip('/')}/"
-    found = list(zip(files, words, strict=True))
-    return Lies(
-        tuple(f"{at}{name}" for name, word in found if word == "there"),
-        tuple(f"{at}{name} is {word}" for name, word in found if word in {"missing", "empty"}),
+    states = list(zip(files, words, strict=True))
+    return Found(
+        tuple(f"{at}{name}" for name, state in states if state == "there"),
+        tuple(f"{at}{name} is {state}" for name, state in states if state in {"missing", "empty"}),
     )
 
 
@@ -111,14 +111,14 @@ if domains=$(ask_libvirt list --all --name); then
 fi"""
 
 
-def _domain(plan: Plan, words: list[str]) -> Lies | None:
-    said = dict(word.partition(" ")[::2] for word in words)
-    name, disks = plan.guest.name, said.get("disks", "")
-    match said.get("domain"):
+def _domain(plan: Plan, words: list[str]) -> Found | None:
+    answers = dict(word.partition(" ")[::2] for word in words)
+    name, disks = plan.guest.name, answers.get("disks", "")
+    match answers.get("domain"):
         case "no":
-            return Lies(wrong=(f"libvirt has no domain {name}",))
+            return Found(wrong=(f"libvirt has no domain {name}",))
         case "yes" if disks.isdigit() and int(disks[:9]) < len(plan.disks):
-            return Lies((f"the domain {name}",), (f"the domain {name} has {disks} of {len(plan.disks)} disks",))
+            return Found((f"the domain {name}",), (f"the domain {name} has {disks} of {len(plan.disks)} disks",))
         case "yes":
-            return Lies((f"the domain {name}",))
+            return Found((f"the domain {name}",))
     return None

@@ -63,7 +63,7 @@ class Preparation:
                 attempt,
                 retry_for=self._retry_for,
                 wait=self._watch.cancellation.wait,
-                on_failure=self._tell,
+                on_failure=self._report_failure,
                 let_in_before=True,
                 after_success=True,
                 opened=lambda: self._control.opened,
@@ -77,7 +77,7 @@ class Preparation:
             self._tidy_once()
             raise
 
-    def _tell(self, error: P2VError) -> None:
+    def _report_failure(self, error: P2VError) -> None:
         if self._lost_at is None:
             self._lost_at = time.monotonic()
             self._report(ConnectionLost(CONTROL, error.message, self._retry_for))

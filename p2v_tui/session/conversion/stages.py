@@ -265,7 +265,7 @@ class Running:
                 copies=log.copies,
                 warnings=log.warnings,
                 relays=following.final_relays(),
-                lies=look_at_output(job.control, job.watch, job.plan),
+                found=look_at_output(job.control, job.watch, job.plan),
                 causes=log.causes,
             ),
             advice,

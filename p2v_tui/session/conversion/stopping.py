@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from p2v_tui.errors import ConnectionFailed, Detached, P2VError, PreflightRefused, Retry
-from p2v_tui.session.conversion.life import Effort, There
+from p2v_tui.session.conversion.life import Effort, ServerAction
 from p2v_tui.session.conversion.saved_conversion import SavedConversion
 from p2v_tui.session.remote import commands as remote_commands
 from p2v_tui.session.remote.directory import RemoteDirectory
@@ -86,14 +86,14 @@ class ServerTidying:
     retry_for: int
     leave_to: Callable[[RemoteDirectory], None] | None = None
 
-    def end(self, what: There, effort: Effort) -> None:
+    def end(self, what: ServerAction, effort: Effort) -> None:
         """Acts as soon as the server can be reached. A second cancellation ends that wait; if it came before this
         call, only what is possible at once is done.
         """
         report, again = self.watch.report, self.watch.again.cancellation
         if effort is Effort.AT_ONCE:
             again.cancel()
-        doing = "Stopping virt-v2v" if what is There.STOP else "Tidying up"
+        doing = "Stopping virt-v2v" if what is ServerAction.STOP else "Tidying up"
         report(Status(f"{doing} on the conversion server"))
         try:
             try:
@@ -118,9 +118,9 @@ class ServerTidying:
                 )
             )
 
-    def _end_now(self, what: There, *, cancellable: bool) -> None:
+    def _end_now(self, what: ServerAction, *, cancellable: bool) -> None:
         shell = self.control.shell(self.watch.again)
-        if what is There.REMOVE:
+        if what is ServerAction.REMOVE:
             remove(shell, self.directory, self.watch.report, sudo=self.control.sudo, cancellable=cancellable)
         else:
             stop(shell, self.directory, sudo=self.control.sudo, cancellable=cancellable)

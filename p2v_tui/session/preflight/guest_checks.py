@@ -12,7 +12,7 @@ from p2v_tui.session.preflight.server_facts import ServerFacts
 from p2v_tui.session.words.checks import Check, Subject, Verdict
 
 # Older ones fail without UEFI firmware, after everything was copied.
-_MENDED_UEFI: Final = (2, 5, 2)
+_UEFI_FIXED_IN: Final = (2, 5, 2)
 _UEFI_MODES: Final = frozenset({"local", "libvirt", "qemu"})
 
 UEFI = Subject(
@@ -75,7 +75,7 @@ def _uefi(facts: ServerFacts, release: tuple[int, ...]) -> Iterator[Check]:
     install = "Install it there: apt install ovmf, or dnf install edk2-ovmf."
     if facts.uefi:
         yield UEFI.passed("OVMF is there.")
-    elif facts.uefi is False and release < _MENDED_UEFI:
+    elif facts.uefi is False and release < _UEFI_FIXED_IN:
         yield UEFI.refused(
             "The guest boots by UEFI and the conversion server has no OVMF; its virt-v2v would fail when everything "
             "is copied.",

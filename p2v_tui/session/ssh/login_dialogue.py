@@ -31,7 +31,7 @@ PROMPT_SECONDS: Final = 8.0
 # How long ssh may take to end when it has closed its terminal, in seconds.
 _END_SECONDS: Final = 2.0
 # How much output of an endlessly talking server is kept, in bytes.
-_MAX_SAID: Final = 256 * 1024
+_MAX_OUTPUT: Final = 256 * 1024
 
 _PROMPT: Final = re.compile(r"[:?>$#%\])]$|\b(press|enter|type|choose|select)\b", re.IGNORECASE)
 _HOST_KEY: Final = re.compile(
@@ -54,40 +54,40 @@ class _Dialogue:
         self._child = child
         self._login = login
         self._ready = ready
-        self._said = b""
-        # How much of the output needs no answer any more.
-        self._settled = 0
+        self._output = b""
+        # The length of the output that was answered already.
+        self._handled = 0
         self._answered = False
         # ssh asks about the key once, only while none is known, and before the server can send a banner that looks
         # the same.
         self._key_is_open = not login.known_hosts.exists()
-        self._heard = self._since = time.monotonic()
+        self._last_output_at = self._last_answer_at = time.monotonic()
 
     def run(self, cancellation: Cancellation) -> tuple[re.Match[bytes], bytes]:
         while True:
             cancellation.check()
             try:
-                quiet = self._listen()
+                quiet = self._read_output()
             except pexpect.EOF:
                 raise self._failure() from None
-            if match := self._ready.search(self._said):
-                return match, self._said[match.end() :]
-            if self._key_is_open and (asked := _HOST_KEY.search(self._said)):
+            if match := self._ready.search(self._output):
+                return match, self._output[match.end() :]
+            if self._key_is_open and (asked := _HOST_KEY.search(self._output)):
                 self._decide_on_host_key(asked)
             elif quiet:
                 self._answer_or_give_up()
 
-    def _listen(self) -> bool:
+    def _read_output(self) -> bool:
         """Reads ssh's new output; returns whether it was empty. Raises pexpect.EOF at its end."""
         try:
-            said = self._child.read_nonblocking(self._child.maxread, LOGIN_SLICE)
+            output = self._child.read_nonblocking(self._child.maxread, LOGIN_SLICE)
         except pexpect.TIMEOUT:
             return True
-        self._heard = time.monotonic()
-        self._said += said
-        if (surplus := len(self._said) - _MAX_SAID) > 0:
-            self._said = self._said[surplus:]
-            self._settled = max(0, self._settled - surplus)
+        self._last_output_at = time.monotonic()
+        self._output += output
+        if (surplus := len(self._output) - _MAX_OUTPUT) > 0:
+            self._output = self._output[surplus:]
+            self._handled = max(0, self._handled - surplus)
         return False
 
     def _answer_or_give_up(self) -> None:
@@ -97,14 +97,14 @@ class _Dialogue:
             # ssh switches the echo off before it asks for a secret and on again after the answer: that, not the
             # words, tells a question from a banner that says "password:".
             self._answer(line)
-        elif now - self._heard > PROMPT_SECONDS and (waiting := self._unanswered(line)):
+        elif now - self._last_output_at > PROMPT_SECONDS and (waiting := self._unanswered(line)):
             raise login_errors.nobody_answers(self._login, waiting, logged_in=self._logged_in)
-        elif now - self._since > LOGIN_TIMEOUT:
-            raise login_errors.no_end(self._login, self._said, LOGIN_TIMEOUT, logged_in=self._logged_in)
+        elif now - self._last_answer_at > LOGIN_TIMEOUT:
+            raise login_errors.no_end(self._login, self._output, LOGIN_TIMEOUT, logged_in=self._logged_in)
 
     def _open_line(self) -> str:
         """The last line, if it has no line end and still needs an answer; else empty."""
-        fresh = self._said[self._settled :]
+        fresh = self._output[self._handled :]
         if self._answered:
             # ssh ends the line of a secret as soon as it has the answer; the text before that is the old question.
             fresh = fresh.partition(b"\n")[2]
@@ -115,12 +115,12 @@ class _Dialogue:
         if open_line and _PROMPT.search(open_line):
             return open_line
         # Menus end their question with a line end.
-        lines = last_lines(self._said[self._settled :].decode(errors="replace"), 1)
+        lines = last_lines(self._output[self._handled :].decode(errors="replace"), 1)
         return lines[0] if self._logged_in and lines and lines[0][-1] in "?:>" else ""
 
     @property
     def _logged_in(self) -> bool:
-        return ssh_errors.is_logged_in(self._said)
+        return ssh_errors.is_logged_in(self._output)
 
     def _decide_on_host_key(self, asked: re.Match[bytes]) -> None:
         kind, fingerprint = asked.group(1).decode(errors="replace"), asked.group(2).decode()
@@ -143,17 +143,17 @@ class _Dialogue:
         self._send(password.reveal().encode(), echoed=False)
 
     def _send(self, answer: bytes, *, echoed: bool) -> None:
-        self._settled = len(self._said)
+        self._handled = len(self._output)
         self._answered = self._answered or not echoed
         self._child.sendline(answer)
-        self._heard = self._since = time.monotonic()
+        self._last_output_at = self._last_answer_at = time.monotonic()
 
     def _failure(self) -> P2VError:
         deadline = time.monotonic() + _END_SECONDS
         while self._child.isalive() and time.monotonic() < deadline:
             time.sleep(LOGIN_SLICE / 5)
         return ssh_errors.explain(
-            self._said,
+            self._output,
             self._login.host,
             self._login.port,
             self._login.user,

@@ -18,7 +18,7 @@ from p2v_tui.hwprobe.changes import DeviceWatch, Source, carriers, machine_sourc
 pytestmark = pytest.mark.xdist_group("devices")
 
 # Long enough for a loaded machine; nothing waits for it where all is well.
-PATIENCE = 20
+TIMEOUT = 20
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="making a network interface needs root")
 
@@ -55,28 +55,28 @@ def test_a_change_is_told() -> None:
     watch = DeviceWatch(told.release, wire.sources, quiet_seconds=0.01, longest_seconds=1)
     for _ in range(2):
         wire.happen()
-        assert told.acquire(timeout=PATIENCE)
+        assert told.acquire(timeout=TIMEOUT)
     watch.stop()
     assert wire.closed
 
 
 def test_a_burst_is_one_change() -> None:
     wire, told = Wire(), threading.Semaphore(0)
-    watch = DeviceWatch(told.release, wire.sources, quiet_seconds=0.5, longest_seconds=PATIENCE)
+    watch = DeviceWatch(told.release, wire.sources, quiet_seconds=0.5, longest_seconds=TIMEOUT)
     for _ in range(5):
         wire.happen()
-        assert wire.taken.acquire(timeout=PATIENCE)
-    assert told.acquire(timeout=PATIENCE)
+        assert wire.taken.acquire(timeout=TIMEOUT)
+    assert told.acquire(timeout=TIMEOUT)
     watch.stop()
     assert not told.acquire(blocking=False)
 
 
 def test_a_stream_of_events_is_told_of_before_it_ends() -> None:
     wire, told = Wire(), threading.Event()
-    watch = DeviceWatch(told.set, wire.sources, quiet_seconds=PATIENCE, longest_seconds=0.01)
+    watch = DeviceWatch(told.set, wire.sources, quiet_seconds=TIMEOUT, longest_seconds=0.01)
     for _ in range(1000):
         wire.happen()
-        assert wire.taken.acquire(timeout=PATIENCE)
+        assert wire.taken.acquire(timeout=TIMEOUT)
         if told.wait(0.001):
             break
     assert told.is_set()
@@ -87,16 +87,16 @@ def test_what_means_nothing_is_not_told() -> None:
     wire, told = Wire(means_something=False), threading.Event()
     watch = DeviceWatch(told.set, wire.sources, quiet_seconds=0.01)
     wire.happen()
-    assert wire.taken.acquire(timeout=PATIENCE)
+    assert wire.taken.acquire(timeout=TIMEOUT)
     watch.stop()
     assert not told.is_set()
 
 
 def test_it_stops_in_the_middle_of_a_burst_and_twice() -> None:
     wire, told = Wire(), threading.Event()
-    watch = DeviceWatch(told.set, wire.sources, quiet_seconds=PATIENCE, longest_seconds=PATIENCE)
+    watch = DeviceWatch(told.set, wire.sources, quiet_seconds=TIMEOUT, longest_seconds=TIMEOUT)
     wire.happen()
-    assert wire.taken.acquire(timeout=PATIENCE)
+    assert wire.taken.acquire(timeout=TIMEOUT)
     watch.stop()
     watch.stop()
     assert not told.is_set()
@@ -140,7 +140,7 @@ def test_a_cable_that_is_pulled_is_told(cable: tuple[str, str]) -> None:
     told = threading.Event()
     watch = DeviceWatch(told.set, quiet_seconds=0.01)
     subprocess.run(["ip", "link", "set", cable[1], "down"], check=True)
-    assert told.wait(PATIENCE)
+    assert told.wait(TIMEOUT)
     watch.stop()
 
 
@@ -153,5 +153,5 @@ def test_a_device_that_comes_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     told = threading.Event()
     watch = DeviceWatch(told.set, lambda: iter([source]), quiet_seconds=0.01)
     Path("/sys/class/net/lo/uevent").write_text("change")
-    assert told.wait(PATIENCE)
+    assert told.wait(TIMEOUT)
     watch.stop()

@@ -43,7 +43,7 @@ class Client:
     @property
     def mask(self) -> int:
         """The events to wait for, always with the end of the connection."""
-        self._mask = select.POLLIN if self.session.wants_to_hear else POLLRDHUP
+        self._mask = select.POLLIN if self.session.wants_from_client else POLLRDHUP
         if self.full:
             self._mask |= select.POLLOUT
         return self._mask
@@ -51,16 +51,16 @@ class Client:
     @property
     def is_watched_right(self) -> bool:
         """Whether the mask is still right while nothing else has changed."""
-        return not self.full and bool(self._mask & select.POLLIN) == bool(self.session.wants_to_hear)
+        return not self.full and bool(self._mask & select.POLLIN) == bool(self.session.wants_from_client)
 
-    def hear(self, events: int, now: float) -> None:
-        """Read what it sends, if that is wanted now."""
+    def read_requests(self, events: int, now: float) -> None:
+        """Read what the client sends, if the session wants it now."""
         if not self._mask & select.POLLIN:
             # Nothing is read now, but the end of the client is noticed.
             if events & (POLLRDHUP | select.POLLHUP | select.POLLERR):
                 self.session.client_left()
             return
-        wanted = self.session.wants_to_hear
+        wanted = self.session.wants_from_client
         if not wanted:
             return
         try:
@@ -70,19 +70,19 @@ class Client:
         except OSError:
             data = b""
         if data:
-            self.session.client_said(data, now)
+            self.session.client_sent(data, now)
         else:
             self.session.client_left()
 
     # To the client
 
-    def give(self, now: float) -> None:
-        """Send what is pending for it, and tell the session."""
+    def send_pending(self, now: float) -> None:
+        """Send what is pending for the client, and notify the session."""
         while not self.session.over:
             everything = self.flush()
             if self.session.over or (self.session.plain and not self.full):
                 return
-            self.session.gave(full=self.full, everything=everything, now=now)
+            self.session.sent_to_client(full=self.full, everything=everything, now=now)
             if not everything or not self.session.to_client:
                 return
 
@@ -156,7 +156,7 @@ class Client:
         if not data:
             self.session.lost(link, CLOSED, now)
             return False
-        self.session.said(link, data, now)
+        self.session.received(link, data, now)
         if self.session.data_left:
             # It is sent together with the data.
             return True

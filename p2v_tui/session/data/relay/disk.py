@@ -184,7 +184,7 @@ class Disk(Owner):
 
     def _look_for_tunnel(self, now: float) -> None:
         probe = self._probe
-        if probe and now - probe.heard_at > self._shared.schedule.timeout(probe.generation, now):
+        if probe and now - probe.received_at > self._shared.schedule.timeout(probe.generation, now):
             self._probe_failed(probe, "it does not answer", now)
         self._open_next(now)
 
@@ -211,7 +211,7 @@ class Disk(Owner):
             self._generation_failed(link.generation, now)
             self._open_next(now)
 
-    def said(self, link: Link, data: bytes, now: float) -> None:
+    def received(self, link: Link, data: bytes, now: float) -> None:
         if link is not self._probe:
             return
         try:

@@ -22,7 +22,7 @@ GOODBYE = REQUEST.pack(REQUEST_MAGIC, 0, CMD_DISC, 0, 0, 0)
 
 
 class Owner(abc.ABC):
-    """Whoever made a link: it is told what happens to it. Each method may raise Unrecoverable."""
+    """The owner of links, which is notified of their events. Each method may raise Unrecoverable."""
 
     @property
     @abc.abstractmethod
@@ -38,7 +38,7 @@ class Owner(abc.ABC):
         """Connecting failed."""
 
     @abc.abstractmethod
-    def said(self, link: "Link", data: bytes, now: float) -> None:
+    def received(self, link: "Link", data: bytes, now: float) -> None:
         """The other end has sent something."""
 
     @abc.abstractmethod
@@ -49,8 +49,8 @@ class Owner(abc.ABC):
 class Link:
     """A connection through the tunnel of one generation.
 
-    record: the handshake to replay. outgoing: what to send as soon as the tunnel takes it. heard_at: when something
-    came last. greeted: whether an NBD server's greeting has come. useful: whether it has served anything.
+    record: the handshake to replay. outgoing: what to send as soon as the tunnel takes it. received_at: when
+    something came last. greeted: whether an NBD server's greeting has come. useful: whether it has served anything.
     """
 
     def __init__(self, owner: Owner, generation: int, record: Sequence[Exchange], now: float) -> None:
@@ -58,7 +58,7 @@ class Link:
         self.generation = generation
         self.handshake = ServerHandshake(record)
         self.outgoing = bytearray()
-        self.heard_at = now
+        self.received_at = now
         self.greeted = False
         self.useful = False
         # What the other end must send first if the tunnel ends in a port, as a stranger might listen there.
@@ -75,13 +75,13 @@ class Link:
         Raises TunnelLost, Unrecoverable.
         """
         if self._proof:
-            said = data[: len(self._proof)]
-            if not self._proof.startswith(said):
+            proof = data[: len(self._proof)]
+            if not self._proof.startswith(proof):
                 raise TunnelLost("somebody else listens on its port")
-            self._proof = self._proof[len(said) :]
-            data = data[len(said) :]
+            self._proof = self._proof[len(proof) :]
+            data = data[len(proof) :]
         if data:
-            self.heard_at = now
+            self.received_at = now
         exchange = self.handshake.receive(data)
         self._take_outgoing()
         if exchange and exchange.option == OPT_GREETING:

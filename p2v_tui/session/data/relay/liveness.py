@@ -27,15 +27,15 @@ class Liveness(Owner):
     def links(self) -> List[Link]:
         return [self._knock] if self._knock else []
 
-    def tick(self, tunnel: Optional[Link], heard_at: float, now: float) -> None:
-        """tunnel: the one that serves now. heard_at: when it last sent something, or owed nothing."""
-        silent = now - heard_at >= limits.PROBE_SECONDS
+    def tick(self, tunnel: Optional[Link], received_at: float, now: float) -> None:
+        """tunnel: the one that serves now. received_at: when it last sent something, or owed nothing."""
+        silent = now - received_at >= limits.PROBE_SECONDS
         knock = self._knock
         if knock:
             gone = tunnel is None or knock.generation != tunnel.generation or not silent
             # The answer to its goodbye may take as long as it likes.
             timeout = limits.PROBE_SECONDS if knock.greeted else limits.HANDSHAKE_SECONDS
-            if gone or now - knock.heard_at > timeout:
+            if gone or now - knock.received_at > timeout:
                 self.close()
         if tunnel and silent and not self._knock and now - self._knocked_at >= limits.PROBE_SECONDS:
             self._knocked_at = now
@@ -51,7 +51,7 @@ class Liveness(Owner):
         if link is self._knock:
             self._knock = None
 
-    def said(self, link: Link, data: bytes, now: float) -> None:
+    def received(self, link: Link, data: bytes, now: float) -> None:
         if link is not self._knock:
             return
         greeted = link.greeted
@@ -63,7 +63,7 @@ class Liveness(Owner):
             over = greeted and exchange is not None
         except TunnelLost:
             pass
-        if link.greeted and link.heard_at == now:
+        if link.greeted and link.received_at == now:
             self.lives_at = now
         if over:
             self.close()

@@ -61,8 +61,8 @@ class DiskLoop:
         self._poller = Poller()
         self._links: Dict[Link, LinkSocket] = {}
         self._clients: Dict[Owner, Client] = {}
-        self._told: List[Callable[[], None]] = []
-        self._bell, self._ring = socket.socketpair()
+        self._commands: List[Callable[[], None]] = []
+        self._wakeup, self._waker = socket.socketpair()
         self._listeners = listen_on_loopback()
         self.port: int = self._listeners[0].getsockname()[1]
         self.report: DiskReport = self.disk.report(self.port)
@@ -71,15 +71,15 @@ class DiskLoop:
 
     def finish(self) -> None:
         """End in any state, as virt-v2v has ended."""
-        self._tell(self.disk.finish)
+        self._queue(self.disk.finish)
 
     def give_up(self, reason: str) -> None:
-        self._tell(functools.partial(self.disk.give_up, reason))
+        self._queue(functools.partial(self.disk.give_up, reason))
 
-    def _tell(self, command: Callable[[], None]) -> None:
-        self._told.append(command)
+    def _queue(self, command: Callable[[], None]) -> None:
+        self._commands.append(command)
         with contextlib.suppress(OSError):
-            self._ring.send(b"\0")
+            self._waker.send(b"\0")
 
     # The thread
 
@@ -89,7 +89,7 @@ class DiskLoop:
             self.disk.log(f"listens on port {self.port}")
             for listener in self._listeners:
                 self._poller.watch(listener, select.POLLIN, functools.partial(self._accept, listener))
-            self._poller.watch(self._bell, select.POLLIN, self._obey)
+            self._poller.watch(self._wakeup, select.POLLIN, self._run_commands)
             next_tick = pause = 0.0
             while not self.disk.state.ended:
                 now = time.monotonic()
@@ -114,10 +114,10 @@ class DiskLoop:
         if self.report.state is not state:
             self._changed()
 
-    def _obey(self, _: int) -> None:
-        self._bell.recv(64)
-        while self._told:
-            self._told.pop(0)()
+    def _run_commands(self, _: int) -> None:
+        self._wakeup.recv(64)
+        while self._commands:
+            self._commands.pop(0)()
 
     def _tick(self, now: float) -> None:
         disk = self.disk
@@ -136,9 +136,9 @@ class DiskLoop:
         self.disk.close()
         self._perform()
         self._stop_listening()
-        self._poller.forget(self._bell)
-        self._bell.close()
-        self._ring.close()
+        self._poller.forget(self._wakeup)
+        self._wakeup.close()
+        self._waker.close()
         self._publish()
 
     # Events
@@ -167,9 +167,9 @@ class DiskLoop:
 
     def _on_client(self, client: Client, events: int) -> None:
         if events & select.POLLOUT:
-            client.give(time.monotonic())
+            client.send_pending(time.monotonic())
         if events & ~select.POLLOUT and not client.session.over:
-            client.hear(events, time.monotonic())
+            client.read_requests(events, time.monotonic())
         if events & select.POLLOUT or not self._goes_on(client):
             self._follow(client.session)
 
@@ -201,7 +201,7 @@ class DiskLoop:
             link.owner.lost(link, reason_of(error), time.monotonic())
             return
         if data:
-            link.owner.said(link, data, time.monotonic())
+            link.owner.received(link, data, time.monotonic())
         else:
             link.owner.lost(link, CLOSED, time.monotonic())
 
@@ -220,7 +220,7 @@ class DiskLoop:
         again = True
         while again:
             if client:
-                client.give(time.monotonic())
+                client.send_pending(time.monotonic())
             self._perform()
             lost = [link for link in owner.links if not self._send(link)]
             again = bool(lost)

@@ -1,9 +1,9 @@
 """Decides how one client of a disk is served. It uses no sockets and no clock.
 
-In: what the client sends (`client_said`, `client_left`) and takes (`gave`), what happens to the links (`Owner`), the
-reply data that was moved past us (`moved`), and ticks. Each comes with the time. Out: `to_client`, the `outgoing` of
-each link, and the actions of the disk; `wants` and `wants_to_hear` say how much may be read. `states` has the states
-and their transitions.
+In: what the client sends (`client_sent`, `client_left`) and takes (`sent_to_client`), what happens to the links
+(`Owner`), the reply data that was moved past us (`moved`), and ticks. Each comes with the time. Out: `to_client`, the
+`outgoing` of each link, and the actions of the disk; `wants` and `wants_from_client` say how much may be read. The
+states and their transitions are in `states`.
 """
 
 from typing import Callable, List, Optional, Tuple
@@ -39,7 +39,7 @@ class Session(Owner):
         self._record: List[Exchange] = []
         self.supply = Supply(self, shared, self._record, self._unhold)
         self._liveness = Liveness(shared, now)
-        self._heard_at = now
+        self._received_at = now
         self._worked_at = now
         self._incoming = bytearray()
         self._handshake = ClientHandshake()
@@ -74,10 +74,10 @@ class Session(Owner):
         return max(self._worked_at, self._liveness.lives_at)
 
     def silent(self, now: float) -> float:
-        return now - self._heard_at if self._waits_for_answer else 0.0
+        return now - self._received_at if self._waits_for_answer else 0.0
 
     def stalled(self, now: float) -> float:
-        return now - max(self._heard_at, self._liveness.lives_at) if self._waits_for_answer else 0.0
+        return now - max(self._received_at, self._liveness.lives_at) if self._waits_for_answer else 0.0
 
     @property
     def _waits_for_answer(self) -> bool:
@@ -103,7 +103,7 @@ class Session(Owner):
         return limits.MAX_ANSWER_BYTES
 
     @property
-    def wants_to_hear(self) -> int:
+    def wants_from_client(self) -> int:
         """How many bytes may be read from the client at once; 0: nothing now."""
         if self._transmission is not None:
             return 0 if self._transmission.enough else limits.REQUESTS_BYTES
@@ -115,14 +115,14 @@ class Session(Owner):
     def tick(self, now: float) -> None:
         self._do(self._tick, now)
 
-    def client_said(self, data: bytes, now: float) -> None:
+    def client_sent(self, data: bytes, now: float) -> None:
         self._incoming += data
         self._do(self._nothing, now)
 
     def client_left(self) -> None:
         self._end("")
 
-    def gave(self, *, full: bool, everything: bool, now: float) -> None:
+    def sent_to_client(self, *, full: bool, everything: bool, now: float) -> None:
         """The client has received everything that was pending, or takes nothing now. Not needed while `plain`."""
         self.full = full
         if everything:
@@ -140,7 +140,7 @@ class Session(Owner):
         self._on_its_way = True
         transmission.passed_on(count)
         self._shared.relayed += count
-        self._heard_at = self._worked_at = now
+        self._received_at = self._worked_at = now
         self.tunnel.useful = True
         if not transmission.left:
             self._shared.faults = 0
@@ -154,7 +154,7 @@ class Session(Owner):
     def refused(self, link: Link, now: float) -> None:
         self.supply.refused(link, now)
 
-    def said(self, link: Link, data: bytes, now: float) -> None:
+    def received(self, link: Link, data: bytes, now: float) -> None:
         if link is self.tunnel:
             if self._transmission is None:
                 self._do(self._tunnel_answered, now, link, data)
@@ -192,11 +192,11 @@ class Session(Owner):
             return
         try:
             try:
-                settled = step(*arguments, now) is True and self.plain
+                complete = step(*arguments, now) is True and self.plain
             except TunnelLost as lost:
                 self._lose_tunnel(lost, now)
-                settled = False
-            if not settled:
+                complete = False
+            if not complete:
                 self._proceed(now)
         except ClientFault as fault:
             self._end(str(fault))
@@ -232,10 +232,10 @@ class Session(Owner):
 
     def _tick(self, now: float) -> None:
         if not self._waits_for_answer or self.full:
-            self._heard_at = now
+            self._received_at = now
             if self.tunnel:
                 self._worked_at = now
-        self._liveness.tick(self.tunnel, self._heard_at, now)
+        self._liveness.tick(self.tunnel, self._received_at, now)
         self.supply.look(now)
 
     # The client's handshake
@@ -292,7 +292,7 @@ class Session(Owner):
 
     def _answered(self, tunnel: Link, now: float) -> None:
         """The tunnel has answered."""
-        self._heard_at = self._worked_at = now
+        self._received_at = self._worked_at = now
         self._shared.faults = 0
         tunnel.useful = True
 
@@ -331,7 +331,7 @@ class Session(Owner):
                 self._shared.log(f"tunnel {candidate.generation} is there, tunnel {tunnel.generation} finishes")
             # nbdkit 1.32 aborts when a connection ends while it answers on it.
             transmission.held = True
-            if self.full or now - self._heard_at <= limits.STALLED_SECONDS:
+            if self.full or now - self._received_at <= limits.STALLED_SECONDS:
                 return
         self.supply.adopt(self._last_words)
         self._header.clear()

@@ -46,7 +46,7 @@ class Supply:
             timeout = limits.HANDSHAKE_SECONDS
             if self.tunnel is None:
                 timeout = self._shared.schedule.timeout(candidate.generation, now)
-            if now - candidate.heard_at > timeout:
+            if now - candidate.received_at > timeout:
                 self.drop_candidate("it does not answer", now)
         self._open_next(now)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterable
 from typing import Final, TextIO
@@ -93,6 +94,18 @@ class Console:
     def error(self, error: P2VError) -> None:
         """Prints what failed and what to do about it, without repeating a check's text."""
         self._say_all(error_lines(error, self._checks))
+
+    def give_up_unwritten(self) -> None:
+        """Drops what a console that has gone never took; call it last.
+
+        Python keeps such text, tries again when it exits, and would then end with 120 instead of our exit code.
+        """
+        try:
+            self._out.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._out.fileno())
+            os.close(nowhere)
 
     def _converted(self, outcome: Converted) -> None:
         self._say(finished_text(outcome), _GREEN)

@@ -76,6 +76,13 @@ def run(settings: Settings, options: Options, out: TextIO = sys.stdout) -> int:
     p2v.pre runs first; then p2v.post after a success, p2v.fail after any failure.
     """
     console = Console(out, colours=options.colours, verbose=options.verbose)
+    try:
+        return _run(settings, options, console)
+    finally:
+        console.give_up_unwritten()
+
+
+def _run(settings: Settings, options: Options, console: Console) -> int:
     if options.verbose:
         settings = dataclasses.replace(settings, debug=True)
     options = dataclasses.replace(options, dry_run=options.dry_run or settings.dry_run)

@@ -75,12 +75,11 @@ def test_going_on_works_there_too(lab: Lab) -> None:
 def ports_that_listen(lab: Lab) -> set[int]:
     """Where sshd listens for tunnels."""
     found = {lab.server.port}
-    for process in lab.server.session_processes():
+    for process in lab.server.sshd_processes():
         # It may end while it is looked at.
         with contextlib.suppress(psutil.NoSuchProcess):
-            if process.name() == "sshd":
-                listening = [each for each in process.net_connections("tcp4") if each.status == psutil.CONN_LISTEN]
-                found |= {each.laddr.port for each in listening}
+            listening = [each for each in process.net_connections("tcp4") if each.status == psutil.CONN_LISTEN]
+            found |= {each.laddr.port for each in listening}
     return found - {lab.server.port}
 
 

@@ -42,6 +42,8 @@ _END_SECONDS = 5.0
 _BECOME_SUBREAPER = (
     "import ctypes, os, sys; ctypes.CDLL(None).prctl(36, 1, 0, 0, 0); os.execv(sys.argv[1], sys.argv[1:])"
 )
+# From OpenSSH 9.8 on each connection has a program of its own, from 10.0 on its login, too.
+_SSHD = ("sshd", "sshd-session", "sshd-auth")
 # A shell that outlives sshd, and with it the mount namespace: a line starts sshd, and SIGKILL ends sshd. Orphans of
 # the sessions become its children.
 _HOLD = "while read -r line; do {sshd}; test $? -eq 137 || exit; done"
@@ -175,7 +177,7 @@ class ConversionServer:
 
     def stop_sshd(self) -> None:
         """End sshd and all connections; detached processes keep running. `start` brings sshd back."""
-        kill([process for process in self._processes() if process.name() == "sshd"])
+        kill(self.sshd_processes())
 
     def reboot(self) -> None:
         """Kill everything on the server and start sshd again, with another boot id.
@@ -214,6 +216,16 @@ class ConversionServer:
         listener = self.directory / "sshd.pid"
         number = listener.read_text().strip() if listener.exists() else ""
         return [process for process in self._processes() if str(process.pid) != number]
+
+    def sshd_processes(self) -> list[psutil.Process]:
+        """sshd itself, and its own processes for each connection."""
+        found = []
+        for process in self._processes():
+            # It may end while it is looked at.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if process.name() in _SSHD:
+                    found.append(process)
+        return found
 
     def cpu_seconds(self) -> float:
         """The CPU time, user and system, of all processes of the server so far. Wrong while a process is ending."""

@@ -57,8 +57,8 @@ def test_a_signal_that_the_caller_ignores_stays_ignored() -> None:
     assert done.returncode == signal.SIG_IGN
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"])
-def test_a_stream_that_the_caller_closed_is_not_missed(tmp_path: Path, closed: str) -> None:
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-", ">/dev/full"])
+def test_a_stream_that_the_caller_closed_or_filled_is_not_missed(tmp_path: Path, closed: str) -> None:
     image = tmp_path / "disk.img"
     image.write_bytes(bytes(1 << 20))
     with closed_port() as port:

@@ -143,14 +143,14 @@ class _Unattended:
         self,
         signals: Signals,
         work: Callable[[Cancellation], Result],
-        put_away: Callable[[Result], object] = lambda _: None,
+        discard: Callable[[Result], object] = lambda _: None,
     ) -> Result:
         """Runs a job before the conversion, which can be abandoned at any time."""
-        job = Job("preparation", work, put_away=put_away, grace=GRACE)
+        job = Job("preparation", work, discard=discard, grace=GRACE)
         result = self._run(signals, job)
         if job.cancellation.requested:
             # The cancellation came when the work was done.
-            put_away(result)
+            discard(result)
             raise Cancelled
         return result
 

@@ -1,4 +1,4 @@
-"""Says in ASCII what disks, servers and virt-v2v say in Unicode, for consoles that have nothing else."""
+"""Transliterates the texts of disks, servers and virt-v2v from Unicode to ASCII, for consoles that show only that."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Final
 
 from p2v_tui.session.words.terminal_text import plain
 
-# What programs write in place of the ASCII character that they mean.
-_MEANT: Final = str.maketrans(
+# Typographic variants of ASCII characters.
+_VARIANTS: Final = str.maketrans(
     {
         "‘": "'",  # noqa: RUF001
         "’": "'",  # noqa: RUF001
@@ -28,14 +28,14 @@ _MEANT: Final = str.maketrans(
 
 
 def ascii_text(text: str) -> str:
-    """The text with the nearest ASCII characters; letters lose their accents, what has no likeness is a `?`."""
+    """The text with the nearest ASCII characters. Letters lose their accents; `?` replaces what has no equivalent."""
     if text.isascii():
         return text
-    return "".join(_ascii_of(character) for character in text.translate(_MEANT))
+    return "".join(_ascii_of(character) for character in text.translate(_VARIANTS))
 
 
 def cut(text: str, width: int) -> str:
-    """The text in ASCII and without control characters, and with `...` for what is over the width."""
+    """The text in ASCII, without control characters, and shortened to the width with `...`."""
     text = ascii_text(plain(text))
     return text if len(text) <= width else text[: max(0, width - 3)] + "..."
 
@@ -45,6 +45,5 @@ def _ascii_of(character: str) -> str:
         return character
     if unicodedata.combining(character):
         return ""
-    likeness = unicodedata.normalize("NFKD", character)
-    found = "".join(part for part in likeness if part.isascii() and part.isprintable())
-    return found or "?"
+    parts = unicodedata.normalize("NFKD", character)
+    return "".join(part for part in parts if part.isascii() and part.isprintable()) or "?"

@@ -1,6 +1,6 @@
-"""What the conversion screen says of the machine: its disks, drives, interfaces and what changed, in words.
+"""Describes the machine for the conversion screen: its disks, drives and interfaces, and what changed.
 
-Texts that come from disks and cards are made harmless here: no control character, and only what every console has.
+Texts that come from disks and cards are sanitized here: no control characters, only what every console can show.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _CONTENTS: Final = {
 }
 _LONGEST_LABEL: Final = 16
 
-# KVM itself takes more than QEMU's machines do: `max_cpus` in hw/i386/pc_piix.c and pc_q35.c. 710 is what Red Hat
-# supports for one guest of RHEL 9; 512 MB is the least that it supports.
+# QEMU's machine types have lower limits than KVM: `max_cpus` in hw/i386/pc_piix.c and pc_q35.c. Red Hat supports at
+# most 710 vCPUs, and at least 512 MB, for a guest on RHEL 9.
 _I440FX_VCPUS: Final = 255
 _OLD_Q35_VCPUS: Final = 288
 _SUPPORTED_VCPUS: Final = 710
@@ -47,12 +47,12 @@ _MOST_MEMORY: Final = 64 << 40
 
 
 def shown(text: str | None) -> str:
-    """The text as every console can show it, on one line."""
+    """The text in one line that every console can show."""
     return " ".join(ascii_text(plain(text or "")).split())
 
 
 def size_in_words(size: int) -> str:
-    """Bytes as a disk's label counts them: in powers of 1000."""
+    """The size in powers of 1000, as on a disk's label. size: bytes."""
     number, units = float(size), iter(("bytes", "kB", "MB", "GB", "TB"))
     unit = next(units)
     while number >= 999.5 and unit != "TB":
@@ -62,13 +62,13 @@ def size_in_words(size: int) -> str:
 
 
 def disk_line(disk: Disk) -> str:
-    """Name, size, model and how it is attached."""
+    """Name, size, model and transport."""
     words = [shown(disk.name), size_in_words(disk.size), shown(disk.model), transport_in_words(disk.transport)]
     return "  ".join(word for word in words if word)
 
 
 def disk_details(disk: Disk, machine: Machine) -> str:
-    """The serial number and what is on the disk; of the boot disk, that it is a guess where it is one."""
+    """The serial number and the disk's contents; for a guessed boot disk also the reason for the guess."""
     serial = f"serial {shown(disk.serial)}: " if disk.serial else ""
     guess = ""
     if machine.boot_disk and machine.boot_disk.guessed and len(machine.disks) > 1 and disk == machine.disks[0]:
@@ -81,7 +81,7 @@ def transport_in_words(transport: Transport | None) -> str:
 
 
 def contents_in_words(disk: Disk, machine: Machine) -> str:
-    """What was recognised on the disk, in its order; what is there several times is counted."""
+    """What was recognised on the disk, in its order there, with equal things counted."""
     esp = {part.content for part in disk.partitions if part.content and part.type in ESP_TYPES}
     found = Counter("EFI" if content in esp else _content(content, disk, machine) for content in disk.contents)
     words = [f"{count} x {name}" if count > 1 else name for name, count in found.items()]
@@ -106,9 +106,9 @@ def _content(content: Content, disk: Disk, machine: Machine) -> str:
 
 
 def left_out_lines(excluded: Iterable[ExcludedDisk]) -> list[str]:
-    """The disks that are not offered with the reason, those of one reason together.
+    """The disks that are not offered, grouped by reason.
 
-    Devices of no size and no model (loop0, nbd0 and their like) are nothing that anybody would look for.
+    Without devices that have neither size nor model (loop0, nbd0 and the like), as nobody would look for them.
     """
     by_reason: dict[str, list[ExcludedDisk]] = {}
     for disk in excluded:
@@ -124,7 +124,7 @@ def _names(disks: Sequence[ExcludedDisk]) -> str:
 
 
 def convertible(media: Iterable[RemovableMedium]) -> list[RemovableMedium]:
-    """The drives that a guest can have, too."""
+    """The drives that a guest can also have."""
     return [medium for medium in media if medium.kind is not MediumKind.OTHER]
 
 
@@ -139,7 +139,7 @@ def interface_line(interface: NetworkInterface) -> str:
 
 
 def interface_details(interface: NetworkInterface) -> str:
-    """Vendor and model, or the driver where the hardware database knows neither."""
+    """Vendor and model, or the driver if the hardware database has neither."""
     words = " ".join(word for word in (shown(interface.vendor), shown(interface.model)) if word)
     driver = shown(interface.driver)
     return words or (f"driver {driver}" if driver else "unknown card")
@@ -150,10 +150,10 @@ def carrier_in_words(interface: NetworkInterface) -> str:
 
 
 def changes_in_words(before: Machine, after: Machine) -> str:
-    """What came, went and changed between two looks; empty where nothing did that the screen shows."""
-    words = _came_and_went("disk", before.disks, after.disks)
-    words += _came_and_went("drive", convertible(before.removable), convertible(after.removable))
-    words += _came_and_went("network interface", before.interfaces, after.interfaces)
+    """What was added, removed and changed between two probes; empty if nothing changed that the screen shows."""
+    words = _added_and_removed("disk", before.disks, after.disks)
+    words += _added_and_removed("drive", convertible(before.removable), convertible(after.removable))
+    words += _added_and_removed("network interface", before.interfaces, after.interfaces)
     links = {interface.name: interface.carrier for interface in before.interfaces}
     words += [
         f"{shown(interface.name)}: {carrier_in_words(interface)}."
@@ -165,21 +165,21 @@ def changes_in_words(before: Machine, after: Machine) -> str:
     return " ".join(words)
 
 
-def _came_and_went(
+def _added_and_removed(
     kind: str,
     before: Sequence[Disk] | Sequence[RemovableMedium] | Sequence[NetworkInterface],
     after: Sequence[Disk] | Sequence[RemovableMedium] | Sequence[NetworkInterface],
 ) -> list[str]:
     old = {identity(device): device for device in before}
     new = {identity(device): device for device in after}
-    came = [f"{shown(new[key].name)}" for key in new if key not in old]
+    added = [f"{shown(new[key].name)}" for key in new if key not in old]
     gone = [f"{shown(old[key].name)}" for key in old if key not in new]
-    words = [f"New {kind}{'s' if len(came) > 1 else ''}: {', '.join(came)}."] if came else []
+    words = [f"New {kind}{'s' if len(added) > 1 else ''}: {', '.join(added)}."] if added else []
     return words + ([f"Gone: {', '.join(gone)}."] if gone else [])
 
 
 def identity(device: Disk | RemovableMedium | NetworkInterface) -> tuple[str, ...]:
-    """What tells a device from another one that gets its name later."""
+    """Distinguishes a device from one that gets its name later."""
     if isinstance(device, Disk):
         return (device.name, device.wwn or device.serial or "", str(device.size))
     if isinstance(device, NetworkInterface):
@@ -198,7 +198,7 @@ def topology_in_words(cpu: Cpu) -> str:
 
 
 def vcpu_warning(vcpus: int, machine: Machine) -> str:
-    """What speaks against this number of vCPUs; empty where nothing does. Nothing here forbids it."""
+    """Why this number of vCPUs may not work; empty if nothing is wrong. It only warns."""
     warnings = []
     if vcpus > machine.cpu.online:
         warnings.append(f"this machine has only {machine.cpu.online}")
@@ -212,7 +212,7 @@ def vcpu_warning(vcpus: int, machine: Machine) -> str:
 
 
 def memory_warning(memory: int, machine: Machine) -> str:
-    """As vcpu_warning. memory: bytes."""
+    """Why this much memory may not work, as vcpu_warning. memory: bytes."""
     warnings = []
     if memory > machine.memory:
         warnings.append(f"this machine has only {machine.memory // MIB} MB")

@@ -1,4 +1,4 @@
-"""The marks at the beginning of a line: how far a step is, or what a check found. Plain, and of one width."""
+"""The marks at the beginning of a line: a step's progress or a check's verdict. In ASCII, all of one width."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes a network port blink, so that somebody at the machine finds the cable: `ethtool --identify`."""
+"""Makes a network port blink (`ethtool --identify`), so that a person at the machine can find the cable."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class CannotBlink(P2VError):
 
 
 def blink_port(interface: str) -> None:
-    """Blinks the port for BLINK_SECONDS and returns then. Raises CannotBlink, in words."""
+    """Blinks the port for BLINK_SECONDS, then returns. Raises CannotBlink."""
     try:
         done = complete(["ethtool", "--identify", interface, str(BLINK_SECONDS)], seconds=BLINK_SECONDS * 4)
     except FileNotFoundError as error:

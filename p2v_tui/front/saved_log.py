@@ -1,4 +1,4 @@
-"""The log of a conversion as a file on this machine: where it would be put, and writing it."""
+"""Saves the log of a conversion to a file on this machine, and proposes a directory for it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from p2v_tui.errors import P2VError
 from p2v_tui.front.conversion_run import ConversionRun, LogLine
 from p2v_tui.session.words.terminal_text import plain
 
-# Where sticks are mounted, by desktops and by hand.
+# Where desktops and people mount sticks.
 _STICKS: Final = ("/run/media/", "/media/", "/mnt/")
 _OCTAL = re.compile(r"\\([0-7]{3})")
 _MAX_NAMES: Final = 100
@@ -25,7 +25,7 @@ class SavingFailed(P2VError):
 
 
 def default_directory(mounts: Path = Path("/proc/self/mounts")) -> str:
-    """A stick's mount point where one is mounted for writing, else the directory for temporary files."""
+    """The mount point of a writable stick, else the directory for temporary files."""
     try:
         lines = mounts.read_text(errors="replace").splitlines()
     except OSError:
@@ -40,14 +40,15 @@ def default_directory(mounts: Path = Path("/proc/self/mounts")) -> str:
     try:
         return tempfile.gettempdir()
     except OSError:
-        # Python looks for one where it can write; where all are full there is none.
+        # Python found no directory that it can write to: all are full.
         return "/tmp"
 
 
 def save(run: ConversionRun, directory: str, now: datetime.datetime) -> Path:
-    """Writes what is known of the conversion into a new file, and returns its path. Raises SavingFailed.
+    """Writes the conversion's log into a new file, and returns its path. Raises SavingFailed.
 
-    Only the owner can read it: it names disks, users and servers. Not for the screens' thread: a stick is slow.
+    Only the owner can read it, as it names disks, users and servers. Not to be called in the screens' thread, as
+    sticks are slow.
     """
     if not directory.startswith("/"):
         raise SavingFailed(
@@ -61,7 +62,7 @@ def save(run: ConversionRun, directory: str, now: datetime.datetime) -> Path:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
             file.write(text)
             file.flush()
-            # The stick is pulled out next, or the machine is shut down.
+            # Next the stick is pulled out, or the machine shut down.
             os.fsync(file.fileno())
     except OSError as error:
         raise SavingFailed(

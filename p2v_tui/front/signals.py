@@ -1,11 +1,10 @@
-"""Signals end work in order: it runs in a thread, and the main thread waits for its outcome and for signals.
+"""Signals end work cleanly: it runs in a thread, and the main thread waits for its outcome and for signals.
 
-A handler only writes the signal's number into a pipe that the main thread reads. What is set there, such as an Event,
-could wait for a lock that the interrupted code holds. A signal that hits another thread does not wake the main one,
-whose handlers they are: the interpreter does, by another pipe (`signal.set_wakeup_fd`). What comes out of that one
-counts for nothing: a ^C goes to the whole process group, and a child that has not become another program yet, such as
-ssh, writes into it too. The signals are not blocked and taken by sigwait(3): every child would be born with them
-blocked.
+A handler only writes the signal's number into a pipe that the main thread reads. Setting an Event there could wait
+for a lock that the interrupted code holds. Handlers run in the main thread, but a signal to another thread does not
+wake it; the interpreter does, by another pipe (`signal.set_wakeup_fd`). The bytes in that one are ignored: ^C goes to
+the whole process group, so a child that has not called exec yet, such as ssh, also writes into it. The signals are
+not blocked and received by sigwait(3), since children would inherit the blocked mask.
 """
 
 from __future__ import annotations
@@ -25,17 +24,17 @@ Result = TypeVar("Result")
 
 
 class Signals:
-    """From where signals are caught. The main thread runs its jobs here, one after the other."""
+    """Runs the main thread's jobs, one after the other, while signals are caught."""
 
     def __init__(self, numbers: int, woken: int) -> None:
-        """numbers: where the numbers of the signals can be read. woken: can be read when that may be so."""
+        """File descriptors. numbers: to read signals' numbers from; woken: readable when a signal may have come."""
         self._numbers = numbers
         self._woken = woken
 
     def run(self, job: Job[Result]) -> Outcome[Result]:
-        """Starts the job, and returns what comes of it. ^C cancels it, TERM and HUP detach it.
+        """Starts the job and returns its outcome. ^C cancels it, TERM and HUP detach it.
 
-        A second ^C ends the waiting for a server that cannot be reached.
+        A second ^C ends the wait for a server that cannot be reached.
         """
         over, end = os.pipe()
         job.when_over(lambda: os.write(end, b"\0"))
@@ -59,7 +58,7 @@ class Signals:
 
 @contextlib.contextmanager
 def caught() -> Iterator[Signals]:
-    """While it lasts, signals reach the jobs of the main thread, and nothing else."""
+    """In this context signals only reach the jobs of the main thread."""
     reading, writing = os.pipe()
     woken, wake = os.pipe()
     for end in (writing, wake):
@@ -71,10 +70,10 @@ def caught() -> Iterator[Signals]:
             with contextlib.suppress(BlockingIOError):
                 os.write(writing, bytes([number]))
 
-    # What the caller ignores stays ignored: nohup means it.
-    heeded = [number for number in CAUGHT if signal.getsignal(number) is not signal.SIG_IGN]
+    # Signals that were ignored at our start stay ignored, as nohup wants.
+    caught_here = [number for number in CAUGHT if signal.getsignal(number) is not signal.SIG_IGN]
     before = signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-    previous = {number: signal.signal(number, note) for number in heeded}
+    previous = {number: signal.signal(number, note) for number in caught_here}
     try:
         yield Signals(reading, woken)
     finally:

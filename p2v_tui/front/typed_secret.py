@@ -1,4 +1,4 @@
-"""A secret that is typed on the terminal, unseen. Unlike getpass it can be left from another thread."""
+"""Reads a secret from the terminal without echo. Unlike getpass, another thread can cancel it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _LOOK_INTERVAL: Final = 0.1
 
 
 def ask(question: str, cancellation: Cancellation) -> str:
-    """The line that is typed, without its end; empty at the end of the input.
+    """The typed line without its line end; empty at the end of the input.
 
-    The terminal is as it was afterwards. Raises Cancelled or Detached, as soon as there is reason to.
+    Restores the terminal's settings. Raises Cancelled or Detached.
     """
     with contextlib.ExitStack() as closed:
         try:

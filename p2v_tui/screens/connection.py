@@ -285,8 +285,8 @@ class ConnectionScreen(BaseScreen):
             AwaitedJob(
                 "connection test",
                 lambda report, cancellation: self._log_in(settings, report, cancellation),
-                heard=self.show_event,
-                put_away=lambda tested: tested[0].close(),
+                on_event=self.show_event,
+                discard=lambda tested: tested[0].close(),
                 wanted=self.is_there,
             )
         )

@@ -431,7 +431,7 @@ PageUp, PageDown     the page before, the next page"""
             AwaitedJob(
                 "plan",
                 lambda report, _: self._plan(settings, machine, report),
-                heard=self._show_checking,
+                on_event=self._show_checking,
                 wanted=self.is_there,
             )
         )

@@ -60,7 +60,7 @@ class LeftRunning:
     async def _find_one(self) -> Found | None:
         try:
             return await self._state.jobs.add(
-                AwaitedJob("left running", lambda *_: self._find(), put_away=_leave_alone)
+                AwaitedJob("left running", lambda *_: self._find(), discard=_leave_alone)
             )
         except Cancelled:
             return None
@@ -180,7 +180,7 @@ class WorkDialog(Question[P2VError | None]):
         yield Line("", id="work")
 
     def on_mount(self) -> None:
-        self._job = self._jobs.add(AwaitedJob(self._title, self._work, heard=self._show_event))
+        self._job = self._jobs.add(AwaitedJob(self._title, self._work, on_event=self._show_event))
         self.run_worker(self._wait_for(self._job))
 
     async def _wait_for(self, job: AwaitedJob[None]) -> None:

@@ -108,7 +108,7 @@ def test_work_that_hangs_is_left_when_it_is_cancelled_and_what_it_brings_is_put_
         released.wait()
         return "too late"
 
-    job = Job("test", work, outcomes.put, put_away=late.put).start()
+    job = Job("test", work, outcomes.put, discard=late.put).start()
     job.cancel()
     # The tool hangs still.
     assert isinstance(outcomes.get().error, Cancelled)
@@ -143,7 +143,7 @@ async def test_what_the_work_reports_is_heard_in_order_and_before_what_it_return
             report(Status(str(number)))
         return "done"
 
-    assert await Jobs().add(AwaitedJob("test", work, heard=heard.append)) == "done"
+    assert await Jobs().add(AwaitedJob("test", work, on_event=heard.append)) == "done"
     assert heard == [Status(str(number)) for number in range(100)]
 
 
@@ -161,7 +161,7 @@ async def test_what_the_one_who_hears_raises_is_raised_where_the_job_is_awaited(
         raise KeyError(event)
 
     with pytest.raises(KeyError):
-        await Jobs().add(AwaitedJob("test", work, heard=fail))
+        await Jobs().add(AwaitedJob("test", work, on_event=fail))
 
 
 async def test_awaited_work_that_hangs_is_left_when_it_is_cancelled(released: threading.Event) -> None:
@@ -173,7 +173,7 @@ async def test_awaited_work_that_hangs_is_left_when_it_is_cancelled(released: th
         report(Status("nobody hears this"))
         return "too late"
 
-    job = Jobs().add(AwaitedJob("test", work, heard=heard.append, put_away=late.put))
+    job = Jobs().add(AwaitedJob("test", work, on_event=heard.append, discard=late.put))
     job.cancel()
     with pytest.raises(Cancelled):
         await job
@@ -202,8 +202,8 @@ async def test_a_coroutine_that_is_cancelled_cancels_its_work_and_puts_the_resul
         AwaitedJob(
             "test",
             work,
-            heard=lambda _: begun.set(),
-            put_away=lambda text: loop.call_soon_threadsafe(late.put_nowait, text),
+            on_event=lambda _: begun.set(),
+            discard=lambda text: loop.call_soon_threadsafe(late.put_nowait, text),
         )
     )
     task = asyncio.create_task(wait_for(job))
@@ -226,7 +226,7 @@ async def test_what_comes_when_nobody_is_there_is_put_away_and_the_coroutine_is_
         report(Status("late"))
         return "a server"
 
-    job = AwaitedJob("test", work, heard=heard.append, put_away=put_away.append, wanted=lambda: there)
+    job = AwaitedJob("test", work, on_event=heard.append, discard=put_away.append, wanted=lambda: there)
     there = False
     released.set()
     with pytest.raises(asyncio.CancelledError):

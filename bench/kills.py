@@ -27,15 +27,15 @@ def main(kills: int = 300, seed: int = 0) -> int:
     chance = random.Random(seed)
     moments: Counter[str] = Counter()
 
-    def tell(kill: Kill) -> None:
-        moments[" ".join(kill.said.split()[:4])] += 1
-        print(f"{sum(moments.values()):4} killed after {kill.after:4.2f} s: {kill.said[:90]}", flush=True)
+    def report(kill: Kill) -> None:
+        moments[" ".join(kill.last_line.split()[:4])] += 1
+        print(f"{sum(moments.values()):4} killed after {kill.after:4.2f} s: {kill.last_line[:90]}", flush=True)
 
     with tempfile.TemporaryDirectory(prefix="p2v-tui-kills-", dir="/var/tmp") as place:
         directory = Path(place)
         with laboratory(directory, identity(directory), disks=2) as lab:
             while (left := kills - sum(moments.values())) > 0:
-                kill_and_finish(lab, chance, min(left, CHAIN), tell)
+                kill_and_finish(lab, chance, min(left, CHAIN), report)
                 print("     nothing is left", flush=True)
     print(f"{kills} kills, seed {seed}, in {len(moments)} different moments: nothing stayed on either side")
     return 0

@@ -15,22 +15,22 @@ from tests.lab.conversion_server import Authentication, ConversionServer, Identi
 
 @pytest.fixture(autouse=True)
 def nothing_left_behind() -> Iterator[None]:
-    """After every test: no ssh, no NBD server, no private directory of p2v-tui."""
+    """Checks after every test that no ssh, NBD server or private directory of p2v-tui is left."""
     leftovers = Leftovers()
     remote = set(Path("/tmp").glob("virt-p2v-*"))
     yield
-    # A start of the next test would find what this one has left on its server: they share the machine.
+    # Otherwise the next test's p2v-tui would find them, as the servers share this machine.
     for directory in set(Path("/tmp").glob("virt-p2v-*")) - remote:
         shutil.rmtree(directory, ignore_errors=True)
     found = leftovers.new()
-    # The next test would be offered to go on with what this one has left.
+    # Otherwise the next test's p2v-tui would offer to continue this one's conversion.
     leftovers.remove()
     assert not found
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Path:
-    """A disk with nothing on it: enough for everything up to virt-v2v's inspection."""
+    """An empty disk, which is enough for everything up to virt-v2v's inspection."""
     path = tmp_path / "disk.img"
     with path.open("wb") as file:
         file.truncate(8 * 1024 * 1024)
@@ -44,7 +44,7 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Identity:
 
 @pytest.fixture(scope="session")
 def key_server(key: Identity) -> Iterator[ConversionServer]:
-    """A conversion server that lets the identity in, as root."""
+    """A conversion server that accepts the identity, for root."""
     with ConversionServer(authorized=[key.public_key]) as server:
         yield server
 

@@ -43,7 +43,7 @@ _WAIT_SECONDS: Final = 60.0
 
 @dataclass(frozen=True)
 class Lab:
-    """settings: what p2v-tui is started with. disks: to convert; out: where to."""
+    """settings: p2v-tui's settings. disks: to convert. out: the directory for the copies."""
 
     server: ConversionServer
     stand_in: StandIn
@@ -52,31 +52,31 @@ class Lab:
     out: Path
 
     def start(self, *more: str) -> Run:
-        """more: settings, which win."""
+        """more: settings that override the others."""
         return Run(" ".join([*more, self.settings]))
 
     def pause_at(self, phase: str) -> Path:
-        """virt-v2v stays in that phase until the file is there; it copies as fast as it can."""
+        """Makes virt-v2v wait in this phase until the returned file exists, and copy at full speed."""
         go_on = self.stand_in.directory / "go-on"
         self.stand_in.behave(Behaviour(writes=True, pauses=(Pause(phase, until=go_on),)))
         return go_on
 
     def process(self, word: str) -> psutil.Process:
-        """The one on the conversion server that has the word in its command line."""
+        """The process on the conversion server that has the word in its command line."""
         found = [each for each in self.server.session_processes() if word in " ".join(each.cmdline()[:4])]
         assert found, f"{word} does not run on the conversion server"
         return found[0]
 
     @property
     def at_rest(self) -> bool:
-        """Whether nothing runs on the conversion server any more; waits a little for the last to go."""
+        """Whether nothing runs on the conversion server any more; waits a little for the last process."""
         with contextlib.suppress(TimeoutError):
             wait_until(lambda: not self.server.session_processes())
         return not self.server.session_processes()
 
     @property
     def copied(self) -> bool:
-        """Whether there are copies, the same in every byte."""
+        """Whether all copies exist and are identical."""
         copies = [self.out / f"guest-sd{letter}" for letter in string.ascii_lowercase[: len(self.disks)]]
         return all(
             copy.exists() and copy.read_bytes() == disk.read_bytes()
@@ -85,7 +85,7 @@ class Lab:
 
     @property
     def in_mid_copy(self) -> bool:
-        """Whether the copy has begun, and not ended."""
+        """Whether the copy has begun and not ended."""
         names = [event.name for event in self.stand_in.events()]
         return any(name.startswith(COPYING) for name in names) and AFTER_THE_COPY not in names
 
@@ -100,24 +100,24 @@ class Run:
         self.process = psutil.Process(self.child.pid)
 
     def expect(self, *texts: str) -> None:
-        """Waits until they were printed, one after the other."""
+        """Waits until the texts were printed, in this order."""
         for text in texts:
             self.child.expect_exact(text)
 
     @property
     def goes_on_printing(self) -> bool:
-        """Takes what was printed, so that it can go on; whether it has not ended."""
+        """Whether it has not ended. Reads its output, so that it is not blocked by a full pipe."""
         return self.child.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=0) == 1
 
     def wait_for_directory(self) -> Path:
-        """The remote directory, as soon as it is there."""
+        """Waits until the remote directory is named, and returns it."""
         return log_directory(self.child)
 
     def tunnels(self) -> list[psutil.Process]:
         return [ssh for ssh in self._children("ssh") if "-R" in ssh.cmdline()]
 
     def control(self) -> list[psutil.Process]:
-        """The control connection, as a list of one, or of none while it is gone."""
+        """The control connection's ssh; an empty list while it is gone."""
         return [ssh for ssh in self._children("ssh") if "-R" not in ssh.cmdline()]
 
     def nbd_servers(self, program: str = "nbdkit") -> list[psutil.Process]:
@@ -125,23 +125,23 @@ class Run:
 
     @property
     def printed(self) -> str:
-        """All that was read of it so far, without colours."""
+        """The output that was read so far, without colours."""
         return "\n".join(plain(line) for line in self._screen.getvalue().splitlines())
 
     def end(self) -> Outcome:
-        """Waits for its end. The output is the whole one."""
+        """Waits for its end. Returns its exit code and whole output."""
         outcome = wait_for_exit(self.child, CONVERSION_SECONDS)
         return Outcome(outcome.code, self.printed)
 
     def kill(self) -> None:
-        """As the out-of-memory killer does. Waits until nothing of it runs any more."""
+        """Kills it as the out-of-memory killer does, and waits until none of its processes is left."""
         family = [self.process, *self.process.children(recursive=True)]
         self.process.kill()
         wait_until(lambda: not any(map(runs, family)))
         self.child.close()
 
     def hang_up(self) -> int:
-        """Its terminal goes away. Waits until nothing of it runs any more. The exit code."""
+        """Closes its terminal, and waits until none of its processes is left. Returns the exit code."""
         family = [self.process, *self.process.children(recursive=True)]
         os.close(self.child.fileno())
         wait_until(lambda: not any(map(runs, family)))
@@ -167,7 +167,7 @@ def laboratory(
     replace: Mapping[str, Path] | None = None,
     **of_the_server: Any,
 ) -> Iterator[Lab]:
-    """disks: how many. out_size: of the file system for the copies, in bytes.
+    """disks: how many. out_size: size of the file system for the copies, in bytes.
 
     replace, of_the_server: arguments of ConversionServer.
     """
@@ -180,7 +180,7 @@ def laboratory(
         out.mkdir()
         if out_size is not None:
             stack.enter_context(_small(out, out_size))
-        # Whoever logs in may convert.
+        # Any account may convert.
         out.chmod(0o777)
         server = stack.enter_context(
             ConversionServer(
@@ -195,13 +195,13 @@ def laboratory(
 
 
 def end(processes: list[psutil.Process]) -> None:
-    """At once, and waits until they are gone. There must be some."""
+    """Kills the processes, at least one, and waits until they are gone."""
     assert processes
     kill(processes)
 
 
 def wait_until(condition: Callable[[], object], seconds: float = _WAIT_SECONDS) -> None:
-    """For what gives no event: processes and files of others."""
+    """Polls, since other programs' processes and files send no events."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -211,7 +211,7 @@ def wait_until(condition: Callable[[], object], seconds: float = _WAIT_SECONDS) 
 
 @contextlib.contextmanager
 def _small(directory: Path, size: int) -> Iterator[None]:
-    """A file system of its own for that directory. size: in bytes."""
+    """Mounts a small file system on the directory. size: bytes."""
     run_command(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", directory], timeout=_WAIT_SECONDS)
     try:
         yield
@@ -220,24 +220,24 @@ def _small(directory: Path, size: int) -> Iterator[None]:
 
 
 def fill(directory: Path) -> None:
-    """Until its file system has no room for one byte more."""
+    """Fills its file system to the last byte."""
     with (directory / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(b"x" * 4096)
 
 
 def wait_for_bytes(directory: Path, count: int) -> None:
-    """Until so many have come to virt-v2v, of all disks, by the word of the relay in the remote directory."""
+    """Waits until virt-v2v has received so many bytes of all disks, according to the relay's status."""
     status = directory / "relay.status"
     wait_until(lambda: sum(disk["relayed"] for disk in json.loads(status.read_text())["disks"]) >= count)
 
 
 def phases_shown(text: str) -> list[str]:
-    """virt-v2v's lines with a time, of its log or of the console."""
+    """virt-v2v's lines that begin with a time, in its log or console output."""
     return [line for line in text.splitlines() if re.match(r"\[ *\d+\.\d\] ", line)]
 
 
 def phases_logged(directory: Path) -> list[str]:
-    """The same of the log in the remote directory."""
+    """The same lines of the log in the remote directory."""
     lines = (directory / "virt-v2v-conversion-log.txt").read_text().splitlines()
     return phases_shown("\n".join(plain(line) for line in lines))

@@ -1,7 +1,7 @@
-"""p2v-tui is killed (KILL) at random moments, again and again, and each time nothing of it stays for long.
+"""Kills p2v-tui (KILL) at random moments, and checks each time that it leaves nothing for long.
 
-After each kill nothing of it runs here. Now and then it is left to run to its end: it converts or goes on, and then
-nothing is left on either side.
+After each kill none of its processes runs here. Now and then it may run to its end: it converts or continues, and
+then nothing is left on either side.
 """
 
 from __future__ import annotations
@@ -24,22 +24,21 @@ REST_SECONDS: Final = 60.0
 
 @dataclass(frozen=True)
 class Kill:
-    """after: seconds from the start. said: the last line that it printed."""
+    """after: seconds from the start. last_line: the last line that it printed."""
 
     after: float
-    said: str
+    last_line: str
 
 
-def kill_and_finish(lab: Lab, chance: random.Random, kills: int, tell: Callable[[Kill], None]) -> None:
-    """Kills so often, then lets one run to its end. Raises AssertionError or TimeoutError where something stays."""
+def kill_and_finish(lab: Lab, chance: random.Random, kills: int, report: Callable[[Kill], None]) -> None:
+    """Kills so many runs, then lets one run to its end. Raises AssertionError or TimeoutError if anything is left."""
     for _ in range(kills):
         after = chance.uniform(0, LATEST)
         run = lab.start("p2v.accept_warnings")
         run.child.expect_exact(["nothing that it ever says", pexpect.EOF, pexpect.TIMEOUT], timeout=after)
-        # Waits until nothing of it runs here any more.
         run.kill()
         lines = [line for line in run.printed.splitlines() if line.strip()]
-        tell(Kill(after, lines[-1] if lines else ""))
+        report(Kill(after, lines[-1] if lines else ""))
     outcome = lab.start("p2v.accept_warnings").end()
     assert outcome.code == SUCCESS, outcome.output
     assert lab.copied
@@ -54,5 +53,5 @@ def left_here() -> list[str]:
 
 
 def left_there() -> list[str]:
-    """Remote directories of conversions that never began, or whose end nobody was told. The logs of others stay."""
+    """Remote directories of conversions that never began, or whose end was not reported. Other logs are kept."""
     return [str(path) for path in Path("/tmp").glob("virt-p2v-*") if not (path / "told").exists()]

@@ -11,7 +11,7 @@ from tests.e2e.program import CONVERSION_SECONDS, Outcome
 
 
 class Peer:
-    """The binary, unpacked into `directory`. Fails, naming the package, where it is not installed."""
+    """The binary, unpacked into `directory`. Fails with the package's name if it is not installed."""
 
     def __init__(self, directory: Path) -> None:
         listed = subprocess.run(["dpkg", "-L", "virt-p2v"], capture_output=True, text=True, check=False).stdout
@@ -22,7 +22,7 @@ class Peer:
         self.path.chmod(0o755)
 
     def run(self, cmdline: str) -> Outcome:
-        """Runs it to its end with the settings of `cmdline`."""
+        """Runs it to its end with the settings in `cmdline`."""
         done = subprocess.run(
             [self.path, f"--cmdline={cmdline}"],
             stdin=subprocess.DEVNULL,

@@ -17,7 +17,7 @@ import psutil
 
 PROGRAM = str(Path(sys.executable).with_name("p2v-tui"))
 CONVERSION_SECONDS = 900
-_SETTLE_SECONDS = 10.0
+_END_SECONDS = 10.0
 # In the environment of everything that the tests start.
 MARK = "P2V_TUI_E2E"
 os.environ[MARK] = str(os.getpid())
@@ -48,7 +48,7 @@ def run_p2v(cmdline: str, *options: str, environment: Mapping[str, str] | None =
 
 
 def spawn_p2v(cmdline: str, *options: str) -> pexpect.spawn[str]:
-    """Starts p2v-tui on a terminal of its own."""
+    """Starts p2v-tui on a new terminal."""
     child: pexpect.spawn[str] = pexpect.spawn(
         PROGRAM, [*options, f"--cmdline={cmdline}"], encoding="utf-8", timeout=120, dimensions=(24, 200)
     )
@@ -56,7 +56,7 @@ def spawn_p2v(cmdline: str, *options: str) -> pexpect.spawn[str]:
 
 
 def wait_for_exit(child: pexpect.spawn[str], timeout: float = 120) -> Outcome:
-    """Reads what is left until the program ends."""
+    """Reads the rest of the output until the program ends."""
     child.expect(pexpect.EOF, timeout=timeout)
     child.close()
     return Outcome(child.exitstatus if child.exitstatus is not None else -1, child.before or "")
@@ -70,9 +70,9 @@ def log_directory(child: pexpect.spawn[str]) -> Path:
 
 
 class Leftovers:
-    """What a run of p2v-tui may not leave on this machine; compared with what there was before it.
+    """Processes and private directories that a run of p2v-tui must not leave on this machine.
 
-    Only what these tests have started counts: it has inherited MARK in its environment.
+    Only what these tests have started counts; it has inherited MARK in its environment.
     """
 
     def __init__(self) -> None:
@@ -80,14 +80,14 @@ class Leftovers:
         self._directories = _private_directories()
 
     def new(self) -> Sequence[str]:
-        """The processes and private directories that were not there before; waits a little for the last to go."""
-        deadline = time.monotonic() + _SETTLE_SECONDS
+        """The processes and private directories that did not exist before; waits a little for the last to end."""
+        deadline = time.monotonic() + _END_SECONDS
         while (found := self._new()) and time.monotonic() < deadline:
-            time.sleep(0.05)  # Processes of another's making give no event when they end.
+            time.sleep(0.05)  # They are not our children, so we cannot wait() for them.
         return found
 
     def remove(self) -> None:
-        """The private directories, so that one failure stays one."""
+        """Removes the private directories, so that one failure does not cause others."""
         for directory in self._new_directories():
             shutil.rmtree(directory, ignore_errors=True)
 
@@ -109,17 +109,17 @@ class Leftovers:
 
     @staticmethod
     def _foreign_directories() -> set[str]:
-        """Those of a p2v-tui that somebody else runs meanwhile: its ssh and NBD servers are told of them."""
-        told = " ".join(
+        """Those of other p2v-tui that run meanwhile: they are in the arguments of their ssh and NBD servers."""
+        arguments = " ".join(
             " ".join(process.info["cmdline"] or [])
             for process in psutil.process_iter(["cmdline", "environ"])
             if not _is_ours(process)
         )
-        return {directory for directory in _private_directories() if directory in told}
+        return {directory for directory in _private_directories() if directory in arguments}
 
 
 def _is_ours(process: psutil.Process) -> bool:
-    """Of these tests, and not of others that run at the same time."""
+    """Whether these tests have started it, and not others that run at the same time."""
     return (process.info["environ"] or {}).get(MARK) == os.environ[MARK]
 
 

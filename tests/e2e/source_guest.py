@@ -10,9 +10,9 @@ from tests.lab.kvm import libguestfs_environment
 
 
 def print_source(physical_xml: Path) -> tuple[list[str], str]:
-    """The lines of `virt-v2v --print-source`, and everything else that it said.
+    """The lines of `virt-v2v --print-source`, and everything else that it printed.
 
-    Nothing needs to listen on the NBD ports in the file: it says so and goes on.
+    If nothing listens on the NBD ports in the file, it prints that and continues.
     """
     done = subprocess.run(
         ["virt-v2v", "-i", "libvirtxml", physical_xml, "--print-source", "-o", "null"],

@@ -17,7 +17,7 @@ from tests.lab.ports import closed_port
 NO_CONNECTION = 3
 
 
-def test_unattended_it_is_told_of_and_left_alone(small_disk: Path) -> None:
+def test_unattended_it_is_reported_and_not_touched(small_disk: Path) -> None:
     workspace = Workspace()
     started = datetime.datetime(2026, 11, 23, 2, 13, 5)
     directory = RemoteDirectory("/tmp/virt-p2v-20261123-abcdefgh")

@@ -1,4 +1,4 @@
-"""Bad input of every kind: its own exit code, words that say what is wrong and what to do, nothing left behind."""
+"""Bad input of every kind: the exit code, a message that says what is wrong and what to do, nothing left behind."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ AT_ONCE = "p2v.reconnect=0"
 
 
 def refused(outcome: Outcome, code: int, *words: str) -> None:
-    """The outcome is this failure, and its text has these words."""
+    """Checks that the outcome is this failure and that its text has these words."""
     assert outcome.code == code, outcome.output
     for word in words:
         assert word in outcome.output
@@ -82,7 +82,7 @@ def test_without_a_server_and_without_a_terminal_both_are_named() -> None:
 @pytest.mark.parametrize(
     ("words", "options"), [("p2v.server=h p2v.interactive", []), ("p2v.server=h", ["--interactive"])]
 )
-def test_who_asks_for_the_screens_needs_a_terminal(words: str, options: list[str]) -> None:
+def test_the_screens_need_a_terminal(words: str, options: list[str]) -> None:
     refused(
         run_p2v(words, *options), SETTINGS, "The screens need a terminal", "Without --interactive and p2v.interactive"
     )
@@ -199,7 +199,7 @@ def test_an_nbd_server_that_is_not_installed(
 
 @pytest.fixture
 def web_server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """A web server on loopback: its URL, and the directory that it shows."""
+    """A web server on loopback: its URL, and the directory that it serves."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def __init__(self, *arguments: object) -> None:
@@ -223,7 +223,7 @@ def test_an_identity_that_the_web_server_does_not_have(web_server: tuple[str, Pa
     refused(outcome, CONNECTION, url, "404")
 
 
-def test_an_identity_from_a_web_server_opens_the_door(
+def test_an_identity_from_a_web_server_logs_in(
     web_server: tuple[str, Path], key_server: ConversionServer, key: Identity, small_disk: Path
 ) -> None:
     url, directory = web_server
@@ -271,7 +271,7 @@ def test_a_pre_command_that_fails_stops_everything(small_disk: Path, tmp_path: P
     assert (tmp_path / "fail").exists()
 
 
-def test_an_empty_pin_does_not_switch_the_check_off(small_disk: Path) -> None:
+def test_an_empty_host_key_setting_does_not_turn_the_check_off(small_disk: Path) -> None:
     refused(run_p2v(f"p2v.server=127.0.0.1 p2v.remote.hostkey= p2v.disks={small_disk}"), SETTINGS, "is empty")
 
 

@@ -1,6 +1,6 @@
-"""^C at every stage: the exit code of a cancellation, and nothing left running or lying about on either side.
+"""^C at every stage: the exit code of a cancellation, and no processes or files left on either side.
 
-Signals before virt-v2v starts do the same; what they do after that is in test_going_on.py.
+Signals before virt-v2v starts do the same; what they do after that is in test_continuing.py.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def test_a_refusal_does_not_wait_for_a_tool_that_hangs(
     assert psutil.pid_exists(int(hanging_tool.read_text()))
 
 
-def test_cancelling_while_a_silent_server_is_waited_for(small_disk: Path) -> None:
+def test_cancelling_while_waiting_for_a_silent_server(small_disk: Path) -> None:
     with silent_port() as port:
         child = spawn_p2v(f"p2v.server=127.0.0.1 p2v.port={port} p2v.password=x p2v.disks={small_disk}")
         child.expect_exact("Connecting to")

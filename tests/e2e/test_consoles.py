@@ -24,7 +24,7 @@ UP, DOWN, BACKSPACE = b"\x1b[A", b"\x1b[B", b"\x7f"
 
 
 class Machine:
-    """One machine with consoles: their session is apart from any other on this host."""
+    """One machine with consoles. Their tmux session is separate from all others on this host."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -52,11 +52,11 @@ class Machine:
         return done.stdout
 
     def screen(self) -> str:
-        """What all the consoles show."""
+        """The text on all the consoles."""
         return self.tmux("capture-pane", "-p")
 
     def wait_for(self, condition: Callable[[], bool]) -> None:
-        """Reads the consoles, so that nothing waits for them, until the condition holds."""
+        """Waits for the condition, and reads the consoles meanwhile, so that nothing is blocked by them."""
         deadline = time.monotonic() + TIMEOUT
         while not condition():
             assert time.monotonic() < deadline, self.screen()
@@ -67,7 +67,7 @@ class Machine:
         self.wait_for(lambda: text in self.screen())
 
     def field(self, label: str) -> str:
-        """What is typed into a field."""
+        """The text in a field."""
         lines = [line for line in self.screen().splitlines() if f"{label}:" in line]
         return lines[0].partition("[")[2].partition("]")[0].strip() if lines else ""
 
@@ -79,7 +79,7 @@ class Machine:
         return self.tmux("has-session") == "" and bool(self.tmux("list-sessions"))
 
     def quit(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """Ends the screens as a shutdown does; the operator's way asks first."""
+        """Ends the screens as a shutdown does, without the question that an operator gets."""
         pid = int(self.tmux("display-message", "-p", "#{pane_pid}"))
         os.kill(pid, number)
 
@@ -97,13 +97,13 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 
 
 def ready(machine: Machine, console: Terminal) -> Terminal:
-    """The console when the first screen stands on it."""
+    """Waits until the console shows the first screen, and returns the console."""
     console.read_until(b"F1/^W help")
     machine.wait_for(lambda: "Conversion server:" in machine.focused())
     return console
 
 
-def test_noise_does_no_harm(machine: Machine) -> None:
+def test_line_noise_does_no_harm(machine: Machine) -> None:
     console = ready(machine, machine.console())
     noise = bytes(range(0x80, 0x100)) + b"\xc3\x28\xe2\x82\xf0\x9f\xff\xfe" + b"\x00\x05\x06\x0f\x1c\x1d\x1f"
     for byte in noise:
@@ -203,7 +203,7 @@ def test_all_see_the_whole_screen_until_somebody_types(machine: Machine) -> None
 
 
 @pytest.mark.parametrize("term", ["", "dumb", "unknown", "no-such-terminal"])
-def test_a_terminal_that_nobody_knows_is_taken_for_a_vt220(machine: Machine, term: str) -> None:
+def test_an_unknown_terminal_is_treated_as_a_vt220(machine: Machine, term: str) -> None:
     ready(machine, machine.console(term))
     assert machine.tmux("list-clients", "-F", "#{client_termname}").strip() == "vt220"
 
@@ -245,7 +245,7 @@ def test_the_screen_is_the_same_after_it_is_drawn_again(machine: Machine) -> Non
 @pytest.mark.parametrize(
     "environment", [{"NO_COLOR": "1"}, {"COLORTERM": "truecolor"}, {"LINES": "50", "COLUMNS": "9"}]
 )
-def test_what_the_environment_says_wrongly_does_no_harm(machine: Machine, environment: dict[str, str]) -> None:
+def test_wrong_environment_variables_do_no_harm(machine: Machine, environment: dict[str, str]) -> None:
     console = ready(machine, machine.console(environment=environment))
     assert b"\x1b[38;2" not in console.received
     assert machine.tmux("display-message", "-p", "#{window_width}").strip() == "80"
@@ -260,7 +260,7 @@ def test_the_exit_code_arrives_and_nothing_is_left(machine: Machine) -> None:
     assert set(left) <= {"tmux"}
 
 
-def test_screens_that_are_killed_are_no_success(machine: Machine) -> None:
+def test_killed_screens_are_not_a_success(machine: Machine) -> None:
     console = ready(machine, machine.console())
     machine.quit(signal.SIGKILL)
     assert console.process.wait(TIMEOUT) == 1
@@ -294,7 +294,7 @@ def test_the_live_images_windows_end_with_the_screens(machine: Machine, number: 
     machine.wait_for(lambda: not machine.running())
 
 
-def test_p2v_tui_that_is_told_to_end_leaves_the_session(machine: Machine) -> None:
+def test_p2v_tui_that_gets_sigterm_leaves_the_session_running(machine: Machine) -> None:
     console = ready(machine, machine.console())
     console.process.terminate()
     assert console.process.wait(TIMEOUT) == 128 + signal.SIGTERM

@@ -1,6 +1,6 @@
-"""Whole conversions of a real Debian by the real virt-v2v; the guests that come out boot. Minutes each.
+"""Whole conversions of a real Debian by the real virt-v2v; the converted guests boot. They take minutes each.
 
-One of them is disturbed: all its connections are killed while virt-v2v converts, and again while it copies.
+In one of them all connections are killed while virt-v2v converts, and again while it copies.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def checksums(disks: Sequence[Path]) -> list[str]:
     return found
 
 
-def test_two_disks_by_password_as_the_peer_is_told_and_as_it_reads(
+def test_two_disks_by_password_from_the_settings_that_the_peer_takes_too(
     account: Account, password_server: ConversionServer, tmp_path: Path
 ) -> None:
     disks = [guest_disk(GuestDisk.SYSTEM), guest_disk(GuestDisk.DATA)]

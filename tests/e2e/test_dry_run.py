@@ -56,7 +56,7 @@ def test_what_can_start_is_ready_and_the_details_follow(
 
 
 @pytest.mark.parametrize("words", ["p2v.dry_run", "p2v.dry_run=true p2v.post=false p2v.pre=false"])
-def test_the_kernel_command_line_can_ask_for_one_and_no_command_runs(
+def test_the_kernel_command_line_can_ask_for_a_dry_run_and_no_command_runs(
     key_server: ConversionServer, key: Identity, small_disk: Path, store: Path, words: str
 ) -> None:
     outcome = run_p2v(f"{with_key(key_server, key)} p2v.name=dry p2v.os={store} p2v.disks={small_disk} {words}")
@@ -65,7 +65,7 @@ def test_the_kernel_command_line_can_ask_for_one_and_no_command_runs(
     assert "Running p2v." not in outcome.output
 
 
-def test_what_the_real_run_refuses_it_refuses_with_the_same_code_and_words(
+def test_a_dry_run_refuses_what_the_real_run_refuses_with_the_same_code_and_words(
     key_server: ConversionServer, key: Identity, small_disk: Path
 ) -> None:
     words = f"{with_key(key_server, key)} p2v.name=dry p2v.os=/no/such/dir p2v.disks={small_disk} p2v.fail='exit 9'"
@@ -80,7 +80,7 @@ def test_what_the_real_run_refuses_it_refuses_with_the_same_code_and_words(
     assert "Running p2v.fail" not in dry.output
 
 
-def test_warnings_are_to_be_accepted_as_in_the_real_run(
+def test_warnings_must_be_accepted_as_in_the_real_run(
     key_server: ConversionServer, key: Identity, small_disk: Path, store: Path
 ) -> None:
     (store / "dry-sda").write_text("somebody's guest")
@@ -126,7 +126,7 @@ def test_every_other_failure_has_a_verdict_too_and_its_own_code(
     assert verdict(wrong) == "Refused: these settings"
 
 
-def test_who_may_not_write_there_is_told_before_the_real_run(
+def test_a_missing_permission_to_write_is_reported_before_the_real_run(
     password_server: ConversionServer, account: Account, small_disk: Path
 ) -> None:
     outcome = run_p2v(f"{with_password(password_server, account)} p2v.os=/etc p2v.disks={small_disk}", "--dry-run")

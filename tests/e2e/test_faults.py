@@ -1,4 +1,4 @@
-"""Faults made on purpose: the copy is the same in every byte, or the failure is clean.
+"""Injected faults: the copy is identical, or the failure is clean.
 
 A stand-in takes virt-v2v's place; all the rest is real. docs/reliability.md has the table of what this shows.
 """
@@ -178,7 +178,7 @@ def test_the_servers_disk_is_full_during_the_copy(tmp_path: Path, key: Identity)
         assert lab.at_rest
 
 
-def test_the_place_of_the_log_is_full_too(tmp_path: Path, key: Identity) -> None:
+def test_the_file_system_of_the_log_is_full_too(tmp_path: Path, key: Identity) -> None:
     with laboratory(tmp_path, key, tmp_size=64 << 20) as lab:
         lab.pause_at(COPYING)
         run = lab.start()

@@ -1,4 +1,4 @@
-"""The first connection: a server that is not there yet, or too busy, is tried again; one that refuses us is not."""
+"""The first connection: a server that is not up yet, or too busy, is retried; one that refuses us is not."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_server_that_comes_up_late_is_waited_for(key: Identity, small_disk: Pa
     assert outcome.code == 0, outcome.output
 
 
-def test_a_name_that_does_not_resolve_is_said_at_once_while_it_is_tried(small_disk: Path) -> None:
+def test_a_name_that_does_not_resolve_is_reported_at_once_and_retried(small_disk: Path) -> None:
     child = spawn_p2v(f"p2v.server=nosuch.invalid p2v.disks={small_disk} p2v.password=x")
     child.expect_exact("cannot be resolved")
     child.expect_exact("Trying again for up to 1 h 0 min")

@@ -1,4 +1,4 @@
-"""Servers whose sshd forwards ports but no Unix sockets, and what other users of the server get to see of a disk."""
+"""Servers whose sshd forwards ports but no Unix sockets, and what other users of the server can read of a disk."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def lab(tmp_path: Path, key: Identity) -> Iterator[Lab]:
 
 
 def hears(port: int) -> bytes:
-    """All that a stranger is told on that port, who speaks NBD."""
+    """All that a stranger receives on that port by speaking NBD."""
     with socket.create_connection(("127.0.0.1", port), timeout=30) as stranger:
         stranger.sendall(b"\0\0\0\3IHAVEOPT\0\0\0\1\0\0\0\0" * 8)
         said = b""
@@ -63,7 +63,7 @@ def test_a_stranger_on_such_a_port_gets_no_byte_and_disturbs_nobody(lab: Lab) ->
     assert lab.copied
 
 
-def test_going_on_works_there_too(lab: Lab) -> None:
+def test_continuing_works_there_too(lab: Lab) -> None:
     run = lab.start()
     lab.stand_in.wait_for(COPYING)
     run.kill()

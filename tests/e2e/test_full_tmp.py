@@ -1,6 +1,6 @@
-"""This machine's /tmp is full, or nearly: words that say so, at every moment, and never a program's own words.
+"""This machine's /tmp is full, or nearly: our own message says so, at every moment.
 
-On the live image /tmp is in memory. Here p2v-tui sees a small one of its own; the server has the machine's.
+On the live image /tmp is in memory. Here p2v-tui gets a small /tmp, and the server the machine's.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def lab() -> Iterator[Lab]:
 
 
 def convert(lab: Lab, *, inodes: int = 0, pages: int | None = None) -> Outcome:
-    """inodes, pages: that are free in /tmp when p2v-tui starts; without pages as many as one likes."""
+    """inodes, pages: how many are free in /tmp when p2v-tui starts; without pages, space is not limited."""
     options = "size=64k" if pages is not None else f"nr_inodes={inodes + 1}"
     prepare = [f"mount -t tmpfs -o mode=1777,{options} tmpfs /tmp"]
     if pages is not None:

@@ -1,4 +1,4 @@
-"""An encrypted guest: its key reaches the real virt-v2v, which opens the volume by it, and stays nowhere."""
+"""An encrypted guest: its key reaches the real virt-v2v, which opens the volume with it, and is left nowhere."""
 
 from __future__ import annotations
 

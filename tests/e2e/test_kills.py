@@ -42,7 +42,7 @@ def test_kills_before_virt_v2v_is_started_leave_nothing_on_the_server_without_an
 
 
 def test_under_nohup_a_kill_leaves_nothing_here_either(lab: Lab) -> None:
-    """An ignored HUP is inherited; ssh would stay, and with it the NBD server that it has a connection to."""
+    """Children inherit an ignored HUP, so ssh could stay, and with it the NBD server that it is connected to."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         run = lab.start()

@@ -1,4 +1,4 @@
-"""Getting in: both password prompts, misleading banners, every login shell, sudo, a password typed by hand."""
+"""Logging in: both password prompts, misleading banners, every login shell, sudo, a password typed by hand."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ echo 'virt-v2v 2.2.0'
 
 @pytest.fixture
 def record() -> Path:
-    """What virt-v2v has seen. Not below pytest's own directory, which is for nobody else."""
+    """A file for virt-v2v's environment. Not below pytest's directory, which other accounts cannot read."""
     return Path("/var/tmp/p2v-tui-environment")
 
 

@@ -59,7 +59,7 @@ def test_a_kind_of_key_that_the_server_does_not_take_is_hinted_at(tmp_path: Path
     assert "PubkeyAcceptedAlgorithms" in output
 
 
-def test_root_hears_of_permit_root_login(small_disk: Path) -> None:
+def test_root_is_told_about_permit_root_login(small_disk: Path) -> None:
     options = ["PermitRootLogin prohibit-password"]
     with ConversionServer(authentication=Authentication.PASSWORD, sshd_options=options) as server:
         output = refusal(f"{at(server)} p2v.password=right", small_disk)
@@ -68,7 +68,9 @@ def test_root_hears_of_permit_root_login(small_disk: Path) -> None:
 
 
 @pytest.mark.parametrize("shell", ["/bin/false", "/usr/sbin/nologin"])
-def test_a_login_shell_that_is_none_is_named(shell: str, password_server: ConversionServer, small_disk: Path) -> None:
+def test_a_login_shell_that_is_not_a_shell_is_named(
+    shell: str, password_server: ConversionServer, small_disk: Path
+) -> None:
     with Account(login_shell=shell) as user:
         output = refusal(with_password(password_server, user), small_disk)
     assert "gets no shell" in output

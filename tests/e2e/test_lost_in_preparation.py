@@ -71,7 +71,7 @@ def test_lost_while_virt_v2v_is_asked_for_its_version(tmp_path: Path, key: Ident
             assert lab.copied
 
 
-def test_lost_again_with_the_same_words_it_is_told_again(tmp_path: Path, key: Identity) -> None:
+def test_lost_again_with_the_same_message_it_is_reported_again(tmp_path: Path, key: Identity) -> None:
     began = [tmp_path / "first", tmp_path / "second"]
     with hanging_checks(tmp_path, key, *began) as lab:
         run = lab.start()

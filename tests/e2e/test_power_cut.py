@@ -1,7 +1,8 @@
-"""The machine loses its power while its conversion runs, and is started again: all that is left is on the server.
+"""The machine loses its power while its conversion runs, and is started again: only the server remembers it.
 
-A process that is killed and its private directory, which is in memory on the live image, are what a power cut takes.
-The record on the server then is of another boot. And within one boot: a disk that is written while p2v-tui is away.
+To simulate a power cut, the process is killed and its private directory, which is in memory on the live image, is
+removed. The record on the server is then of another boot. Also: a disk that is written within one boot while p2v-tui
+is away.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def test_the_next_boot_ends_what_waits_and_converts_again(lab: Lab, *, same_boot
     assert (directory / "told").exists()
 
 
-def test_by_sudo_too(tmp_path: Path, key: Identity) -> None:
+def test_the_next_boot_does_that_with_sudo_too(tmp_path: Path, key: Identity) -> None:
     with laboratory(tmp_path, key) as lab, Account(sudo=["/usr/bin/virt-v2v", "/usr/bin/kill"]) as user:
         words = (f"p2v.username={user.name}", "p2v.sudo", "p2v.accept_warnings")
         run = lab.start(*words)
@@ -117,7 +118,7 @@ def succeed_without_us(lab: Lab) -> Path:
     return directory
 
 
-def test_one_that_succeeded_is_told_where_the_disk_provably_is_the_same(lab: Lab) -> None:
+def test_one_that_succeeded_is_reported_if_the_disk_is_provably_unchanged(lab: Lab) -> None:
     succeed_without_us(lab)
     outcome = lab.start().end()
     assert outcome.code == SUCCESS, outcome.output
@@ -126,7 +127,7 @@ def test_one_that_succeeded_is_told_where_the_disk_provably_is_the_same(lab: Lab
     assert lab.copied
 
 
-def test_one_that_succeeded_is_not_overwritten_where_the_disk_may_have_been_written(lab: Lab) -> None:
+def test_one_that_succeeded_is_not_overwritten_if_the_disk_may_have_been_written(lab: Lab) -> None:
     directory = succeed_without_us(lab)
     before = lab.disks[0].read_bytes()
     lab.disks[0].write_bytes(os.urandom(DISK_SIZE))
@@ -190,7 +191,7 @@ def test_a_disk_that_was_written_meanwhile_is_converted_again(lab: Lab) -> None:
     assert lab.at_rest
 
 
-def test_what_was_killed_before_virt_v2v_was_started_is_begun_anew(lab: Lab) -> None:
+def test_what_was_killed_before_virt_v2v_was_started_begins_again(lab: Lab) -> None:
     run = lab.start()
     directory = run.wait_for_directory()
     lab.stand_in.wait_for(CONVERTING)

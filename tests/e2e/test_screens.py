@@ -1,4 +1,4 @@
-"""The screens as an operator meets them: the real program on a real terminal, by the keyboard alone."""
+"""The screens as an operator uses them: the real program on a real terminal, by keyboard only."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def converting(lab: Lab) -> bool:
 
 
 def convert_until_the_copy(terminal: Terminal, lab: Lab) -> None:
-    """By the keyboard, from the first screen on; virt-v2v is then in the middle of the copy and waits there."""
+    """Starts a conversion by keyboard, from the first screen on; virt-v2v then waits in mid-copy."""
     terminal.wait_for(r">\s*Conversion server:")
     press(terminal, "Test connection")
     terminal.wait_for(r">\[ Next \]")
@@ -142,7 +142,7 @@ def convert_until_the_copy(terminal: Terminal, lab: Lab) -> None:
     lab.stand_in.wait_for(COPYING)
 
 
-def test_killed_in_mid_conversion_it_is_gone_on_with_by_the_keyboard(lab: Lab) -> None:
+def test_killed_in_mid_conversion_it_is_continued_by_the_keyboard(lab: Lab) -> None:
     go_on = lab.pause_at(COPYING)
     with screens(lab) as terminal:
         convert_until_the_copy(terminal, lab)
@@ -165,7 +165,7 @@ def test_killed_in_mid_conversion_it_is_gone_on_with_by_the_keyboard(lab: Lab) -
     assert [event.name for event in lab.stand_in.events()].count("start") == 1
 
 
-def test_a_server_that_cannot_be_reached_is_told_of_until_it_is_back(lab: Lab) -> None:
+def test_a_server_that_cannot_be_reached_is_reported_until_it_is_back(lab: Lab) -> None:
     go_on = lab.pause_at(COPYING)
     with screens(lab) as terminal:
         convert_until_the_copy(terminal, lab)

@@ -22,7 +22,7 @@ from tests.lab.stand_in import VIRT_V2V, Behaviour, Pause, StandIn
 
 
 def processes_that_show(secret: str) -> list[str]:
-    """The processes with the secret in their arguments or environment, but for this one and its parents."""
+    """The processes with the secret in their arguments or environment, except this one and its parents."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         for name in ("cmdline", "environ"):
@@ -112,7 +112,7 @@ def test_the_remote_directory_is_private(server: ConversionServer, small_disk: P
 
 
 class _PrivateKey(http.server.BaseHTTPRequestHandler):
-    """Gives the key to who knows the password, and nothing to anybody else."""
+    """Serves the key only to those who know the password."""
 
     key: bytes
     wanted: str

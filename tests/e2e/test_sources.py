@@ -1,4 +1,4 @@
-"""Disks that are slow, broken, or not there any more in mid-copy: waited for, or a clean failure that names them.
+"""Disks that become slow, broken or missing in mid-copy: p2v-tui waits for them, or fails cleanly and names them.
 
 A stand-in takes virt-v2v's place; all the rest is real. docs/reliability.md has the table of what this shows.
 """

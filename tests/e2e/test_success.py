@@ -49,7 +49,7 @@ def test_exit_code_0_without_a_complete_guest_is_a_failure(
 
 
 @pytest.mark.parametrize("name", ["Büro PC (2. Stock)", "Datenbank  1", "サーバー-3", "R&D @home #4"])
-def test_a_guest_is_called_as_its_machine_is(lab: Lab, name: str) -> None:
+def test_the_guest_is_called_like_its_machine(lab: Lab, name: str) -> None:
     lab.stand_in.behave(Behaviour(writes=True))
     command = f'p2v.name="{name}" {lab.settings}'
     outcome = run_p2v(command)
@@ -62,7 +62,7 @@ def test_a_guest_is_called_as_its_machine_is(lab: Lab, name: str) -> None:
     assert f"{name}-sda" in again.output
 
 
-def test_what_virt_v2v_left_out_is_told_at_the_end(lab: Lab) -> None:
+def test_what_virt_v2v_left_out_is_reported_at_the_end(lab: Lab) -> None:
     for old in lab.out.iterdir():
         old.unlink()
     lost = "this guest has a direct network interface which will be ignored"

@@ -53,7 +53,7 @@ def surveyed(server: ConversionServer, user: str, key: Identity, plan: Plan | No
 
 
 @pytest.mark.parametrize("sudo", [False, True])
-def test_a_server_that_is_fit_for_a_conversion_is_found_so(
+def test_a_server_that_is_fit_for_a_conversion_passes_all_checks(
     sudo: bool, key_server: ConversionServer, user: Account, key: Identity, small_disk: Path
 ) -> None:
     plan = plan_for(small_disk, output_storage=str(user.home))

@@ -1,4 +1,4 @@
-"""A virt-v2v that is there and does not run: sudo, the loader and the kernel each have their own words."""
+"""A virt-v2v that is installed but does not run: sudo, the loader and the kernel each print their own errors."""
 
 from __future__ import annotations
 

@@ -255,7 +255,7 @@ async def test_trying_to_stop_it_can_be_stopped(shelf: Shelf) -> None:
             assert path.exists()
 
 
-async def test_going_on_can_be_cancelled_while_it_is_not_reached_and_nothing_is_lost(shelf: Shelf) -> None:
+async def test_continuing_can_be_cancelled_while_the_server_is_not_reached_and_nothing_is_lost(shelf: Shelf) -> None:
     with silent_port() as port:
         path = shelf.put(conversion_to(port, identity_url="file:///nonexistent"))
         (path / "identity").touch()

@@ -31,7 +31,7 @@ def test_a_detachment_is_no_cancellation() -> None:
         cancellation.check()
 
 
-def test_the_operators_word_counts_for_more_than_a_signals() -> None:
+def test_a_cancellation_by_the_operator_overrides_a_signal() -> None:
     detached_first, cancelled_first = Cancellation(), Cancellation()
     detached_first.detach()
     detached_first.cancel()
@@ -42,7 +42,7 @@ def test_the_operators_word_counts_for_more_than_a_signals() -> None:
             cancellation.check()
 
 
-def test_only_the_second_cancellation_reaches_the_tidying_up() -> None:
+def test_only_the_second_cancellation_reaches_the_cleanup() -> None:
     cancellation = Cancellation()
     cancellation.cancel()
     cancellation.again.check()

@@ -106,7 +106,7 @@ def test_what_a_trial_found_is_told_with_both_rates() -> None:
     assert copy.trial.with_it == pytest.approx(24 * MB)
 
 
-def test_a_wish_that_nobody_follows_does_not_lock_it_up() -> None:
+def test_a_switch_that_is_not_carried_out_does_not_block_later_ones() -> None:
     copy = Copy(lambda compressed: 24 * MB if compressed else 12 * MB)
     copy.follows = False
     copy.run(MOVE_TIMEOUT + 10 * WINDOW)
@@ -117,7 +117,7 @@ def test_a_wish_that_nobody_follows_does_not_lock_it_up() -> None:
     assert copy.compressed
 
 
-def test_a_way_back_that_nobody_follows_is_asked_for_again() -> None:
+def test_a_switch_back_that_is_not_carried_out_is_requested_again() -> None:
     copy = Copy(lambda compressed: 10 * MB if compressed else 20 * MB, delay=1.0)
     copy.run(WINDOW + 2)
     assert copy.compressed
@@ -140,7 +140,7 @@ def test_a_tunnel_that_is_lost_in_a_trial_and_comes_back_the_same_goes_on_with_i
     assert copy.trial.compressed
 
 
-def test_a_trial_that_outlasts_the_copy_says_nothing() -> None:
+def test_a_trial_that_outlasts_the_copy_is_not_reported() -> None:
     copy = Copy(lambda compressed: 24 * MB if compressed else 12 * MB)
     copy.run(WINDOW + 1)
     assert copy.wishes == [True]

@@ -72,15 +72,13 @@ def test_one_that_others_can_read_is_refused_with_the_command_that_helps(tmp_pat
 
 
 @pytest.mark.parametrize("text", ["", "# p2v.server=x", "server=x\n", "root:x:0:0::/root:/bin/sh"])
-def test_what_holds_no_setting_is_not_the_right_file_and_its_mode_is_nobodys_business(
-    tmp_path: Path, text: str
-) -> None:
+def test_a_file_without_settings_is_refused_without_a_word_about_its_mode(tmp_path: Path, text: str) -> None:
     with pytest.raises(SettingsError, match="no settings") as caught:
         read_words(write(tmp_path, text, 0o644))
     assert "chmod" not in str(caught.value)
 
 
-def test_what_is_not_there_or_is_no_file_is_named(tmp_path: Path) -> None:
+def test_a_path_that_is_missing_or_not_a_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="No such file"):
         read_words(str(tmp_path / "missing"))
     with pytest.raises(SettingsError, match="Is a directory"):

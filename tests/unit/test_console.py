@@ -130,7 +130,7 @@ def test_a_refusal_by_a_check_is_said_once() -> None:
     ]
 
 
-def test_what_no_check_has_said_yet_the_error_says() -> None:
+def test_a_refusal_that_no_check_has_shown_yet_is_shown_with_the_error() -> None:
     screen = Screen()
     screen.console.error(ChecksRefused([NO_SPACE]))
     assert screen.lines == ["p2v-tui: The conversion cannot start: 3.0 GiB are free.", "p2v-tui: Make room."]

@@ -53,7 +53,7 @@ def test_a_disk_has_names_that_stay(name: str, disk: Disk) -> None:
 @pytest.mark.parametrize(
     "name", ["serial:", "wwn:", "wwn:0x", "serial:WD", "wwn:50014ee2", "disk/by-id/none", "/dev/disk/by-id/none", ""]
 )
-def test_half_a_name_is_no_name(name: str) -> None:
+def test_half_a_name_is_not_accepted(name: str) -> None:
     assert find_named(name, DISKS) is None
 
 

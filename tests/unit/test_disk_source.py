@@ -43,7 +43,7 @@ def complaint(source: DiskSource) -> str:
     return raised.value.message
 
 
-def test_a_disk_that_stays_as_it_is_is_no_complaint(device: Path, image: Path) -> None:
+def test_an_unchanged_disk_is_not_reported(device: Path, image: Path) -> None:
     for source in (DiskSource("sda", device), DiskSource("the image", image)):
         source.check()
         source.check()
@@ -83,5 +83,5 @@ def test_a_node_that_stays_behind_its_device_is_no_disk(tmp_path: Path) -> None:
         identify(node)
 
 
-def test_a_disk_that_was_never_there_is_left_to_the_nbd_servers_words(tmp_path: Path) -> None:
+def test_a_disk_that_was_never_there_is_reported_by_the_nbd_server(tmp_path: Path) -> None:
     DiskSource("sda", tmp_path / "nothing").check()

@@ -70,7 +70,7 @@ def receive(client: socket.socket, count: int) -> bytes:
     return data
 
 
-def test_who_knows_the_password_is_answered_and_served(tmp_path: Path, server: Echo) -> None:
+def test_a_client_that_knows_the_password_is_answered_and_served(tmp_path: Path, server: Echo) -> None:
     password = Password()
     gate = Gate(tmp_path / "gate.sock", server.path, password)
     with connect(gate) as client:
@@ -96,7 +96,7 @@ def test_a_stranger_gets_no_byte(tmp_path: Path, server: Echo, said: bytes, monk
     gate.close()
 
 
-def test_who_waits_is_told_nothing_until_he_is_admitted(tmp_path: Path, server: Echo) -> None:
+def test_a_waiting_client_is_sent_nothing_until_it_is_admitted(tmp_path: Path, server: Echo) -> None:
     room = WaitingRoom()
     gate = Gate(tmp_path / "gate.sock", server.path, room)
     with connect(gate) as first:
@@ -118,7 +118,7 @@ def test_who_waits_is_told_nothing_until_he_is_admitted(tmp_path: Path, server: 
     gate.close()
 
 
-def test_who_is_in_stays_when_nobody_else_may_come(tmp_path: Path, server: Echo) -> None:
+def test_an_admitted_client_stays_connected_when_no_others_are_admitted(tmp_path: Path, server: Echo) -> None:
     password = Password()
     gate = Gate(tmp_path / "gate.sock", server.path, password)
     with connect(gate) as client:

@@ -85,7 +85,7 @@ def test_a_failure_is_not_wrapped_twice() -> None:
     assert as_failure(failure) is failure
 
 
-def test_work_that_heeds_the_cancellation_ends_by_itself(released: threading.Event) -> None:
+def test_work_that_checks_for_the_cancellation_ends_by_itself(released: threading.Event) -> None:
     outcomes: Outcomes = queue.SimpleQueue()
 
     def work(cancellation: Cancellation) -> str:
@@ -98,7 +98,7 @@ def test_work_that_heeds_the_cancellation_ends_by_itself(released: threading.Eve
     assert isinstance(outcomes.get().error, Cancelled)
 
 
-def test_work_that_hangs_is_left_when_it_is_cancelled_and_what_it_brings_is_put_away(
+def test_work_that_hangs_is_abandoned_when_it_is_cancelled_and_its_result_is_discarded(
     released: threading.Event,
 ) -> None:
     outcomes: Outcomes = queue.SimpleQueue()
@@ -118,7 +118,7 @@ def test_work_that_hangs_is_left_when_it_is_cancelled_and_what_it_brings_is_put_
     assert outcomes.empty()
 
 
-def test_a_job_that_must_be_waited_for_is_not_left() -> None:
+def test_a_job_that_must_be_waited_for_is_not_abandoned() -> None:
     outcomes: Outcomes = queue.SimpleQueue()
     begun = threading.Event()
 
@@ -135,7 +135,7 @@ def test_a_job_that_must_be_waited_for_is_not_left() -> None:
 # What a coroutine awaits.
 
 
-async def test_what_the_work_reports_is_heard_in_order_and_before_what_it_returns() -> None:
+async def test_events_of_the_work_come_in_order_and_before_its_result() -> None:
     heard: list[Event] = []
 
     def work(report: Report, _: Cancellation) -> str:
@@ -152,7 +152,7 @@ async def test_what_awaited_work_raises_is_one_kind_of_error() -> None:
         await Jobs().add(AwaitedJob("test", lambda *_: raising(ValueError("bad"))))
 
 
-async def test_what_the_one_who_hears_raises_is_raised_where_the_job_is_awaited(released: threading.Event) -> None:
+async def test_what_on_event_raises_is_raised_where_the_job_is_awaited(released: threading.Event) -> None:
     def work(report: Report, _: Cancellation) -> None:
         report(Status("text"))
         released.wait()
@@ -164,7 +164,7 @@ async def test_what_the_one_who_hears_raises_is_raised_where_the_job_is_awaited(
         await Jobs().add(AwaitedJob("test", work, on_event=fail))
 
 
-async def test_awaited_work_that_hangs_is_left_when_it_is_cancelled(released: threading.Event) -> None:
+async def test_awaited_work_that_hangs_is_abandoned_when_it_is_cancelled(released: threading.Event) -> None:
     late: queue.SimpleQueue[str] = queue.SimpleQueue()
     heard: list[Event] = []
 
@@ -183,7 +183,7 @@ async def test_awaited_work_that_hangs_is_left_when_it_is_cancelled(released: th
     assert heard == []
 
 
-async def test_a_coroutine_that_is_cancelled_cancels_its_work_and_puts_the_result_away() -> None:
+async def test_a_coroutine_that_is_cancelled_cancels_its_work_and_discards_the_result() -> None:
     late: asyncio.Queue[str] = asyncio.Queue()
     begun = asyncio.Event()
 
@@ -214,7 +214,7 @@ async def test_a_coroutine_that_is_cancelled_cancels_its_work_and_puts_the_resul
     assert await late.get() == "too late"
 
 
-async def test_what_comes_when_nobody_is_there_is_put_away_and_the_coroutine_is_cancelled(
+async def test_a_result_that_nobody_wants_is_discarded_and_the_coroutine_is_cancelled(
     released: threading.Event,
 ) -> None:
     heard: list[Event] = []

@@ -197,7 +197,7 @@ def test_two_cancellations_before_it_still_leave_what_can_be_done_at_once(
 
 @pytest.mark.parametrize("stage", ENDED_THERE)
 @pytest.mark.parametrize("error", [Detached(), ServerOutOfReach("It was tried for long.", "")], ids=["told", "tried"])
-def test_nobody_waits_again_where_it_was_tried_or_somebody_waits_for_our_end(
+def test_the_server_is_not_retried_if_that_was_done_or_we_must_end_soon(
     stage: LifeStage, error: P2VError, server: MadeUpServer
 ) -> None:
     unreachable(server, 1000)

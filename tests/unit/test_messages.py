@@ -76,5 +76,5 @@ def test_no_error_is_missed(name: str) -> None:
 
 
 @pytest.mark.parametrize("pattern", STILTED)
-def test_no_message_is_worded_as_no_native_speaker_would(pattern: str) -> None:
+def test_no_message_has_wording_that_no_native_speaker_would_use(pattern: str) -> None:
     assert not [(where, text) for where, text in sorted(SHOWN) if re.search(pattern, text, re.IGNORECASE)]

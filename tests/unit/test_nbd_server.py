@@ -241,7 +241,7 @@ def kill_all(image: Path) -> None:
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
 
-def test_a_server_that_serves_something_each_time_is_never_given_up(
+def test_a_server_that_serves_something_after_each_start_is_never_given_up(
     program: str, image: Path, workspace: Workspace
 ) -> None:
     server = serve(program, image, workspace)
@@ -255,9 +255,7 @@ def test_a_server_that_serves_something_each_time_is_never_given_up(
     server.close()
 
 
-def test_a_server_of_which_nobody_wants_anything_is_never_given_up(
-    program: str, image: Path, workspace: Workspace
-) -> None:
+def test_a_server_that_nobody_needs_is_never_given_up(program: str, image: Path, workspace: Workspace) -> None:
     server = serve(program, image, workspace)
     for _ in range(3 * MAX_FRUITLESS_STARTS):
         with NbdClient(server.socket):

@@ -99,7 +99,7 @@ def test_a_log_in_another_language_proves_and_disproves_nothing() -> None:
     assert "is missing" in refused(evidence(log, found=Found((), ("/srv/g-sda is missing",)))).message
 
 
-def test_a_guest_that_libvirt_does_not_know_is_none() -> None:
+def test_a_guest_that_libvirt_does_not_have_is_not_a_success() -> None:
     warning = (
         "\x1b[1;34mvirt-v2v: warning: could not define libvirt domain: unsupported configuration.\n"
         "The libvirt XML is still available in \u2018/tmp/v2vlibvirt1.xml\u2019.  Try running \n"
@@ -110,7 +110,7 @@ def test_a_guest_that_libvirt_does_not_know_is_none() -> None:
     assert "/tmp/v2vlibvirt1.xml" in error.message
 
 
-def test_why_libvirt_does_not_know_the_guest_is_what_virsh_said() -> None:
+def test_why_libvirt_does_not_have_the_guest_is_quoted_from_virsh() -> None:
     said = (
         "error: Failed to define domain from /tmp/v2vlibvirt1.xml\n"
         "error: unsupported configuration: machine type 'pc-q35-6.2' does not exist\n"

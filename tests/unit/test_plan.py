@@ -92,7 +92,7 @@ def test_a_partition_is_refused_with_its_disk_named(name: str, disk: str) -> Non
     assert error.setting == "disks"
 
 
-def test_a_link_to_a_partition_may_be_short_for_a_path_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_to_a_partition_may_be_given_without_dev(monkeypatch: pytest.MonkeyPatch) -> None:
     link = "/dev/disk/by-id/ata-ST500-part2"
     monkeypatch.setattr("os.path.realpath", lambda path: "/dev/sda2" if path == link else path)
     assert "is a partition of sda" in refusal(disks=("disk/by-id/ata-ST500-part2",)).message
@@ -163,7 +163,7 @@ def test_a_group_that_is_not_whole_is_converted_with_a_warning_that_names_the_mi
 
 
 @pytest.mark.parametrize("names", [("sda", "sdb", "mpatha"), ("mpatha", "cciss/c0d0", "sdb", "sda"), ("cciss/c0d0",)])
-def test_a_whole_group_and_none_of_it_need_no_word(names: tuple[str, ...]) -> None:
+def test_a_whole_group_or_none_of_it_gets_no_warning(names: tuple[str, ...]) -> None:
     made = plan(STRIPED, disks=names)
     assert [disk.name for disk in made.disks] == list(names)
     assert not of_verdict(made.checks, Verdict.WARNING)
@@ -213,7 +213,7 @@ def test_the_interfaces_are_those_named() -> None:
     assert plan(interfaces=()).guest.interfaces == ()
 
 
-def test_an_interface_that_does_not_exist_is_said_and_left_out() -> None:
+def test_an_interface_that_does_not_exist_is_reported_and_left_out() -> None:
     made = plan(interfaces=("eth9", "em2"))
     assert [interface.name for interface in made.guest.interfaces] == ["em2"]
     (check,) = of_verdict(made.checks, Verdict.NOTED)
@@ -245,7 +245,7 @@ def test_each_interface_is_connected_as_the_map_says() -> None:
         (NetworkMap((("eth9", "net"), ("eth8", "net"))), Verdict.WARNING),
     ],
 )
-def test_a_map_of_an_interface_that_does_not_exist_is_said(network_map: NetworkMap, verdict: Verdict) -> None:
+def test_a_map_of_an_interface_that_does_not_exist_is_reported(network_map: NetworkMap, verdict: Verdict) -> None:
     (check,) = [check for check in plan(network_map=network_map).checks if check.key == "interfaces"]
     assert check.verdict is verdict
     assert "eth9" in check.text
@@ -269,7 +269,7 @@ def test_a_drive_is_found_by_its_name_and_by_its_path(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["sdy", "sr9"])
-def test_a_usb_stick_and_a_drive_that_is_not_there_are_said_and_left_out(name: str) -> None:
+def test_a_usb_stick_and_a_drive_that_does_not_exist_are_reported_and_left_out(name: str) -> None:
     made = plan(removable=(name, "fd0"))
     assert [medium.name for medium in made.guest.removable] == ["fd0"]
     (check,) = of_verdict(made.checks, Verdict.NOTED)
@@ -326,14 +326,14 @@ def test_a_disk_image_has_nothing_to_do_with_this_machines_boot_disk(image: Path
     assert not [check for check in plan(machine, image).checks if check.key == "boot-disk"]
 
 
-def test_memory_that_was_guessed_is_said_unless_it_is_given() -> None:
+def test_memory_that_was_guessed_is_reported_unless_it_is_given() -> None:
     machine = dataclasses.replace(SERVER, memory_source=MemorySource.IN_USE)
     (check,) = of_verdict(plan(machine).checks, Verdict.NOTED)
     assert "23.0 GiB" in check.text and check.key == "memory"
     assert of_verdict(plan(machine, memory=GIB).checks, Verdict.NOTED) == ()
 
 
-def test_what_could_not_be_looked_at_is_said() -> None:
+def test_what_could_not_be_probed_is_reported() -> None:
     machine = dataclasses.replace(SERVER, notes=("The network interface em3 is left out: it went away.",))
     assert "em3" in of_verdict(plan(machine).checks, Verdict.NOTED)[0].text
 
@@ -426,7 +426,7 @@ def test_an_output_mode_that_lacks_something_is_refused_before_anything_starts()
     assert refusal(output_type="rhv").setting == "output.type"
 
 
-def test_filling_in_leaves_what_was_said_and_adds_the_rest() -> None:
+def test_filling_in_keeps_what_was_given_and_adds_the_rest() -> None:
     filled = fill_in(Settings(disks=("sdb",), memory=GIB, cpu_acpi=False, network_map=NetworkMap((), "x")), SERVER)
     assert (filled.disks, filled.memory, filled.cpu_acpi) == (("sdb",), GIB, False)
     assert filled.network_map == NetworkMap((), "x")
@@ -453,7 +453,7 @@ def test_a_key_belongs_to_the_volume_as_virt_v2v_will_see_it() -> None:
     assert made.keys == ()
 
 
-def test_a_key_of_what_is_no_encrypted_volume_is_refused() -> None:
+def test_a_key_for_a_volume_that_is_not_encrypted_is_refused() -> None:
     error = refusal(ENCRYPTED, keys=(key("sda1"),))
     assert error.setting == "key"
     assert "BitLocker sda3" in error.advice

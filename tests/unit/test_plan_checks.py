@@ -213,7 +213,7 @@ def test_all_subjects_are_declared_in_the_list_that_the_docs_are_made_from() -> 
     assert_all_are_listed(SUBJECTS, plan_checks, group_checks)
 
 
-def test_whole_groups_of_fixed_disks_need_no_word() -> None:
+def test_whole_groups_of_fixed_disks_get_no_warning() -> None:
     assert checks(STRIPED) == ()
     assert checks(STRIPED, "cciss/c0d0") == ()
 
@@ -222,13 +222,13 @@ def names(machine: Machine) -> list[str]:
     return [disk.name for disk in default_disks(machine)]
 
 
-def test_by_default_a_disk_that_can_be_carried_about_is_left_alone_beside_one_that_is_built_in() -> None:
+def test_by_default_a_portable_disk_is_not_converted_beside_one_that_is_built_in() -> None:
     assert names(WITH_BACKUP) == ["sda"]
     assert names(ONLY_BACKUP) == ["sdu"]
     assert names(dataclasses.replace(WITH_BACKUP, disks=(BACKUP, SDA))) == ["sda"]
 
 
-def test_by_default_a_disk_on_usb_is_converted_with_the_built_in_disks_that_it_holds_something_with() -> None:
+def test_by_default_a_disk_on_usb_is_converted_with_the_built_in_disks_of_its_group() -> None:
     group = DiskGroup("LVM volume group", "vg0", frozenset({"sda", "sdu"}))
     assert names(dataclasses.replace(WITH_BACKUP, groups=(group,))) == ["sda", "sdu"]
     other = dataclasses.replace(group, disks=frozenset({"sdu", "sdv"}))
@@ -268,7 +268,7 @@ def test_what_surely_fails_is_refused_though_it_is_named() -> None:
         make_plan(Settings(disks=("sdz",)), SERVER)
 
 
-def test_old_metadata_of_a_disk_that_is_not_converted_is_nobodys_business() -> None:
+def test_old_metadata_of_a_disk_that_is_not_converted_is_ignored() -> None:
     old = Disk("sdo", MULTIPATH.device, 1, content=Content("ext4"), old_signature="zfs_member")
     assert checks(dataclasses.replace(SERVER, disks=(SDA, old)), "sda") == ()
 
@@ -288,7 +288,7 @@ def test_both_paths_to_a_disk_are_warned_of_as_copies() -> None:
     assert (said.verdict, said.key) == (WARNING, "copies")
 
 
-def test_one_of_two_copies_needs_no_word() -> None:
+def test_one_of_two_copies_gets_no_warning() -> None:
     assert checks(COPIED, "sdb") == ()
 
 

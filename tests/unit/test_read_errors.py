@@ -29,7 +29,7 @@ def test_the_page_that_cannot_be_read_is_found_in_a_long_read(bad: int, offset: 
         assert locate(disk, FailedRead(offset, 2 * MIB, errno.EIO)) == FailedRead(bad // 4096 * 4096, 4096, errno.EIO)
 
 
-def test_what_can_be_read_by_now_stays_where_it_was_said_to_be(tmp_path: Path) -> None:
+def test_an_error_that_cannot_be_reproduced_keeps_its_reported_place(tmp_path: Path) -> None:
     path = tmp_path / "disk.img"
     path.write_bytes(bytes(MIB))
     read = FailedRead(512, 65536, errno.EIO)

@@ -125,7 +125,7 @@ def test_an_hour_is_tried_to_its_end_but_for_one_delay() -> None:
         PreflightRefused("forwarding is forbidden"),
     ],
 )
-def test_what_time_does_not_heal_is_not_tried_again(error: P2VError) -> None:
+def test_a_permanent_error_is_not_retried(error: P2VError) -> None:
     server = Server(DOWN, error)
     with pytest.raises(type(error)) as raised:
         server.open_again(3600)
@@ -133,7 +133,7 @@ def test_what_time_does_not_heal_is_not_tried_again(error: P2VError) -> None:
 
 
 @pytest.mark.parametrize("error", [Cancelled(), Detached()])
-def test_the_operator_is_no_failure_of_the_server(error: P2VError) -> None:
+def test_a_cancellation_is_not_reported_as_a_failure_of_the_server(error: P2VError) -> None:
     server = Server(error)
     with pytest.raises(type(error)):
         server.open_again(3600)

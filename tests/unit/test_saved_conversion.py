@@ -114,7 +114,7 @@ def test_the_newest_one_that_is_wanted_is_found_and_the_others_stay() -> None:
     assert other.exists()
 
 
-def test_one_that_goes_on_in_another_process_is_not_found() -> None:
+def test_one_that_runs_in_another_process_is_not_found() -> None:
     with Workspace() as made:
         SAVED.write(made)
         assert find_saved() is None
@@ -146,6 +146,6 @@ def test_the_same_job_is_the_same_disks_to_the_same_account(
     assert SAVED.same_job(wanted, disks) is same
 
 
-def test_whoever_goes_on_logs_in_with_secrets_of_its_own() -> None:
+def test_a_p2v_tui_that_continues_logs_in_with_its_own_secrets() -> None:
     now = Settings(server="conv.example.com", password=Secret("new"), identity_url=None)
     assert SAVED.with_secrets_of(now).settings == dataclasses.replace(SAVED.settings, password=Secret("new"))

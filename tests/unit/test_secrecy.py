@@ -78,7 +78,7 @@ def test_the_name_of_a_secret_is_known_by_what_is_in_it(name: str) -> None:
     assert is_secret_name(name)
 
 
-def test_the_names_of_what_is_no_secret_are_others() -> None:
+def test_names_of_options_without_secrets_are_not_taken_for_secret() -> None:
     names = ["server-id", "os-username", "os-auth-url", "rhv-cafile", "vdsm-vm-uuid", "os-project-name", "compressed"]
     assert not any(map(is_secret_name, names))
 

@@ -45,7 +45,7 @@ def test_a_signal_cancels_or_detaches(number: int, error: type[P2VError]) -> Non
     assert isinstance(run(signalled(number)), error)
 
 
-def test_the_second_interrupt_reaches_the_tidying_up() -> None:
+def test_the_second_interrupt_reaches_the_cleanup() -> None:
     def work(cancellation: Cancellation) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         while not cancellation.requested:
@@ -71,7 +71,7 @@ def test_what_a_signal_did_to_a_tool_of_the_work_is_no_failure_of_its_own() -> N
     assert isinstance(run(work), ConnectionFailed)
 
 
-def test_a_signal_that_hits_another_thread_is_heard() -> None:
+def test_a_signal_to_another_thread_is_handled() -> None:
     def work(cancellation: Cancellation) -> None:
         signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
         while True:
@@ -81,7 +81,7 @@ def test_a_signal_that_hits_another_thread_is_heard() -> None:
         assert isinstance(run(work), Detached)
 
 
-def test_a_child_that_is_no_other_program_yet_is_not_heard() -> None:
+def test_a_signal_to_a_child_before_its_exec_is_ignored() -> None:
     """As ssh is for a moment: one ^C, which goes to it too, would be two."""
 
     def work(cancellation: Cancellation) -> None:
@@ -99,7 +99,7 @@ def test_a_child_that_is_no_other_program_yet_is_not_heard() -> None:
         assert isinstance(run(work), Detached)
 
 
-def test_work_that_hangs_is_left_behind() -> None:
+def test_work_that_hangs_is_abandoned() -> None:
     released = threading.Event()
 
     def work(_: Cancellation) -> None:
@@ -122,7 +122,7 @@ def test_what_the_caller_ignores_stays_ignored_and_the_handlers_are_put_back() -
     assert {number: signal.getsignal(number) for number in CAUGHT} == before
 
 
-def test_children_of_the_work_are_born_without_blocked_signals() -> None:
+def test_children_of_the_work_start_without_blocked_signals() -> None:
     masks: list[str] = []
 
     def work(_: Cancellation) -> None:

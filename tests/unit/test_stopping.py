@@ -52,7 +52,7 @@ def stop(directory: RemoteDirectory, shell: str) -> int:
 
 
 @pytest.mark.parametrize("shell", ["dash", "bash"])
-def test_ours_are_stopped(directory: RemoteDirectory, sleepers: list[Sleeper], shell: str) -> None:
+def test_our_processes_are_stopped(directory: RemoteDirectory, sleepers: list[Sleeper], shell: str) -> None:
     wrapper, relay = sleep_as(sleepers, directory.wrapper), sleep_as(sleepers, directory.relay)
     Path(directory.pid).write_text(f"{wrapper.pid}\n")
     Path(directory.relay_pid).write_text(f"{relay.pid}\n")

@@ -28,7 +28,7 @@ class Watched:
         return self.policy.observe(Observation(at, dataclasses.replace(READING, silent=silent, stalled=stalled)))
 
 
-def test_a_slow_disk_gets_a_word_and_never_another_tunnel() -> None:
+def test_a_slow_disk_is_reported_and_never_gets_another_tunnel() -> None:
     watched = Watched()
     for second in range(3600):
         assert watched.see(float(second), silent=float(second), stalled=float(second % 6)) is None
@@ -40,7 +40,7 @@ def test_a_slow_disk_gets_a_word_and_never_another_tunnel() -> None:
     assert watched.said[-1] == "The disk sda answers again, after 59 min 59 s."
 
 
-def test_a_short_pause_of_the_disk_is_not_worth_a_word() -> None:
+def test_a_short_pause_of_the_disk_is_not_reported() -> None:
     watched = Watched()
     for second in range(600):
         watched.see(float(second), silent=second % SLOW_DISK, stalled=0.0)
@@ -63,13 +63,13 @@ def test_no_tunnel_is_to_blame_where_our_own_nbd_server_hangs() -> None:
     assert "The disk sda has not answered for 30 s" in watched.said[0]
 
 
-def test_in_the_place_of_a_compressed_tunnel_that_stalls_comes_a_compressed_one() -> None:
+def test_a_compressed_tunnel_that_stalls_is_replaced_by_a_compressed_one() -> None:
     watched = Watched()
     watched.policy.opened(2, compressed=True)
     assert watched.see(30.0, silent=30.0, stalled=30.0) is True
 
 
-def test_a_line_that_stalls_behind_a_slow_disk_is_told_when_it_does() -> None:
+def test_a_line_that_stalls_behind_a_slow_disk_is_reported_once_it_stalls() -> None:
     watched = Watched()
     watched.see(35.0, silent=35.0, stalled=2.0)
     assert watched.see(60.0, silent=60.0, stalled=27.0) is False

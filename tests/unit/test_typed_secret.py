@@ -47,7 +47,7 @@ def test_what_is_typed_is_returned_and_not_shown(child: pexpect.spawn[str]) -> N
     assert "echo True" in said
 
 
-def test_the_end_of_the_input_is_nothing(child: pexpect.spawn[str]) -> None:
+def test_the_end_of_the_input_is_an_empty_answer(child: pexpect.spawn[str]) -> None:
     child.sendeof()
     assert "typed ''" in said_by(child)
 

@@ -109,7 +109,7 @@ def test_no_version_text_raises_anything_but_a_refusal_that_drives_no_terminal(s
         assert plain(error.message) == error.message
 
 
-def test_a_version_of_thousands_of_digits_is_none() -> None:
+def test_a_version_of_thousands_of_digits_is_refused() -> None:
     with pytest.raises(PreflightRefused):
         parse_version("virt-v2v 2." + "9" * 9000)
 

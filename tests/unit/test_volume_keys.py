@@ -107,7 +107,7 @@ def test_two_volumes_of_one_uuid_are_called_by_their_places() -> None:
     assert [volume.id for volume in find_encrypted([SDA, copy])] == ["/dev/sda2", "/dev/sdb1"]
 
 
-def test_a_disk_that_is_encrypted_as_a_whole_is_no_volume_that_virt_v2v_opens() -> None:
+def test_a_disk_that_is_encrypted_as_a_whole_is_not_a_volume_that_virt_v2v_opens() -> None:
     assert find_encrypted([WHOLE]) == ()
 
 
@@ -140,7 +140,7 @@ def test_several_keys_keep_their_order() -> None:
 
 
 @pytest.mark.parametrize("name", ["sda1", "sda", "sda3", "sdq1", "vg0/root", "key", "/dev/sdq1", UUID[:-1]])
-def test_what_is_no_encrypted_volume_is_refused_with_those_that_are(name: str) -> None:
+def test_a_volume_that_is_not_encrypted_is_refused_with_a_list_of_those_that_are(name: str) -> None:
     error = refusal("sda2", name)
     assert f"encrypted volume {name} was not found " in error.message
     assert f"LUKS sda2 ({UUID}), BitLocker sdb1, LUKS nvme0n1p1 ({OTHER_UUID})" in error.advice
@@ -188,7 +188,7 @@ def test_no_name_of_a_volume_raises_anything_but_the_projects_own_error(name: st
         assert len(keys) == 1
 
 
-def test_volumes_without_a_key_are_told() -> None:
+def test_volumes_without_a_key_are_reported() -> None:
     disks = [SDA, SDB, NVME, WHOLE]
     keys = assign_keys([source("sdb1")], disks)
     assert [volume.name for volume in without_key(disks, keys)] == ["sda2", "nvme0n1p1"]
@@ -308,14 +308,16 @@ def test_bitlocker_is_opened_by_its_password_and_by_its_recovery_password(bitloc
 
 
 @pytest.mark.parametrize("wrong", ["swordfish", recovery_password(2), recovery_password(1)[:-1] + "1"])
-def test_what_opens_no_bitlocker_is_refused_with_what_would(bitlocker_image: Path, wrong: str) -> None:
+def test_a_key_of_the_wrong_form_for_bitlocker_is_refused_with_the_right_forms(
+    bitlocker_image: Path, wrong: str
+) -> None:
     with pytest.raises(WrongKey, match="does not open it") as raised:
         key_of(bitlocker_image, source("x", wrong))
     assert "recovery password" in raised.value.advice
     assert wrong not in str(raised.value)
 
 
-def test_a_bitlocker_password_that_this_cryptsetup_may_not_understand_is_no_wrong_one(bitlocker_image: Path) -> None:
+def test_a_bitlocker_password_that_this_cryptsetup_may_misread_is_not_called_wrong(bitlocker_image: Path) -> None:
     assert "beyond ASCII" in key_of(bitlocker_image, source("x", "p\u00e4ss")).unchecked
 
 
@@ -388,7 +390,7 @@ def test_while_a_key_is_tried_no_process_shows_it_and_nothing_is_mapped(slow_ima
     assert [arguments for arguments in seen if b"--test-passphrase\0--readonly\0" in arguments]
 
 
-def test_a_key_that_takes_too_long_is_said_to_be_untried(slow_image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_takes_too_long_is_reported_untried(slow_image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(volume_keys, "TRY_SECONDS", 0.05)
     key = key_of(slow_image, source("x"))
     assert "was not tried: cryptsetup did not end in 0 seconds" in key.unchecked
@@ -412,7 +414,7 @@ try_key(find_encrypted([disk_image(Path({str(slow_image)!r}))])[0], Secret("swor
     wait_for(lambda: not loop_devices_of(slow_image))
 
 
-def test_without_cryptsetup_a_key_is_said_to_be_untried(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_cryptsetup_a_key_is_reported_untried(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def complete(command: Sequence[str], **_: object) -> None:
         raise FileNotFoundError(2, "No such file or directory", command[0])
 
@@ -432,12 +434,12 @@ def test_only_root_can_try_a_key_on_a_disk_image(image: Path, monkeypatch: pytes
     )
 
 
-def test_a_volume_that_is_not_there_is_said_to_be_untried() -> None:
+def test_a_key_is_reported_untried_if_the_disk_is_gone() -> None:
     (volume,) = find_encrypted([disk("nosuchdisk", Content("crypto_LUKS", UUID))])
     assert try_key(volume, Secret("x")) == "the device nosuchdisk1 was not found"
 
 
-def test_a_volume_that_is_none_is_said_to_be_untried_with_cryptsetups_reason(image: Path) -> None:
+def test_a_key_is_reported_untried_with_cryptsetups_reason_if_no_volume_is_there(image: Path) -> None:
     volume = volume_of(image)
     beside = EncryptedVolume("x", LUKS, UUID, UUID, image, 1 << 20, 4 << 20)
     assert volume.start != beside.start
@@ -492,7 +494,7 @@ def test_a_key_from_a_web_server_is_told_without_the_urls_password(web: str, ima
     ]
 
 
-def test_a_key_that_cannot_be_had_is_an_error_that_names_volume_and_setting(web: str, image: Path) -> None:
+def test_a_key_that_cannot_be_read_is_an_error_that_names_volume_and_setting(web: str, image: Path) -> None:
     for url, reason in (
         (f"http://user:swordfish@{web}/other", "404 Not Found"),
         ("http://user:swordfish@127.0.0.1:1/key", "refused"),
@@ -580,7 +582,7 @@ def test_a_virt_v2v_that_knows_no_keys_by_uuid_is_refused(version: str, taken: b
             key_arguments(keys, DIRECTORY, old)
 
 
-def test_a_key_is_blotted_out_of_what_is_sent_whatever_its_bytes_are() -> None:
+def test_a_key_of_any_bytes_is_removed_from_what_is_sent() -> None:
     assert scrub(b"key p\xe4ss end", [Secret.from_bytes(b"p\xe4ss")]) == b"key *** end"
     line = f"p2v.key=sda2:https://host/{PASSPHRASE} quiet".encode()
     assert scrub(line, []) == b"p2v.key=*** quiet"

@@ -102,17 +102,17 @@ def tls(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
 
 
 @pytest.mark.parametrize("head", [HEAD, b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTT"], ids=["body", "header", "status"])
-def test_a_server_that_drips_is_given_up_when_the_whole_takes_too_long(head: bytes) -> None:
+def test_a_server_that_sends_byte_by_byte_is_given_up_when_the_whole_takes_too_long(head: bytes) -> None:
     with serving(dripping(head)) as port:
         error = failure(f"http://127.0.0.1:{port}/id", timeout=0.5)
     assert "did not answer within" in str(error)
-    assert error.passing
+    assert error.temporary
 
 
 def test_curl_has_a_limit_on_the_whole_too() -> None:
     with serving(dripping(b"")) as port:
         error = failure(f"gopher://127.0.0.1:{port}/0", timeout=1.0)
-    assert error.passing
+    assert error.temporary
 
 
 @pytest.mark.parametrize("scheme", ["http", "gopher"])
@@ -143,13 +143,13 @@ def test_a_cancellation_is_felt_while_a_server_is_silent(scheme: str) -> None:
             done.set()
 
 
-def test_https_is_never_left_for_http(tls: ssl.SSLContext) -> None:
+def test_https_is_never_redirected_to_http(tls: ssl.SSLContext) -> None:
     with serving(saying(OK)) as plain:
         moved = f"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:{plain}/id\r\nContent-Length: 0\r\n\r\n".encode()
         with serving(saying(moved), tls=tls) as port:
             error = failure(f"https://127.0.0.1:{port}/id")
     assert "from https to http" in str(error)
-    assert not error.passing
+    assert not error.temporary
 
 
 def test_https_may_lead_to_https_and_http_to_either(tls: ssl.SSLContext) -> None:
@@ -167,14 +167,14 @@ def test_redirections_without_an_end_are_given_up() -> None:
         assert "redirects more than" in str(failure(f"http://127.0.0.1:{port}/id"))
 
 
-def test_a_certificate_that_nobody_vouches_for_is_the_reason(
+def test_an_untrusted_certificate_is_given_as_the_reason(
     tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     with serving(saying(OK), tls=tls) as port:
         error = failure(f"https://127.0.0.1:{port}/id")
     assert "the certificate of 127.0.0.1 is not accepted" in str(error)
-    assert not error.passing
+    assert not error.temporary
 
 
 @pytest.mark.parametrize(
@@ -187,29 +187,29 @@ def test_a_certificate_that_nobody_vouches_for_is_the_reason(
         (b"HTTP/1.1 429 \r\nContent-Length: 0\r\n\r\n", "the web server answers 429"),
     ],
 )
-def test_what_may_pass_says_so_in_words(answer: bytes, reason: str) -> None:
+def test_a_failure_that_may_be_temporary_says_so(answer: bytes, reason: str) -> None:
     with serving(saying(answer)) as port:
         error = failure(f"http://127.0.0.1:{port}/id")
     assert reason in str(error)
-    assert error.passing
+    assert error.temporary
 
 
 @pytest.mark.parametrize("code", ["401 Unauthorized", "403 Forbidden", "404 Not Found", "410 Gone"])
-def test_what_another_try_would_not_change_does_not_pass(code: str) -> None:
+def test_a_permanent_failure_is_not_called_temporary(code: str) -> None:
     with serving(saying(f"HTTP/1.1 {code}\r\nContent-Length: 0\r\n\r\n".encode())) as port:
         error = failure(f"http://127.0.0.1:{port}/id")
     assert code in str(error)
-    assert not error.passing
+    assert not error.temporary
 
 
-def test_nobody_who_listens_may_pass_and_is_named_plainly() -> None:
+def test_a_refused_connection_may_be_temporary_and_is_named_plainly() -> None:
     error = failure(f"http://127.0.0.1:{free_port()}/id")
     assert str(error) == "connection refused"
-    assert error.passing
+    assert error.temporary
 
 
 @pytest.mark.parametrize("url", ["http://", "http://host:notaport/", "http://[::1/id", "https:///id"])
-def test_an_address_that_cannot_be_one_is_said_to_be_wrong_and_not_tried_again(url: str) -> None:
+def test_an_invalid_address_is_called_wrong_and_not_retried(url: str) -> None:
     with pytest.raises(FetchFailed) as caught:
         fetch(url, WANTED)
     assert "is not valid" in caught.value.message
@@ -256,7 +256,7 @@ def test_a_server_that_comes_up_late_is_waited_for() -> None:
     )
 
 
-def test_without_time_to_retry_and_for_what_does_not_pass_there_is_one_try() -> None:
+def test_permanent_failures_and_those_without_time_to_retry_get_one_try() -> None:
     heard: list[Event] = []
     tries: list[None] = []
 

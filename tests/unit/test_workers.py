@@ -15,7 +15,7 @@ CONFTEST = Path(__file__).parents[1] / "conftest.py"
 
 @pytest.mark.integration
 @pytest.mark.parametrize("place", ["/tmp", "/var/tmp"])
-def test_they_run_sources_that_are_unpacked_there(place: str) -> None:
+def test_workers_run_the_sources_in_their_own_tmp(place: str) -> None:
     with tempfile.TemporaryDirectory(prefix="p2v-tui-sources-", dir=place) as directory:
         shutil.copy(CONFTEST, directory)
         Path(directory, "test_it.py").write_text("def test_it() -> None: pass\n")

@@ -133,8 +133,8 @@ def _read_web(url: str, wanted: Wanted, cancellation: Cancellation) -> bytes:
     except NotRead as error:
         if error.address_at_fault:
             raise _wrong_url(url, wanted) from error
-        also = ", the network and the web server" if error.passing else " and that this machine may fetch it"
-        kind = FetchFailedForNow if error.passing else FetchFailed
+        also = ", the network and the web server" if error.temporary else " and that this machine may fetch it"
+        kind = FetchFailedForNow if error.temporary else FetchFailed
         raise kind(
             f"The {wanted.name} was not fetched from {without_secrets(url)}: {error}.",
             f"Check {wanted.setting}{also}.",

@@ -28,7 +28,7 @@ TIMEOUT: Final = 30.0
 _INTERVAL: Final = 0.1
 _MAX_REDIRECTIONS: Final = 5
 # Answers after which a retry may succeed: time-outs, too many requests, and a proxy's errors about a server.
-_PASSING_ANSWERS: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+_TEMPORARY_ANSWERS: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 # curl(1): proxy or host cannot be resolved, no connection, cut off, timed out, nothing received, send or receive
 # error.
 _PASSING_EXIT_CODES: Final = frozenset({5, 7, 18, 28, 52, 55, 56})
@@ -36,11 +36,11 @@ _COULD_NOT_RESOLVE: Final = 6
 
 
 class NotRead(Exception):
-    """reason: a clause that follows a colon. passing: a retry may succeed. address_at_fault: the URL is wrong."""
+    """reason: a clause that follows a colon. temporary: a retry may succeed. address_at_fault: the URL is wrong."""
 
-    def __init__(self, reason: str, *, passing: bool, address_at_fault: bool = False) -> None:
+    def __init__(self, reason: str, *, temporary: bool, address_at_fault: bool = False) -> None:
         super().__init__(reason)
-        self.passing = passing
+        self.temporary = temporary
         self.address_at_fault = address_at_fault
 
 
@@ -57,7 +57,7 @@ def read_url(url: str, limit: int, cancellation: Cancellation, timeout: float = 
 
 
 def _too_late(timeout: float) -> NotRead:
-    return NotRead(f"it did not answer within {timeout:.0f} seconds", passing=True)
+    return NotRead(f"it did not answer within {timeout:.0f} seconds", temporary=True)
 
 
 def _in_time(work: Callable[[], bytes], timeout: float, cancellation: Cancellation) -> bytes:
@@ -92,18 +92,18 @@ def _read_http(url: str, limit: int, timeout: float) -> bytes:
                     request = response.next
     except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError, OSError) as error:
         raise _http_failure(url, error) from error
-    raise NotRead(f"the web server redirects more than {_MAX_REDIRECTIONS} times", passing=False)
+    raise NotRead(f"the web server redirects more than {_MAX_REDIRECTIONS} times", temporary=False)
 
 
 def _check_status(code: int, reason: str | None) -> None:
     if code != http.HTTPStatus.OK:
-        raise NotRead(f"the web server answers {code} {reason or ''}".rstrip(), passing=code in _PASSING_ANSWERS)
+        raise NotRead(f"the web server answers {code} {reason or ''}".rstrip(), temporary=code in _TEMPORARY_ANSWERS)
 
 
 def _check_redirection(here: str, there: str) -> None:
     if urlsplit(here).scheme.lower() == "https" and urlsplit(there).scheme.lower() != "https":
         raise NotRead(
-            "the web server redirects from https to http, where everybody on the way could read it", passing=False
+            "the web server redirects from https to http, where everybody on the way could read it", temporary=False
         )
 
 
@@ -115,10 +115,10 @@ def _http_failure(url: str, error: Exception) -> NotRead:
         return failure
     names = " ".join(type(cause).__name__ for cause in _causes(error))
     if "Timeout" in names:
-        return NotRead(f"{host} does not answer", passing=True)
+        return NotRead(f"{host} does not answer", temporary=True)
     if re.search("ConnectionError|ProtocolError|ChunkedEncodingError|IncompleteRead", names):
-        return NotRead(f"{host} ended the connection in the middle", passing=True)
-    return NotRead("the address is not a valid URL", passing=False, address_at_fault=True)
+        return NotRead(f"{host} ended the connection in the middle", temporary=True)
+    return NotRead("the address is not a valid URL", temporary=False, address_at_fault=True)
 
 
 def _system_failure(host: str, cause: BaseException) -> NotRead | None:
@@ -126,15 +126,15 @@ def _system_failure(host: str, cause: BaseException) -> NotRead | None:
     match cause:
         case ssl.SSLCertVerificationError():
             reason = cause.verify_message or "it is not valid"
-            found = NotRead(f"the certificate of {host} is not accepted ({reason})", passing=False)
+            found = NotRead(f"the certificate of {host} is not accepted ({reason})", temporary=False)
         case ssl.SSLError():
-            found = NotRead(f"{host} does not speak TLS there", passing=False)
+            found = NotRead(f"{host} does not speak TLS there", temporary=False)
         case socket.gaierror():
-            found = _not_resolved(host, passing=cause.errno == socket.EAI_AGAIN)
+            found = _not_resolved(host, temporary=cause.errno == socket.EAI_AGAIN)
         case TimeoutError():
-            found = NotRead(f"{host} does not answer", passing=True)
+            found = NotRead(f"{host} does not answer", temporary=True)
         case OSError(errno=int() as number) if number in errno.errorcode:
-            found = NotRead(os.strerror(number).lower(), passing=True)
+            found = NotRead(os.strerror(number).lower(), temporary=True)
         case _:
             return None
     return found
@@ -154,8 +154,10 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         waiting += [argument for argument in current.args if isinstance(argument, BaseException)]
 
 
-def _not_resolved(host: str, *, passing: bool) -> NotRead:
-    return NotRead(f"the name {host} {'could not be looked up' if passing else 'does not exist'}", passing=passing)
+def _not_resolved(host: str, *, temporary: bool) -> NotRead:
+    return NotRead(
+        f"the name {host} {'could not be looked up' if temporary else 'does not exist'}", temporary=temporary
+    )
 
 
 def _read_curl(url: str, limit: int, timeout: float, cancellation: Cancellation) -> bytes:
@@ -207,5 +209,5 @@ def _output_of(
 def _curl_failure(url: str, code: int, complaint: str) -> NotRead:
     if code == _COULD_NOT_RESOLVE:
         # curl does not distinguish a name that does not exist from one that cannot be looked up now.
-        return _not_resolved(urlsplit(url).hostname or url, passing=True)
-    return NotRead(complaint or f"curl ends with {code}", passing=code in _PASSING_EXIT_CODES)
+        return _not_resolved(urlsplit(url).hostname or url, temporary=True)
+    return NotRead(complaint or f"curl ends with {code}", temporary=code in _PASSING_EXIT_CODES)

@@ -35,7 +35,7 @@ def test_what_the_function_raises_arrives_where_it_is_waited_for() -> None:
     assert Answer(fail).by(time.monotonic() + 60) is None
 
 
-def test_a_cancellation_does_not_wait_for_one_that_hangs(hang: threading.Event) -> None:
+def test_a_cancellation_does_not_wait_for_an_answer_that_hangs(hang: threading.Event) -> None:
     cancellation = Cancellation()
     answer = Answer(hang.wait)
     cancellation.cancel()
@@ -44,5 +44,5 @@ def test_a_cancellation_does_not_wait_for_one_that_hangs(hang: threading.Event) 
     assert not hang.is_set()
 
 
-def test_the_time_is_over_before_one_that_hangs(hang: threading.Event) -> None:
+def test_waiting_for_an_answer_that_hangs_times_out(hang: threading.Event) -> None:
     assert Answer(hang.wait).by(time.monotonic()) is None

@@ -235,7 +235,7 @@ def test_a_usb_disk_is_first_where_the_bios_says_so_and_never_by_a_guess(machine
     assert machine.first() == ("sdb", BootSource.BIOS)
 
 
-def test_no_disk_has_no_boot_disk(machine: Machine) -> None:
+def test_without_disks_there_is_no_boot_disk(machine: Machine) -> None:
     assert machine.order() == BootOrder((), None)
 
 
@@ -251,7 +251,7 @@ def test_no_disk_has_no_boot_disk(machine: Machine) -> None:
     ],
     ids=["grub", "lilo", "generic", "no code", "no mark", "blank"],
 )
-def test_a_first_sector_has_code_or_not(raw: bytes, code: BootCode, signature: int) -> None:
+def test_boot_code_in_a_first_sector_is_recognised(raw: bytes, code: BootCode, signature: int) -> None:
     sector = boot_sector(raw)
     assert sector is not None and (sector.code, sector.signature) == (code, signature)
 

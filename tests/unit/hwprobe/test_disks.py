@@ -265,7 +265,7 @@ def test_what_is_left_out_says_why(recorded: ProbeRecorded, machine: str, name: 
         ),
     ],
 )
-def test_what_is_left_out_by_a_guess_can_be_had_by_its_name(
+def test_what_is_left_out_by_a_guess_can_be_selected_by_name(
     recorded: ProbeRecorded, machine: str, had: set[str]
 ) -> None:
     excluded = recorded(machine).machine.excluded
@@ -296,7 +296,7 @@ def test_the_medium_is_found_through_overlay_squashfs_and_loop(recorded: ProbeRe
     assert [excluded.name for excluded in machine.excluded if "started from it" in excluded.reason] == ["sdd"]
 
 
-def test_a_live_system_in_memory_costs_no_disk(recorded: ProbeRecorded) -> None:
+def test_a_live_system_in_memory_excludes_no_disk(recorded: ProbeRecorded) -> None:
     machine = recorded("multipath-san-host").machine
     assert not [excluded for excluded in machine.excluded if "started from it" in excluded.reason]
 

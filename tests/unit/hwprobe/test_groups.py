@@ -273,7 +273,7 @@ def test_without_mdadm_and_a_superblock_nothing_is_known_of_the_other_members() 
     assert is_uncounted(group)
 
 
-def test_a_single_disk_of_which_nobody_can_tell_what_it_lacks_is_a_group_too() -> None:
+def test_a_single_disk_whose_missing_members_are_unknown_is_a_group_too() -> None:
     assert is_uncounted(array(lambda _command: None, made_up("sda", member("1"))))
     (group,) = groups_of([made_up("sda", LVM)], pvs=None)
     assert is_uncounted(group)

@@ -44,7 +44,7 @@ def test_a_disk_with_unreadable_sectors_is_found_out(recorded: ProbeRecorded) ->
     assert sda.drive == Drive(passed=False, reallocated=1984, unreadable=96)
 
 
-def test_what_the_link_made_up_for_is_no_read_error(recorded: ProbeRecorded) -> None:
+def test_an_error_that_a_retry_overcame_is_not_a_read_error(recorded: ProbeRecorded) -> None:
     sdb = of(recorded("sata-lvm-server").health, "sdb")
     assert (sdb.read_errors, sdb.overcome_errors) == (0, 1)
     assert sdb.drive == Drive(passed=True, reallocated=8, unreadable=0)
@@ -62,14 +62,14 @@ def test_an_nvme_drive_is_asked_and_its_controller_known_in_the_log(recorded: Pr
     assert of(found, "nvme1n1").read_errors == 0
 
 
-def test_a_disk_that_windows_encrypted_holds_a_windows(recorded: ProbeRecorded) -> None:
+def test_a_disk_with_bitlocker_has_a_windows(recorded: ProbeRecorded) -> None:
     outcome = recorded("nvme-luks-laptop")
     encrypted = {disk.name for disk in outcome.machine.disks if any(it.type == "BitLocker" for it in disk.contents)}
     assert encrypted
     assert outcome.health.windows == encrypted
 
 
-def test_an_error_of_a_path_is_made_up_for_but_not_one_of_the_multipath_disk(recorded: ProbeRecorded) -> None:
+def test_an_error_of_a_path_is_overcome_but_not_one_of_the_multipath_disk(recorded: ProbeRecorded) -> None:
     found = recorded("multipath-san-host").health
     assert (of(found, "mpatha").read_errors, of(found, "mpatha").overcome_errors) == (0, 1)
     assert (of(found, "mpathb").read_errors, of(found, "mpathb").overcome_errors) == (1, 0)
@@ -173,7 +173,7 @@ def test_a_controller_that_never_answers_smartctl_is_not_waited_for_and_hides_no
     assert found.disks == (DiskHealth("sda"), DiskHealth("sdb", drive=Drive(passed=True)))
 
 
-def test_a_disk_that_never_answers_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_never_answers_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "HEALTH_SECONDS", 1.0)
     # Whoever opens it waits for somebody at the other end.
     hanging = tmp_path / "sda"

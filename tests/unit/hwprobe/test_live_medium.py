@@ -121,7 +121,7 @@ def test_a_system_without_mountinfo_uses_nothing(tmp_path: Path) -> None:
     assert devices_in_use(BlockDevices({"sda": device("sda", "8:0")}), Places(proc=tmp_path)) == {}
 
 
-def test_only_a_disk_whose_mounts_are_all_read_only_may_be_had_by_its_name(tmp_path: Path) -> None:
+def test_only_a_disk_whose_mounts_are_all_read_only_can_be_selected_by_name(tmp_path: Path) -> None:
     used = in_use(
         tmp_path,
         "29 1 8:1 / /look ro - ext4 /dev/sda1 ro\n"

@@ -48,7 +48,7 @@ def test_a_drive_of_a_management_controller_says_so(vendor: str, model: str) -> 
 
 
 @pytest.mark.parametrize(("vendor", "model"), OWN)
-def test_a_usb_drive_of_somebody_who_works_there_is_the_machines(vendor: str, model: str) -> None:
+def test_an_ordinary_usb_drive_is_not_a_management_controllers(vendor: str, model: str) -> None:
     assert not is_of_management(drive(vendor, model, "usb"))
 
 

@@ -80,7 +80,7 @@ def test_a_member_that_fills_a_disk_is_looked_into(tmp_path: Path) -> None:
     assert [(found.name, found.luks) for found in health.members] == [("sdb", True)]
 
 
-def test_a_recorded_array_that_cannot_be_read_gets_a_word(recorded: ProbeRecorded) -> None:
+def test_a_recorded_array_that_cannot_be_read_is_reported(recorded: ProbeRecorded) -> None:
     outcome = recorded("luks-on-md")
     checks = judge_machine(outcome.machine.disks, outcome.health)
     texts = [check.text for check in checks if check.key == "encrypted" and check.verdict is Verdict.NOTED]

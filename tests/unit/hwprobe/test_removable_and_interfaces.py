@@ -134,11 +134,11 @@ def test_members_of_a_bond_keep_their_own_addresses(recorded: ProbeRecorded) -> 
     assert macs == ["b8:ca:3a:00:00:01", "b8:ca:3a:00:00:02"]
 
 
-def test_an_address_that_was_set_by_hand_is_seen_through(recorded: ProbeRecorded) -> None:
+def test_the_permanent_address_is_found_behind_one_set_by_hand(recorded: ProbeRecorded) -> None:
     assert interface(recorded, "nvme-luks-laptop", "enp0s31f6").mac == "8c:16:45:aa:bb:cc"
 
 
-def test_wifi_counts_and_a_random_address_is_seen_through(recorded: ProbeRecorded) -> None:
+def test_wifi_counts_and_its_permanent_address_is_found_behind_a_random_one(recorded: ProbeRecorded) -> None:
     wifi = interface(recorded, "nvme-luks-laptop", "wlp0s20f3")
     assert wifi.mac == "f8:ac:65:0d:1e:2f"
     assert wifi.driver == "iwlwifi"

@@ -32,11 +32,11 @@ def stale(*devices: BlockDevice) -> bool:
 @pytest.mark.parametrize(
     "kind", ["isw_raid_member", "ddf_raid_member", "nvidia_raid_member", "zfs_member", "linux_raid_member", "btrfs"]
 )
-def test_beside_a_partition_table_with_partitions_it_is_left_over(kind: str) -> None:
+def test_metadata_beside_a_partition_table_with_partitions_is_stale(kind: str) -> None:
     assert stale(device("sda", {**MEMBER, "ID_FS_TYPE": kind}), device("sda1", PART, parent="sda"))
 
 
-def test_without_a_partition_table_or_without_partitions_it_holds() -> None:
+def test_metadata_is_not_stale_without_a_partition_table_or_without_partitions() -> None:
     assert not stale(device("sda", {"ID_FS_TYPE": "isw_raid_member"}))
     assert not stale(device("sda", MEMBER))
 
@@ -71,7 +71,7 @@ def test_partitions_with_nothing_on_them_do_not_speak_against_what_is_on_the_who
     assert not stale(device("sda", {**MEMBER, "ID_FS_TYPE": kind}), device("sda1", empty, parent="sda"))
 
 
-def test_it_holds_where_something_runs_on_the_whole_disk() -> None:
+def test_metadata_is_not_stale_if_something_runs_on_the_whole_disk() -> None:
     assert not stale(device("sda", MEMBER), device("sda1", PART, parent="sda"), device("md127", {}, slaves=("sda",)))
 
 

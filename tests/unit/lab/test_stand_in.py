@@ -102,7 +102,7 @@ def phases(events: Sequence[LogEvent]) -> list[str]:
     return [event.name for event in events if isinstance(event, PhaseStarted)]
 
 
-def test_what_it_is_and_can_do_is_what_the_real_one_says(stand_in: StandIn) -> None:
+def test_it_prints_the_real_version_and_capabilities(stand_in: StandIn) -> None:
     for question in ("--version", "--machine-readable"):
         answers = [
             subprocess.run([asked, question], capture_output=True, timeout=60, check=False)
@@ -115,7 +115,7 @@ def test_what_it_is_and_can_do_is_what_the_real_one_says(stand_in: StandIn) -> N
 
 
 @pytest.mark.parametrize("colours", [[], ["--colours"]])
-def test_a_conversion_tells_virt_v2vs_phases_with_their_seconds(
+def test_a_conversion_prints_virt_v2vs_phases_with_their_seconds(
     stand_in: StandIn, image: Path, tmp_path: Path, colours: list[str]
 ) -> None:
     with served(image) as port:
@@ -168,7 +168,7 @@ def test_it_waits_in_a_phase_until_the_file_is_there(stand_in: StandIn, image: P
             assert b"Finishing off" in process.communicate()[0]
 
 
-def test_a_pause_that_is_taken_back_ends(stand_in: StandIn, image: Path, tmp_path: Path) -> None:
+def test_a_pause_that_is_removed_from_the_settings_ends(stand_in: StandIn, image: Path, tmp_path: Path) -> None:
     waiting = Behaviour(pauses=(Pause("Opening", until=stand_in.directory / "never"),))
     stand_in.behave(waiting)
     with served(image) as port:
@@ -179,7 +179,7 @@ def test_a_pause_that_is_taken_back_ends(stand_in: StandIn, image: Path, tmp_pat
             assert process.wait(60) == 0
 
 
-def test_a_rate_holds_the_copy_down(stand_in: StandIn, image: Path, tmp_path: Path) -> None:
+def test_a_rate_slows_the_copy_down(stand_in: StandIn, image: Path, tmp_path: Path) -> None:
     stand_in.behave(Behaviour(rate=6 << 20))
     with served(image) as port:
         assert convert(stand_in, describe(tmp_path, port))[0] == 0
@@ -233,7 +233,7 @@ def test_a_signal_ends_it_and_all_that_it_has_started(stand_in: StandIn, image: 
         assert not any(child.is_running() for child in children)
 
 
-def test_what_does_not_happen_is_told_with_what_did(stand_in: StandIn) -> None:
+def test_an_event_that_does_not_come_is_reported_with_those_that_came(stand_in: StandIn) -> None:
     with pytest.raises(LabFailure, match="did not come to 'Copying'; it did: nothing"):
         stand_in.wait_for("Copying", seconds=0.1)
 

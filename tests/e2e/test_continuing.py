@@ -1,7 +1,7 @@
-"""p2v-tui ends while its conversion runs, in every way, and goes on with it when it is started again.
+"""p2v-tui ends in every possible way while its conversion runs, and continues it when it is started again.
 
-A stand-in takes virt-v2v's place. That the private directory and the record in it are gone in the end is checked
-after every test (conftest.py).
+A stand-in takes virt-v2v's place. conftest.py checks after every test that the private directory is gone, and with it
+the record.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def lab(tmp_path: Path, key: Identity) -> Iterator[Lab]:
         yield made
 
 
-def test_killed_while_virt_v2v_converts_and_started_again_it_goes_on(lab: Lab) -> None:
+def test_killed_while_virt_v2v_converts_and_started_again_it_continues(lab: Lab) -> None:
     go_on = lab.pause_at(CONVERTING)
     run = lab.start()
     directory = run.wait_for_directory()
@@ -57,7 +57,7 @@ def test_killed_while_virt_v2v_converts_and_started_again_it_goes_on(lab: Lab) -
     assert len([event for event in lab.stand_in.events() if event.name == "start"]) == 1
 
 
-def test_killed_twice_in_mid_copy_it_goes_on(lab: Lab) -> None:
+def test_killed_twice_in_mid_copy_it_continues(lab: Lab) -> None:
     run = lab.start()
     lab.stand_in.wait_for(COPYING)
     run.kill()
@@ -164,7 +164,7 @@ def test_its_console_disappears_and_the_conversion_waits(lab: Lab) -> None:
     assert lab.copied
 
 
-def test_one_that_runs_is_not_disturbed_by_a_second_one(lab: Lab) -> None:
+def test_a_running_conversion_is_not_disturbed_by_a_second_start(lab: Lab) -> None:
     go_on = lab.pause_at(COPYING)
     run = lab.start()
     lab.stand_in.wait_for(COPYING)
@@ -247,7 +247,7 @@ def test_cancelling_what_another_process_started_ends_it(lab: Lab) -> None:
     assert lab.at_rest
 
 
-def test_with_sudo_it_goes_on_too(tmp_path: Path, key: Identity) -> None:
+def test_with_sudo_it_continues_too(tmp_path: Path, key: Identity) -> None:
     with laboratory(tmp_path, key) as lab, Account(sudo=["/usr/bin/virt-v2v", "/usr/bin/kill"]) as user:
         words = (f"p2v.username={user.name}", "p2v.sudo", "p2v.accept_warnings")
         run = lab.start(*words)

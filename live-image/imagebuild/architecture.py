@@ -49,7 +49,7 @@ def architecture(name: str | None, interpreters: Path = Path("/proc/sys/fs/binfm
     wanted = name or own
     if wanted not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
-        raise BuildError(f"There is no live image for {wanted}.", f"It can be built for {known}.")
+        raise BuildError(f"The live image cannot be built for {wanted}.", f"It can be built for {known}.")
     found = ARCHITECTURES[wanted]
     if wanted != own and not _runs(found, interpreters.joinpath):
         raise BuildError(

@@ -56,7 +56,7 @@ def debian_root(
 ) -> DebianRoot:
     """Installs the packages, or finds that this has been done: the same versions and lists make the same root.
 
-    more: packages that the user wants beside; firmware: whether that is to be had.
+    more: packages that the user wants beside; firmware: whether it is available.
     """
     wanted = lists.packages(architecture, release.suite)
     include = [*wanted.installed, *(lists.firmware(architecture, release.suite) if firmware else ()), *more]

@@ -327,7 +327,7 @@ def test_a_word_that_is_passed_over_beside_a_good_one_is_said(tmp_path: Path) ->
 )
 def test_a_way_to_get_an_address_that_nobody_knows_is_said(tmp_path: Path, word: str, said: bool) -> None:
     words = NetworkWords(tmp_path, f"quiet {word}")
-    assert (f"{word} is no way to get an address." in words.said) is said
+    assert (f"{word} is not a way to get an address." in words.said) is said
 
 
 def test_a_conversion_without_questions_says_what_was_wrong_with_the_network(runner: Runner) -> None:

@@ -36,8 +36,9 @@ Those marked *new* are p2v-tui's own. Where two names stand together, both mean 
 - Put a value with spaces in double quotes: `p2v.post="systemctl poweroff"` or `"p2v.post=systemctl poweroff"`. A
   value cannot contain a double quote.
 - A yes-or-no setting needs no value: `p2v.sudo` means `p2v.sudo=true`.
-- An empty value (`p2v.of=`), as templates often leave one, counts as not given. There are three exceptions: for a
-  list it means "none" (`p2v.interfaces=`), for a command "run nothing" (`p2v.post=`), for a yes-or-no setting "yes".
+- An empty value (`p2v.of=`), as templates often leave one, counts as not given. Exceptions: for a list it
+  means "none" (`p2v.interfaces=`), for a command "run nothing" (`p2v.post=`), for a yes-or-no setting "yes".
+  `p2v.hostkey=` without a value is an error, so that no server is trusted by mistake.
 - A word that starts with `p2v.` and is not a setting is ignored. A warning names a
   setting that looks like it, if there is one.
 

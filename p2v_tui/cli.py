@@ -31,7 +31,7 @@ EXIT_CODES = """exit codes:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the program and returns its exit code. Wrong options end it with 2, as argparse does."""
     try:
-        options = parser().parse_args(arguments)
+        options = _parse(arguments)
         # It repeats the arguments, and child processes would inherit it.
         os.environ.pop("SUDO_COMMAND", None)
         return _run(options)
@@ -43,6 +43,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             name = manual.names(manual.find_setting(error.setting))[-1]
             print(f"p2v-tui: `p2v-tui --help {name}` explains this setting.", file=sys.stderr)
         return error.exit_code
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Raises SettingsError for settings that stand on their own; other wrong options end the program."""
+    reader = parser()
+    options, unknown = reader.parse_known_args(arguments)
+    if settings := [word for word in unknown if word.startswith("p2v.")]:
+        raise SettingsError(
+            f"{cmdline.hide_secrets(settings[0])} is not an option.",
+            "Settings go into one text, --cmdline='p2v.server=HOST p2v.port=22', or into a file, --config FILE.",
+        )
+    if unknown:
+        reader.error(f"unrecognized arguments: {' '.join(unknown)}")
+    return options
 
 
 def _run(options: argparse.Namespace) -> int:

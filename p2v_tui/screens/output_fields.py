@@ -152,7 +152,10 @@ class OutputFields(Vertical):
         text = widget.value
         missing = _missing_misc(self.mode, text) if field.id == "misc" else ()
         if missing or (not text.strip() and field.use(self.mode) is Use.NEEDED):
-            wanted = " and ".join(f"-oo {name}=..." for name in missing) or f"{field.option} ({field.label.lower()})"
+            wanted = (
+                " and ".join(f"the option {name}: type {name}=VALUE" for name in missing)
+                or f"{field.option} ({field.label.lower()})"
+            )
             raise WrongField(
                 SettingsError(
                     f"The output mode {self.mode.names[0]} needs {wanted}.",
@@ -225,7 +228,7 @@ class OutputFields(Vertical):
 
 def _about_misc(mode: OutputMode) -> str:
     return (
-        f"It needs the options {', '.join(f'{name}=...' for name in mode.needed_misc)}." if mode.needed_misc else ""
+        f"It needs the options {', '.join(f'{name}=VALUE' for name in mode.needed_misc)}." if mode.needed_misc else ""
     )
 
 

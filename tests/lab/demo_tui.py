@@ -11,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from p2v_tui.errors import Detached
 from tests.lab.commands import LabFailure
 from tests.lab.conversion_server import ConversionServer, identity
 from tests.lab.debian import cache_directory
@@ -38,9 +39,20 @@ def main() -> int:
             )
             program = str(Path(sys.executable).with_name("p2v-tui"))
             command = [program, "--interactive", f"--test-disk={disk}", f"--cmdline={words} p2v.name=p2v-demo-tui"]
-            code = subprocess.run(command, check=False).returncode
-    print(f"What was converted is in {output}.")
+            while (code := subprocess.run(command, check=False).returncode) == Detached.exit_code and _again():
+                pass
+    if code == 0:
+        print(f"What was converted is in {output}.")
     return code
+
+
+def _again() -> bool:
+    """Asks, because the server on which the conversion waits ends with this program."""
+    try:
+        input("The conversion waits on the demo's server. Enter opens the screens again, Ctrl-C ends both: ")
+    except (EOFError, KeyboardInterrupt):
+        return False
+    return True
 
 
 if __name__ == "__main__":

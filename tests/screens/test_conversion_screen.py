@@ -480,7 +480,7 @@ async def test_the_storage_is_the_modes_own_until_one_is_typed() -> None:
     [
         ("rhv-upload", "connection", "The output mode rhv-upload needs -oc (connection)."),
         ("rhv", "storage", "The output mode rhv needs -os (storage)."),
-        ("openstack", "misc", "The output mode openstack needs -oo server-id=...."),
+        ("openstack", "misc", "The output mode openstack needs the option server-id: type server-id=VALUE."),
         ("local", "storage", "The output mode local needs -os (storage)."),
     ],
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from p2v_tui import cli, cmdline, manual
+from p2v_tui import cli, cmdline, errors, manual
 from p2v_tui.config import BY_KEY, SETTINGS
 from p2v_tui.setting import Setting
 
@@ -77,3 +77,17 @@ def test_the_man_page_has_every_option_setting_and_exit_code() -> None:
     options = [name for action in cli.parser()._actions for name in action.option_strings]
     codes = re.findall(r"^  (\d)  ", cli.EXIT_CODES, re.MULTILINE)
     assert [name for name in (*names, *options, *codes) if f"\\fB{name}\\fR" not in page] == []
+
+
+def test_every_exit_code_of_a_failure_is_told_and_no_other() -> None:
+    told = {int(number) for number in re.findall(r"(?m)^  (\d+)  ", cli.EXIT_CODES)}
+    kinds: list[type[errors.P2VError]] = [errors.P2VError, *errors.P2VError.__subclasses__()]
+    assert told == {0, *(kind.exit_code for kind in kinds)}
+
+
+def test_settings_that_stand_on_their_own_get_where_they_go(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--dry-run", "p2v.server=1", "p2v.password=swordfish"]) == WRONG_SETTINGS
+    said = capsys.readouterr().err
+    assert "p2v.server=1 is not an option." in said
+    assert "--cmdline='p2v.server=HOST" in said
+    assert "swordfish" not in said

@@ -125,6 +125,12 @@ def test_a_machine_without_disks_is_refused_with_what_was_left_out_and_why() -> 
     assert error.setting == "disks"
 
 
+def test_where_all_disks_are_in_use_the_live_image_is_the_way() -> None:
+    error = refusal(DISKLESS)
+    assert "live image" in error.advice
+    assert "p2v.disks" not in error.advice
+
+
 def test_devices_that_nobody_would_look_for_are_not_listed_as_left_out() -> None:
     loops = tuple(ExcludedDisk(f"loop{number}", 0, "loop device") for number in range(8))
     gone = ExcludedDisk("sdq", 0, "it went away while it was looked at", fault=True)

@@ -139,7 +139,8 @@ def virt_v2v_exit_code(job: JobStatus, directory: RemoteDirectory) -> int:
     if job.state is JobState.MISSING:
         raise ConversionFailed(
             f"The conversion is gone from the conversion server: {directory.path} was not found.",
-            "The server was restarted, or its /tmp was cleaned. Convert again.",
+            "The server was restarted, or its /tmp was cleaned. If `pgrep -a virt-v2v` shows virt-v2v there, end it "
+            "first. Then convert again.",
         )
     raise killed("before it could say why", directory)
 

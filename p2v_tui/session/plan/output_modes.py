@@ -1,6 +1,6 @@
 """virt-v2v's output modes: which options each takes and needs, and what it makes.
 
-From virt-v2v's output/*.ml, 1.28 to 2.13 (facts/virt-v2v.md, section 4). The server says which of them it has; a mode
+From virt-v2v's output/*.ml, 1.28 to 2.13. The server says which of them it has; a mode
 that is not in this table is passed on with all given options.
 """
 
@@ -318,7 +318,7 @@ def choose_output(settings: Settings) -> Output:
     }
     missing = [name for name, (use, value) in given.items() if use is Use.NEEDED and not value]
     options = {option.partition("=")[0] for option in settings.output_misc}
-    missing += [f"p2v.oo={name}=..." for name in mode.needed_misc if name not in options]
+    missing += [f"p2v.oo={name}=VALUE" for name in mode.needed_misc if name not in options]
     if missing:
         raise SettingsError(
             f"The output mode {settings.output_type} needs {' and '.join(missing)}.",

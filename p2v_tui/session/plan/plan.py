@@ -13,6 +13,7 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from p2v_tui.config import Settings
 from p2v_tui.errors import SettingsError
@@ -180,14 +181,17 @@ def _firmware(wanted: str, disks: Sequence[Disk], machine: Machine) -> Firmware 
     return machine.installed_firmware if machine.disks and disks[0] == machine.disks[0] else None
 
 
+_WHERE_A_DISK_IS: Final = "If one is missing, so may be its driver: look at dmesg and lspci in the shell."
+_IMAGE_BOOTS: Final = "Disks that are in use are free when the machine runs from the live image (docs/live-image.md)."
+
+
 def _choose_disks(names: Sequence[str], machine: Machine) -> tuple[Disk, ...]:
     if not names:
-        left_out = "; ".join(f"{disk.name}: {disk.reason}" for disk in machine.excluded if disk.worth_listing)
+        left_out = _left_out(machine)
         raise SettingsError(
             "No fixed disk was found to convert."
             + (f" These were left out: {left_out}." if left_out else " None was found on this machine."),
-            "Name the disks in p2v.disks: most that are left out can be converted that way. If one is missing, so "
-            "may be its driver: look at dmesg and lspci in the shell.",
+            f"{_which_can_be_named(machine)} {_WHERE_A_DISK_IS}",
             setting="disks",
         )
     disks = [_find_disk(name, machine) for name in names]
@@ -231,7 +235,19 @@ def _find_disk(name: str, machine: Machine) -> Disk:
 
 def _choices(machine: Machine) -> str:
     names = ", ".join(disk.name for disk in machine.disks)
-    return f"There are: {names}." if names else "No fixed disk of this machine can be converted."
+    if names:
+        return f"There are: {names}."
+    left_out = _left_out(machine)
+    return f"No fixed disk of this machine can be converted{f': {left_out}' if left_out else ''}. {_IMAGE_BOOTS}"
+
+
+def _which_can_be_named(machine: Machine) -> str:
+    names = ", ".join(disk.name for disk in machine.nameable)
+    return f"p2v.disks may name {names} all the same." if names else _IMAGE_BOOTS
+
+
+def _left_out(machine: Machine) -> str:
+    return "; ".join(f"{disk.name}: {disk.reason}" for disk in machine.excluded if disk.worth_listing)
 
 
 def disk_image(path: Path) -> Disk | None:

@@ -94,7 +94,7 @@ def _options(plan: Plan, release: Sequence[int]) -> Iterator[Check]:
     if unknown:
         there = ", ".join(option.name for option in available_options(known, release)) or "none"
         yield OPTIONS.refused(
-            f"The output mode {mode} of virt-v2v there has no option {', '.join(unknown)} (p2v.oo).",
+            f"The output mode {mode} of the server's virt-v2v has no option {', '.join(unknown)} (p2v.oo).",
             f"It has: {there}. {lists}",
         )
     elif wrong:

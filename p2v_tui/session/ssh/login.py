@@ -11,7 +11,7 @@ from p2v_tui.kinds import Secret
 
 # After so many seconds ssh itself gives up on a silent server.
 CONNECT_TIMEOUT: Final = 15
-# Firewalls see traffic every 15 s, and an outage of less than 5 minutes breaks nothing (facts/transport.md).
+# Firewalls see traffic every 15 s, and an outage of less than 5 minutes breaks nothing.
 KEEPALIVE_INTERVAL: Final = 15
 KEEPALIVE_COUNT: Final = 20
 
@@ -24,7 +24,7 @@ def cipher_preference(cpu_has_aes: bool) -> tuple[str, ...]:
     """The ciphers to offer, fastest first. Several, as the server may refuse one.
 
     With AES instructions AES-GCM is about 1.5 times as fast as OpenSSH's default, chacha20; without them chacha20
-    wins (facts/transport.md).
+    wins.
     """
     return (_AES + _CHACHA if cpu_has_aes else _CHACHA + _AES) + _OTHERS
 

@@ -78,7 +78,8 @@ class BaseScreen(Screen[None]):
 
     def is_there(self) -> bool:
         """Whether the screen can still show something: it is not being taken down, nor is the application."""
-        return self.is_attached and self in self.app.screen_stack
+        # The application runs until it has ended; what it was told to end is attached to nothing.
+        return self.app.is_running and self.is_attached and self in self.app.screen_stack
 
     def work_on(self, work: Coroutine[Any, Any, None]) -> None:
         """Runs a coroutine beside the screen, for as long as that is there."""

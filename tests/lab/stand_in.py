@@ -46,7 +46,8 @@ class Behaviour:
 
     writes: the copies go into files in -os, named as virt-v2v names them, with a description; otherwise nowhere.
     warnings: extra ones to print. most_disks: ignore further disks, with a warning, and succeed. loses: files in -os
-    to remove at the end. noise: bytes of debugging output, written at once.
+    to remove at the end. noise: bytes of debugging output, written at once. fails: the error, in virt-v2v's words,
+    with which it ends while it inspects.
     """
 
     pauses: tuple[Pause, ...] = ()
@@ -56,6 +57,7 @@ class Behaviour:
     most_disks: int | None = None
     loses: tuple[str, ...] = ()
     noise: int = 0
+    fails: str = ""
 
 
 @dataclass(frozen=True)

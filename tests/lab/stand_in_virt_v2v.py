@@ -132,6 +132,8 @@ class StandIn:
                 raise
         for phase in CONVERSION_PHASES:
             self._phase(phase)
+            if error := self._setting("fails"):
+                raise Failure(error)
         mode = self._option("-o") or "libvirt"
         self._phase(f"Setting up the destination: -o {mode}" + (f" -os {storage}" if storage else ""))
         destinations = []

@@ -13,7 +13,7 @@ from typing import Final
 # Seconds of copying for one measurement, and for how long its result holds.
 WINDOW: Final = 4.0
 TRIAL_INTERVAL: Final = 900.0
-# Bytes a second above which no trial starts: zlib is no faster than this on any CPU that we know.
+# Bytes a second. No trial starts on a faster line: zlib is slower than this on every CPU that we know.
 FAST: Final = 40_000_000
 # The least gain worth a change, so that noise changes nothing.
 GAIN: Final = 1.1

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final, TextIO
 
-from p2v_tui.errors import P2VError
+from p2v_tui.errors import ConversionFailed, P2VError
 from p2v_tui.front.event_text import (
     NEVER_BOTH,
     Said,
@@ -60,6 +60,7 @@ class Console:
         self._last_progress = clock()
         self._last_shown: list[tuple[int, int]] = []
         self._checks: list[Check] = []
+        self._phase = ""
 
     def show(self, event: Event) -> None:
         match event:
@@ -68,9 +69,10 @@ class Console:
                     # virt-v2v repeats its arguments.
                     said = without_secrets(text)
                     self._line(_closed(said) if self._colours else plain(said))
-            case PhaseStarted():
+            case PhaseStarted(name):
                 # virt-v2v's own line says it.
                 self._last_progress = self._clock()
+                self._phase = name
             case Progress(disks):
                 self._progress(disks)
             case Converted():
@@ -92,8 +94,9 @@ class Console:
         self._say(text, _GREEN if good else _RED)
 
     def error(self, error: P2VError) -> None:
-        """Prints what failed and what to do about it, without repeating a check's text."""
-        self._say_all(error_lines(error, self._checks))
+        """Says what failed, in which of virt-v2v's phases, and what to do; but not again what a check has said."""
+        phase = self._phase if isinstance(error, ConversionFailed) else ""
+        self._say_all(error_lines(error, self._checks, phase))
 
     def give_up_unwritten(self) -> None:
         """Drops what a console that has gone never took; call it last.
@@ -112,6 +115,8 @@ class Console:
         self._say(made_text(outcome), _GREEN)
         for line in loss_lines(outcome):
             self._say(line, _YELLOW)
+        for line in outcome.next_steps:
+            self._say(line, _GREEN)
         self._say(NEVER_BOTH, _GREEN)
 
     def _progress(self, disks: tuple[DiskProgress, ...]) -> None:

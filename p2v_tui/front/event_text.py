@@ -26,7 +26,7 @@ from p2v_tui.session.words.events import (
     StillLost,
     Warned,
 )
-from p2v_tui.session.words.quantities import duration_text
+from p2v_tui.session.words.quantities import duration_text, size_text
 
 _WORDS: Final = {
     Verdict.PASSED: "passed",
@@ -102,16 +102,24 @@ def _check_lines(check: Check) -> tuple[Said, ...]:
     return tuple(Said(line, tone) for line in lines if line)
 
 
-def error_lines(error: P2VError, told: Collection[Check] = ()) -> tuple[Said, ...]:
-    """What failed, and what to do about it. told: the checks whose lines stand there already."""
-    lines = (error.headline, error.advice)
+def error_lines(error: P2VError, told: Collection[Check] = (), phase: str = "") -> tuple[Said, ...]:
+    """What failed, when, and what to do about it. told: the checks whose lines stand there already.
+
+    phase: the one that failed, where that is to be told.
+    """
+    lines: tuple[str, ...] = (error.headline, failed_in(phase) if phase else "", error.advice)
     if isinstance(error, ChecksRefused) and all(check in told for check in error.checks):
         lines = (f"{error.title}.", error.how_to_accept)
     return tuple(Said(line, Tone.BAD) for line in lines if line)
 
 
+def failed_in(phase: str) -> str:
+    return f"Failed during: {phase}"
+
+
 def finished_text(outcome: Converted) -> str:
-    return f"Conversion finished successfully in {duration_text(outcome.seconds)}."
+    size = f": disks of {size_text(outcome.size)}" if outcome.size else ""
+    return f"Conversion finished successfully in {duration_text(outcome.seconds)}{size}."
 
 
 def made_text(outcome: Converted) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from p2v_tui.front.conversion_run import ConversionRun, LogLine, Outage, Snapshot
-from p2v_tui.front.event_text import NEVER_BOTH, finished_text, loss_lines, made_text
+from p2v_tui.front.event_text import NEVER_BOTH, failed_in, finished_text, loss_lines, made_text
 from p2v_tui.front.phases import PhaseState, current_phase
 from p2v_tui.session.words.events import Converted, OutputKind
 from p2v_tui.session.words.terminal_text import plain
@@ -51,8 +51,8 @@ def outage_text(outages: Sequence[Outage], *, cancelling: bool) -> str:
 def outcome_text(run: ConversionRun, last_lines: int, longest: int | None = None, *, iso: bool) -> str:
     """What came of it, in words. last_lines: how many of virt-v2v's are quoted, at most.
 
-    longest: characters of the error's message, where there is not room for any. iso: this machine runs from our live
-    image, and does nothing else.
+    longest: characters of the error's message, where there is not room for all: then nothing of virt-v2v's is quoted
+    beside an error of its own. iso: this machine runs from our live image, and does nothing else.
     """
     snapshot = run.snapshot
     if snapshot.outcome is not None:
@@ -62,11 +62,14 @@ def outcome_text(run: ConversionRun, last_lines: int, longest: int | None = None
     phase = snapshot.phases[current_phase(snapshot.phases)]
     text = [_cut(snapshot.error.headline, longest)]
     if phase.state is PhaseState.FAILED:
-        text.append(f"Failed during: {phase.name}")
+        text.append(failed_in(phase.name))
     if snapshot.error.advice:
         text.append(snapshot.error.advice)
-    if lines := _lines_that_matter(run.lines_from(0), snapshot.error.message, last_lines):
-        text += ["Last output of virt-v2v:", *(f"  {plain(line)}" for line in lines)]
+    lines = run.lines_from(0)
+    if (longest is None or not _says_why(lines, snapshot.error.message)) and (
+        matter := _lines_that_matter(lines, snapshot.error.message, last_lines)
+    ):
+        text += ["Last output of virt-v2v:", *(f"  {plain(line)}" for line in matter)]
     return "\n".join(text)
 
 
@@ -78,6 +81,7 @@ def _success_text(outcome: Converted, warnings: Sequence[str], *, iso: bool) -> 
     text = [
         finished_text(outcome),
         made_text(outcome),
+        *outcome.next_steps,
         "Shut this machine down now. Never start it again while the guest runs." if iso else NEVER_BOTH,
     ]
     # First what the guest lacks: the rest may be many.
@@ -95,8 +99,18 @@ def _lines_that_matter(lines: Sequence[LogLine], message: str, count: int) -> li
     # From the end, so that a log of any length costs the same.
     for line in reversed(matter or said):
         text = plain(line.text)
-        if not (matter and text.rpartition(": ")[2].strip() in message):
+        if not (matter and _words(line) in message):
             chosen.append(text)
         if len(chosen) == count:
             break
     return chosen[::-1]
+
+
+def _says_why(lines: Sequence[LogLine], message: str) -> bool:
+    """Whether the message holds an error of virt-v2v's own: that is the line that says why, and the rest is noise."""
+    return any(line.kind is OutputKind.ERROR and _words(line) in message for line in lines)
+
+
+def _words(line: LogLine) -> str:
+    """What it says, without the names of who says it."""
+    return plain(line.text).rpartition(": ")[2].strip()

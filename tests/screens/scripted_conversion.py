@@ -12,6 +12,8 @@ from p2v_tui.errors import Cancelled
 from p2v_tui.kinds import AcceptedWarnings
 from p2v_tui.screens.state import State
 from p2v_tui.session.conversion.log import ConversionLog, CopyPercent
+from p2v_tui.session.plan.next_steps import next_steps
+from p2v_tui.session.plan.output_modes import Output, find_mode
 from p2v_tui.session.plan.plan import Plan, make_plan
 from p2v_tui.session.plan.virt_v2v import VirtV2V
 from p2v_tui.session.preflight.preflight import AcceptWarnings, enforce
@@ -37,7 +39,14 @@ from tests.unit.machines import SERVER
 GIB = 1 << 30
 MIB = 1 << 20
 LOG_DIRECTORY = "/tmp/virt-p2v-20261123-abcdefgh"
-MADE = Converted("db1", "the disks /var/tmp/db1-sd* and the description /var/tmp/db1.xml", LOG_DIRECTORY, 3723.0)
+MADE = Converted(
+    "db1",
+    "the disks /var/tmp/db1-sd* and the description /var/tmp/db1.xml",
+    LOG_DIRECTORY,
+    3723.0,
+    next_steps=next_steps(Output(find_mode("local"), storage="/var/tmp"), "db1", "conv.example.com"),
+    size=750 * GIB,
+)
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,10 @@ def test_the_lines_of_a_conversion(snapshot: SnapshotAssertion) -> None:
 
 def test_the_end_of_a_conversion(snapshot: SnapshotAssertion) -> None:
     made = dataclasses.replace(
-        MADE, where="the disks /srv/guests/db1-sd* and the description /srv/guests/db1.xml", seconds=242.0
+        MADE,
+        where="the disks /srv/guests/db1-sd* and the description /srv/guests/db1.xml",
+        seconds=242.0,
+        next_steps=tuple(line.replace("/var/tmp", "/srv/guests") for line in MADE.next_steps),
     )
     assert printed([made]) == snapshot
 

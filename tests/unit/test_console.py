@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2v_tui.console import COPY_LINE_INTERVAL, QUIET_LINE_INTERVAL, Console
-from p2v_tui.errors import ConnectionFailed
+from p2v_tui.errors import ConnectionFailed, ConversionFailed
 from p2v_tui.session.preflight.output_checks import COPY
 from p2v_tui.session.preflight.preflight import ChecksRefused
 from p2v_tui.session.words.events import (
@@ -113,6 +113,23 @@ def test_an_error_is_its_title_its_message_and_its_advice() -> None:
         "p2v-tui: No connection to the conversion server: conv does not answer.",
         "p2v-tui: Check the address.",
     ]
+
+
+def test_a_failed_conversion_names_the_phase_and_what_to_try() -> None:
+    screen = Screen()
+    screen.console.show(PhaseStarted("Inspecting the source", 12.5))
+    screen.console.error(ConversionFailed("virt-v2v failed: no.", "Try this."))
+    assert screen.lines == [
+        "p2v-tui: The conversion failed: virt-v2v failed: no.",
+        "p2v-tui: Failed during: Inspecting the source",
+        "p2v-tui: Try this.",
+    ]
+
+
+def test_a_success_ends_with_what_to_do_next() -> None:
+    screen = Screen()
+    screen.console.show(Converted("g", "x", "/tmp/x", 65, next_steps=("To start it:", "  virsh start g")))
+    assert screen.lines[2:4] == ["p2v-tui: To start it:", "p2v-tui:   virsh start g"]
 
 
 NO_SPACE = COPY.refused("3.0 GiB are free.", "Make room.")

@@ -15,7 +15,8 @@ from typing import Final
 from p2v_tui.errors import ConversionFailed
 from p2v_tui.session.conversion.failure_reason import Reason
 from p2v_tui.session.conversion.log import Copies, Warnings
-from p2v_tui.session.conversion.output_proof import Found
+from p2v_tui.session.conversion.output_proof import Lies
+from p2v_tui.session.conversion.what_to_try import what_to_try
 from p2v_tui.session.data.relay.states import DiskState
 from p2v_tui.session.data.relay_status import DiskRelay
 from p2v_tui.session.remote.directory import RemoteDirectory
@@ -91,7 +92,7 @@ def failed(exit_code: int, reason: Reason, log: str, log_parent: str) -> Convers
     if text := reason.text:
         # The number only helps if the words are not virt-v2v's own: 126 and 127 are the shell's.
         code = "" if reason.error else f" (exit code {exit_code})"
-        return ConversionFailed(f"virt-v2v failed{code}: {text}.", log)
+        return ConversionFailed(f"virt-v2v failed{code}: {text}.", f"{what_to_try(text)} {log}".strip())
     return ConversionFailed(
         f"virt-v2v failed: it gave no reason (exit code {exit_code}).",
         f"Look with `df {log_parent}` there whether its log found no room. {log}",

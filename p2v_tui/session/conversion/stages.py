@@ -32,7 +32,8 @@ from p2v_tui.session.conversion.saved_conversion import SavedConversion
 from p2v_tui.session.conversion.stopping import ServerTidying
 from p2v_tui.session.conversion.wrapper import secret_files, wrapper
 from p2v_tui.session.data.maker import ConnectionMaker
-from p2v_tui.session.data.path import DataPath, PathSettings
+from p2v_tui.session.data.path import DataPath
+from p2v_tui.session.plan.next_steps import next_steps
 from p2v_tui.session.plan.plan import Plan
 from p2v_tui.session.plan.virt_v2v import VirtV2V
 from p2v_tui.session.preflight.preflight import AcceptWarnings, enforce, judge
@@ -273,4 +274,13 @@ class Running:
         name = job.plan.guest.name
         seconds = (datetime.datetime.now() - job.started).total_seconds()
         made, left_out = job.plan.output.made(name), losses(log.warnings)
-        return Converted(name, made, job.directory.path, seconds, left_out, log.warnings.count)
+        return Converted(
+            name,
+            made,
+            job.directory.path,
+            seconds,
+            left_out,
+            log.warnings.count,
+            next_steps=next_steps(job.plan.output, name, job.plan.settings.server),
+            size=sum(disk.size for disk in job.plan.disks),
+        )

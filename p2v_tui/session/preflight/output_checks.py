@@ -108,7 +108,7 @@ def _no_inodes(subject: Subject, space: Space) -> Check | None:
         return None
     return subject.refused(
         f"There are only {space.inodes} free inodes in {space.path} on the conversion server.",
-        f"Remove files there; look with {quote('df', '-i', space.path)}.",
+        f"Free some there. Look with {quote('df', '-i', space.path)}.",
     )
 
 

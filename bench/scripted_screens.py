@@ -44,6 +44,7 @@ def inside(pipe: str) -> int:
     # Textual reads the environment when it is imported.
     from p2v_tui.app import P2VTui  # noqa: PLC0415
     from p2v_tui.screens.conversion import ConversionScreen  # noqa: PLC0415
+    from p2v_tui.screens.look import Look  # noqa: PLC0415
     from p2v_tui.screens.running import RunningScreen  # noqa: PLC0415
     from p2v_tui.screens.state import State  # noqa: PLC0415
     from tests.screens.scripted_conversion import COPYING, NoServer, ScriptedConversion, copied, plan  # noqa: PLC0415
@@ -68,7 +69,7 @@ def inside(pipe: str) -> int:
         "2.2.0", frozenset({"virt-v2v", "colours-option"}), ("disk", "libvirt", "local", "null", "qemu")
     )
     state = MadeUp(handover.settings, virt_v2v=virt_v2v, server=NoServer().as_server(), plan=plan())
-    app = P2VTui(state, rich=False)
+    app = P2VTui(state, look=Look.PLAIN)
 
     def open_running() -> None:
         if state.run is None:

@@ -28,10 +28,12 @@ from p2v_tui.front.conversion_run import ConversionRun
 from p2v_tui.screens.base import BaseScreen
 from p2v_tui.screens.connection import ConnectionScreen
 from p2v_tui.screens.dialogs import Answer, Dialog, Question, error_dialog
+from p2v_tui.screens.dressed import Dressed
 from p2v_tui.screens.left_running import FindSaved, LeftRunning
-from p2v_tui.screens.look import STYLES, is_capable
+from p2v_tui.screens.look import Look, look_for
 from p2v_tui.screens.state import State
-from p2v_tui.screens.textual_private import HungUp, clear_terminal, run_binding
+from p2v_tui.screens.styles import STYLES, theme_of
+from p2v_tui.screens.textual_private import HungUp, clear_terminal, report_mouse, run_binding
 from p2v_tui.screens.widgets import FieldInput
 from p2v_tui.session.conversion.saved_conversion import find_saved
 from p2v_tui.session.words.quantities import duration_text
@@ -56,7 +58,7 @@ def _leaving_text(run: ConversionRun) -> str:
 
 
 class P2VTui(App[int], inherit_bindings=False):
-    """rich: the look; None for what the terminal can do. find_saved: looks for a conversion that was left running.
+    """look: at first; None for what the terminal can show. find_saved: looks for a conversion that was left running.
 
     inherit_bindings: Textual's Ctrl+Q quits, and XON on a serial line is Ctrl+Q.
     """
@@ -69,15 +71,22 @@ class P2VTui(App[int], inherit_bindings=False):
         Binding("f2,ctrl+x", "shell", show=False, priority=True),
         Binding("f3,ctrl+l", "redraw", show=False, priority=True),
         Binding("f4,ctrl+t", "look", show=False, priority=True),
+        Binding("f7,ctrl+y", "colours", show=False, priority=True),
         Binding("f10,ctrl+d", "leave", show=False, priority=True),
     ]
 
     class RunChanged(Message):
         """There is something new in the conversion."""
 
-    def __init__(self, state: State, *, rich: bool | None = None, find_saved: FindSaved = lambda: None) -> None:
-        super().__init__(ansi_color=True)
-        self.theme = "ansi-dark"
+    def __init__(self, state: State, *, look: Look | None = None, find_saved: FindSaved = lambda: None) -> None:
+        look = look or look_for()
+        super().__init__(ansi_color=not look.rich)
+        for each in Look:
+            self.register_theme(theme_of(each))
+        self.theme = theme_of(look).name
+        self.look = look
+        # What F4 goes to from the plain look.
+        self._rich_look = look if look.rich else Look.DARK
         self.state = state
         self.ended_from_outside = False
         self._left_running = LeftRunning(self, state, find_saved, self.action_start_conversion)
@@ -85,10 +94,9 @@ class P2VTui(App[int], inherit_bindings=False):
         self._told = False
         self._leaving = False
         self._leave_question: Screen[Any] | None = None
-        self._rich = is_capable() if rich is None else rich
 
     def on_mount(self) -> None:
-        self.set_class(self._rich, "-rich")
+        self.set_class(self.look.rich, "-rich")
         self.push_screen(ConnectionScreen(self.state))
         # A hang-up or a shutdown must not leave the identity's copy and half a connection behind.
         for number in (signal.SIGTERM, signal.SIGHUP):
@@ -230,8 +238,25 @@ class P2VTui(App[int], inherit_bindings=False):
         self.screen.refresh(layout=True)
 
     def action_look(self) -> None:
-        self._rich = not self._rich
-        self.set_class(self._rich, "-rich")
+        """Plain or rich."""
+        self.change_look(Look.PLAIN if self.look.rich else self._rich_look)
+
+    def action_colours(self) -> None:
+        """The next colours of the rich look."""
+        if self.look.rich:
+            self.change_look(self.look.next_colours)
+
+    def change_look(self, look: Look) -> None:
+        self.look = look
+        if look.rich:
+            self._rich_look = look
+        report_mouse(self, look.rich)
+        self.ansi_color = not look.rich
+        self.theme = theme_of(look).name
+        self.set_class(look.rich, "-rich")
+        for screen in self.screen_stack:
+            for widget in screen.walk_children(Dressed):
+                widget.dress()
 
     def action_about(self) -> None:
         self.push_screen(Dialog("About p2v-tui", ABOUT))
@@ -260,7 +285,7 @@ def run(settings: Settings, *, image: Path | None = None, iso: bool = False, war
     """
     state = State(settings, image=image, iso=iso, warnings=tuple(warnings))
     app = P2VTui(state, find_saved=find_saved)
-    code = app.run(mouse=False) or 0
+    code = app.run(mouse=app.look.rich) or 0
     state.jobs.close()
     conversion = state.run
     if conversion is None or not app.ended_from_outside:

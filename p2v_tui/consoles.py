@@ -38,13 +38,13 @@ from typing import Final, NamedTuple
 
 from p2v_tui.config import Settings
 from p2v_tui.errors import P2VError, SettingsError
-from p2v_tui.screens.look import is_capable
+from p2v_tui.screens.look import colour_system, is_capable
 
 SESSION: Final = "p2v-tui"
 
-# Textual reads these when it is imported. The terminal's own sixteen colours; no animations; no kitty keyboard
-# protocol, which prints `25u` on terminals that do not know it; an escape sequence may arrive in pieces (Serial over
-# LAN), so ESC alone counts as the key only after half a second.
+# What Textual reads when it is imported. The colours are the usual sixteen, unless the terminal has more; nothing
+# moves; no kitty keyboard protocol, which prints `25u` on terminals that do not know it; an escape sequence may come
+# in pieces (Serial over LAN), so that ESC alone counts as the key only after half a second.
 TEXTUAL_ENVIRONMENT: Final = {
     "TEXTUAL_DRIVER": "p2v_tui.screens.textual_private:ConsoleDriver",
     "TEXTUAL_THEME": "ansi-dark",
@@ -168,10 +168,11 @@ def show_screens(handover: Handover) -> int:
 
 
 def set_textual_environment() -> None:
-    """Call before the first import of Textual. The values suit consoles and desktop terminals."""
+    """Before the first import of Textual: what suits a console, and a desktop's terminal no less."""
+    colours = colour_system(os.environ)
     for name in _MISLEADING:
         os.environ.pop(name, None)
-    os.environ.update(TEXTUAL_ENVIRONMENT)
+    os.environ.update(TEXTUAL_ENVIRONMENT, TEXTUAL_COLOR_SYSTEM=colours)
 
 
 def needs_tmux(environment: Mapping[str, str], *, iso: bool) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import Any, ClassVar
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
 
+from rich.cells import cell_len
+from rich.text import Text
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -14,24 +17,116 @@ from textual.widget import MountError
 from textual.widgets import Input
 
 from p2v_tui import __version__
+from p2v_tui.front import marks
+from p2v_tui.front.ascii_text import cut
 from p2v_tui.front.conversion_run import ConversionRun
 from p2v_tui.front.device_words import shown
-from p2v_tui.screens.dialogs import FUNCTION_KEYS, HelpDialog
+from p2v_tui.screens.dialogs import Dialog
+from p2v_tui.screens.dressed import Dressed, shortened, style
 from p2v_tui.screens.state import State
-from p2v_tui.screens.widgets import Line, Row
+from p2v_tui.screens.widgets import Help
+
+# From so many columns and lines on, screens put more beside each other.
+WIDE: Final = 120
+VERY_WIDE: Final = 170
+TALL: Final = 36
 
 KEYS_HELP = f"""Tab, Down            next field; in a text field Enter, too
 Shift-Tab, Up        previous field
-Left, Right          change a choice, move along a row of buttons
-Space, Enter         check, change a choice, press
-Esc                  back; on the first screen quit (it asks first)
-{FUNCTION_KEYS}"""
+Left, Right          change a choice
+Space, Enter         check, press
+Esc                  back
+F1, Ctrl-W           this help
+F2, Ctrl-X           a shell (exit comes back)
+F3, Ctrl-L           draw the screen again
+F4, Ctrl-T           plain or rich look
+F7, Ctrl-Y           other colours of the rich look
+F10, Ctrl-D          quit (it asks first)"""
 # tmux's keys, not ours (consoles.py).
 ISO_KEYS_HELP = "F6, Ctrl-G           the next window: a shell, the system's log, the screens"
 
 
+@dataclass(frozen=True)
+class Key:
+    """A key of the last line. plain: in the plain look. name, words: in the rich one, where a click runs `action`.
+
+    Without an action the rich look leaves it out, and without `plain` the plain one.
+    """
+
+    plain: str
+    name: str = ""
+    words: str = ""
+    action: str = ""
+
+
+HELP_KEY: Final = Key("F1/^W help", "F1", "Help", "screen.help")
+SHELL_KEY: Final = Key("F2/^X shell", "F2", "Shell", "app.shell")
+LOOK_KEY: Final = Key("F4/^T look", "F4", "Plain", "app.look")
+COLOURS_KEY: Final = Key("", "F7", "Colours", "app.colours")
+QUIT_KEY: Final = Key("F10/^D quit", "F10", "Quit", "app.leave")
+BACK_KEY: Final = Key("Esc: back", "Esc", "Back", "screen.back")
+STEPS: Final = ("Server", "Conversion", "Running")
+
+
+class KeysLine(Dressed):
+    """The last line: the keys, which can be clicked in the rich look."""
+
+    def __init__(self, keys: Sequence[Key]) -> None:
+        super().__init__(classes="keys")
+        self._keys = keys
+
+    def render(self) -> Text:
+        look = self.look
+        if not look.rich:
+            return Text("  ".join(key.plain for key in self._keys if key.plain), no_wrap=True, end="")
+        text = Text(no_wrap=True, end="", overflow="ellipsis")
+        for key in self._keys:
+            if key.action:
+                name = Text(f" {key.name} ", style(look, "head_ink", bold=True))
+                words = Text(f"{key.words} ", style(look, "head_muted"))
+                name.append_text(words)
+                name.apply_meta({"@click": key.action})
+                text.append_text(name)
+        return text
+
+
+class TitleLine(Dressed):
+    """The first line: the program and the screen's heading; in the rich look the way through the screens as well.
+
+    step: the number of the screen's step in STEPS.
+    """
+
+    def __init__(self, heading: str, *, machine: str, server: str, step: int) -> None:
+        super().__init__(classes="title")
+        self._heading = heading
+        self._machine = machine
+        self._server = server
+        self._step = step
+
+    def render(self) -> Text:
+        width, look = self.size.width, self.look
+        if not look.rich:
+            return Text(cut(f"p2v-tui {__version__}  {self._heading}", width), no_wrap=True, end="")
+        steps = self._steps()
+        who = f" {look.glyphs.arrow} ".join(filter(None, (self._machine, self._server)))
+        left = Text(" p2v-tui ", style(look, "head_ink", bold=True), no_wrap=True, end="")
+        left.append(f" {shortened(who, max(0, width - cell_len(left.plain) - cell_len(steps.plain) - 3), look)}")
+        left.pad_right(max(1, width - cell_len(left.plain) - cell_len(steps.plain)))
+        return left.append_text(steps)
+
+    def _steps(self) -> Text:
+        """`✓ Server  ● Conversion  ○ Running`."""
+        text = Text()
+        for number, name in enumerate(STEPS):
+            mark = marks.DONE if number < self._step else marks.CURRENT if number == self._step else marks.TO_COME
+            current = number == self._step
+            colour = style(self.look, "head_ink" if current else "head_muted", bold=current)
+            text.append(f"{self.look.glyphs.marks[mark]} {name}  ", colour)
+        return text
+
+
 class BaseScreen(Screen[None]):
-    """A screen of its own title. `keys` is what the last line says."""
+    """A screen of its own title. `keys` are those of the last line, `step` is its place in STEPS."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down", "app.focus_next", show=False),
@@ -43,7 +138,26 @@ class BaseScreen(Screen[None]):
 
     # Keys that only this screen has, as lines of the help.
     more_keys = ""
-    keys = "F1/^W help  F2/^X shell  F3/^L redraw  F4/^T look  F10/^D quit  Tab  Esc: back"
+    keys: Sequence[Key] = (
+        HELP_KEY,
+        SHELL_KEY,
+        Key("F3/^L redraw"),
+        LOOK_KEY,
+        COLOURS_KEY,
+        QUIT_KEY,
+        Key("Tab"),
+        BACK_KEY,
+    )
+    step = 0
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
+        (0, "-narrow"),
+        (WIDE, "-wide"),
+        (VERY_WIDE, "-very-wide"),
+    ]
+    VERTICAL_BREAKPOINTS = [  # noqa: RUF012
+        (0, "-low"),
+        (TALL, "-tall"),
+    ]
 
     def __init__(self, state: State) -> None:
         super().__init__()
@@ -54,13 +168,12 @@ class BaseScreen(Screen[None]):
         """What the first line says beside the program's name."""
         return ""
 
-    def title_line(self) -> Row:
-        row = Row(classes="title")
-        row.show(f"p2v-tui {__version__}  {self.heading}")
-        return row
+    def title_line(self) -> TitleLine:
+        server = shown(self.state.settings.server)
+        return TitleLine(self.heading, machine=shown(self.state.machine_name), server=server, step=self.step)
 
-    def keys_line(self) -> Line:
-        return Line(self.keys, classes="keys")
+    def keys_line(self) -> KeysLine:
+        return KeysLine(self.keys)
 
     def compose(self) -> ComposeResult:
         yield self.title_line()

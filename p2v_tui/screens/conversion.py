@@ -30,7 +30,17 @@ from p2v_tui.front.jobs import AwaitedJob
 from p2v_tui.front.port_blinking import BLINK_SECONDS, blink_port
 from p2v_tui.hwprobe import Disk, Machine
 from p2v_tui.hwprobe.changes import DeviceWatch
-from p2v_tui.screens.base import BaseScreen, run_text
+from p2v_tui.screens.base import (
+    BACK_KEY,
+    COLOURS_KEY,
+    HELP_KEY,
+    LOOK_KEY,
+    QUIT_KEY,
+    SHELL_KEY,
+    BaseScreen,
+    Key,
+    run_text,
+)
 from p2v_tui.screens.device_lists import DeviceList, DiskList, InterfaceList, InterfaceRow, MediaList, disks_to_show
 from p2v_tui.screens.dialogs import Dialog, error_dialog
 from p2v_tui.screens.form import Form, Reading, WrongField
@@ -44,9 +54,6 @@ from p2v_tui.session.plan.plan import Plan, disk_image, fill_in, make_plan, with
 from p2v_tui.session.plan.volume_keys import WrongKey, need_all_keys
 from p2v_tui.session.words.events import Event, Report, Status
 from p2v_tui.setting_names import SettingName
-
-# From this many columns on, the form has two, as virt-p2v's dialog.
-WIDE: Final = 120
 
 # The field that an error about a setting puts the focus on; those of the lists are found in them.
 FIELDS: Final[dict[SettingName, str]] = {
@@ -92,7 +99,17 @@ class ConversionScreen(BaseScreen):
     more_keys = """F5, Ctrl-R           look at the machine again
 Ctrl-N               blink the interface's port
 PageUp, PageDown     the page before, the next page"""
-    keys = "F1/^W help  F2/^X shell  F5/^R refresh  F10/^D quit  PgUp/PgDn  Esc: back"
+    keys = (
+        HELP_KEY,
+        SHELL_KEY,
+        dataclasses.replace(LOOK_KEY, plain=""),
+        COLOURS_KEY,
+        Key("F5/^R refresh", "F5", "Refresh", "screen.refresh_machine"),
+        QUIT_KEY,
+        Key("PgUp/PgDn"),
+        BACK_KEY,
+    )
+    step = 1
 
     CSS = """
     ConversionScreen #form { height: 1fr; }
@@ -202,8 +219,7 @@ PageUp, PageDown     the page before, the next page"""
         if self._watch is not None:
             self._watch.stop()
 
-    def on_resize(self, event: events.Resize) -> None:
-        self.set_class(event.size.width >= WIDE, "-wide")
+    def on_resize(self) -> None:
         self.call_after_refresh(self._reveal_focused)
 
     # Looking at the machine. `looking`: whether a thread does.

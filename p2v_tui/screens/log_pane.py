@@ -18,10 +18,10 @@ from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.geometry import Region
 from textual.strip import Strip
-from textual.widget import Widget
 
 from p2v_tui.front.ascii_text import ascii_text
 from p2v_tui.front.conversion_run import MAX_LINES, LogLine
+from p2v_tui.screens.dressed import Dressed
 from p2v_tui.screens.widgets import Help
 from p2v_tui.session.words.terminal_text import harmless, plain
 
@@ -39,7 +39,7 @@ HELP: Final = Help(
 _SEEN: Final = Style(blink=False, blink2=False, conceal=False)
 
 
-class LogPane(Widget, can_focus=True):
+class LogPane(Dressed, can_focus=True):
     """In the plain look it shows nothing that is not ASCII."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -131,11 +131,6 @@ class LogPane(Widget, can_focus=True):
             self._top = None
             self.refresh()
 
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
-        # Plain and rich show other characters, not only other styles.
-        self.refresh()
-
     def on_focus(self) -> None:
         self.refresh(Region(0, 0, self.size.width, 1))
 
@@ -221,7 +216,7 @@ class LogPane(Widget, can_focus=True):
             line.text,
             ours=line.kind is None,
             width=max(1, self.size.width),
-            ascii_only=not self.app.has_class("-rich"),
+            ascii_only=not self.look.rich,
         )
 
 

@@ -1,61 +1,262 @@
-"""How the screens look: plain (ASCII, no colour needed) or rich (lines and colours), and which a terminal gets."""
+"""How the screens look: plain (ASCII, no colour needed) or rich (lines and colours), and which a terminal gets.
+
+A look is one value. What differs between two of them is data here (colours, characters); a widget asks its look for
+it (`dressed.py`) and the stylesheet gets it as variables (`styles.py`). Nothing here needs Textual.
+"""
 
 from __future__ import annotations
 
+import enum
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
 
-# Every colour is the terminal's own: state is told by characters, and by bold and reverse where there are some.
-STYLES = """
-* { scrollbar-size: 0 0; }
-Screen { background: ansi_default; color: ansi_default; }
-Line, Row, Heading, Toggle, Choice, Action, FieldInput, Horizontal, Vertical, VerticalScroll {
-    background: ansi_default; color: ansi_default;
+from p2v_tui.front import marks
+
+
+@dataclass(frozen=True)
+class Palette:
+    """The colours of a look, each named after what it is for; the stylesheet has them as `$ink`, `$head-ink`.
+
+    Each ink stands on any of the grounds that its name or the comment says, with a contrast of 4.5 or more (WCAG AA).
+    """
+
+    # What text stands on: the screen, a field, a field or row with the focus.
+    ground: str
+    field: str
+    field_focus: str
+    # Text on any of the three: the usual, what matters less, titles, and by meaning.
+    ink: str
+    muted: str
+    title: str
+    good: str
+    caution: str
+    bad: str
+    remark: str
+    # The first and the last line; what of it is in front, and what is not.
+    head: str
+    head_ink: str
+    head_muted: str
+    # A button with the focus, the cursor, what is selected.
+    focus: str
+    focus_ink: str
+    # Lines around a panel, and around that with the focus.
+    edge: str
+    edge_focus: str
+
+
+@dataclass(frozen=True)
+class Glyphs:
+    """What a look draws with.
+
+    focus: in front of what has the focus; no_focus: in front of the others. on, off, on_disabled, off_disabled: a
+    toggle's box. button, button_disabled, choice: what stands around the label or the value. full, empty: a bar.
+    marks: what stands for the marks of `front/marks.py`. arrow: from the machine to the server.
+    """
+
+    focus: str
+    no_focus: str
+    on: str
+    off: str
+    on_disabled: str
+    off_disabled: str
+    button: tuple[str, str]
+    button_disabled: tuple[str, str]
+    choice: tuple[str, str]
+    full: str
+    empty: str
+    secret: str
+    ellipsis: str
+    arrow: str
+    marks: Mapping[str, str]
+
+
+_ASCII: Final = Glyphs(
+    focus=">",
+    no_focus=" ",
+    on="[x]",
+    off="[ ]",
+    on_disabled="(x)",
+    off_disabled="( )",
+    button=("[ ", " ]"),
+    button_disabled=("( ", " )"),
+    choice=("<", ">"),
+    full="#",
+    empty="-",
+    secret="*",
+    ellipsis="...",
+    arrow="->",
+    marks={},
+)
+_LINES: Final = Glyphs(
+    focus="›",  # noqa: RUF001
+    no_focus=" ",
+    on=" ✓ ",
+    off="   ",
+    on_disabled=" ✓ ",
+    off_disabled="   ",
+    button=("  ", "  "),
+    button_disabled=("  ", "  "),
+    choice=("‹", "›"),  # noqa: RUF001
+    full="━",
+    empty="━",
+    secret="•",
+    ellipsis="…",
+    arrow="→",
+    marks={
+        marks.TO_COME: "○",
+        marks.CURRENT: "●",
+        marks.DONE: "✓",
+        marks.LEFT_OUT: "–",  # noqa: RUF001
+        marks.FAILED: "✗",
+        "[warn]": "!",
+        "[note]": "i",
+    },
+)
+# Which of the palette's colours a mark has.
+MARK_COLOURS: Final = {
+    marks.TO_COME: "muted",
+    marks.CURRENT: "title",
+    marks.DONE: "good",
+    marks.LEFT_OUT: "muted",
+    marks.FAILED: "bad",
+    "[warn]": "caution",
+    "[note]": "remark",
 }
-Line { height: auto; width: 1fr; }
-Row { height: 1; width: 1fr; }
-CheckList { height: auto; width: 1fr; background: ansi_default; color: ansi_default; }
-Heading { text-style: bold; height: 1; }
-Toggle, Choice { height: 1; width: 1fr; }
-Action { height: 1; width: auto; }
-Toggle:focus, Choice:focus, Action:focus { text-style: bold; }
-.form-field { height: 1; width: 1fr; }
-.form-field .mark { width: 1; text-style: bold; }
-.form-field .label { width: auto; }
-.form-field .bracket { width: auto; }
-FieldInput, FieldInput:focus {
-    width: 1fr; height: 1; border: none; padding: 0; background: ansi_default; color: ansi_default;
-    background-tint: ansi_default 0%;
+
+_TERMINALS: Final = Palette(*["ansi_default"] * 17)
+_DARK: Final = Palette(
+    ground="#16181f",
+    field="#262a38",
+    field_focus="#343a50",
+    ink="#dfe3f0",
+    muted="#a9b1c9",
+    title="#8fb4ff",
+    good="#9fd67a",
+    caution="#ecc06f",
+    bad="#ff9aa8",
+    remark="#85d3f2",
+    head="#26315c",
+    head_ink="#f2f4fb",
+    head_muted="#b9c3e6",
+    focus="#8fb4ff",
+    focus_ink="#10131c",
+    edge="#4d567a",
+    edge_focus="#8fb4ff",
+)
+_LIGHT: Final = Palette(
+    ground="#fbfbfd",
+    field="#e9ebf2",
+    field_focus="#dbe4fb",
+    ink="#1b1e2b",
+    muted="#51566b",
+    title="#1c48b0",
+    good="#1d5f0e",
+    caution="#7a4b00",
+    bad="#a50f2b",
+    remark="#0a5570",
+    head="#1c48b0",
+    head_ink="#ffffff",
+    head_muted="#d4defa",
+    focus="#1c48b0",
+    focus_ink="#ffffff",
+    edge="#9aa1b8",
+    edge_focus="#1c48b0",
+)
+_CONTRAST: Final = Palette(
+    ground="#000000",
+    field="#1c1c1c",
+    field_focus="#303030",
+    ink="#ffffff",
+    muted="#d7d7d7",
+    title="#ffff5f",
+    good="#5fff87",
+    caution="#ffd75f",
+    bad="#ffafaf",
+    remark="#87d7ff",
+    head="#ffffff",
+    head_ink="#000000",
+    head_muted="#303030",
+    focus="#ffff5f",
+    focus_ink="#000000",
+    edge="#ffffff",
+    edge_focus="#ffff5f",
+)
+
+
+class Look(enum.Enum):
+    """The value is its name for the operator."""
+
+    PLAIN = "plain"
+    DARK = "dark"
+    LIGHT = "light"
+    CONTRAST = "high contrast"
+
+    @property
+    def rich(self) -> bool:
+        """Whether it has lines and colours, and the mouse."""
+        return self is not Look.PLAIN
+
+    @property
+    def palette(self) -> Palette:
+        return _PALETTES[self]
+
+    @property
+    def glyphs(self) -> Glyphs:
+        return _LINES if self.rich else _ASCII
+
+    @property
+    def next_colours(self) -> Look:
+        """The rich look with the next colours."""
+        return RICH[(RICH.index(self) + 1) % len(RICH)] if self.rich else RICH[0]
+
+
+_PALETTES: Final = {
+    Look.PLAIN: _TERMINALS,
+    Look.DARK: _DARK,
+    Look.LIGHT: _LIGHT,
+    Look.CONTRAST: _CONTRAST,
 }
-FieldInput > .input--cursor { background: ansi_default; color: ansi_default; text-style: reverse; }
-FieldInput > .input--selection { background: ansi_default; text-style: reverse; }
-FieldInput:disabled { text-style: dim; }
-#fields { height: auto; width: 1fr; }
-.buttons { height: 1; width: 1fr; }
-.title { height: 1; width: 1fr; text-style: bold; }
-.keys { dock: bottom; height: 1; width: 1fr; }
-.wrong { text-style: bold; }
-Question { align: center middle; background: ansi_default; }
-Question > Vertical {
-    width: 72; max-width: 100%; height: auto; max-height: 100%; border: ascii ansi_default; padding: 0 1;
-}
-.-rich Question > Vertical { border: round ansi_blue; }
-.-rich .title { background: ansi_blue; color: ansi_bright_white; }
-.-rich Heading { color: ansi_cyan; }
-.-rich .wrong { color: ansi_bright_red; }
-.-rich Toggle:focus, .-rich Choice:focus, .-rich Action:focus { color: ansi_bright_yellow; }
-.-rich .form-field:focus-within .label { color: ansi_bright_yellow; }
-"""
+RICH: Final = (Look.DARK, Look.LIGHT, Look.CONTRAST)
 
 
-def is_capable(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether the terminal surely shows lines and colours: a desktop's, with a UTF-8 locale.
+def look_for(environment: Mapping[str, str] = os.environ) -> Look:
+    """The look that a terminal gets when nobody has chosen one."""
+    return Look.DARK if is_capable(environment) else Look.PLAIN
 
-    A Linux VT has too few glyphs, a VT220 and a serial line's unknown end none. Inside tmux TERM says nothing of the
-    consoles that are attached, which may be any.
+
+def is_capable(environment: Mapping[str, str] = os.environ, terminal: str | None = None) -> bool:
+    """Whether the terminal surely shows lines and colours and is fast: a desktop's, with a UTF-8 locale.
+
+    terminal: its device, None for that of the standard input. A serial line is slow, whatever is at its end. A Linux
+    VT has too few glyphs, a VT220 and a serial line's unknown end none. Inside tmux TERM says nothing of the consoles
+    that are attached, which may be any.
     """
     locale = environment.get("LC_ALL") or environment.get("LC_CTYPE") or environment.get("LANG") or ""
     utf8 = locale.lower().replace("-", "").endswith("utf8")
     term = environment.get("TERM", "")
     desktop = term.endswith("-256color") or term.endswith("-direct") or term in {"alacritty", "xterm-kitty", "foot"}
-    return utf8 and desktop and not term.startswith(("screen", "tmux")) and "TMUX" not in environment
+    multiplexed = term.startswith(("screen", "tmux")) or "TMUX" in environment
+    return utf8 and desktop and not multiplexed and _is_fast(terminal)
+
+
+def _is_fast(terminal: str | None) -> bool:
+    """Whether it is a pseudo-terminal, as a desktop and an SSH login have; true where it is not a terminal at all."""
+    if terminal is None:
+        try:
+            terminal = os.ttyname(0)
+        except OSError:
+            return True
+    return terminal.startswith("/dev/pts/")
+
+
+def colour_system(environment: Mapping[str, str] = os.environ) -> str:
+    """Textual's name of the colours that the terminal has.
+
+    systemd says COLORTERM=truecolor on every console. tmux turns 256 colours into what each of its consoles has.
+    """
+    if is_capable(environment) and environment.get("COLORTERM") in {"truecolor", "24bit"}:
+        return "truecolor"
+    term = environment.get("TERM", "")
+    return "256" if is_capable(environment) or "256color" in term or "TMUX" in environment else "standard"

@@ -1,4 +1,4 @@
-"""How far a conversion is, in characters: the phases in columns, and a bar for each disk.
+"""How far a conversion is, in characters: the phases in columns, a bar for each disk, and the throughput as a graph.
 
 A cell that changes costs time on a serial line: the bar and the percentage are always those of now, the bytes, the
 rate and the time left are looked up more rarely and rounded.
@@ -6,16 +6,23 @@ rate and the time left are looked up more rarely and rounded.
 
 from __future__ import annotations
 
+import statistics
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from rich.cells import cell_len
+from rich.color import Color
+from rich.console import Group
 from rich.text import Text
+from textual.app import RenderResult
 from textual.geometry import Offset, Size
-from textual.widget import Widget
 
 from p2v_tui.front.ascii_text import cut
 from p2v_tui.front.phases import Phase, PhaseState, current_phase
+from p2v_tui.screens.dressed import Dressed, shortened, style, with_marks
+from p2v_tui.screens.look import Look
 from p2v_tui.session.words.events import DiskProgress
 from p2v_tui.session.words.quantities import size_text
 
@@ -26,10 +33,14 @@ _BAR_WIDTHS: Final = (8, 40)
 # Of a disk's line: what stands around its name and its bar, when the words are at their longest.
 _WORDS_WIDTH: Final = 63
 _NAME_WIDTHS: Final = (9, 16)
+# Two blanks before the bar, and the percentage behind it.
+_AROUND_A_BAR: Final = 7
+# What the graph of the throughput remembers: two hours of seconds.
+_MOST_RATES: Final = 7200
 _UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
-class PhaseList(Widget):
+class PhaseList(Dressed):
     """`[ ok ] done`, `[ .. ] current`, `[    ] to come`, in as many columns as fit.
 
     Where there are more phases than room, those around the current one are shown and the others are counted.
@@ -50,7 +61,7 @@ class PhaseList(Widget):
         return _phase_rows(len(self._phases), width, viewport.height)
 
     def render(self) -> Text:
-        return phases_text(self._phases, self.size.width, self.size.height)
+        return phases_text(self._phases, self.size.width, self.size.height, self.look)
 
 
 def _phase_rows(count: int, width: int, screen_height: int) -> int:
@@ -58,7 +69,7 @@ def _phase_rows(count: int, width: int, screen_height: int) -> int:
     return min(-(-count // columns), max(3, screen_height // 3 - 1))
 
 
-def phases_text(phases: tuple[Phase, ...], width: int, height: int) -> Text:
+def phases_text(phases: tuple[Phase, ...], width: int, height: int, look: Look = Look.PLAIN) -> Text:
     columns = max(1, width // _COLUMN_WIDTH)
     cells = _phase_cells(phases, columns * height)
     text = Text(no_wrap=True, end="")
@@ -66,22 +77,31 @@ def phases_text(phases: tuple[Phase, ...], width: int, height: int) -> Text:
         for column in range(columns):
             number = column * height + row
             if number < len(cells):
-                words, current = cells[number]
-                wide = width // columns
-                text.append(cut(words, wide - 1).ljust(wide), style="bold" if current else "")
+                text.append_text(_cell(*cells[number], width // columns, look))
         if row + 1 < height:
             text.append("\n")
     return text
 
 
-def _phase_cells(phases: tuple[Phase, ...], room: int) -> list[tuple[str, bool]]:
+def _cell(state: PhaseState, words: str, width: int, look: Look) -> Text:
+    """A phase with its mark, padded."""
+    current = state in {PhaseState.RUNNING, PhaseState.FAILED}
+    line = with_marks(shortened(f"{state.value} {words}", width - 1, look), look)
+    if current:
+        line.stylize("bold")
+    elif look.rich:
+        line.stylize(style(look, "muted"), 1)
+    line.pad_right(width - cell_len(line.plain))
+    return line
+
+
+def _phase_cells(phases: tuple[Phase, ...], room: int) -> list[tuple[PhaseState, str]]:
     first, last = window(len(phases), current_phase(phases), room)
-    now = (PhaseState.RUNNING, PhaseState.FAILED)
-    cells = [(f"{each.state.value} {each.name}", each.state in now) for each in phases[first:last]]
+    cells = [(each.state, each.name) for each in phases[first:last]]
     if first > 0:
-        cells[0] = (f"{PhaseState.DONE.value} {first + 1} phases before", False)
+        cells[0] = (PhaseState.DONE, f"{first + 1} phases before")
     if last < len(phases):
-        cells[-1] = (f"{PhaseState.WAITING.value} {len(phases) - last + 1} more phases", False)
+        cells[-1] = (PhaseState.WAITING, f"{len(phases) - last + 1} more phases")
     return cells
 
 
@@ -93,7 +113,7 @@ def window(count: int, current: int, room: int) -> tuple[int, int]:
     return first, first + room
 
 
-class DiskBars(Widget):
+class DiskBars(Dressed):
     """`sda  [####------]  42%  ...`, a line for each disk. clock: seconds, monotonic.
 
     Where there are more disks than room, those around the one being copied are shown.
@@ -117,11 +137,32 @@ class DiskBars(Widget):
             self.refresh(layout=taller)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        del container, width
-        return min(len(self._disks), max(3, viewport.height // 8))
+        del container
+        return min(len(self._disks), max(3, viewport.height // 8)) * self._lines_of_a_disk(width)
+
+    def _lines_of_a_disk(self, width: int) -> int:
+        """The rich look has the figures below the bar where they do not fit beside it."""
+        return 2 if self.look.rich and width < _WORDS_WIDTH + _BAR_WIDTHS[0] + _NAME_WIDTHS[0] else 1
 
     def render(self) -> Text:
+        if self.look.rich:
+            return Text("\n").join(self._rich_rows())
         return Text("\n".join(self.rows()), no_wrap=True, end="")
+
+    def _rich_rows(self) -> list[Text]:
+        width, look = self.size.width, self.look
+        lines = self._lines_of_a_disk(width)
+        first, last = window(len(self._disks), _copying(self._disks), self.size.height // lines)
+        names = [shortened(_base_name(disk.name), _NAME_WIDTHS[1], look) for disk in self._disks]
+        longest = max(map(cell_len, names), default=0)
+        beside = _WORDS_WIDTH - _AROUND_A_BAR if lines == 1 else 0
+        rows = []
+        for number in range(first, last):
+            disk, details = self._disks[number], details_text(self._details[number], self._disks[number].percent)
+            row = bar_line(names[number].ljust(longest), disk.percent, width - beside, look)
+            row.append(" " if lines == 1 else "\n".ljust(longest + 3))
+            rows.append(row.append(" ".join(details.split()) if lines == 2 else details, style(look, "muted")))
+        return rows
 
     def percent_sign(self) -> Offset | None:
         """Where the percent sign of the disk being copied stands on the screen.
@@ -129,6 +170,8 @@ class DiskBars(Widget):
         A terminal whose cursor waits there has the shortest way to the digit that changes next.
         """
         height = self.size.height
+        if self.look.rich:
+            return None
         copying = _copying(self._disks)
         first, last = window(len(self._disks), copying, height)
         if not first <= copying < last:
@@ -152,6 +195,53 @@ class DiskBars(Widget):
         if last < len(self._disks):
             rows[-1] = f"{len(self._disks) - last + 1} more disks to copy"
         return rows
+
+
+class Throughput(Dressed):
+    """A graph of the bytes a second over the time of the conversion, which only the rich look shows."""
+
+    def __init__(self, *, id: str, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(id=id)
+        self._clock = clock
+        self._rates: deque[float] = deque(maxlen=_MOST_RATES)
+        self._taken: float | None = None
+
+    def show(self, disks: tuple[DiskProgress, ...]) -> None:
+        """Takes how fast all disks are together now, once a second at most."""
+        now = self._clock()
+        if self._taken is None or now - self._taken >= 1:
+            self._taken = now
+            self._rates.append(sum(disk.rate for disk in disks))
+            if self.display:
+                self.refresh()
+
+    def render(self) -> RenderResult:
+        # Imported when it is needed: the plain look does without.
+        from textual.renderables.sparkline import Sparkline  # noqa: PLC0415
+
+        palette, rates = self.look.palette, self._rates
+        now, most = (f"{size_text(rate)}/s" for rate in (rates[-1] if rates else 0, max(rates, default=0)))
+        words = Text(f"Throughput: {now}, at most {most}", style(self.look, "muted"), no_wrap=True)
+        graph = Sparkline(
+            # The graph starts at zero.
+            [0.0, *rates],
+            width=self.size.width,
+            height=max(1, self.size.height - 1),
+            min_color=Color.parse(palette.edge),
+            max_color=Color.parse(palette.title),
+            summary_function=statistics.fmean,
+        )
+        return Group(words, graph)
+
+
+def bar_line(name: str, percent: int | None, width: int, look: Look) -> Text:
+    """`sda  ━━━━━━────  42%` of the width, for the rich look. percent: None for what has not begun."""
+    bar_width = max(4, width - cell_len(name) - _AROUND_A_BAR)
+    full = bar_width * (percent or 0) // 100
+    line = Text(f"{name}  ", style(look, "ink", bold=True), no_wrap=True, end="")
+    line.append(look.glyphs.full * full, style(look, "good" if percent == 100 else "title"))
+    line.append(look.glyphs.empty * (bar_width - full), style(look, "edge"))
+    return line.append("   --" if percent is None else f" {percent:3d}%", style(look, "ink"))
 
 
 def disk_row(name: str, disk: DiskProgress, details: DiskProgress, width: int) -> str:
@@ -209,5 +299,9 @@ def _stage(disks: tuple[DiskProgress, ...]) -> list[tuple[bool, bool, bool]]:
 
 
 def _short_name(name: str, width: int) -> str:
+    return cut(_base_name(name), width)
+
+
+def _base_name(name: str) -> str:
     """A disk image's name is its path."""
-    return cut(name.rpartition("/")[2] if name.startswith("/") else name, width)
+    return name.rpartition("/")[2] if name.startswith("/") else name

@@ -15,7 +15,7 @@ from typing import ClassVar, Final
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Container, Horizontal, Vertical, VerticalScroll
 from textual.message import Message
 from textual.timer import Timer
 
@@ -28,10 +28,11 @@ from p2v_tui.front.saved_log import default_directory, save
 from p2v_tui.screens.base import BaseScreen
 from p2v_tui.screens.check_words import checks_text, not_passed
 from p2v_tui.screens.dialogs import Dialog, TextDialog, error_dialog
+from p2v_tui.screens.dressed import look_of
 from p2v_tui.screens.log_pane import LogPane
-from p2v_tui.screens.progress import DiskBars, PhaseList
+from p2v_tui.screens.progress import DiskBars, PhaseList, Throughput
 from p2v_tui.screens.state import State
-from p2v_tui.screens.widgets import Action, Help, Line
+from p2v_tui.screens.widgets import Action, Help, Line, Panel
 from p2v_tui.session.words.checks import Check
 from p2v_tui.session.words.terminal_text import plain
 
@@ -73,12 +74,27 @@ class RunningScreen(BaseScreen):
         Binding("left", "app.focus_previous", show=False),
     ]
     CSS = """
-    PhaseList, DiskBars { height: auto; width: 1fr; background: ansi_default; color: ansi_default; }
-    LogPane { height: 1fr; min-height: 3; width: 1fr; background: ansi_default; color: ansi_default; }
+    PhaseList, DiskBars { height: auto; width: 1fr; background: $ground; color: $ink; }
+    LogPane { height: 1fr; min-height: 3; width: 1fr; background: $ground; color: $ink; }
+    #stage { height: 1fr; layout: vertical; }
     #going { height: auto; }
+    #beside { height: 1fr; }
+    #log-panel { height: 1fr; }
     #outage { text-style: bold reverse; }
     #ended { height: auto; max-height: 50%; }
+    #throughput { display: none; }
+
+    .-rich RunningScreen.-low.-narrow #phases-panel { border: none; }
+    .-rich RunningScreen.-tall #throughput { display: block; height: 4; margin: 1 0 0 0; }
+    .-rich RunningScreen.-wide #stage { layout: horizontal; }
+    .-rich RunningScreen.-wide #going { width: 64; }
+    .-rich RunningScreen.-very-wide #going { width: 76; }
+    .-rich #outage { color: $bad; text-style: bold; margin: 0 1; }
+    .-rich #log-panel { padding: 0 0 0 1; }
+    .-rich #log-directory { color: $muted; padding: 0 1; }
+    .-rich RunningScreen #status { padding: 0 1; }
     """
+    step = 2
 
     @property
     def heading(self) -> str:
@@ -114,13 +130,20 @@ class RunningScreen(BaseScreen):
 
     def compose(self) -> ComposeResult:
         yield self.title_line()
-        with Vertical(id="going"):
-            yield PhaseList(id="phases")
-            yield DiskBars(id="disks", clock=self._clock)
-        with VerticalScroll(id="ended", can_focus=False):
-            yield Line("", id="outcome")
-        yield Line("", id="outage")
-        yield LogPane(id="log")
+        # The rich look puts the two beside each other where there is room.
+        with Container(id="stage"):
+            with Vertical(id="going"):
+                with Panel("Phases", titled=False, id="phases-panel"):
+                    yield PhaseList(id="phases")
+                with Panel("Progress", titled=False, id="progress"):
+                    yield DiskBars(id="disks", clock=self._clock)
+                    yield Throughput(id="throughput", clock=self._clock)
+            with Vertical(id="beside"):
+                with VerticalScroll(id="ended", can_focus=False):
+                    yield Line("", id="outcome")
+                yield Line("", id="outage")
+                with Panel("Output of virt-v2v", titled=False, id="log-panel"):
+                    yield LogPane(id="log")
         yield Line("", id="log-directory")
         yield Line("", id="status")
         with Horizontal(classes="buttons"):
@@ -211,6 +234,7 @@ class RunningScreen(BaseScreen):
         self.query_one(PhaseList).show(snapshot.phases)
         bars = self.query_one(DiskBars)
         bars.show(snapshot.disks)
+        self.query_one(Throughput).show(snapshot.disks)
         if self.is_current and (place := bars.percent_sign()) is not None:
             self.app.cursor_position = place
         self.query_one("#status", Line).show(self._text(f"Status: {status_text(snapshot)}"))
@@ -272,7 +296,7 @@ class RunningScreen(BaseScreen):
 
     def _text(self, text: str) -> str:
         text = "\n".join(plain(line) for line in text.splitlines())
-        return text if self.app.has_class("-rich") else ascii_text(text)
+        return text if look_of(self).rich else ascii_text(text)
 
     async def action_back(self) -> None:
         if self.run.finished:

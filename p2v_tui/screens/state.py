@@ -49,6 +49,11 @@ class State:
             self._machine = hwprobe.probe()
         return self._machine
 
+    @property
+    def machine_name(self) -> str:
+        """What the machine is called, as far as it is known by now."""
+        return self.settings.guestname or (self._machine.hostname if self._machine else "")
+
     def look_again(self) -> Machine:
         """Looks at the machine anew. Not for the screens' thread."""
         self._machine = hwprobe.probe()

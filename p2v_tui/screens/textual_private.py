@@ -12,7 +12,8 @@ that no other module uses such a part.
 - `App._check_bindings`, for `run_binding`: Textual offers `App.active_bindings`, but there a dialog hides the keys of
   the application, such as the one for a shell.
 - `App._driver`, for `clear_terminal`: Textual itself only writes what changed, which is of no use to a line that lost
-  something.
+  something. And for `report_mouse`, with the driver's `_mouse`, `_enable_mouse_support` and `_disable_mouse_support`:
+  whether the mouse is used is decided when Textual starts, and a look is chosen later.
 - `Screen._compositor`, for `screen_strips`: Textual offers what is on the screen only as a picture, and tests compare
   lines.
 """
@@ -95,6 +96,17 @@ def clear_terminal(app: App[Any]) -> None:
     """Clears the terminal itself, whatever is on it. The next frame is written whole."""
     if app._driver is not None:
         app._driver.write(CLEAR)
+
+
+def report_mouse(app: App[Any], wanted: bool) -> None:
+    """Has the terminal tell of the mouse, or not."""
+    driver = app._driver
+    if isinstance(driver, LinuxDriver):
+        if not wanted:
+            driver._disable_mouse_support()
+        driver._mouse = wanted
+        if wanted:
+            driver._enable_mouse_support()
 
 
 def screen_strips(screen: Screen[Any]) -> list[Strip]:

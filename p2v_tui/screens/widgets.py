@@ -1,8 +1,8 @@
-"""The few widgets that all screens are made of, one line high and made of characters that every console has.
+"""The few widgets that all screens are made of, one line high, drawn with the characters of the application's look.
 
 Focus, checked and selected are told by characters: `>` in front of what has the focus, `[x]` for checked. Colour
 comes on top, where there is one. Nothing blinks and nothing moves: every cell that changes costs time on a serial
-line.
+line. A mouse is there only in the rich look.
 """
 
 from __future__ import annotations
@@ -12,17 +12,19 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.segment import Segment
+from rich.style import Style
 from rich.text import Text
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
+from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from p2v_tui.front.ascii_text import cut
+from p2v_tui.screens.dressed import Dressed, look_of, shortened, with_marks
 
 
 @dataclass(frozen=True)
@@ -33,24 +35,32 @@ class Help:
     text: str
 
 
-class Line(Static):
+class Line(Static, Dressed):
     """Text that cannot be focused. No markup: texts come from disks and servers."""
 
     def __init__(self, text: str = "", *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(Text(text), id=id, classes=classes, markup=False)
+        self._said = text
 
     def show(self, text: str) -> None:
         """Replaces the text; nothing is repainted where it is the same."""
-        if text != self.text:
-            self.update(Text(text))
+        if text != self._said:
+            self._said = text
+            self.dress()
+
+    def on_mount(self) -> None:
+        if self.look.rich:
+            self.dress()
+
+    def dress(self) -> None:
+        self.update(with_marks(self._said, self.look))
 
     @property
     def text(self) -> str:
-        content = self.content
-        return content.plain if isinstance(content, Text) else str(content)
+        return self._said
 
 
-class Row(Widget):
+class Row(Dressed):
     """A line of text that cannot be focused and stays one line: what is too long is cut."""
 
     text: reactive[str] = reactive("")
@@ -60,7 +70,9 @@ class Row(Widget):
         self.text = text
 
     def render(self) -> Text:
-        return Text(cut(self.text, self.size.width), no_wrap=True, end="")
+        text = with_marks(shortened(self.text, self.size.width, self.look), self.look)
+        text.no_wrap, text.end = True, ""
+        return text
 
 
 def more_of(scrolled: Widget) -> str:
@@ -75,6 +87,22 @@ def more_of(scrolled: Widget) -> str:
 
 class Heading(Line):
     """The name of a part of a screen."""
+
+
+class Panel(Vertical):
+    """A part of a screen. title: a line above it in the plain look, and on the frame around it in the rich one.
+
+    titled: False where the plain look has no such line.
+    """
+
+    def __init__(self, title: str, *, titled: bool = True, id: str | None = None, classes: str = "") -> None:
+        super().__init__(id=id, classes=f"panel {classes}".strip())
+        self.border_title = Text(title).markup
+        self._heading = Heading(title, classes="plain-only") if titled else None
+
+    def compose(self) -> ComposeResult:
+        if self._heading is not None:
+            yield self._heading
 
 
 class FormField(Horizontal):
@@ -105,12 +133,13 @@ class FormField(Horizontal):
     def compose(self) -> ComposeResult:
         yield Line(" ", classes="mark")
         yield Line(f"{self._label}:".rjust(self._label_width), classes="label")
-        yield Line(" [", classes="bracket")
+        yield Line(" ", classes="gap rich-only")
+        yield Line(" [", classes="bracket plain-only")
         yield self.input
-        yield Line("]", classes="bracket")
+        yield Line("]", classes="bracket plain-only")
 
     def on_descendant_focus(self) -> None:
-        self.query_one(".mark", Line).show(">")
+        self.query_one(".mark", Line).show(look_of(self).glyphs.focus)
 
     def on_descendant_blur(self) -> None:
         self.query_one(".mark", Line).show(" ")
@@ -137,7 +166,7 @@ class FormField(Horizontal):
             line.show(f"{label}:".rjust(self._label_width))
 
 
-class FieldInput(Input):
+class FieldInput(Input, Dressed):
     """An input without a border, a blinking cursor or a selection of its own colour."""
 
     def __init__(self, *, value: str, password: bool, id: str) -> None:
@@ -154,13 +183,14 @@ class FieldInput(Input):
     def render_line(self, y: int) -> Strip:
         """A password behind stars: Textual hides it behind bullets, which a VT220 does not have."""
         strip = super().render_line(y)
-        if not self.password:
+        secret = self.look.glyphs.secret
+        if not self.password or secret == "\N{BULLET}":
             return strip
-        starred = (Segment(text.replace("\N{BULLET}", "*"), style, control) for text, style, control in strip)
+        starred = (Segment(text.replace("\N{BULLET}", secret), style, control) for text, style, control in strip)
         return Strip(starred, strip.cell_length)
 
 
-class Toggle(Widget, can_focus=True):
+class Toggle(Dressed, can_focus=True):
     """`> [x] label`, switched by Space or Enter."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("space,enter", "switch", show=False)]
@@ -187,17 +217,36 @@ class Toggle(Widget, can_focus=True):
         self.set_reactive(Toggle.label, label)
 
     def render(self) -> Text:
-        box = "[x]" if self.value else "[ ]"
+        glyphs = self.look.glyphs
+        box = glyphs.on if self.value else glyphs.off
         if self.is_disabled:
-            box = "(x)" if self.value else "( )"
-        return Text(f"{'>' if self.has_focus else ' '} {box} {self.label}", no_wrap=True, overflow="ellipsis")
+            box = glyphs.on_disabled if self.value else glyphs.off_disabled
+        text = Text(f"{glyphs.focus if self.has_focus else glyphs.no_focus} ", no_wrap=True, overflow="ellipsis")
+        text.append(box, self.box_style)
+        text.append(" ")
+        return text.append_text(self.words())
+
+    @property
+    def box_style(self) -> Style:
+        """What makes the box be seen as one."""
+        if not self.look.rich:
+            return Style()
+        palette = self.look.palette
+        return Style(bold=True, color=palette.good, bgcolor=palette.field_focus if self.has_focus else palette.field)
+
+    def words(self) -> Text:
+        """What stands behind the box."""
+        return Text(self.label)
+
+    async def on_click(self) -> None:
+        self.action_switch()
 
     def action_switch(self) -> None:
         self.value = not self.value
         self.post_message(self.Changed(self, self.value))
 
 
-class Choice(Widget, can_focus=True):
+class Choice(Dressed, can_focus=True):
     """`> Label: < value >`, changed by Left and Right, or by Space and Enter to the next."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -228,11 +277,30 @@ class Choice(Widget, can_focus=True):
         self.set_reactive(Choice.value, value)
 
     def render(self) -> Text:
+        glyphs = self.look.glyphs
         changeable = len(self._options) > 1 and not self.is_disabled
-        arrows = ("<", ">") if changeable else (" ", " ")
+        left, right = glyphs.choice if changeable else (" ", " ")
         longest = max((len(option) for option in self._options), default=0)
-        text = f"{'>' if self.has_focus else ' '}{self._label} {arrows[0]} {self.value.ljust(longest)} {arrows[1]}"
-        return Text(text, no_wrap=True, overflow="ellipsis")
+        text = Text(f"{glyphs.focus if self.has_focus else glyphs.no_focus}{self._label} ", no_wrap=True)
+        self._middle = len(text) + 1 + longest // 2
+        text.append(f"{left} {self.value.ljust(longest)} {right}", self._value_style)
+        text.overflow = "ellipsis"
+        return text
+
+    @property
+    def _value_style(self) -> Style:
+        if not self.look.rich:
+            return Style()
+        palette = self.look.palette
+        if self.is_disabled:
+            return Style(color=palette.muted, bgcolor=palette.field)
+        return Style(color=palette.ink, bgcolor=palette.field_focus if self.has_focus else palette.field)
+
+    async def on_click(self, event: events.Click) -> None:
+        """On its left half the value before, on its right half the next one."""
+        self.action_step(-1 if event.x <= self._middle else 1)
+
+    _middle = 0
 
     def offer(self, options: Sequence[str]) -> None:
         """Other options; the value stays, also where it is not among them."""
@@ -253,7 +321,7 @@ class Choice(Widget, can_focus=True):
             self.post_message(self.Changed(self, self.value))
 
 
-class Action(Widget, can_focus=True):
+class Action(Dressed, can_focus=True):
     """`>[ Label ]`, pressed by Enter or Space. `( Label )` when it cannot be pressed now."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -279,8 +347,13 @@ class Action(Widget, can_focus=True):
         self.set_reactive(Action.label, label)
 
     def render(self) -> Text:
-        left, right = ("(", ")") if self.disabled else ("[", "]")
-        return Text(f"{'>' if self.has_focus else ' '}{left} {self.label} {right}", no_wrap=True)
+        glyphs = self.look.glyphs
+        left, right = glyphs.button_disabled if self.disabled else glyphs.button
+        text = Text(glyphs.focus if self.has_focus else glyphs.no_focus, no_wrap=True)
+        return text.append(f"{left}{self.label}{right}")
+
+    async def on_click(self) -> None:
+        self.action_press()
 
     def get_content_width(self, container: object, viewport: object) -> int:
         del container, viewport

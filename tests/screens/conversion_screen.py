@@ -24,6 +24,7 @@ from p2v_tui.hwprobe.machine import (
 )
 from p2v_tui.screens.conversion import ConversionScreen
 from p2v_tui.screens.device_lists import DeviceList, InterfaceRow
+from p2v_tui.screens.look import Look
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action, Choice, FormField, Line, Toggle
 from p2v_tui.session.plan.output_modes import OUTPUT_MODES
@@ -140,7 +141,7 @@ class OneScreen(P2VTui):
     """The application with the conversion screen on top."""
 
     def __init__(self, state: State) -> None:
-        super().__init__(state, rich=False)
+        super().__init__(state, look=Look.PLAIN)
         self.watches: list[MadeUpWatch] = []
         self.started = 0
 

@@ -12,6 +12,7 @@ from p2v_tui.app import P2VTui
 from p2v_tui.front.conversion_run import ConversionRun
 from p2v_tui.screens import running
 from p2v_tui.screens.log_pane import LogPane
+from p2v_tui.screens.look import Look
 from p2v_tui.screens.running import RunningScreen
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action
@@ -95,7 +96,7 @@ async def opened(
     size: str = "80x24",
     *,
     iso: bool = False,
-    rich: bool = False,
+    look: Look = Look.PLAIN,
     interval: float = 0.0,
     clock: Clock | None = None,
     now: Callable[[], datetime.datetime] = datetime.datetime.now,
@@ -108,7 +109,7 @@ async def opened(
     server = NoServer().as_server()
     chosen = plan(accept_warnings=accept_warnings)
     shown.run = run = ConversionRun(server, chosen, convert=conversion, now=now, left_running=left_running)
-    app = P2VTui(shown, rich=rich)
+    app = P2VTui(shown, look=look)
     try:
         async with app.run_test(size=SIZES[size]) as pilot:
             await pilot.pause()

@@ -14,6 +14,7 @@ from p2v_tui import cmdline
 from p2v_tui.app import P2VTui
 from p2v_tui.errors import Cancelled, P2VError, PreflightRefused
 from p2v_tui.screens.connection import ConnectionScreen, host_key_dialog
+from p2v_tui.screens.look import Look
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action, FormField, Line, Toggle
 from p2v_tui.session.ssh.control import ControlConnection
@@ -37,8 +38,8 @@ def server(key: Identity) -> Iterator[ConversionServer]:
         yield made
 
 
-def app_for(words: str, *, rich: bool = False) -> P2VTui:
-    return P2VTui(State(cmdline.parse(words).settings), rich=rich)
+def app_for(words: str, *, look: Look = Look.PLAIN) -> P2VTui:
+    return P2VTui(State(cmdline.parse(words).settings), look=look)
 
 
 def at(server: ConversionServer, key: Identity) -> str:
@@ -458,7 +459,7 @@ async def test_another_test_begins_without_the_checks_of_the_last_one() -> None:
 async def test_what_is_wrong_with_the_kernel_command_line_is_said() -> None:
     parsed = cmdline.parse("p2v.server=conv.example.com p2v.sevrer=x")
     assert len(parsed.warnings) == 1
-    app = P2VTui(State(parsed.settings, warnings=parsed.warnings), rich=False)
+    app = P2VTui(State(parsed.settings, warnings=parsed.warnings), look=Look.PLAIN)
     async with app.run_test(size=(80, 24)):
         assert f"Warning: {parsed.warnings[0]}" in status(app)
         assert "p2v.sevrer" in screen_text(app)

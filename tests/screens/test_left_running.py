@@ -19,6 +19,7 @@ from p2v_tui.hwprobe import Machine
 from p2v_tui.kinds import Secret
 from p2v_tui.screens.connection import ConnectionScreen
 from p2v_tui.screens.left_running import Found
+from p2v_tui.screens.look import Look
 from p2v_tui.screens.running import RunningScreen
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action
@@ -92,7 +93,7 @@ def conversion_to(port: int, **settings: object) -> Settings:
 @contextlib.asynccontextmanager
 async def started(shelf: Shelf, settings: Settings | None = None, size: str = "80x24") -> AsyncIterator[Pilot[int]]:
     """The screens as they start, when the offer stands on them."""
-    app = P2VTui(KnownMachine(settings or Settings()), rich=False, find_saved=shelf.find)
+    app = P2VTui(KnownMachine(settings or Settings()), look=Look.PLAIN, find_saved=shelf.find)
     async with app.run_test(size=SIZES[size]) as pilot:
         await wait_until(pilot, lambda: "A conversion was left running" in screen_text(app))
         yield pilot
@@ -128,7 +129,7 @@ async def test_it_is_offered_at_the_start(size: str, shelf: Shelf, snapshot: Sna
 
 
 async def test_where_nothing_was_left_nothing_is_asked(shelf: Shelf) -> None:
-    app = P2VTui(KnownMachine(Settings()), rich=False, find_saved=shelf.find)
+    app = P2VTui(KnownMachine(Settings()), look=Look.PLAIN, find_saved=shelf.find)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         assert isinstance(app.screen, ConnectionScreen)
@@ -273,7 +274,7 @@ async def test_continuing_can_be_cancelled_while_the_server_is_not_reached_and_n
 
 
 async def test_the_fields_are_usable_while_it_is_looked_for(shelf: Shelf) -> None:
-    app = P2VTui(KnownMachine(Settings()), rich=False, find_saved=shelf.find)
+    app = P2VTui(KnownMachine(Settings()), look=Look.PLAIN, find_saved=shelf.find)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press(*"conv")
         assert "Conversion server: [conv " in screen_text(app)

@@ -18,6 +18,7 @@ from p2v_tui.screens import conversion, running
 from p2v_tui.screens.connection import ConnectionScreen
 from p2v_tui.screens.conversion import ConversionScreen
 from p2v_tui.screens.left_running import Found, WorkDialog
+from p2v_tui.screens.look import Look
 from p2v_tui.screens.running import RunningScreen
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action
@@ -81,7 +82,7 @@ async def opened(found: Machine | Exception | threading.Event = SERVER) -> Async
     words = "p2v.server=127.0.0.1 p2v.port=1 p2v.password=x"
     state = Machines(cmdline.parse(words).settings, virt_v2v=VIRT_V2V)
     state.found = found
-    async with P2VTui(state, rich=False).run_test(size=(80, 24)) as pilot:
+    async with P2VTui(state, look=Look.PLAIN).run_test(size=(80, 24)) as pilot:
         yield Opened(pilot, state)
 
 
@@ -234,7 +235,7 @@ async def test_a_look_for_what_was_left_running_that_fails_is_told(error: Except
         raise error
 
     state = Machines(cmdline.parse("").settings)
-    async with P2VTui(state, rich=False, find_saved=fail).run_test(size=(80, 24)) as pilot:
+    async with P2VTui(state, look=Look.PLAIN, find_saved=fail).run_test(size=(80, 24)) as pilot:
         it = Opened(pilot, state)
         await it.until_shown(words, "[ Close ]")
         await pilot.press("enter")

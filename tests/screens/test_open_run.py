@@ -9,6 +9,7 @@ from p2v_tui.front.conversion_run import ConversionRun
 from p2v_tui.hwprobe import Machine
 from p2v_tui.screens.connection import ConnectionScreen
 from p2v_tui.screens.conversion import ConversionScreen
+from p2v_tui.screens.look import Look
 from p2v_tui.screens.running import RunningScreen
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action, FormField, Toggle
@@ -44,7 +45,7 @@ async def test_a_conversion_that_runs_or_that_nobody_saw_end_keeps_the_other_scr
     state = KnownMachine(given().settings)
     state.run = run = ConversionRun(NoServer().as_server(), plan(), convert=conversion)
     run.start()
-    app = P2VTui(state, rich=False)
+    app = P2VTui(state, look=Look.PLAIN)
     async with app.run_test(size=(80, 24)) as pilot:
         first = app.screen
         assert isinstance(first, ConnectionScreen)

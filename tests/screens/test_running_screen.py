@@ -20,6 +20,7 @@ from p2v_tui.front.conversion_run import ConversionRun, LogLine
 from p2v_tui.screens import running
 from p2v_tui.screens.dialogs import Dialog
 from p2v_tui.screens.log_pane import LogPane, rows_of
+from p2v_tui.screens.look import Look
 from p2v_tui.screens.running import PowerFailed, RunningScreen
 from p2v_tui.screens.textual_private import screen_strips
 from p2v_tui.session.conversion.log import ConversionLog
@@ -359,7 +360,7 @@ async def test_the_plain_look_is_ascii_whatever_the_server_says(events: list[Eve
 
 
 async def test_the_rich_look_shows_the_servers_own_characters() -> None:
-    async with opened(rich=True) as screen:
+    async with opened(look=Look.DARK) as screen:
         await screen.hear(*output("Größe 字"))
         await screen.until_shown("Größe 字")
         await screen.pilot.press("f4")

@@ -32,7 +32,7 @@ from p2v_tui.screens.dressed import Dressed
 from p2v_tui.screens.left_running import FindSaved, LeftRunning
 from p2v_tui.screens.look import Look, look_for
 from p2v_tui.screens.state import State
-from p2v_tui.screens.styles import STYLES, theme_of
+from p2v_tui.screens.styles import STYLES, terminal_theme_of, theme_of
 from p2v_tui.screens.textual_private import HungUp, clear_terminal, report_mouse, run_binding
 from p2v_tui.screens.widgets import FieldInput
 from p2v_tui.session.conversion.saved_conversion import find_saved
@@ -95,8 +95,13 @@ class P2VTui(App[int], inherit_bindings=False):
         self._leaving = False
         self._leave_question: Screen[Any] | None = None
 
+    def _set_log_colours(self) -> None:
+        self.ansi_theme_dark = self.ansi_theme_light = terminal_theme_of(self.look)
+
     def on_mount(self) -> None:
         self.set_class(self.look.rich, "-rich")
+        if self.look.rich:
+            self._set_log_colours()
         self.push_screen(ConnectionScreen(self.state))
         # A hang-up or a shutdown must not leave the identity's copy and half a connection behind.
         for number in (signal.SIGTERM, signal.SIGHUP):
@@ -252,6 +257,8 @@ class P2VTui(App[int], inherit_bindings=False):
             self._rich_look = look
         report_mouse(self, look.rich)
         self.ansi_color = not look.rich
+        if look.rich:
+            self._set_log_colours()
         self.theme = theme_of(look).name
         self.set_class(look.rich, "-rich")
         for screen in self.screen_stack:

@@ -76,6 +76,29 @@ def disk_details(disk: Disk, machine: Machine) -> str:
     return serial + contents_in_words(disk, machine) + guess
 
 
+def disk_facts(disk: Disk, machine: Machine) -> str:
+    """All that tells the disk from another one, a line each, and its partitions."""
+    facts = (
+        ("Size", f"{size_in_words(disk.size)} ({disk.size} bytes)"),
+        ("Model", shown(disk.model)),
+        ("Serial", shown(disk.serial)),
+        ("WWN", shown(disk.wwn)),
+        ("Bus", transport_in_words(disk.transport)),
+        ("Table", disk.partition_table or "none"),
+        *(
+            (group.kind, f"{shown(group.name)} ({', '.join(sorted(group.disks))})")
+            for group in machine.groups
+            if disk.name in group.disks
+        ),
+    )
+    lines = [f"{name}: {value}" for name, value in facts if value]
+    lines += ["", "Partitions:"] if disk.partitions else []
+    for part in disk.partitions:
+        content = _content(part.content, disk, machine) if part.content else ""
+        lines.append(f"  {shown(part.name)}  {size_in_words(part.size)}  {content}".rstrip())
+    return "\n".join(lines)
+
+
 def transport_in_words(transport: Transport | None) -> str:
     return _TRANSPORTS.get(transport, transport.name) if transport else ""
 
@@ -129,9 +152,13 @@ def convertible(media: Iterable[RemovableMedium]) -> list[RemovableMedium]:
 
 
 def medium_line(medium: RemovableMedium) -> str:
-    kind = {MediumKind.CDROM: "CD or DVD drive", MediumKind.FLOPPY: "floppy drive"}.get(medium.kind, "")
     controller = "(of the management controller)" if medium.management else ""
-    return "  ".join(word for word in (shown(medium.name), kind, shown(medium.model), controller) if word)
+    words = (shown(medium.name), medium_kind(medium), shown(medium.model), controller)
+    return "  ".join(word for word in words if word)
+
+
+def medium_kind(medium: RemovableMedium) -> str:
+    return {MediumKind.CDROM: "CD or DVD drive", MediumKind.FLOPPY: "floppy drive"}.get(medium.kind, "")
 
 
 def interface_line(interface: NetworkInterface) -> str:

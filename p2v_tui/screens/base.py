@@ -23,6 +23,7 @@ from p2v_tui.front.conversion_run import ConversionRun
 from p2v_tui.front.device_words import shown
 from p2v_tui.screens.dialogs import Dialog
 from p2v_tui.screens.dressed import Dressed, shortened, style
+from p2v_tui.screens.side_panel import SidePanel
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Help
 
@@ -70,6 +71,9 @@ STEPS: Final = ("Server", "Conversion", "Running")
 
 class KeysLine(Dressed):
     """The last line: the keys, which can be clicked in the rich look."""
+
+    # Textual would underline what can be clicked.
+    auto_links = False
 
     def __init__(self, keys: Sequence[Key]) -> None:
         super().__init__(classes="keys")
@@ -135,6 +139,8 @@ class BaseScreen(Screen[None]):
         Binding("escape", "back", show=False),
     ]
     AUTO_FOCUS = ""
+    # The look is a class of the application, above the screen.
+    SCOPED_CSS: ClassVar[bool] = False
 
     # Keys that only this screen has, as lines of the help.
     more_keys = ""
@@ -149,15 +155,6 @@ class BaseScreen(Screen[None]):
         BACK_KEY,
     )
     step = 0
-    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
-        (0, "-narrow"),
-        (WIDE, "-wide"),
-        (VERY_WIDE, "-very-wide"),
-    ]
-    VERTICAL_BREAKPOINTS = [  # noqa: RUF012
-        (0, "-low"),
-        (TALL, "-tall"),
-    ]
 
     def __init__(self, state: State) -> None:
         super().__init__()
@@ -206,6 +203,22 @@ class BaseScreen(Screen[None]):
                     raise
 
         self.run_worker(until_gone())
+
+    @on(events.Resize)
+    def _resized(self, message: events.Resize) -> None:
+        for name, holds in (
+            ("-narrow", message.size.width < WIDE),
+            ("-wide", message.size.width >= WIDE),
+            ("-very-wide", message.size.width >= VERY_WIDE),
+            ("-low", message.size.height < TALL),
+            ("-tall", message.size.height >= TALL),
+        ):
+            self.set_class(holds, name)
+
+    @on(events.DescendantFocus)
+    def _show_details(self) -> None:
+        for panel in self.query(SidePanel):
+            panel.show(self.focused)
 
     def show_run(self) -> None:
         """Shows whether a conversion runs; called when that may have changed."""

@@ -10,11 +10,10 @@ from typing import Final
 
 from rich.text import Text
 from textual.geometry import Size
-from textual.widget import Widget
 
-from p2v_tui.front.ascii_text import cut
 from p2v_tui.front.device_words import shown
 from p2v_tui.front.marks import OF_VERDICT
+from p2v_tui.screens.dressed import Dressed, shortened, with_marks
 from p2v_tui.session.words.checks import Check, Verdict
 
 _NAMES: Final = {
@@ -50,7 +49,7 @@ def counts_in_words(checks: Sequence[Check]) -> str:
     return " and ".join(f"{count} {names[count > 1]}" for count, names in counts if count)
 
 
-class CheckList(Widget):
+class CheckList(Dressed):
     """A row for each check, as many as there is room for. taken: the rows of the screen that others need."""
 
     def __init__(self, *, id: str, taken: int) -> None:
@@ -71,4 +70,6 @@ class CheckList(Widget):
         rows = [check_line(check) for check in self._checks]
         if len(rows) > height:
             rows[height - 1 :] = [f"       and {len(rows) - height + 1} more: press Checks"]
-        return Text("\n".join(cut(row, width) for row in rows), no_wrap=True, end="")
+        text = with_marks("\n".join(shortened(row, width, self.look) for row in rows), self.look)
+        text.no_wrap, text.end = True, ""
+        return text

@@ -10,7 +10,7 @@ from typing import Final
 
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Container, Horizontal, Vertical, VerticalScroll
 from textual.widgets import Input
 
 from p2v_tui.config import BY_KEY, Settings
@@ -22,8 +22,9 @@ from p2v_tui.screens.base import BaseScreen, run_text
 from p2v_tui.screens.check_words import CheckList, checks_text, counts_in_words, not_passed, worst_first
 from p2v_tui.screens.dialogs import Dialog
 from p2v_tui.screens.form import setting_help
+from p2v_tui.screens.side_panel import SidePanel
 from p2v_tui.screens.state import State
-from p2v_tui.screens.widgets import Action, FormField, Help, Line, Row, Toggle
+from p2v_tui.screens.widgets import Action, FormField, Help, Line, Panel, Row, Toggle
 from p2v_tui.session.conversion.connection_test import check_connection
 from p2v_tui.session.plan.virt_v2v import VirtV2V
 from p2v_tui.session.ssh.control import ControlConnection
@@ -76,6 +77,21 @@ def host_key_dialog(server: str, fingerprint: str, kind: str) -> Dialog:
 class ConnectionScreen(BaseScreen):
     """Next opens only after a successful test; any edit closes it again."""
 
+    CSS = """
+    ConnectionScreen #body { height: 1fr; }
+    ConnectionScreen #beside, ConnectionScreen #connect, ConnectionScreen #tested { height: auto; width: 1fr; }
+    ConnectionScreen #status { height: auto; }
+    .-rich ConnectionScreen #beside { padding: 0 1; }
+    .-rich ConnectionScreen #connect, .-rich ConnectionScreen #tested { max-width: 88; }
+    .-rich ConnectionScreen .buttons { padding: 0 0 0 1; }
+    .-rich ConnectionScreen.-wide #beside { layout: horizontal; padding: 1 2; }
+    .-rich ConnectionScreen.-wide #tested { max-width: 110; margin: 0 0 0 2; }
+    .-rich ConnectionScreen.-wide.-tall #side { display: block; margin: 1 0 0 0; }
+    .-rich ConnectionScreen.-tall .buttons { margin: 0 0 1 0; }
+    .-rich ConnectionScreen.-low #above-buttons { display: none; }
+    .-rich ConnectionScreen.-low.-narrow #tested .panel { border: none; }
+    """
+
     @property
     def heading(self) -> str:
         return "Conversion server (1 of 3)"
@@ -89,46 +105,50 @@ class ConnectionScreen(BaseScreen):
     def compose(self) -> ComposeResult:
         settings = self.state.settings
         yield self.title_line()
-        with VerticalScroll(can_focus=False):
-            yield Line(" ")
-            with Vertical(id="fields"):
-                yield from self._compose_fields(settings)
-            yield Line(" ")
-            with Horizontal(classes="buttons"):
-                yield Action(
-                    "Test connection",
-                    id="test",
-                    help=Help(
-                        "Test connection",
-                        "Logs in, asks virt-v2v what it can do, has the server read a scratch disk through a tunnel "
-                        "as it will read the real ones, and checks what the server has. While it runs, this button "
-                        "stops it, and so does Esc.",
-                    ),
-                )
-                yield Action(
-                    "Next", id="next", disabled=True, help=Help("Next", "To the settings of the conversion.")
-                )
-                yield Action(
-                    "Checks",
-                    id="checks",
-                    disabled=True,
-                    help=Help("Checks", "What the test has checked, what it found, and what to do about it."),
-                )
-            with Horizontal(classes="buttons"):
-                yield Action(
-                    "Configure network",
-                    id="network",
-                    help=Help("Configure network", "Runs nmtui: addresses, VLANs, bonds."),
-                )
-                yield Action("Shell", id="shell", help=Help("Shell", "A shell; leave it with exit to come back."))
-                yield Action("About", id="about", help=Help("About", "The version and the licence."))
-            yield Line(" ")
-            warnings = "".join(f"\nWarning: {shown(warning)}" for warning in self.state.warnings)
-            yield Line(f"{_FILL_IN}{warnings}", id="status")
-            for step in ConnectionStep:
-                yield Row(id=f"step-{step.name.lower()}")
-            yield CheckList(id="found", taken=_ROWS_OF_OTHERS)
+        with VerticalScroll(can_focus=False, id="body"), Container(id="beside"):
+            with Vertical(id="connect"):
+                yield Line(" ", classes="plain-only")
+                with Panel("Conversion server", titled=False), Vertical(id="fields"):
+                    yield from self._compose_fields(settings)
+                yield Line(" ", id="above-buttons")
+                yield from self._compose_buttons()
+                yield SidePanel()
+            with Vertical(id="tested"):
+                yield Line(" ", classes="plain-only")
+                with Panel("Connection test", titled=False):
+                    warnings = "".join(f"\nWarning: {shown(warning)}" for warning in self.state.warnings)
+                    yield Line(f"{_FILL_IN}{warnings}", id="status")
+                    for step in ConnectionStep:
+                        yield Row(id=f"step-{step.name.lower()}")
+                    yield CheckList(id="found", taken=_ROWS_OF_OTHERS)
         yield self.keys_line()
+
+    def _compose_buttons(self) -> ComposeResult:
+        with Horizontal(classes="buttons"):
+            yield Action(
+                "Test connection",
+                id="test",
+                help=Help(
+                    "Test connection",
+                    "Logs in, asks virt-v2v what it can do, has the server read a scratch disk through a tunnel "
+                    "as it will read the real ones, and checks what the server has.",
+                ),
+            )
+            yield Action("Next", id="next", disabled=True, help=Help("Next", "To the settings of the conversion."))
+            yield Action(
+                "Checks",
+                id="checks",
+                disabled=True,
+                help=Help("Checks", "What the test has checked, what it found, and what to do about it."),
+            )
+        with Horizontal(classes="buttons"):
+            yield Action(
+                "Configure network",
+                id="network",
+                help=Help("Configure network", "Runs nmtui: addresses, VLANs, bonds."),
+            )
+            yield Action("Shell", id="shell", help=Help("Shell", "A shell; leave it with exit to come back."))
+            yield Action("About", id="about", help=Help("About", "The version and the licence."))
 
     def _compose_fields(self, settings: Settings) -> ComposeResult:
         yield FormField(

@@ -46,9 +46,10 @@ from p2v_tui.screens.dialogs import Dialog, error_dialog
 from p2v_tui.screens.form import Form, Reading, WrongField
 from p2v_tui.screens.key_fields import KeyFields
 from p2v_tui.screens.output_fields import OutputFields
+from p2v_tui.screens.side_panel import SidePanel
 from p2v_tui.screens.state import State
 from p2v_tui.screens.target_fields import TargetFields
-from p2v_tui.screens.widgets import Action, Heading, Help, Line, Toggle
+from p2v_tui.screens.widgets import Action, Help, Line, Panel, Toggle
 from p2v_tui.secrecy import HIDDEN
 from p2v_tui.session.plan.plan import Plan, disk_image, fill_in, make_plan, with_keys
 from p2v_tui.session.plan.volume_keys import WrongKey, need_all_keys
@@ -117,13 +118,27 @@ PageUp, PageDown     the page before, the next page"""
     ConversionScreen.-wide #columns { layout: horizontal; }
     ConversionScreen #left, ConversionScreen #right { height: auto; width: 1fr; }
     ConversionScreen.-wide #left { margin: 0 2 0 0; }
-    ConversionScreen .part { height: auto; margin: 0 0 1 0; }
+    ConversionScreen .part { margin: 0 0 1 0; }
     ConversionScreen .rows, ConversionScreen .device { height: auto; }
     ConversionScreen .note { padding: 0 0 0 6; }
     ConversionScreen #more { height: 1; }
     ConversionScreen #status { max-height: 5; }
     /* The mark in front tells the focus; bold would draw the whole line anew. */
     ConversionScreen Toggle:focus, ConversionScreen Choice:focus { text-style: none; }
+
+    .-rich ConversionScreen .part { margin: 0; }
+    .-rich ConversionScreen .note { color: $muted; }
+    .-rich ConversionScreen #disks-warning { color: $caution; }
+    .-rich ConversionScreen #more { display: none; }
+    .-rich ConversionScreen #status { padding: 0 1; }
+    .-rich ConversionScreen #columns { padding: 0 1; }
+    .-rich ConversionScreen .table-head { height: 1; width: 1fr; }
+    .-rich ConversionScreen .whole { color: $muted; padding: 0 0 0 6; }
+    .-rich ConversionScreen.-wide .whole { display: none; }
+    .-rich ConversionScreen.-wide #left { width: 54; margin: 0 1 0 0; }
+    .-rich ConversionScreen.-wide.-tall #side { display: block; }
+    .-rich ConversionScreen.-very-wide #left { width: 64; }
+    .-rich ConversionScreen.-very-wide #side { display: block; dock: right; width: 44; margin: 0 0 0 1; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -159,8 +174,7 @@ PageUp, PageDown     the page before, the next page"""
             with Vertical(id="left"):
                 yield TargetFields()
                 yield OutputFields(virt_v2v)
-                with Vertical(id="versions", classes="part"):
-                    yield Heading("Versions")
+                with Panel("Versions", id="versions", classes="part"):
                     yield Line(f"      p2v-tui {__version__} on this machine")
                     server = shown(self.state.settings.server) or "the conversion server"
                     version = shown(virt_v2v.version) if virt_v2v else "(not asked yet)"
@@ -170,6 +184,7 @@ PageUp, PageDown     the page before, the next page"""
                 yield KeyFields()
                 yield MediaList("removable")
                 yield InterfaceList("interfaces")
+                yield SidePanel()
         yield Line("", id="more")
         yield Line("", id="status")
         with Horizontal(classes="buttons"):

@@ -22,22 +22,27 @@ from textual.widget import Widget
 from p2v_tui.config import BY_KEY, Settings
 from p2v_tui.errors import SettingsError
 from p2v_tui.front.device_words import (
+    carrier_in_words,
+    contents_in_words,
     convertible,
     disk_details,
+    disk_facts,
     disk_line,
     identity,
     interface_details,
     interface_line,
     left_out_lines,
+    medium_kind,
     medium_line,
     shown,
     size_in_words,
     transport_in_words,
 )
-from p2v_tui.hwprobe import Disk, Machine
+from p2v_tui.hwprobe import Disk, DiskGroup, Machine
 from p2v_tui.kinds import NetworkMap
 from p2v_tui.screens.form import Note, Reading, WrongField, setting_help
-from p2v_tui.screens.widgets import Action, FormField, Heading, Help, Toggle
+from p2v_tui.screens.table import Cell, Column, Table, TableHead, TableToggle
+from p2v_tui.screens.widgets import Action, FormField, Help, Line, Panel, Toggle
 from p2v_tui.session.plan.disk_choice import default_disks, only_external
 from p2v_tui.session.plan.disk_names import find_named
 
@@ -48,7 +53,8 @@ _NETWORK = BY_KEY["p2v.network_map"]
 class Row:
     """A device as a list shows it. key: what tells it from another one of the same name. details: the second line.
 
-    by_default: whether it is checked where nobody said anything.
+    by_default: whether it is checked where nobody said anything. cells: in columns, where the look has some; then
+    `note` is the second line, on a narrow screen `whole` another one, and `facts` all that is known of it.
     """
 
     key: tuple[str, ...]
@@ -56,20 +62,54 @@ class Row:
     label: str
     details: str = ""
     by_default: bool = True
+    cells: tuple[Cell, ...] = ()
+    note: str = ""
+    whole: str = ""
+    facts: str = ""
+
+
+class DeviceNote(Note):
+    """What is said of a device below its line. plain: all of it; rich: what is not in the columns."""
+
+    def __init__(self, plain: str, rich: str) -> None:
+        super().__init__(plain)
+        self._by_look = {False: plain, True: rich}
+
+    def tell(self, plain: str, rich: str) -> None:
+        self._by_look = {False: plain, True: rich}
+        self.dress()
+
+    def dress(self) -> None:
+        self.say(self._by_look[self.look.rich])
+        super().dress()
 
 
 class DeviceRow(Vertical):
     """A device that can be checked."""
 
-    def __init__(self, row: Row, *, checked: bool, help: Help) -> None:
+    def __init__(self, row: Row, table: Table, *, checked: bool, help: Help) -> None:
         super().__init__(classes="device")
         self.row = row
-        self.toggle = Toggle(row.label, help=help, value=checked, name=row.name)
-        self._details = Note(row.details)
+        self._help = help
+        self.toggle = TableToggle(table, self.cells, row.label, help=help, value=checked, name=row.name)
+        self._details = DeviceNote(row.details, row.note)
+        # What may be cut in the columns.
+        self._whole = Line(row.whole, classes="whole rich-only")
+        self._whole.set_class(not row.whole, "-empty")
 
     def compose(self) -> ComposeResult:
         yield self.toggle
+        yield self._whole
         yield self._details
+
+    def cells(self) -> tuple[Cell, ...]:
+        """With the state in the last one, where the list tells of one."""
+        devices = next((each for each in self.ancestors if isinstance(each, DeviceList)), None)
+        return (*self.row.cells, *(devices.state_of(self) if devices else ()))
+
+    def details(self) -> Help:
+        """For the panel beside the lists."""
+        return Help(shown(self.row.name), "\n\n".join(filter(None, (self.row.facts, self._help.text))))
 
     @property
     def checked(self) -> bool:
@@ -78,7 +118,10 @@ class DeviceRow(Vertical):
     def show(self, row: Row) -> None:
         self.row = row
         self.toggle.label = row.label
-        self._details.show(row.details)
+        self.toggle.refresh()
+        self._details.tell(row.details, row.note)
+        self._whole.show(row.whole)
+        self._whole.set_class(not row.whole, "-empty")
 
 
 class InterfaceRow(DeviceRow):
@@ -91,8 +134,8 @@ class InterfaceRow(DeviceRow):
             super().__init__()
             self.interface = interface
 
-    def __init__(self, row: Row, *, checked: bool, help: Help, network: str) -> None:
-        super().__init__(row, checked=checked, help=help)
+    def __init__(self, row: Row, table: Table, *, checked: bool, help: Help, network: str) -> None:
+        super().__init__(row, table, checked=checked, help=help)
         # Interfaces' names may hold what an id cannot.
         number = next(self._numbers)
         self.network = FormField(
@@ -126,23 +169,26 @@ class InterfaceRow(DeviceRow):
         self.post_message(self.BlinkAsked(self.row.name))
 
 
-class DeviceList(Vertical):
-    """A heading and the rows below it. nothing: what is said where there is no row."""
+class DeviceList(Panel):
+    """A heading and the rows below it. nothing: what is said where there is no row. columns: of the rich look."""
 
     heading = ""
     nothing = ""
     attribute = ""
+    columns: tuple[Column, ...] = ()
 
     def __init__(self, id: str) -> None:
-        super().__init__(id=id, classes="part")
+        super().__init__(self.heading, id=id, classes="part")
+        self._table = Table(self.columns, lambda: [row.cells() for row in self.rows])
+        self._head = TableHead(self._table)
         self._rows = Vertical(classes="rows")
         self._nothing = Note(self.nothing)
         # The names of the command line that are not on this machine, until they are.
         self._missing: tuple[str, ...] = ()
 
     def compose(self) -> ComposeResult:
-        yield Heading(self.heading)
         yield self._nothing
+        yield self._head
         yield self._rows
 
     @property
@@ -160,8 +206,20 @@ class DeviceList(Vertical):
     def find(self, name: str) -> Toggle | None:
         return next((row.toggle for row in self.rows if row.row.name == name), None)
 
+    def state_of(self, row: DeviceRow) -> tuple[Cell, ...]:
+        """The last column, where there is one of how the choice stands."""
+        del row
+        return ()
+
+    @on(Toggle.Changed)
+    def _state_changed(self) -> None:
+        for row in self.rows:
+            row.toggle.refresh()
+
     def new_row(self, row: Row, *, checked: bool) -> DeviceRow:
-        return DeviceRow(row, checked=checked, help=setting_help(self.attribute, valid="", title=self.heading))
+        return DeviceRow(
+            row, self._table, checked=checked, help=setting_help(self.attribute, valid="", title=self.heading)
+        )
 
     async def show_rows(self, rows: Iterable[Row], wanted: Sequence[str] | None) -> None:
         """wanted: the names that are checked at first; None where the list was shown before.
@@ -172,7 +230,7 @@ class DeviceList(Vertical):
             self._missing = tuple(name for name in wanted if name not in {row.name for row in rows})
         present = {row.name for row in rows}
         self._missing = tuple(name for name in self._missing if name not in present)
-        rows = [*rows, *(Row(("named", name), name, _unknown(name)) for name in self._missing)]
+        rows = [*rows, *(self._missing_row(name) for name in self._missing)]
         existing = {row.row.key: row for row in self.rows}
         for key in existing.keys() - {row.key for row in rows}:
             await existing[key].remove()
@@ -186,12 +244,31 @@ class DeviceList(Vertical):
                 widget = self.new_row(row, checked=checked)
                 await self._rows.mount(widget, before=position if position < len(self.rows) else None)
         self._nothing.display = not rows
+        self._head.set_class(not rows, "-empty")
+
+    def _missing_row(self, name: str) -> Row:
+        """Of a device that is named and was not found."""
+        said = _unknown(name)
+        empty = (Cell(""),) * (len(self.columns) - len(self.state_columns) - 1)
+        return Row(("named", name), name, said, cells=(Cell(shown(name)), *empty), note=said)
+
+    # Those of `columns` that `state_of` fills.
+    state_columns: tuple[Column, ...] = ()
 
 
 class DiskList(DeviceList):
     """The fixed disks, and those that are left out with the reason."""
 
     heading = "Fixed disks (the first one checked boots the guest)"
+    state_columns = (Column("State", 10),)
+    columns = (
+        Column("Disk", 7),
+        Column("Size", 6),
+        Column("Model", 8),
+        Column("Bus", 4),
+        Column("What is on it", 14),
+        *state_columns,
+    )
     nothing = "None was found. If one is missing, so may be its driver: look at dmesg and lspci in the shell (F2)."
     attribute = "disks"
 
@@ -224,6 +301,18 @@ class DiskList(DeviceList):
         self._left_out.show("\n".join(["Left out:", *(f"  {line}" for line in left_out)]) if left_out else "")
         self._warn()
 
+    def state_of(self, row: DeviceRow) -> tuple[Cell, ...]:
+        chosen = self.chosen
+        if not row.checked:
+            return (Cell("left out", "muted"),)
+        if any(row.row.name in group.disks for group, _ in self._halved):
+            return (Cell("incomplete", "caution"),)
+        return (Cell("boots" if chosen[:1] == (row.row.name,) else "converted", "good"),)
+
+    @property
+    def _halved(self) -> list[tuple[DiskGroup, frozenset[str]]]:
+        return list(self._machine.incomplete_groups(self.chosen)) if self._machine else []
+
     @on(Toggle.Changed)
     def _warn(self) -> None:
         self._warning.show(self.warning)
@@ -231,27 +320,36 @@ class DiskList(DeviceList):
     @property
     def warning(self) -> str:
         """What is halved by the choice of disks, with the disks that are missing."""
-        groups = self._machine.incomplete_groups(self.chosen) if self._machine else ()
         return "\n".join(
             f"Warning: {group.kind} {shown(group.name)} also needs {', '.join(sorted(missing))}. "
             "Check all of its disks or none."
-            for group, missing in groups
+            for group, missing in self._halved
         )
 
 
 class MediaList(DeviceList):
     heading = "Removable media (an empty drive in the guest)"
+    columns = (Column("Drive", 6), Column("Kind", 12), Column("Model", 8))
     nothing = "None."
     attribute = "removable"
 
     async def show(self, machine: Machine, first: Settings | None) -> None:
-        rows = [Row(identity(medium), medium.name, medium_line(medium)) for medium in convertible(machine.removable)]
+        rows = [
+            Row(
+                identity(medium),
+                medium.name,
+                medium_line(medium),
+                cells=(Cell(shown(medium.name)), Cell(medium_kind(medium)), Cell(shown(medium.model))),
+            )
+            for medium in convertible(machine.removable)
+        ]
         names = None if first is None else tuple(name.removeprefix("/dev/") for name in first.removable or ())
         await self.show_rows(rows, names)
 
 
 class InterfaceList(DeviceList):
     heading = "Network interfaces"
+    columns = (Column("Interface", 8), Column("Address", 17), Column("Link", 9), Column("Card", 8))
     nothing = "No physical network interface was found."
     attribute = "interfaces"
 
@@ -263,7 +361,18 @@ class InterfaceList(DeviceList):
         if first is not None:
             self._network_map = first.network_map or NetworkMap()
         rows = [
-            Row(identity(interface), interface.name, interface_line(interface), interface_details(interface))
+            Row(
+                identity(interface),
+                interface.name,
+                interface_line(interface),
+                interface_details(interface),
+                cells=(
+                    Cell(shown(interface.name)),
+                    Cell(shown(interface.mac)),
+                    Cell(carrier_in_words(interface), "good" if interface.carrier else "caution"),
+                    Cell(interface_details(interface), "muted"),
+                ),
+            )
             for interface in machine.interfaces
         ]
         await self.show_rows(rows, None if first is None else first.interfaces or ())
@@ -271,6 +380,7 @@ class InterfaceList(DeviceList):
     def new_row(self, row: Row, *, checked: bool) -> DeviceRow:
         return InterfaceRow(
             row,
+            self._table,
             checked=checked,
             help=setting_help("interfaces", "Ctrl-N makes the port's light blink.", valid="", title=self.heading),
             network=self._network_map.target(row.name),
@@ -330,8 +440,25 @@ def _disk_rows(disks: Iterable[Disk], machine: Machine) -> list[Row]:
             said = f"Left out by default: {shown(reasons.get(disk.name, bus))}. "
         elif guessed:
             said = "That it belongs to this machine is a guess: no other disk was found. "
-        details = said + disk_details(disk, machine)
-        rows.append(Row(identity(disk), disk.name, disk_line(disk), details, disk.name in by_default))
+        rows.append(
+            Row(
+                identity(disk),
+                disk.name,
+                disk_line(disk),
+                said + disk_details(disk, machine),
+                disk.name in by_default,
+                (
+                    Cell(shown(disk.name)),
+                    Cell(size_in_words(disk.size)),
+                    Cell(shown(disk.model)),
+                    Cell(transport_in_words(disk.transport)),
+                    Cell(contents_in_words(disk, machine)),
+                ),
+                said,
+                disk_details(disk, machine),
+                disk_facts(disk, machine),
+            )
+        )
     return rows
 
 

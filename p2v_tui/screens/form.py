@@ -41,9 +41,9 @@ class Note(Line):
         super().__init__(text, id=id, classes="note")
         self.display = bool(text)
 
-    def show(self, text: str) -> None:
+    def say(self, text: str) -> None:
         self.display = bool(text)
-        super().show(text)
+        super().say(text)
 
 
 class Form(VerticalScroll, inherit_bindings=False, can_focus=False):

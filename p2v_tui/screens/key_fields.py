@@ -12,7 +12,7 @@ from p2v_tui.front.device_words import shown
 from p2v_tui.hwprobe import Disk
 from p2v_tui.kinds import KeySource, Secret
 from p2v_tui.screens.form import LABEL_WIDTH, Note, Reading
-from p2v_tui.screens.widgets import FormField, Heading, Help
+from p2v_tui.screens.widgets import FormField, Help, Panel
 from p2v_tui.secrecy import without_secrets
 from p2v_tui.session.plan.volume_keys import BITLOCKER, EncryptedVolume, find_encrypted
 
@@ -52,17 +52,16 @@ class KeyRow(Vertical):
         return self._given if self._given and self._given.url else None
 
 
-class KeyFields(Vertical):
+class KeyFields(Panel):
     """A part of the conversion screen that is there only while an encrypted volume is to be converted."""
 
     def __init__(self) -> None:
-        super().__init__(id="keys", classes="part")
+        super().__init__("Keys of encrypted volumes", id="keys", classes="part")
         self._rows = Vertical(classes="rows")
         # Those of the settings that belong to no volume seen here.
         self._others: tuple[KeySource, ...] = ()
 
     def compose(self) -> ComposeResult:
-        yield Heading("Keys of encrypted volumes")
         yield self._rows
 
     @property

@@ -8,7 +8,7 @@ costs the same; nothing is painted but by `show` and by keys, so that the caller
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import ClassVar, Final
 
@@ -35,6 +35,7 @@ HELP: Final = Help(
 )
 
 
+_LINES_OF_A_WHEEL: Final = 3
 # Nothing that the server sends blinks, and nothing is there that cannot be read.
 _SEEN: Final = Style(blink=False, blink2=False, conceal=False)
 
@@ -52,7 +53,7 @@ class LogPane(Dressed, can_focus=True):
     ]
 
     def __init__(self, *, id: str) -> None:
-        super().__init__(id=id)
+        super().__init__(id=id, classes="panel")
         self.help = HELP
         self._lines: list[LogLine] = []
         # The row at the top: the line's number, and which of its rows. None while the pane follows the end.
@@ -84,16 +85,17 @@ class LogPane(Dressed, can_focus=True):
         elif self._top is None:
             self.refresh()
         else:
-            self.refresh(Region(0, 0, self.size.width, 1))
+            self._refresh_heading()
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
-        if y == 0:
+        y -= self._heading_rows
+        if y < 0:
             return Strip([*self._heading(width).render(self.app.console)], width).apply_style(self.rich_style)
         rows = self._visible_rows()
-        if y > len(rows):
+        if y >= len(rows):
             return Strip.blank(width, self.rich_style)
-        row = self._row(*rows[y - 1])
+        row = self._row(*rows[y])
         strip = Strip([*row.render(self.app.console)])
         return strip.adjust_cell_length(width).apply_style(self.rich_style)
 
@@ -127,28 +129,57 @@ class LogPane(Dressed, can_focus=True):
             self._go_to((self._lines[0].number, 0))
 
     def action_follow(self) -> None:
-        if self._top is not None:
-            self._top = None
-            self.refresh()
+        self._go_to(None)
 
     def on_focus(self) -> None:
-        self.refresh(Region(0, 0, self.size.width, 1))
+        self._refresh_heading()
 
     def on_blur(self) -> None:
-        self.refresh(Region(0, 0, self.size.width, 1))
+        self._refresh_heading()
+
+    async def on_mouse_scroll_up(self) -> None:
+        self._scroll(self._before)
+
+    async def on_mouse_scroll_down(self) -> None:
+        self._scroll(self._after)
+
+    def _scroll(self, step: Callable[[tuple[int, int]], tuple[int, int] | None]) -> None:
+        top = self._first_row()
+        for _ in range(_LINES_OF_A_WHEEL):
+            top = (step(top) or top) if top is not None else None
+        self._go_to(top)
+
+    def _refresh_heading(self) -> None:
+        """The rich look has it on the frame."""
+        self.border_title = Text(self._words).markup
+        if not self.look.rich:
+            self.refresh(Region(0, 0, self.size.width, 1))
+
+    def dress(self) -> None:
+        super().dress()
+        self._refresh_heading()
+
+    def on_mount(self) -> None:
+        self._refresh_heading()
+
+    @property
+    def _heading_rows(self) -> int:
+        return 0 if self.look.rich else 1
 
     @property
     def _height(self) -> int:
-        return max(0, self.size.height - 1)
+        return max(0, self.size.height - self._heading_rows)
 
-    def _heading(self, width: int) -> Text:
+    @property
+    def _words(self) -> str:
+        """The heading: whether it follows, and the keys."""
         if self._top is not None:
             last = self._lines[-1].number + 1
-            words = f"STOPPED at line {self._top[0] + 1} of {last}; End: follow again"
-        elif self.has_focus:
-            words = "Output of virt-v2v; Up, PageUp, Home: look back"
-        else:
-            words = "Output of virt-v2v"
+            return f"STOPPED at line {self._top[0] + 1} of {last}; End: follow again"
+        return "Output of virt-v2v; Up, PageUp, Home: look back" if self.has_focus else "Output of virt-v2v"
+
+    def _heading(self, width: int) -> Text:
+        words = self._words
         mark = ">" if self.has_focus else "-"
         text = f"{mark}- {words} ".ljust(width, "-")[:width]
         heading = Text(text, end="", no_wrap=True)
@@ -163,6 +194,7 @@ class LogPane(Dressed, can_focus=True):
             top = None if end is None or top >= end else top
         if top != self._top:
             self._top = top
+            self._refresh_heading()
             self.refresh()
 
     def _first_row(self) -> tuple[int, int] | None:

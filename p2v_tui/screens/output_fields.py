@@ -9,14 +9,13 @@ from typing import Any, Final
 
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Vertical
 from textual.widgets import Input
 
 from p2v_tui.config import BY_KEY, Settings
 from p2v_tui.errors import SettingsError
 from p2v_tui.front.device_words import shown
 from p2v_tui.screens.form import LABEL_WIDTH, Note, Reading, WrongField, parse_field, setting_help
-from p2v_tui.screens.widgets import Choice, FormField, Heading, Toggle
+from p2v_tui.screens.widgets import Choice, FormField, Panel, Toggle
 from p2v_tui.session.plan.output_modes import ALLOCATIONS, FORMATS, OutputMode, Use, find_mode
 from p2v_tui.session.plan.virt_v2v import VirtV2V
 from p2v_tui.setting_names import SettingName
@@ -50,16 +49,15 @@ _FIELDS: Final = (
 )
 
 
-class OutputFields(Vertical):
+class OutputFields(Panel):
     """The second part of the conversion screen."""
 
     def __init__(self, virt_v2v: VirtV2V | None) -> None:
-        super().__init__(id="output", classes="part")
+        super().__init__("Output, on the conversion server", id="output", classes="part")
         self._virt_v2v = virt_v2v
         self._settings = Settings()
 
     def compose(self) -> ComposeResult:
-        yield Heading("Output, on the conversion server")
         yield Choice(
             "Output to (-o)", (), id="mode", help=setting_help("output.type"), value="", label_width=LABEL_WIDTH
         )

@@ -29,6 +29,8 @@ from p2v_tui.session.words.quantities import size_text
 # How often bytes, rate and time left change on the screen, in seconds.
 DETAILS_INTERVAL: Final = 10.0
 _COLUMN_WIDTH: Final = 40
+# With marks of one cell.
+_NARROW_COLUMN_WIDTH: Final = 36
 _BAR_WIDTHS: Final = (8, 40)
 # Of a disk's line: what stands around its name and its bar, when the words are at their longest.
 _WORDS_WIDTH: Final = 63
@@ -58,19 +60,19 @@ class PhaseList(Dressed):
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         del container
-        return _phase_rows(len(self._phases), width, viewport.height)
+        room = max(3, viewport.height // (2 if self.look.rich and width < viewport.width // 2 else 3) - 1)
+        return min(-(-len(self._phases) // _phase_columns(width, self.look)), room)
 
     def render(self) -> Text:
         return phases_text(self._phases, self.size.width, self.size.height, self.look)
 
 
-def _phase_rows(count: int, width: int, screen_height: int) -> int:
-    columns = max(1, width // _COLUMN_WIDTH)
-    return min(-(-count // columns), max(3, screen_height // 3 - 1))
+def _phase_columns(width: int, look: Look) -> int:
+    return max(1, width // (_NARROW_COLUMN_WIDTH if look.rich else _COLUMN_WIDTH))
 
 
 def phases_text(phases: tuple[Phase, ...], width: int, height: int, look: Look = Look.PLAIN) -> Text:
-    columns = max(1, width // _COLUMN_WIDTH)
+    columns = _phase_columns(width, look)
     cells = _phase_cells(phases, columns * height)
     text = Text(no_wrap=True, end="")
     for row in range(height):

@@ -75,22 +75,23 @@ class RunningScreen(BaseScreen):
     ]
     CSS = """
     PhaseList, DiskBars { height: auto; width: 1fr; background: $ground; color: $ink; }
-    LogPane { height: 1fr; min-height: 3; width: 1fr; background: $ground; color: $ink; }
+    #log { height: 1fr; min-height: 3; width: 1fr; background: $ground; color: $ink; }
     #stage { height: 1fr; layout: vertical; }
     #going { height: auto; }
     #beside { height: 1fr; }
-    #log-panel { height: 1fr; }
     #outage { text-style: bold reverse; }
     #ended { height: auto; max-height: 50%; }
     #throughput { display: none; }
 
-    .-rich RunningScreen.-low.-narrow #phases-panel { border: none; }
+    .-rich RunningScreen.-low.-narrow #phases-panel { border: none; padding: 0 0 0 2; }
     .-rich RunningScreen.-tall #throughput { display: block; height: 4; margin: 1 0 0 0; }
     .-rich RunningScreen.-wide #stage { layout: horizontal; }
     .-rich RunningScreen.-wide #going { width: 64; }
     .-rich RunningScreen.-very-wide #going { width: 76; }
+    .-rich #ended { max-height: 70%; border: round $good; border-title-color: $good; }
+    .-rich #ended.-failed { border: round $bad; border-title-color: $bad; }
     .-rich #outage { color: $bad; text-style: bold; margin: 0 1; }
-    .-rich #log-panel { padding: 0 0 0 1; }
+    .-rich #log { height: 1fr; min-height: 5; }
     .-rich #log-directory { color: $muted; padding: 0 1; }
     .-rich RunningScreen #status { padding: 0 1; }
     """
@@ -139,11 +140,12 @@ class RunningScreen(BaseScreen):
                     yield DiskBars(id="disks", clock=self._clock)
                     yield Throughput(id="throughput", clock=self._clock)
             with Vertical(id="beside"):
-                with VerticalScroll(id="ended", can_focus=False):
+                ended = VerticalScroll(id="ended", classes="panel", can_focus=False)
+                ended.border_title = "Outcome"
+                with ended:
                     yield Line("", id="outcome")
                 yield Line("", id="outage")
-                with Panel("Output of virt-v2v", titled=False, id="log-panel"):
-                    yield LogPane(id="log")
+                yield LogPane(id="log")
         yield Line("", id="log-directory")
         yield Line("", id="status")
         with Horizontal(classes="buttons"):
@@ -279,6 +281,7 @@ class RunningScreen(BaseScreen):
         self.query_one("#going").display = False
         self.query_one("#outage").display = False
         self.query_one("#ended").display = True
+        self.query_one("#ended").set_class(snapshot.outcome is None, "-failed")
         self.query_one("#cancel").display = False
         for name in ("back", "details", "quit"):
             self.query_one(f"#{name}").display = True

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from rich.terminal_theme import TerminalTheme
+from textual.color import Color
 from textual.theme import BUILTIN_THEMES, Theme
 
 from p2v_tui.screens.look import Look, Palette
@@ -47,15 +49,16 @@ Question { align: center middle; background: $ground; }
 Question > Vertical {
     width: 72; max-width: 100%; height: auto; max-height: 100%; border: ascii $edge; padding: 0 1;
 }
-.rich-only { display: none; }
+.rich-only, #side { display: none; }
 
 .-rich .rich-only { display: block; }
-.-rich .plain-only { display: none; }
+.-rich .plain-only, .-rich .-empty { display: none; }
 .-rich VerticalScroll {
     scrollbar-size-vertical: 1; scrollbar-color: $edge; scrollbar-color-hover: $edge-focus;
     scrollbar-color-active: $edge-focus; scrollbar-background: $ground; scrollbar-background-hover: $ground;
     scrollbar-background-active: $ground; scrollbar-corner-color: $ground;
 }
+.-rich *:disabled:can-focus { opacity: 1; }
 .-rich .title { background: $head; color: $head-ink; }
 .-rich .keys { background: $head; color: $head-ink; }
 .-rich .panel {
@@ -83,6 +86,23 @@ Question > Vertical {
 .-rich Question Heading { color: $title; margin: 0 0 1 0; }
 .-rich Question .buttons { margin: 1 0 0 0; }
 """
+
+
+def terminal_theme_of(look: Look) -> TerminalTheme:
+    """What the sixteen colours are in which virt-v2v writes its log; black is what can be read all the same."""
+    palette = look.palette
+    names = (
+        palette.muted,
+        palette.bad,
+        palette.good,
+        palette.caution,
+        palette.title,
+        palette.title,
+        palette.remark,
+        palette.ink,
+    )
+    colours = [Color.parse(name).rgb for name in names]
+    return TerminalTheme(Color.parse(palette.ground).rgb, Color.parse(palette.ink).rgb, colours, colours)
 
 
 def theme_of(look: Look) -> Theme:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Vertical
 from textual.widgets import Input
 
 from p2v_tui.config import BY_KEY, Settings
@@ -12,7 +11,7 @@ from p2v_tui.errors import SettingsError
 from p2v_tui.front.device_words import MIB, memory_warning, topology_in_words, vcpu_warning
 from p2v_tui.hwprobe import Machine
 from p2v_tui.screens.form import LABEL_WIDTH, Note, Reading, WrongField, parse_field, setting_help
-from p2v_tui.screens.widgets import Choice, FormField, Heading, Toggle
+from p2v_tui.screens.widgets import Choice, FormField, Panel, Toggle
 
 _NAME, _VCPUS = BY_KEY["p2v.guestname"], BY_KEY["p2v.vcpu.cores"]
 _MEMORY, _FIRMWARE = BY_KEY["p2v.memory"], BY_KEY["p2v.target.firmware"]
@@ -22,17 +21,16 @@ _MEMORY, _FIRMWARE = BY_KEY["p2v.memory"], BY_KEY["p2v.target.firmware"]
 _MEMORY_VALID = "megabytes, from 64 on, such as 1024; or a size with its unit, such as 16G"
 
 
-class TargetFields(Vertical):
+class TargetFields(Panel):
     """The first part of the conversion screen."""
 
     def __init__(self) -> None:
-        super().__init__(id="target", classes="part")
+        super().__init__("Target", id="target", classes="part")
         self._machine: Machine | None = None
         self._memory: tuple[str, int] = ("", 0)
         self._vcpus = ""
 
     def compose(self) -> ComposeResult:
-        yield Heading("Target")
         yield FormField("Guest name", id="guestname", help=setting_help("guestname"), label_width=LABEL_WIDTH)
         yield FormField("vCPUs", id="vcpus", help=setting_help("vcpu.cores"), label_width=LABEL_WIDTH, width=6)
         yield Note(id="vcpus-note")

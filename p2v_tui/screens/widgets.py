@@ -24,7 +24,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from p2v_tui.screens.dressed import Dressed, look_of, shortened, with_marks
+from p2v_tui.screens.dressed import Dressed, shortened, style, with_marks
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,12 @@ class Line(Static, Dressed):
     def show(self, text: str) -> None:
         """Replaces the text; nothing is repainted where it is the same."""
         if text != self._said:
-            self._said = text
+            self.say(text)
             self.dress()
+
+    def say(self, text: str) -> None:
+        """Is asked to show this text, when it is dressed."""
+        self._said = text
 
     def on_mount(self) -> None:
         if self.look.rich:
@@ -98,14 +102,12 @@ class Panel(Vertical):
     def __init__(self, title: str, *, titled: bool = True, id: str | None = None, classes: str = "") -> None:
         super().__init__(id=id, classes=f"panel {classes}".strip())
         self.border_title = Text(title).markup
-        self._heading = Heading(title, classes="plain-only") if titled else None
-
-    def compose(self) -> ComposeResult:
-        if self._heading is not None:
-            yield self._heading
+        if titled:
+            # Before all that is composed in it.
+            self.compose_add_child(Heading(title, classes="plain-only"))
 
 
-class FormField(Horizontal):
+class FormField(Horizontal, Dressed):
     """A labelled input: `> Label: [text      ]`. Its id is the input's too, with `-input` behind it.
 
     label_width: characters. The label's line turns into a mark of trouble when `mark_wrong` is called.
@@ -139,10 +141,17 @@ class FormField(Horizontal):
         yield Line("]", classes="bracket plain-only")
 
     def on_descendant_focus(self) -> None:
-        self.query_one(".mark", Line).show(look_of(self).glyphs.focus)
+        self._mark(self.look.glyphs.focus)
 
     def on_descendant_blur(self) -> None:
-        self.query_one(".mark", Line).show(" ")
+        self._mark(self.look.glyphs.no_focus)
+
+    def _mark(self, mark: str) -> None:
+        self.query_one(".mark", Line).show(mark)
+
+    def dress(self) -> None:
+        super().dress()
+        self._mark(self.look.glyphs.focus if self.input.has_focus else self.look.glyphs.no_focus)
 
     @property
     def value(self) -> str:
@@ -229,10 +238,7 @@ class Toggle(Dressed, can_focus=True):
     @property
     def box_style(self) -> Style:
         """What makes the box be seen as one."""
-        if not self.look.rich:
-            return Style()
-        palette = self.look.palette
-        return Style(bold=True, color=palette.good, bgcolor=palette.field_focus if self.has_focus else palette.field)
+        return style(self.look, "muted" if self.is_disabled else "good", bold=True) if self.look.rich else Style()
 
     def words(self) -> Text:
         """What stands behind the box."""

@@ -17,6 +17,8 @@ from p2v_tui.screens.textual_private import screen_strips
 from p2v_tui.session.plan import volume_keys
 
 SIZES = {"80x24": (80, 24), "132x43": (132, 43)}
+# With the size at which the looks are compared, too.
+ALL_SIZES = {**SIZES, "200x60": (200, 60)}
 _TRIES = 400
 
 

@@ -12,19 +12,19 @@ from textual.pilot import Pilot
 
 from p2v_tui import cmdline
 from p2v_tui.app import P2VTui
-from p2v_tui.errors import Cancelled, P2VError, PreflightRefused
-from p2v_tui.screens.connection import ConnectionScreen, host_key_dialog
+from p2v_tui.errors import Cancelled, PreflightRefused
+from p2v_tui.screens.connection import host_key_dialog
 from p2v_tui.screens.look import Look
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action, FormField, Line, Toggle
-from p2v_tui.session.ssh.control import ControlConnection
 from p2v_tui.session.ssh.errors import password_refused
 from p2v_tui.session.words.checks import Check, Verdict
-from p2v_tui.session.words.events import Checked, ConnectionStep, Event, StepDone, StepStarted
+from p2v_tui.session.words.events import Checked, ConnectionStep, StepDone, StepStarted
 from tests.lab.conversion_server import ConversionServer, Identity, identity
 from tests.lab.ports import closed_port, silent_port
 from tests.screens.conftest import SIZES, screen_text, wait_until
-from tests.screens.judged import FOUND, VIRT_V2V
+from tests.screens.connection_screen import FINGERPRINT, STEPS, app_for, end, hear, screen_of
+from tests.screens.judged import FOUND
 
 
 @pytest.fixture(scope="module")
@@ -38,17 +38,8 @@ def server(key: Identity) -> Iterator[ConversionServer]:
         yield made
 
 
-def app_for(words: str, *, look: Look = Look.PLAIN) -> P2VTui:
-    return P2VTui(State(cmdline.parse(words).settings), look=look)
-
-
 def at(server: ConversionServer, key: Identity) -> str:
     return f"p2v.server={server.host} p2v.port={server.port} p2v.identity={key.url}"
-
-
-def screen_of(app: P2VTui) -> ConnectionScreen:
-    assert isinstance(app.screen, ConnectionScreen)
-    return app.screen
 
 
 def status(app: P2VTui) -> str:
@@ -298,9 +289,6 @@ async def test_keys_that_come_together_are_taken_in_their_order() -> None:
         assert app.screen.query_one("#port", FormField).value == "2022"
 
 
-FINGERPRINT = "SHA256:mJcgwqEeQ9g4GvCDZDjuqaKsPnl8D+gfpKM2S5pczao"
-
-
 @pytest.mark.parametrize("size", SIZES)
 async def test_the_question_about_the_host_key(size: str, snapshot: SnapshotAssertion) -> None:
     app = app_for("p2v.server=conv.example.com")
@@ -358,35 +346,6 @@ async def test_a_refused_password(size: str, snapshot: SnapshotAssertion) -> Non
 
 def check(name: str, verdict: Verdict, text: str) -> Check:
     return Check(name, verdict, text, "" if verdict is Verdict.PASSED else f"What to do about {name}.")
-
-
-STEPS: list[Event] = [
-    StepDone(ConnectionStep.NETWORK, "ready"),
-    StepDone(ConnectionStep.HOST_KEY, FINGERPRINT),
-    StepDone(ConnectionStep.LOGIN, "as root"),
-    StepDone(ConnectionStep.VERSION, "2.2.0"),
-    StepDone(
-        ConnectionStep.FEATURES,
-        "output modes glance, kubevirt, libvirt, local, null, openstack, qemu, rhv, rhv-upload, vdsm",
-    ),
-    StepDone(ConnectionStep.FORWARDING, "a disk can be read through it"),
-    StepStarted(ConnectionStep.PREFLIGHT, "Looking at the server's programs, space and memory"),
-]
-FOUND_OUT = VIRT_V2V
-
-
-async def hear(app: P2VTui, pilot: Pilot[int], *reported: Event) -> None:
-    for event in reported:
-        screen_of(app).show_event(event)
-    await pilot.pause()
-
-
-def end(app: P2VTui, error: P2VError | None = None) -> None:
-    if error is not None:
-        screen_of(app).show_failure(error)
-        return
-    server = ControlConnection(app.state.settings, cpu_has_aes=True)
-    screen_of(app).show_success(server, FOUND_OUT)
 
 
 @pytest.mark.parametrize("size", SIZES)

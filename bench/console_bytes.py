@@ -26,13 +26,14 @@ import psutil
 
 from bench import scripted_screens
 from bench.terminal import Terminal
+from p2v_tui.screens.running import LIFE_INTERVAL
 
 TERM: Final = "vt220"
 BAUD_9600: Final = 960  # bytes a second, 8N1
 BURST, BURST_SECONDS = 100, 5.0
 TICKS: Final = 10
 IDLE_SECONDS: Final = 5.0
-# The screens look at the conversion once a second: an update is complete when nothing came for so many seconds.
+# The running screen looks once a second, and its clock goes every two: what belongs together has come by then.
 SETTLED: Final = 1.5
 MIB: Final = 1 << 20
 _PROGRAM: Final = (str(Path(sys.executable).with_name("p2v-tui")), "--cmdline=p2v.username=root")
@@ -61,7 +62,8 @@ LINE = Figure(f"a log line, of {BURST} in {BURST_SECONDS:.0f} s", "bytes", 100)
 SLOW_LINES = Figure("the same at 9600 baud, until it stands", "s", 10)
 SLOW_LINES_BYTES = Figure("a log line of these", "bytes", 100)
 IDLE_FIRST = Figure("idle, first screen", "bytes/s", 5)
-IDLE_THIRD = Figure("idle, running screen", "bytes/s", 5)
+LIFE = Figure(f"a sign of life, of {LIFE_INTERVAL:.0f} s", "bytes", 16)
+LIFE_MAX = Figure("a sign of life, the dearest", "bytes", None)
 MEMORY = Figure("memory of the screens after all of them (PSS)", "MiB", 60)
 MEMORY_RSS = Figure("the same (RSS)", "MiB", None)
 MEMORY_ALL = Figure("memory with p2v-tui outside and tmux (PSS)", "MiB", None)
@@ -113,9 +115,12 @@ def measure_other_screens() -> Measured:
             burst = terminal.read_until_quiet(SETTLED)
             assert f"line {BURST - 1} of".encode() in _shown(place), burst
             found[LINE] = len(burst) / BURST
-            found[IDLE_THIRD] = len(terminal.read_for(IDLE_SECONDS)) / IDLE_SECONDS
+            # The clock of the phase, at least this often.
+            lives = [len(terminal.read_for(LIFE_INTERVAL)) for _ in range(TICKS)]
+            assert all(lives[1:]), lives
+            found[LIFE], found[LIFE_MAX] = statistics.median(lives), max(lives)
             say(f"lines {BURST} {BURST_SECONDS}")
-            slow, found[SLOW_LINES] = terminal.read_slowly(BAUD_9600, quiet=3.0)
+            slow, found[SLOW_LINES] = terminal.read_slowly(BAUD_9600, quiet=SETTLED)
             found[SLOW_LINES_BYTES] = len(slow) / BURST
             found |= _memory(place)
             say("end")

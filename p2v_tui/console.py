@@ -19,6 +19,8 @@ from p2v_tui.front.event_text import (
     loss_lines,
     made_text,
 )
+from p2v_tui.front.pace import Paces, Timing, first, heard, pace_of
+from p2v_tui.front.pace_words import quiet_line
 from p2v_tui.secrecy import without_secrets
 from p2v_tui.session.words.checks import Check
 from p2v_tui.session.words.events import (
@@ -61,8 +63,16 @@ class Console:
         self._last_shown: list[tuple[int, int]] = []
         self._checks: list[Check] = []
         self._phase = ""
+        self._timing: Timing | None = None
+        self._paces = Paces()
+
+    def expect(self, paces: Paces) -> None:
+        """A conversion begins now. paces: what earlier ones took."""
+        self._timing, self._paces = first(self._clock()), paces
 
     def show(self, event: Event) -> None:
+        if self._timing is not None:
+            self._timing = heard(self._timing, event, self._clock())
         match event:
             case RemoteOutput(text, kind):
                 if kind is not OutputKind.DEBUG or self._verbose:
@@ -127,6 +137,8 @@ class Console:
             return
         self._last_progress = self._clock()
         self._last_shown = shown
+        if self._timing is not None and (not copying or waited >= QUIET_LINE_INTERVAL):
+            self._say(quiet_line(pace_of(self._timing, self._paces, self._clock())), _MAGENTA)
         for disk in disks:
             self._say(_progress_line(disk), _MAGENTA)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from p2v_tui.errors import Cancelled, CommandFailed, Detached, InternalError, P2
 from p2v_tui.front import typed_secret
 from p2v_tui.front.conversion_run import ConversionRun, Convert, going_on_with
 from p2v_tui.front.jobs import Job
+from p2v_tui.front.pace_book import PaceBook, default_path
 from p2v_tui.front.signals import Signals, caught
 from p2v_tui.hwprobe import Machine
 from p2v_tui.kinds import Secret
@@ -206,7 +208,7 @@ class _Unattended:
             server = closed.enter_context(self._server(machine, saved.settings, workspace))
             resumed = saved.plan(machine, set_read_only=self._options.iso)
             closed.pop_all()
-        return self._conversion(server, resumed, convert=going_on_with(saved), left_running=True)
+        return self._conversion(server, resumed, convert=going_on_with(saved), since=saved.started)
 
     def _begin(self, machine: Machine, plan: Plan, cancellation: Cancellation) -> ConversionRun:
         """A new conversion, ready to start."""
@@ -232,16 +234,21 @@ class _Unattended:
         virt_v2v: VirtV2V | None = None,
         *,
         convert: Convert = convert,
-        left_running: bool = False,
+        since: datetime.datetime | None = None,
     ) -> ConversionRun:
+        """since: when one that was left running began."""
+        book = PaceBook(default_path())
+        self._console.expect(book.paces(plan.settings.server))
         return ConversionRun(
             server,
             plan,
             virt_v2v,
             convert=convert,
-            left_running=left_running,
+            left_running=since is not None,
             attended=False,
             hear=self._console.show,
+            since=since,
+            book=book,
         )
 
     def _dry_run(self, cancellation: Cancellation) -> None:

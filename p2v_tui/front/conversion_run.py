@@ -10,6 +10,7 @@ import dataclasses
 import datetime
 import itertools
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from typing import Any, Final, Protocol
 from p2v_tui.errors import InternalError, P2VError
 from p2v_tui.front.event_text import VIRT_V2V_RUNS, error_lines, lines_of
 from p2v_tui.front.jobs import Job, Outcome
+from p2v_tui.front.pace import Pace, Paces, Timing, first, heard, pace_of
+from p2v_tui.front.pace_book import PaceBook
 from p2v_tui.front.phases import Phase, first_phases, when_ended, with_stage, with_started
 from p2v_tui.session.conversion import conversion
 from p2v_tui.session.conversion.saved_conversion import SavedConversion
@@ -120,13 +123,15 @@ class Outage:
 class Snapshot:
     """Where the conversion is. lines: how many there have been, kept or not. warnings: the last ones.
 
-    checks: of the preflight, so far. to_accept: the warnings among them that wait for the operator's consent.
+    timing: when what began. checks: of the preflight, so far. to_accept: the warnings among them that wait for the
+    operator's consent.
     outages: in the order in which they began. cancelling, detaching: asked for, and not over yet. can_wait: the
     conversion would wait on the server if we left.
     """
 
     phases: tuple[Phase, ...]
     disks: tuple[DiskProgress, ...]
+    timing: Timing
     status: str = ""
     log_directory: str | None = None
     warnings: tuple[str, ...] = ()
@@ -150,6 +155,8 @@ class ConversionRun(Job[Converted]):
 
     convert: what does the work. left_running: by another process, so that this one only goes on with it. attended:
     there is somebody to ask. hear: called with each event, from the run's thread. now: the time of day, for the log.
+    clock: seconds, monotonic. since: when one that was left running began. book: what earlier conversions took; where
+    there is one, this one is remembered there.
     """
 
     def __init__(
@@ -163,6 +170,9 @@ class ConversionRun(Job[Converted]):
         attended: bool = True,
         hear: Report = lambda _: None,
         now: Callable[[], datetime.datetime] = datetime.datetime.now,
+        clock: Callable[[], float] = time.monotonic,
+        since: datetime.datetime | None = None,
+        book: PaceBook | None = None,
     ) -> None:
         # virt-v2v must be stopped in order, and the remote side tidied, before the process ends.
         super().__init__("conversion", self._call_convert, self._came, grace=None)
@@ -176,15 +186,19 @@ class ConversionRun(Job[Converted]):
         self._attended = attended
         self._hear = hear
         self._now = now
+        self._clock = clock
+        self._book = book
+        self._paces = book.paces(plan.settings.server) if book else Paces()
+        self._percent = 0
         self._accepted: bool | None = None
         self._answered = threading.Event()
         self._lines: deque[LogLine] = deque()
         self._characters = 0
         self._listeners: list[Listener] = []
         self._close_server = False
-        self._snapshot = Snapshot(
-            phases=first_phases(), disks=tuple(DiskProgress(disk.name, disk.size, 0, 0.0) for disk in plan.disks)
-        )
+        disks = tuple(DiskProgress(disk.name, disk.size, 0, 0.0) for disk in plan.disks)
+        ago = (now() - since).total_seconds() if since else None
+        self._snapshot = Snapshot(first_phases(), disks, first(clock(), disks, ago=ago))
 
     def cancel(self) -> None:
         """Asks for the end; it comes when virt-v2v has been stopped. Once more it changes nothing: `stop_waiting`."""
@@ -233,6 +247,14 @@ class ConversionRun(Job[Converted]):
     def finished(self) -> bool:
         return self._snapshot.finished
 
+    @property
+    def pace(self) -> Pace:
+        """How far it is as a whole, now; its percentage never falls."""
+        pace = pace_of(self._snapshot.timing, self._paces, self._clock())
+        with self._lock:
+            self._percent = max(self._percent, pace.percent)
+            return dataclasses.replace(pace, percent=self._percent)
+
     def lines_from(self, number: int) -> tuple[LogLine, ...]:
         """The lines from that number on, but for those that were too many to keep."""
         with self._lock:
@@ -276,6 +298,8 @@ class ConversionRun(Job[Converted]):
                 self._add_line(line, OutputKind.DEBUG)
             for said in error_lines(error, self._snapshot.checks):
                 self._add_line(said.text, None)
+        elif self._book is not None:
+            self._book.remember(self.plan.settings.server, self._snapshot.timing.paces(self._clock()))
         with self._lock:
             self._snapshot = dataclasses.replace(
                 self._snapshot,
@@ -311,7 +335,8 @@ class ConversionRun(Job[Converted]):
         for said in lines_of(event):
             self._add_line(said.text, None)
         with self._lock:
-            self._snapshot = _after(self._snapshot, event, self._now())
+            timing = heard(self._snapshot.timing, event, self._clock())
+            self._snapshot = dataclasses.replace(_after(self._snapshot, event, self._now()), timing=timing)
         self._tell()
 
     def _add_line(self, text: str, kind: OutputKind | None) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from p2v_tui.front.conversion_run import ConversionRun, LogLine, Outage, Snapshot
-from p2v_tui.front.event_text import NEVER_BOTH, failed_in, finished_text, loss_lines, made_text
+from p2v_tui.front.event_text import NEVER_BOTH, VIRT_V2V_RUNS, failed_in, finished_text, loss_lines, made_text
 from p2v_tui.front.phases import PhaseState, current_phase
 from p2v_tui.session.words.events import Converted, OutputKind
 from p2v_tui.session.words.terminal_text import plain
@@ -14,10 +14,13 @@ from p2v_tui.session.words.terminal_text import plain
 _OUTAGES_NAMED: Final = 2
 
 
-def status_text(snapshot: Snapshot) -> str:
+def status_text(snapshot: Snapshot, activity: str = "") -> str:
+    """activity: what virt-v2v does, where it is known better than that it runs."""
     if snapshot.detaching:
         return "Leaving; the conversion waits on the server"
-    return "Cancelling; waiting for virt-v2v to end" if snapshot.cancelling else snapshot.status
+    if snapshot.cancelling:
+        return "Cancelling; waiting for virt-v2v to end"
+    return activity if activity and snapshot.status == VIRT_V2V_RUNS else snapshot.status
 
 
 def end_text(run: ConversionRun) -> str:

@@ -50,6 +50,10 @@ _KNOWN: Final = (
     ("Finishing off", "Finishing off", ""),
 )
 _NUMBERED = re.compile(r"Copying disk \d")
+# The kinds of phases, in their order: what comes before virt-v2v's, then the beginnings of virt-v2v's own lines.
+STAGES: Final = "Starting"
+COPYING: Final = "Copying disk"
+KINDS: Final = (STAGES, *(beginning.strip() for beginning, _, _ in _KNOWN))
 
 
 def first_phases() -> tuple[Phase, ...]:
@@ -78,7 +82,7 @@ def with_started(phases: tuple[Phase, ...], name: str) -> tuple[Phase, ...]:
     for earlier in range(position):
         if changed[earlier].state is PhaseState.WAITING:
             changed[earlier] = dataclasses.replace(changed[earlier], state=PhaseState.LEFT_OUT)
-    changed[position] = Phase(_shown(name), PhaseState.RUNNING)
+    changed[position] = Phase(shown_name(name), PhaseState.RUNNING)
     return tuple(changed)
 
 
@@ -89,6 +93,18 @@ def when_ended(phases: tuple[Phase, ...], *, succeeded: bool) -> tuple[Phase, ..
         PhaseState.WAITING: PhaseState.LEFT_OUT if succeeded else PhaseState.WAITING,
     }
     return tuple(dataclasses.replace(phase, state=last.get(phase.state, phase.state)) for phase in phases)
+
+
+def kind_of(name: str) -> str | None:
+    """Which of `KINDS` virt-v2v's phase is; None for one of another version."""
+    entry = _known(name)
+    return entry[0].strip() if entry else None
+
+
+def shown_name(name: str) -> str:
+    """virt-v2v's phase in a few words."""
+    entry = _known(name)
+    return entry[1] or name if entry else name
 
 
 def current_phase(phases: tuple[Phase, ...]) -> int:
@@ -105,11 +121,6 @@ def _current(phases: tuple[Phase, ...]) -> int | None:
 
 def _known(name: str) -> tuple[str, str, str] | None:
     return next((entry for entry in _KNOWN if name.startswith(entry[0])), None)
-
-
-def _shown(name: str) -> str:
-    entry = _known(name)
-    return entry[1] or name if entry else name
 
 
 def _position(phases: tuple[Phase, ...], name: str) -> int | None:

@@ -127,7 +127,12 @@ class LeftRunning:
             plan = saved.plan(self._state.machine(), set_read_only=self._state.iso)
             cancellation.check()
             server = self._server(found, settings)
-            runs.append(ConversionRun(server, plan, convert=going_on_with(saved), left_running=True))
+            resume = going_on_with(saved)
+            runs.append(
+                ConversionRun(
+                    server, plan, convert=resume, left_running=True, since=saved.started, book=self._state.book
+                )
+            )
 
         if not await self._succeeds("Continuing the conversion", prepare):
             return False

@@ -17,9 +17,10 @@ from rich.color import Color
 from rich.console import Group
 from rich.text import Text
 from textual.app import RenderResult
-from textual.geometry import Offset, Size
+from textual.geometry import Size
 
 from p2v_tui.front.ascii_text import cut
+from p2v_tui.front.pace_words import rough_duration
 from p2v_tui.front.phases import Phase, PhaseState, current_phase
 from p2v_tui.screens.dressed import Dressed, shortened, style, with_marks
 from p2v_tui.screens.look import Look
@@ -166,28 +167,20 @@ class DiskBars(Dressed):
             rows.append(row.append(" ".join(details.split()) if lines == 2 else details, style(look, "muted")))
         return rows
 
-    def percent_sign(self) -> Offset | None:
-        """Where the percent sign of the disk being copied stands on the screen.
+    @property
+    def name_width(self) -> int:
+        """That of the column of names in the plain look, for what stands below in the same columns."""
+        return max(map(len, self._short_names()), default=0)
 
-        A terminal whose cursor waits there has the shortest way to the digit that changes next.
-        """
-        height = self.size.height
-        if self.look.rich:
-            return None
-        copying = _copying(self._disks)
-        first, last = window(len(self._disks), copying, height)
-        if not first <= copying < last:
-            return None
-        column = self.rows()[copying - first].find("%")
-        return None if column < 0 else self.content_region.offset + Offset(column, copying - first)
+    def _short_names(self) -> list[str]:
+        low, high = _NAME_WIDTHS
+        room = min(max(self.size.width - _WORDS_WIDTH - _BAR_WIDTHS[0], low), high)
+        return [_short_name(disk.name, room) for disk in self._disks]
 
     def rows(self) -> list[str]:
         width, height = self.size.width, self.size.height
         first, last = window(len(self._disks), _copying(self._disks), height)
-        low, high = _NAME_WIDTHS
-        room = min(max(width - _WORDS_WIDTH - _BAR_WIDTHS[0], low), high)
-        names = [_short_name(disk.name, room) for disk in self._disks]
-        longest = max(map(len, names), default=0)
+        names, longest = self._short_names(), self.name_width
         rows = [
             disk_row(name.ljust(longest), disk, details, width)
             for name, disk, details in zip(names, self._disks, self._details, strict=True)
@@ -248,11 +241,15 @@ def bar_line(name: str, percent: int | None, width: int, look: Look) -> Text:
 
 def disk_row(name: str, disk: DiskProgress, details: DiskProgress, width: int) -> str:
     """One disk on one line. details: the same disk as it was when bytes, rate and time left were looked up."""
-    # The same width whatever the words are, or the bar would jump.
-    low, high = _BAR_WIDTHS
-    bar_width = min(max(width - len(name) - _WORDS_WIDTH, low), high)
+    bar_width = width_of_bar(len(name), width)
     percent = "  --" if disk.percent is None else f"{disk.percent:3d}%"
     return f"{name}  [{bar(disk.percent, bar_width)}] {percent}  {details_text(details, disk.percent)}"[:width]
+
+
+def width_of_bar(name_width: int, width: int) -> int:
+    """The same whatever the words are, or the bar would jump."""
+    low, high = _BAR_WIDTHS
+    return min(max(width - name_width - _WORDS_WIDTH, low), high)
 
 
 def bar(percent: int | None, width: int) -> str:
@@ -269,7 +266,7 @@ def details_text(disk: DiskProgress, percent: int | None) -> str:
     if percent != 100:
         parts.append(f"{size_text(disk.rate)}/s".rjust(12))
         if disk.seconds_left is not None:
-            parts.append(f"{_rough_duration(disk.seconds_left)} left")
+            parts.append(f"{rough_duration(disk.seconds_left)} left")
     return "  ".join(parts)
 
 
@@ -280,14 +277,6 @@ def _amount(copied: int, size: int) -> str:
     # A tenth of a TiB takes a quarter of an hour.
     decimals = {"bytes": 0, "TiB": 2}.get(unit, 1)
     return f"{copied / 1024**exponent:.{decimals}f} of {number} {unit}"
-
-
-def _rough_duration(seconds: float) -> str:
-    """A time to come, as exact as it can be known."""
-    minutes = round(seconds / 60)
-    if minutes >= 60:
-        return f"{minutes // 60} h {minutes % 60:02d} min"
-    return f"{minutes} min" if minutes else f"{max(10, round(seconds / 10) * 10)} s"
 
 
 def _copying(disks: tuple[DiskProgress, ...]) -> int:

@@ -32,6 +32,7 @@ from p2v_tui.screens.dressed import look_of
 from p2v_tui.screens.log_pane import LogPane
 from p2v_tui.screens.progress import DiskBars, PhaseList, Throughput
 from p2v_tui.screens.state import State
+from p2v_tui.screens.whole import WholeRows
 from p2v_tui.screens.widgets import Action, Help, Line, Panel
 from p2v_tui.session.words.checks import Check
 from p2v_tui.session.words.terminal_text import plain
@@ -39,6 +40,8 @@ from p2v_tui.session.words.terminal_text import plain
 # The least time between two looks, in seconds, and how long after the first news of a batch to wait for the others.
 PAINT_INTERVAL: Final = 1.0
 _BATCH_TIME: Final = 0.1
+# How often the clock is shown at least.
+LIFE_INTERVAL: Final = 2.0
 # How many of virt-v2v's last lines are shown with an error; Details shows more.
 _LAST_LINES: Final = 3
 _MESSAGE_ROWS: Final = 4
@@ -66,7 +69,8 @@ def run_command(command: Sequence[str]) -> None:
 class RunningScreen(BaseScreen):
     """Shows the conversion that `state` has, and starts it where there is none.
 
-    interval: the least time between two looks at the run. clock: seconds, monotonic.
+    interval: the least time between two looks at the run. life_interval: that of the clock on the screen.
+    clock: seconds, monotonic.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -74,6 +78,7 @@ class RunningScreen(BaseScreen):
         Binding("left", "app.focus_previous", show=False),
     ]
     CSS = """
+    WholeRows { height: 2; width: 1fr; background: $ground; color: $ink; }
     PhaseList, DiskBars { height: auto; width: 1fr; background: $ground; color: $ink; }
     #log { height: 1fr; min-height: 3; width: 1fr; background: $ground; color: $ink; }
     #stage { height: 1fr; layout: vertical; }
@@ -112,12 +117,14 @@ class RunningScreen(BaseScreen):
         state: State,
         *,
         interval: float = PAINT_INTERVAL,
+        life_interval: float = LIFE_INTERVAL,
         clock: Callable[[], float] = time.monotonic,
         run_command: RunCommand = run_command,
     ) -> None:
         super().__init__(state)
         self.run = state.start_conversion()
         self._interval = interval
+        self._life_interval = life_interval
         self._clock = clock
         self._run_command = run_command
         self._painted = -interval
@@ -138,6 +145,7 @@ class RunningScreen(BaseScreen):
                     yield PhaseList(id="phases")
                 with Panel("Progress", titled=False, id="progress"):
                     yield DiskBars(id="disks", clock=self._clock)
+                    yield WholeRows(id="whole", clock=self._clock)
                     yield Throughput(id="throughput", clock=self._clock)
             with Vertical(id="beside"):
                 ended = VerticalScroll(id="ended", classes="panel", can_focus=False)
@@ -185,6 +193,7 @@ class RunningScreen(BaseScreen):
             action.disabled = True
         self.query_one(LogPane).focus()
         self._end_listening = self.run.listen(self._tell)
+        self.set_interval(self._life_interval, self._show_life)
         self.paint()
 
     def on_unmount(self) -> None:
@@ -237,12 +246,24 @@ class RunningScreen(BaseScreen):
         bars = self.query_one(DiskBars)
         bars.show(snapshot.disks)
         self.query_one(Throughput).show(snapshot.disks)
-        if self.is_current and (place := bars.percent_sign()) is not None:
-            self.app.cursor_position = place
-        self.query_one("#status", Line).show(self._text(f"Status: {status_text(snapshot)}"))
+        whole = self.query_one(WholeRows)
+        whole.show(self.run.pace, bars.name_width)
+        self._place_cursor()
+        self.query_one("#status", Line).show(self._text(f"Status: {status_text(snapshot, whole.activity)}"))
         self._show_cancel(snapshot)
         if snapshot.to_accept and self._question is None and self.is_current:
             self._ask_about(snapshot.to_accept)
+
+    def _show_life(self) -> None:
+        """Something moves at least this often, also where nothing is heard of virt-v2v for minutes."""
+        if not self.run.finished:
+            self.query_one(WholeRows).tick(self.run.pace)
+            self._place_cursor()
+
+    def _place_cursor(self) -> None:
+        """A terminal whose cursor waits there has the shortest way to the digit that changes next."""
+        if self.is_current and (place := self.query_one(WholeRows).clock_place()) is not None:
+            self.app.cursor_position = place
 
     def _show_outage(self, snapshot: Snapshot) -> None:
         text = outage_text(snapshot.outages, cancelling=snapshot.cancelling)

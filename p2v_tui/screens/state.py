@@ -10,6 +10,7 @@ from p2v_tui.config import Settings
 from p2v_tui.errors import P2VError, SettingsError
 from p2v_tui.front.conversion_run import ConversionRun
 from p2v_tui.front.jobs import Jobs
+from p2v_tui.front.pace_book import PaceBook
 from p2v_tui.hwprobe import Machine
 from p2v_tui.session.plan.plan import Plan
 from p2v_tui.session.plan.virt_v2v import VirtV2V
@@ -27,6 +28,7 @@ class State:
     is there where it was not pinned.
     run: the last conversion, whether it still goes on or not. failure: what it ended
     with, until the screen that could mend it has shown it. jobs: what the screens have done in threads.
+    book: what earlier conversions took, where that is remembered.
     """
 
     settings: Settings
@@ -41,6 +43,7 @@ class State:
     run: ConversionRun | None = None
     failure: P2VError | None = None
     jobs: Jobs = field(default_factory=Jobs)
+    book: PaceBook | None = None
     _machine: Machine | None = None
 
     def machine(self) -> Machine:
@@ -86,7 +89,7 @@ class State:
         if self.open_run is None:
             if self.server is None or self.plan is None:
                 raise SettingsError("The connection to the conversion server is not tested.", "Test it first.")
-            self.run = ConversionRun(self.server, self.plan, self.virt_v2v)
+            self.run = ConversionRun(self.server, self.plan, self.virt_v2v, book=self.book)
             self.run.start()
         assert self.run is not None
         return self.run

@@ -20,6 +20,9 @@ from p2v_tui.session.words.events import LogDirectory, RemoteOutput, Status, War
 from tests.screens.conftest import ALL_SIZES, screen_text, wait_until
 from tests.screens.scripted_conversion import MADE, NoServer, Said, ScriptedConversion, plan, state
 
+# So that no test waits for the clock.
+LIFE_INTERVAL = 0.05
+
 
 class Clock:
     def __init__(self) -> None:
@@ -108,7 +111,10 @@ async def opened(
     shown = state(iso=iso)
     server = NoServer().as_server()
     chosen = plan(accept_warnings=accept_warnings)
-    shown.run = run = ConversionRun(server, chosen, convert=conversion, now=now, left_running=left_running)
+    clock = clock or Clock()
+    shown.run = run = ConversionRun(
+        server, chosen, convert=conversion, now=now, left_running=left_running, clock=clock
+    )
     app = P2VTui(shown, look=look)
     try:
         async with app.run_test(size=ALL_SIZES[size]) as pilot:
@@ -117,7 +123,9 @@ async def opened(
             shown.server, shown.plan = server, run.plan
             run.start()
             await app.push_screen(
-                RunningScreen(shown, interval=interval, clock=clock or Clock(), run_command=run_command)
+                RunningScreen(
+                    shown, interval=interval, life_interval=LIFE_INTERVAL, clock=clock, run_command=run_command
+                )
             )
             await pilot.pause()
             yield Screen(pilot, app, conversion)

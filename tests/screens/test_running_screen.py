@@ -86,9 +86,14 @@ async def test_inspecting(size: str, snapshot: SnapshotAssertion) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_copying_two_disks(size: str, snapshot: SnapshotAssertion) -> None:
-    async with opened(size, iso=True) as screen:
-        await screen.hear(*COPYING, copied(42, seconds_left=2640.0))
-        await screen.until_shown("42%")
+    clock = Clock()
+    async with opened(size, iso=True, clock=clock) as screen:
+        await screen.hear(*INSPECTING)
+        clock.now += 85
+        await screen.hear(*COPYING[len(INSPECTING) :])
+        clock.now += 1911
+        await screen.hear(copied(42, seconds_left=2640.0))
+        await screen.until_shown("42%", "32:02")
         assert screen.text == snapshot
 
 
@@ -168,13 +173,36 @@ async def test_bytes_and_rate_change_more_rarely_than_the_percentage() -> None:
         await screen.until_shown(" 21%", "105.0 of 500.0 GiB", "1 h 00 min left")
 
 
-async def test_the_cursor_waits_at_the_percent_sign_of_the_disk_being_copied() -> None:
-    async with opened() as screen:
+async def test_the_cursor_waits_behind_the_clock_below_the_percentages() -> None:
+    clock = Clock()
+    async with opened(clock=clock) as screen:
         await screen.hear(*COPYING, copied(100, 7, seconds_left=60.0))
-        await screen.until_shown("  7%")
+        clock.now += 83
+        await screen.hear(copied(100, 8, seconds_left=60.0))
+        await screen.until_shown("  8%", "1:23   Copying disk 1/2")
         column, row = screen.app.cursor_position
-        line = screen_lines(screen.app)[row]
-        assert line.startswith("sdb") and line[column] == "%"
+        lines = screen_lines(screen.app)
+        assert lines[row][:column].endswith("1:23")
+        assert next(line for line in lines if line.startswith("sdb"))[column] == "%"
+
+
+async def test_the_clock_of_the_phase_goes_on_while_nothing_is_heard() -> None:
+    clock = Clock()
+    async with opened(clock=clock) as screen:
+        await screen.hear(*INSPECTING)
+        await screen.until_shown("0:00   Inspecting the source", "nothing is read from here now")
+        clock.now += 3723
+        await screen.until_shown("1:02:03   Inspecting the source")
+
+
+async def test_the_whole_says_how_long_it_ran_and_how_long_it_will() -> None:
+    clock = Clock()
+    async with opened(clock=clock) as screen:
+        await screen.hear(*INSPECTING)
+        clock.now += 720
+        # 250 GiB at the pace of the first disk: 2640 s for 58 % of 500 GiB, so 2276 s.
+        await screen.hear(*COPYING[len(INSPECTING) :], copied(42, seconds_left=2640.0))
+        await screen.until_shown("12 min so far, about 1 h 22 min left", "all", " 12%")
 
 
 async def test_of_many_disks_the_one_being_copied_shows() -> None:
@@ -585,7 +613,7 @@ async def test_after_a_failure_one_goes_back_and_starts_again(key: str, monkeypa
 
 
 def _with(conversion: ScriptedConversion) -> Callable[..., ConversionRun]:
-    return lambda *arguments: ConversionRun(*arguments, convert=conversion)
+    return lambda *arguments, **options: ConversionRun(*arguments, convert=conversion, **options)
 
 
 async def test_the_screen_starts_a_conversion_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,80 @@
+"""What earlier conversions of this machine's p2v-tui took, in a small file: for the time that the next one will take.
+
+On the live image it lasts until the machine is switched off, elsewhere it stays. That it cannot be read or written is
+no reason to stop: then the time is guessed as for a first conversion.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from p2v_tui.front.pace import Paces
+
+_VERSION: Final = 1
+_MAX_SERVERS: Final = 50
+_MAX_BYTES: Final = 100_000
+# What a new conversion counts against all those before it.
+_SHARE_OF_NEWEST: Final = 0.5
+
+
+def default_path(environment: Mapping[str, str] = os.environ) -> Path:
+    """The user's own place for such files; root's is the system's."""
+    if state := environment.get("XDG_STATE_HOME", ""):
+        base = Path(state)
+    elif os.geteuid() == 0:
+        base = Path("/var/lib")
+    else:
+        base = Path(environment.get("HOME", "/nonexistent"), ".local/state")
+    return base / "p2v-tui/paces.json"
+
+
+@dataclass(frozen=True)
+class PaceBook:
+    path: Path
+
+    def paces(self, server: str | None) -> Paces:
+        """For a conversion to that server: how fast it copied, and how long the phases took wherever it was."""
+        seconds, rates = self._read()
+        return Paces(seconds, rates.get(server or ""))
+
+    def remember(self, server: str | None, paces: Paces) -> None:
+        """A conversion that has succeeded."""
+        seconds, rates = self._read()
+        for kind, took in paces.seconds.items():
+            seconds[kind] = _blended(seconds.get(kind), took)
+        if paces.rate:
+            # The newest comes last, the oldest goes.
+            rates[server or ""] = _blended(rates.pop(server or "", None), paces.rate)
+        record = {"version": _VERSION, "seconds": seconds, "rates": dict(list(rates.items())[-_MAX_SERVERS:])}
+        with contextlib.suppress(OSError):
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor, new = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
+            with os.fdopen(descriptor, "w") as file:
+                json.dump(record, file)
+            Path(new).rename(self.path)
+
+    def _read(self) -> tuple[dict[str, float], dict[str, float]]:
+        try:
+            with self.path.open(errors="replace") as file:
+                record: Any = json.loads(file.read(_MAX_BYTES))
+            if record["version"] != _VERSION:
+                return {}, {}
+            return _numbers(record["seconds"]), _numbers(record["rates"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return {}, {}
+
+
+def _numbers(found: Any) -> dict[str, float]:
+    return {str(name): float(number) for name, number in found.items() if 0 < float(number) < float("inf")}
+
+
+def _blended(before: float | None, now: float) -> float:
+    now = max(now, 0.001)
+    return now if before is None else before + _SHARE_OF_NEWEST * (now - before)

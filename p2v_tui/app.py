@@ -171,6 +171,13 @@ class P2VTui(App[int], inherit_bindings=False):
 
         self.push_screen(ConversionScreen(self.state))
 
+    def action_show_summary(self) -> None:
+        """What `state.plan` will do, to be checked before it is started."""
+        from p2v_tui.screens.summary import SummaryScreen  # noqa: PLC0415
+
+        assert self.state.plan is not None
+        self.push_screen(SummaryScreen(self.state, self.state.plan, self.state.machine()))
+
     def action_start_conversion(self) -> None:
         """The third screen, which converts as `state.plan` says."""
         self._attend(self.state.start_conversion())

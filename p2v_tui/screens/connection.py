@@ -381,6 +381,7 @@ class ConnectionScreen(BaseScreen):
         """The test is over, and the server is logged in to."""
         self._end_test()
         self.state.remember_server(server, virt_v2v, self._host_key)
+        self.state.checks = self._checks
         found = counts_in_words(self._checks)
         words = f"The connection works, with {found}: see Checks. Press Next." if found else _WORKS
         self.query_one("#status", Line).show(words)

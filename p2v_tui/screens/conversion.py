@@ -194,10 +194,7 @@ PageUp, PageDown     the page before, the next page"""
             yield Action(
                 _START,
                 id="start",
-                help=Help(
-                    "Start conversion",
-                    "Checks what is chosen, then copies the disks. They are only read. Esc stops the checking.",
-                ),
+                help=Help("Start conversion", "Checks what is chosen and shows it once more. Then it starts."),
             )
             yield Action(
                 "Show as kernel arguments",
@@ -479,7 +476,7 @@ PageUp, PageDown     the page before, the next page"""
         self._status("")
         self.state.settings = self._said(settings)
         self.state.plan = plan
-        await self.run_action("app.start_conversion")
+        await self.run_action("app.show_summary")
 
     def _plan(self, settings: Settings, machine: Machine, report: Report) -> Plan:
         """Runs in a thread of its own: opening a disk that fails takes its time, and so does a key."""

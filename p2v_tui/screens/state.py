@@ -15,6 +15,7 @@ from p2v_tui.hwprobe import Machine
 from p2v_tui.session.plan.plan import Plan
 from p2v_tui.session.plan.virt_v2v import VirtV2V
 from p2v_tui.session.ssh.control import ControlConnection
+from p2v_tui.session.words.checks import Check
 
 
 @dataclass
@@ -25,7 +26,7 @@ class State:
     warnings: about the kernel command line, that nobody has seen yet.
     plan: what the second screen made of them.
     server, virt_v2v, host_key: those of the last successful test, until a field of the first screen changes. The key
-    is there where it was not pinned.
+    is there where it was not pinned. checks: what that test found.
     run: the last conversion, whether it still goes on or not. failure: what it ended
     with, until the screen that could mend it has shown it. jobs: what the screens have done in threads.
     book: what earlier conversions took, where that is remembered.
@@ -39,6 +40,7 @@ class State:
     server: ControlConnection | None = None
     virt_v2v: VirtV2V | None = None
     host_key: str | None = None
+    checks: tuple[Check, ...] = ()
     accepted_host_keys: set[str] = field(default_factory=set)
     run: ConversionRun | None = None
     failure: P2VError | None = None
@@ -73,6 +75,7 @@ class State:
         if self.server is not None and not running:
             self.server.close()
         self.server = self.virt_v2v = self.host_key = None
+        self.checks = ()
 
     @property
     def open_run(self) -> ConversionRun | None:

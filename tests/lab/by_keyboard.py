@@ -57,6 +57,13 @@ def press(terminal: Terminal, label: str, key: str = "Tab", *, timeout: float = 
     terminal.press("Enter")
 
 
+def start_conversion(terminal: Terminal, *, patience: float = 20.0) -> None:
+    """From the second screen, by the summary to the third."""
+    press(terminal, "Start conversion", patience=patience)
+    terminal.wait_for(r"Converted:[\s\S]*>\[ Start \]", patience)
+    terminal.press("Enter")
+
+
 def in_shell(terminal: Terminal, command: str, seconds: float = 60.0) -> str:
     """What a command prints in a shell that is at its prompt."""
     # Not as it is typed, but as it is printed; and another one each time, as the last one may still stand there.

@@ -152,7 +152,7 @@ class OneScreen(P2VTui):
     def on_ready(self) -> None:
         self.push_screen(ConversionScreen(self.state, watch=self.watch_devices))
 
-    def action_start_conversion(self) -> None:
+    def action_show_summary(self) -> None:
         self.started += 1
 
 

@@ -1,0 +1,120 @@
+"""What a conversion is going to do, in words that a person checks in ten seconds, before anything is started."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from p2v_tui.front.device_words import MIB, disk_line, left_out_lines, shown
+from p2v_tui.front.pace import DEFAULT_RATE, Paces, whole_seconds
+from p2v_tui.front.pace_words import rough_duration
+from p2v_tui.hwprobe import Machine
+from p2v_tui.session.plan.plan import Plan
+from p2v_tui.session.words.checks import Check, Verdict
+from p2v_tui.session.words.quantities import size_text
+
+# Of the parts' names, with the colon behind them.
+_NAME_WIDTH: Final = 12
+
+
+@dataclass(frozen=True)
+class Part:
+    """A name and what it has, in lines."""
+
+    name: str
+    lines: tuple[str, ...]
+
+
+def summary(plan: Plan, machine: Machine, server_checks: Iterable[Check], paces: Paces) -> tuple[Part, ...]:
+    """server_checks: of the connection test. paces: what earlier conversions took. What is converted comes first."""
+    return tuple(
+        Part(name, tuple(lines))
+        for name, lines in (
+            ("Converted", _disks(plan)),
+            ("Left out", _left_out(plan, machine)),
+            ("Guest", _guest(plan)),
+            ("Goes to", _target(plan)),
+            ("Networks", _networks(plan, machine)),
+            ("Warnings", _warnings(plan, server_checks)),
+            ("Time", _time(plan, paces)),
+        )
+        if lines
+    )
+
+
+def as_text(parts: Sequence[Part], width: int) -> str:
+    """The parts below each other, the names in a column, wrapped to the width in characters."""
+    rows = []
+    for part in parts:
+        name = f"{part.name}:".rjust(_NAME_WIDTH)
+        for line in part.lines:
+            wrapped = textwrap.wrap(line, max(20, width - _NAME_WIDTH - 1), break_on_hyphens=False) or [""]
+            for row in wrapped:
+                rows.append(f"{name} {row}")
+                name = " " * _NAME_WIDTH
+    return "\n".join(rows)
+
+
+def _disks(plan: Plan) -> list[str]:
+    first, *others = (disk_line(disk) for disk in plan.disks)
+    return [f"{first} (boots the guest)" if others else first, *others]
+
+
+def _left_out(plan: Plan, machine: Machine) -> list[str]:
+    if plan.image is not None:
+        return []
+    chosen = {disk.name for disk in plan.disks}
+    unchecked = [disk for disk in machine.disks if disk.name not in chosen]
+    excluded = [disk for disk in machine.excluded if disk.name not in chosen]
+    return [*(f"{disk_line(disk)}: not checked" for disk in unchecked), *left_out_lines(excluded)]
+
+
+def _guest(plan: Plan) -> list[str]:
+    guest, topology = plan.guest, plan.guest.topology
+    count = topology.sockets * topology.cores * topology.threads
+    firmware = f", {guest.firmware.name}" if guest.firmware else ""
+    vcpus = f"{count} vCPU{'' if count == 1 else 's'}"
+    return [f"{shown(guest.name)}, {vcpus}, {guest.memory // MIB} MB of memory{firmware}"]
+
+
+def _target(plan: Plan) -> list[str]:
+    output = plan.output
+    server = shown(plan.settings.server) or "the conversion server"
+    options = [f"output mode {output.mode.names[0]}"]
+    options += [f"format {output.format}"] if output.format else []
+    options += [f"allocation {output.allocation}"] if output.allocation else []
+    return [f"{server}: {shown(output.made(plan.guest.name))} ({', '.join(options)})"]
+
+
+def _networks(plan: Plan, machine: Machine) -> list[str]:
+    lines = [f"{shown(interface.name)} to {shown(interface.network)}" for interface in plan.guest.interfaces]
+    taken = {interface.name for interface in plan.guest.interfaces}
+    missing = [shown(each.name) for each in machine.interfaces if each.name not in taken]
+    words = [", ".join(lines)] if lines else ["none: the guest has no network interface"]
+    return [*words, *([f"not in the guest: {', '.join(missing)}"] if missing else [])]
+
+
+def _warnings(plan: Plan, server_checks: Iterable[Check]) -> Iterator[str] | list[str]:
+    found = [check for check in (*plan.checks, *server_checks) if check.verdict is Verdict.WARNING]
+    accepted = plan.settings.accept_warnings
+    lines = []
+    for check in dict.fromkeys(found):
+        state = "accepted" if accepted.accepts(check.key) else "to accept"
+        lines.append(f"{state}: {shown(check.name)}: {_first_sentence(shown(check.text))}")
+    if not lines:
+        lines = ["none so far"]
+    return [*lines, "Start checks the server and the disks once more, and asks before virt-v2v starts."]
+
+
+def _first_sentence(text: str) -> str:
+    return text.partition(". ")[0].rstrip(".") + "."
+
+
+def _time(plan: Plan, paces: Paces) -> list[str]:
+    size = sum(disk.size for disk in plan.disks)
+    about = f"about {rough_duration(whole_seconds(size, paces))} for {size_text(size)}"
+    if paces.rate:
+        return [f"{about}, at the {size_text(paces.rate)}/s of earlier conversions to this server"]
+    return [f"{about} at {size_text(DEFAULT_RATE)}/s; this line was not measured yet"]

@@ -32,9 +32,10 @@ from p2v_tui.screens.dialogs import Answer, Dialog, Question, error_dialog
 from p2v_tui.screens.dressed import Dressed
 from p2v_tui.screens.left_running import FindSaved, LeftRunning
 from p2v_tui.screens.look import Look, look_for
+from p2v_tui.screens.notices import KEEP_TITLE, TITLE_BEFORE, end_notice, takes_title, title, title_text
 from p2v_tui.screens.state import State
 from p2v_tui.screens.styles import STYLES, terminal_theme_of, theme_of
-from p2v_tui.screens.textual_private import HungUp, clear_terminal, report_mouse, run_binding
+from p2v_tui.screens.textual_private import HungUp, clear_terminal, report_mouse, run_binding, send
 from p2v_tui.screens.widgets import FieldInput
 from p2v_tui.session.conversion.saved_conversion import find_saved
 from p2v_tui.session.words.quantities import duration_text
@@ -93,6 +94,9 @@ class P2VTui(App[int], inherit_bindings=False):
         self._left_running = LeftRunning(self, state, find_saved, self.action_start_conversion)
         self._attended: ConversionRun | None = None
         self._told = False
+        # The terminal's title, empty before it was set; the run whose end was rung for.
+        self._title = ""
+        self._rung_for: ConversionRun | None = None
         self._leaving = False
         self._leave_question: Screen[Any] | None = None
 
@@ -149,6 +153,7 @@ class P2VTui(App[int], inherit_bindings=False):
         run = self.state.run
         if run is None:
             return
+        self._tell_terminal(run)
         for screen in self.screen_stack:
             if isinstance(screen, BaseScreen):
                 screen.show_run()
@@ -156,6 +161,15 @@ class P2VTui(App[int], inherit_bindings=False):
             self.exit(run.exit_code)
         elif run.snapshot.to_accept or self._leaving:
             self._show_run()
+
+    def _tell_terminal(self, run: ConversionRun) -> None:
+        """Its title follows the conversion, and the end is heard."""
+        if takes_title() and (text := title_text(run)) != self._title:
+            send(self, title(text) if self._title else KEEP_TITLE + title(text))
+            self._title = text
+        if run.finished and self._rung_for is not run:
+            self._rung_for = run
+            send(self, end_notice(run))
 
     def _show_run(self) -> None:
         """The third screen, where it is not shown already."""
@@ -290,6 +304,8 @@ class P2VTui(App[int], inherit_bindings=False):
             self.push_screen(error_dialog(as_failure(failure)))
 
     async def on_unmount(self) -> None:
+        if self._title:
+            send(self, TITLE_BEFORE)
         self.state.forget_server()
 
 

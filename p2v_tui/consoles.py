@@ -81,8 +81,10 @@ _OPTIONS: Final = (
     # Sequences that a VT220 prints as text.
     ("set-option", "-s", "focus-events", "off"),
     ("set-option", "-s", "set-clipboard", "off"),
-    ("set-option", "-g", "set-titles", "off"),
-    # The size is that of the console with the last key, so that an unused one does not make the others small.
+    # The title of the conversion, for clients whose terminfo has one (tsl): not a VT220, not a Linux VT.
+    ("set-option", "-g", "set-titles", "on"),
+    ("set-option", "-g", "set-titles-string", "#T"),
+    # The size is that of the console where somebody typed last: one that nobody looks at makes no other one small.
     ("set-option", "-g", "window-size", "latest"),
     # But when one joins others, the size is the smallest one's until the next key, so that each shows everything.
     # Changing back redraws every console, 700 bytes: so not with only one.

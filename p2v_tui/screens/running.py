@@ -172,6 +172,11 @@ class RunningScreen(BaseScreen):
                 help=Help("Back", "To the settings, to change something and start again; nothing has to be retyped."),
             )
             yield Action(
+                "Try again",
+                id="again",
+                help=Help("Try again", "Starts the same conversion once more, with all that was chosen."),
+            )
+            yield Action(
                 "Details", id="details", help=Help("Details", "The whole outcome, with warnings and the last lines.")
             )
             yield Action("Save logs", id="save", help=Help("Save logs", "Writes a file on this machine."))
@@ -187,7 +192,7 @@ class RunningScreen(BaseScreen):
     def on_mount(self) -> None:
         self.query_one("#ended").display = False
         self.query_one("#outage").display = False
-        for name in ("back", "details", "quit"):
+        for name in ("back", "again", "details", "quit"):
             self.query_one(f"#{name}").display = False
         for action in self._power_actions():
             action.disabled = True
@@ -306,6 +311,10 @@ class RunningScreen(BaseScreen):
         self.query_one("#cancel").display = False
         for name in ("back", "details", "quit"):
             self.query_one(f"#{name}").display = True
+        again = snapshot.error is not None and self._can_be_repeated
+        self.query_one("#again").display = again
+        # At 80 columns there is not room for all; the live image has nothing to quit to.
+        self.query_one("#quit").display = not (again and self.state.iso)
         for action in self._power_actions():
             action.disabled = False
         self.query_one("#status", Line).show(f"Status: {end_text(self.run)}")
@@ -402,6 +411,18 @@ class RunningScreen(BaseScreen):
         self.app.pop_screen()
         if self.run.left_running:
             await self.run_action("app.look_for_saved")
+
+    @property
+    def _can_be_repeated(self) -> bool:
+        """Whether the server is still the one that was tested."""
+        return not self.run.left_running and self.state.server is self.run.server
+
+    @on(Action.Pressed, "#again")
+    async def _again_pressed(self) -> None:
+        self.run.outcome_seen = True
+        self.state.plan = self.run.plan
+        self.app.pop_screen()
+        await self.app.run_action("app.start_conversion")
 
     @on(Action.Pressed, "#quit")
     async def _quit_pressed(self) -> None:

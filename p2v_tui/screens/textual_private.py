@@ -57,6 +57,10 @@ class ConsoleDriver(LinuxDriver):
     def write(self, data: str) -> None:
         self._painter.paint(data)
 
+    def write_aside(self, data: str) -> None:
+        """What changes nothing on the screen: it goes past the painter."""
+        super().write(data)
+
     def stop_application_mode(self) -> None:
         self._painter.end()
         super().stop_application_mode()
@@ -107,6 +111,12 @@ def report_mouse(app: App[Any], wanted: bool) -> None:
         driver._mouse = wanted
         if wanted:
             driver._enable_mouse_support()
+
+
+def send(app: App[Any], sequence: str) -> None:
+    """Writes to the terminal itself what changes nothing on the screen, such as its title or a bell."""
+    if isinstance(app._driver, ConsoleDriver):
+        app._driver.write_aside(sequence)
 
 
 def screen_strips(screen: Screen[Any]) -> list[Strip]:

@@ -568,6 +568,33 @@ async def test_a_failure_says_what_where_and_what_to_do() -> None:
         assert "the boot sector" in screen.text
 
 
+async def test_try_again_starts_the_same_plan_without_the_screens_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened() as screen:
+        await screen.hear(*FAILED)
+        await screen.until_shown("[ Try again ]")
+        second = ScriptedConversion()
+        monkeypatch.setattr("p2v_tui.screens.state.ConversionRun", _with(second))
+        first = screen.run
+        await screen.press("again")
+        await screen.until(lambda: screen.run is not first)
+        assert screen.run.plan is first.plan
+        await screen.until_shown("[ Cancel conversion ]", "[ .. ] Connecting to the server")
+        screen.run.cancel()
+        assert screen.run.wait(10)
+
+
+async def test_after_a_success_and_without_the_server_nothing_is_tried_again() -> None:
+    async with opened() as screen:
+        await screen.hear(*FINISHED)
+        await screen.until_shown("Conversion finished successfully")
+        assert not screen.action("again").display
+    async with opened() as screen:
+        screen.state.server = None
+        await screen.hear(*FAILED)
+        await screen.until_shown("The conversion failed")
+        assert not screen.action("again").display
+
+
 async def test_a_long_error_leaves_room_for_the_advice_and_details_has_it_all() -> None:
     error = ConversionFailed("virt-v2v failed: " + "words of libguestfs, " * 40 + "the end.", "Look there.")
     async with opened() as screen:

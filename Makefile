@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup packages demo demo-tui image dist deb test test-image test-servers test-packages caches bench lint check clean
+.PHONY: help setup packages demo demo-tui pictures image dist deb test test-image test-servers test-packages caches bench lint check clean
 
 PYTHON ?= python3
 venv := .venv
@@ -48,6 +48,10 @@ demo: setup ## convert a real disk and boot the guest that comes out
 
 demo-tui: setup ## open the screens against a conversion server on this machine
 	$(venv)/bin/python -m tests.lab.demo_tui
+
+pictures: setup ## draw the screens for the pages, and record a conversion, into docs/pictures
+	$(venv)/bin/python -m tests.screens.pictures
+	$(venv)/bin/python -m tests.lab.recording
 
 image: lists := live-image/debian-packages.txt
 image: packages ## build the live image, build/p2v-tui.iso; IMAGE_OPTIONS are those of live-image/build.py

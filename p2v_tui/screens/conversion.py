@@ -132,9 +132,10 @@ PageUp, PageDown     the page before, the next page"""
     .-rich ConversionScreen #more { display: none; }
     .-rich ConversionScreen #status { padding: 0 1; }
     .-rich ConversionScreen #columns { padding: 0 1; }
+    .-rich ConversionScreen .device Action { margin: 0 0 0 1; }
     .-rich ConversionScreen .table-head { height: 1; width: 1fr; }
     .-rich ConversionScreen .whole { color: $muted; padding: 0 0 0 6; }
-    .-rich ConversionScreen.-wide .whole { display: none; }
+    .-rich ConversionScreen.-very-wide .whole { display: none; }
     .-rich ConversionScreen.-wide #left { width: 54; margin: 0 1 0 0; }
     .-rich ConversionScreen.-wide.-tall #side { display: block; }
     .-rich ConversionScreen.-very-wide #left { width: 64; }

@@ -264,9 +264,9 @@ class DiskList(DeviceList):
     columns = (
         Column("Disk", 7),
         Column("Size", 6),
-        Column("Model", 8),
+        Column("Model", 6),
         Column("Bus", 4),
-        Column("What is on it", 14),
+        Column("What is on it", 9),
         *state_columns,
     )
     nothing = "None was found. If one is missing, so may be its driver: look at dmesg and lspci in the shell (F2)."

@@ -233,7 +233,7 @@ def bar_line(name: str, percent: int | None, width: int, look: Look) -> Text:
     """`sda  ━━━━━━────  42%` of the width, for the rich look. percent: None for what has not begun."""
     bar_width = max(4, width - cell_len(name) - _AROUND_A_BAR)
     full = bar_width * (percent or 0) // 100
-    line = Text(f"{name}  ", style(look, "ink", bold=True), no_wrap=True, end="")
+    line = Text(no_wrap=True, end="").append(f"{name}  ", style(look, "ink", bold=True))
     line.append(look.glyphs.full * full, style(look, "good" if percent == 100 else "title"))
     line.append(look.glyphs.empty * (bar_width - full), style(look, "edge"))
     return line.append("   --" if percent is None else f" {percent:3d}%", style(look, "ink"))

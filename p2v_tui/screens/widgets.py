@@ -238,7 +238,8 @@ class Toggle(Dressed, can_focus=True):
     @property
     def box_style(self) -> Style:
         """What makes the box be seen as one."""
-        return style(self.look, "muted" if self.is_disabled else "good", bold=True) if self.look.rich else Style()
+        checked = self.value and not self.is_disabled
+        return style(self.look, "good" if checked else "muted", bold=True) if self.look.rich else Style()
 
     def words(self) -> Text:
         """What stands behind the box."""
@@ -288,6 +289,8 @@ class Choice(Dressed, can_focus=True):
         left, right = glyphs.choice if changeable else (" ", " ")
         longest = max((len(option) for option in self._options), default=0)
         text = Text(f"{glyphs.focus if self.has_focus else glyphs.no_focus}{self._label} ", no_wrap=True)
+        if self.look.rich and not self.has_focus:
+            text.stylize(style(self.look, "muted"))
         self._middle = len(text) + 1 + longest // 2
         text.append(f"{left} {self.value.ljust(longest)} {right}", self._value_style)
         text.overflow = "ellipsis"

@@ -22,6 +22,12 @@ ALL_SIZES = {**SIZES, "200x60": (200, 60)}
 _TRIES = 400
 
 
+def cells(size: str) -> tuple[int, int]:
+    """Columns and lines of a size such as 80x24."""
+    columns, _, lines = size.partition("x")
+    return int(columns), int(lines)
+
+
 def screen_lines(app: App[int]) -> list[str]:
     """What stands on the screen, line by line, without the blanks at the end."""
     return [strip.text.rstrip() for strip in screen_strips(app.screen)]

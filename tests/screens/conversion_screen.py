@@ -29,7 +29,7 @@ from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action, Choice, FormField, Line, Toggle
 from p2v_tui.session.plan.output_modes import OUTPUT_MODES
 from p2v_tui.session.plan.virt_v2v import VirtV2V
-from tests.screens.conftest import ALL_SIZES, wait_until
+from tests.screens.conftest import cells, wait_until
 from tests.unit.machines import GIB, SERVER
 
 MODES = tuple(sorted(name for mode in OUTPUT_MODES for name in mode.names[:1]))
@@ -232,7 +232,7 @@ class Opened:
 @asynccontextmanager
 async def opened(state: State | None = None, size: str = "80x24", look: Look = Look.PLAIN) -> AsyncIterator[Opened]:
     app = OneScreen(state or MadeUpState(), look)
-    async with app.run_test(size=ALL_SIZES[size]) as pilot:
+    async with app.run_test(size=cells(size)) as pilot:
         await wait_until(pilot, lambda: isinstance(app.screen, ConversionScreen))
         screen = app.screen
         assert isinstance(screen, ConversionScreen)

@@ -17,7 +17,7 @@ from p2v_tui.screens.running import RunningScreen
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action
 from p2v_tui.session.words.events import LogDirectory, RemoteOutput, Status, Warned
-from tests.screens.conftest import ALL_SIZES, screen_text, wait_until
+from tests.screens.conftest import cells, screen_text, wait_until
 from tests.screens.scripted_conversion import MADE, NoServer, Said, ScriptedConversion, plan, state
 
 # So that no test waits for the clock.
@@ -117,7 +117,7 @@ async def opened(
     )
     app = P2VTui(shown, look=look)
     try:
-        async with app.run_test(size=ALL_SIZES[size]) as pilot:
+        async with app.run_test(size=cells(size)) as pilot:
             await pilot.pause()
             # What the two screens before leave behind; the first one forgets a server when it is filled in.
             shown.server, shown.plan = server, run.plan

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable, Iterator
 
 import pytest
 from rich.color import Color, ColorSystem
@@ -11,77 +10,23 @@ from rich.segment import Segment
 from syrupy.assertion import SnapshotAssertion
 from textual.app import App
 from textual.events import MouseScrollUp
-from textual.pilot import Pilot
 from textual.widget import Widget
 
 from p2v_tui.screens.dialogs import Dialog
 from p2v_tui.screens.look import RICH, Look
 from p2v_tui.screens.textual_private import screen_strips
 from p2v_tui.screens.widgets import Action, Choice, FormField
-from p2v_tui.session.words.events import Checked, ConnectionStep, StepDone
 from tests.screens import conversion_screen, running_screen
 from tests.screens.conftest import ALL_SIZES, screen_lines, screen_text, wait_until
-from tests.screens.connection_screen import STEPS, app_for, end, hear
+from tests.screens.connection_screen import app_for
 from tests.screens.conversion_screen import DB1, MadeUpState
-from tests.screens.judged import FOUND
-from tests.screens.scripted_conversion import COPYING, FINISHED, copied
+from tests.screens.scenes import SCENES as SCREENS
+from tests.screens.scenes import Opened, asked, choosing, connected, copying, ended
+from tests.screens.scripted_conversion import COPYING
 from tests.unit.machines import DISKLESS
 
 # The plain look at the other sizes is in the tests of each screen.
 CASES = [(Look.DARK, size) for size in ALL_SIZES] + [(Look.PLAIN, "200x60")]
-Opened = AbstractAsyncContextManager[Pilot[int]]
-
-
-@asynccontextmanager
-async def connected(look: Look, size: str = "80x24") -> AsyncIterator[Pilot[int]]:
-    """The first screen after a test that works."""
-    app = app_for("p2v.server=conv.example.com p2v.password=secret", look=look)
-    async with app.run_test(size=ALL_SIZES[size]) as pilot:
-        checked = [Checked(each) for each in FOUND]
-        await hear(app, pilot, *STEPS, *checked, StepDone(ConnectionStep.PREFLIGHT, "2 warnings"))
-        end(app)
-        await wait_until(pilot, lambda: "with 2 warnings and 1 note" in screen_text(app))
-        await pilot.pause()
-        yield pilot
-
-
-@asynccontextmanager
-async def choosing(look: Look, size: str = "80x24") -> AsyncIterator[Pilot[int]]:
-    """The second screen, with the focus on a disk."""
-    async with conversion_screen.opened(size=size, look=look) as it:
-        it.toggle("sda").focus()
-        await it.pilot.pause()
-        yield it.pilot
-
-
-@asynccontextmanager
-async def copying(look: Look, size: str = "80x24") -> AsyncIterator[Pilot[int]]:
-    """The third screen, with the graph of five minutes."""
-    clock = running_screen.Clock()
-    async with running_screen.opened(size, look=look, clock=clock) as screen:
-        await screen.hear(*COPYING)
-        for percent in range(38, 43):
-            clock.now += 60
-            await screen.hear(copied(percent, seconds_left=2640.0))
-            await screen.until_shown(f"{percent}%")
-        yield screen.pilot
-
-
-@asynccontextmanager
-async def asked(look: Look, size: str = "80x24") -> AsyncIterator[Pilot[int]]:
-    """A question on the third screen."""
-    async with running_screen.opened(size, look=look) as screen:
-        await screen.hear(*COPYING, copied(42, seconds_left=2640.0))
-        await screen.press("cancel")
-        yield screen.pilot
-
-
-@asynccontextmanager
-async def ended(look: Look, size: str = "80x24") -> AsyncIterator[Pilot[int]]:
-    async with running_screen.opened(size, look=look, iso=True) as screen:
-        await screen.hear(*FINISHED)
-        await screen.until_shown("Conversion finished successfully")
-        yield screen.pilot
 
 
 @pytest.mark.parametrize(("look", "size"), CASES)
@@ -142,9 +87,6 @@ def texts(app: App[int]) -> Iterator[Segment]:
     for y, strip in enumerate(screen_strips(app.screen)):
         if region.y <= y < region.bottom:
             yield from filter(is_text, strip.crop(region.x, region.right))
-
-
-SCREENS: list[Callable[[Look, str], Opened]] = [connected, choosing, copying, asked, ended]
 
 
 @pytest.mark.parametrize("look", RICH)

@@ -36,7 +36,14 @@ import p2v_tui
 from p2v_tui import screens
 from p2v_tui.consoles import TEXTUAL_ENVIRONMENT
 from p2v_tui.screens.painter import CLEAR, is_frame
-from p2v_tui.screens.textual_private import ConsoleDriver, HungUp, clear_terminal, run_binding, screen_strips
+from p2v_tui.screens.textual_private import (
+    ConsoleDriver,
+    HungUp,
+    clear_terminal,
+    report_mouse,
+    run_binding,
+    screen_strips,
+)
 from p2v_tui.screens.widgets import FieldInput
 
 HEIGHT = 10
@@ -90,6 +97,8 @@ def signals() -> Iterator[None]:
         (LinuxDriver, "stop_application_mode", ("self",)),
         (LinuxDriver, "run_input_thread", ("self",)),
         (LinuxDriver, "process_message", ("self", "message")),
+        (LinuxDriver, "_enable_mouse_support", ("self",)),
+        (LinuxDriver, "_disable_mouse_support", ("self",)),
         (XTermParser, "__init__", ("self", "debug")),
         (XTermParser, "feed", ("self", "data")),
         (XTermParser, "tick", ("self",)),
@@ -206,6 +215,23 @@ async def test_the_driver_writes_what_waits_before_it_leaves_the_terminal(monkey
     assert pieces == []
     driver.stop_application_mode()
     assert "x" * 79 in pieces[0], "What waited is not written when the application leaves the terminal"
+
+
+@pytest.mark.usefixtures("signals")
+async def test_the_mouse_can_be_reported_and_not_at_any_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces: list[str] = []
+    monkeypatch.setattr(LinuxDriver, "write", lambda _, data: pieces.append(data))
+    monkeypatch.setattr(LinuxDriver, "flush", lambda _: None)
+    app = Small()
+    monkeypatch.setattr(app, "_driver", ConsoleDriver(app, mouse=False))
+    report_mouse(app, True)
+    assert "\x1b[?1000h" in pieces, "Textual does not ask for the mouse"
+    pieces.clear()
+    report_mouse(app, False)
+    assert "\x1b[?1000l" in pieces, "Textual does not leave the mouse alone again"
+    pieces.clear()
+    report_mouse(app, False)
+    assert not pieces, "Textual writes of a mouse that it does not use"
 
 
 _PRIVATE_MODULES = ("textual._", "textual.driver")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.lab.recording import COLUMNS, FILE, LINES
+from tests.screens.pictures import PICTURES
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -24,6 +28,26 @@ def test_the_pages_made_from_the_code_are_current() -> None:
 def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text())
     assert not [link for link in links if not (page.parent / link).exists()]
+
+
+def test_every_picture_is_shown_by_a_page_and_made_by_a_command() -> None:
+    pictures = {file.name for file in (ROOT / "docs/pictures").iterdir()}
+    shown = {name for page in PAGES for name in re.findall(r"\]\((?:docs/)?pictures/([^)]+)\)", page.read_text())}
+    assert pictures == shown == {*(f"{name}.svg" for name in PICTURES), FILE.name}
+
+
+def test_the_recording_is_of_a_whole_conversion() -> None:
+    header, *events = map(json.loads, FILE.read_text().splitlines())
+    assert (header["version"], header["width"], header["height"]) == (2, COLUMNS, LINES)
+    said = "".join(text for _, _, text in events)
+    steps = (
+        "Test connection",
+        "The connection works",
+        "Start conversion",
+        "Copying disk 1/1",
+        "finished successfully",
+    )
+    assert [said.index(step) for step in steps] == sorted(said.index(step) for step in steps)
 
 
 def anchors(page: Path) -> set[str]:

@@ -145,7 +145,7 @@ class DiskBars(Dressed):
 
     def _lines_of_a_disk(self, width: int) -> int:
         """The rich look has the figures below the bar where they do not fit beside it."""
-        return 2 if self.look.rich and width < _WORDS_WIDTH + _BAR_WIDTHS[0] + _NAME_WIDTHS[0] else 1
+        return 2 if self.look.rich and width < _WORDS_WIDTH + _NAME_WIDTHS[0] else 1
 
     def render(self) -> Text:
         if self.look.rich:

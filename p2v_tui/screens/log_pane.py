@@ -176,16 +176,21 @@ class LogPane(Dressed, can_focus=True):
         if self._top is not None:
             last = self._lines[-1].number + 1
             return f"STOPPED at line {self._top[0] + 1} of {last}; End: follow again"
-        return "Output of virt-v2v; Up, PageUp, Home: look back" if self.has_focus else "Output of virt-v2v"
+        return "Output of virt-v2v; Up, PageUp, Home: look back" if self._in_focus else "Output of virt-v2v"
 
     def _heading(self, width: int) -> Text:
         words = self._words
-        mark = ">" if self.has_focus else "-"
+        mark = ">" if self._in_focus else "-"
         text = f"{mark}- {words} ".ljust(width, "-")[:width]
         heading = Text(text, end="", no_wrap=True)
-        if self.has_focus:
+        if self._in_focus:
             heading.stylize("bold")
         return heading
+
+    @property
+    def _in_focus(self) -> bool:
+        """As the screen knows it: the widget itself hears of it when it was painted once without."""
+        return self.screen.focused is self
 
     def _go_to(self, top: tuple[int, int] | None) -> None:
         """Stands there, or follows again where that shows the end."""

@@ -196,7 +196,8 @@ class RunningScreen(BaseScreen):
             self.query_one(f"#{name}").display = False
         for action in self._power_actions():
             action.disabled = True
-        self.query_one(LogPane).focus()
+        # At once, and not when the first frame is painted.
+        self.set_focus(self.query_one(LogPane), scroll_visible=False)
         self._end_listening = self.run.listen(self._tell)
         self.set_interval(self._life_interval, self._show_life)
         self.paint()

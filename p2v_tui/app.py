@@ -26,6 +26,7 @@ from p2v_tui.config import Settings
 from p2v_tui.errors import Cancelled, Detached, as_failure
 from p2v_tui.front.conversion_run import ConversionRun
 from p2v_tui.front.pace_book import PaceBook, default_path
+from p2v_tui.screens import connection
 from p2v_tui.screens.base import BaseScreen
 from p2v_tui.screens.connection import ConnectionScreen
 from p2v_tui.screens.dialogs import Answer, Dialog, Question, error_dialog
@@ -34,7 +35,7 @@ from p2v_tui.screens.left_running import FindSaved, LeftRunning
 from p2v_tui.screens.look import Look, look_for
 from p2v_tui.screens.notices import KEEP_TITLE, TITLE_BEFORE, end_notice, takes_title, title, title_text
 from p2v_tui.screens.state import State
-from p2v_tui.screens.styles import STYLES, terminal_theme_of, theme_of
+from p2v_tui.screens.styles import RICH_STYLES, STYLES, terminal_theme_of, theme_of
 from p2v_tui.screens.textual_private import HungUp, clear_terminal, report_mouse, run_binding, send
 from p2v_tui.screens.widgets import FieldInput
 from p2v_tui.session.conversion.saved_conversion import find_saved
@@ -65,7 +66,7 @@ class P2VTui(App[int], inherit_bindings=False):
     inherit_bindings: Textual's Ctrl+Q quits, and XON on a serial line is Ctrl+Q.
     """
 
-    CSS = STYLES
+    CSS = STYLES + connection.STYLES
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "app.focus_next", show=False),
@@ -100,13 +101,16 @@ class P2VTui(App[int], inherit_bindings=False):
         self._leaving = False
         self._leave_question: Screen[Any] | None = None
 
-    def _set_log_colours(self) -> None:
+    def _prepare_rich_look(self) -> None:
+        """What only the rich look needs."""
+        for name, rules in (("styles", RICH_STYLES), ("connection", connection.RICH_STYLES)):
+            self.stylesheet.add_source(rules, read_from=(name, "RICH_STYLES"))
         self.ansi_theme_dark = self.ansi_theme_light = terminal_theme_of(self.look)
 
     def on_mount(self) -> None:
         self.set_class(self.look.rich, "-rich")
         if self.look.rich:
-            self._set_log_colours()
+            self._prepare_rich_look()
         self.push_screen(ConnectionScreen(self.state))
         # A hang-up or a shutdown must not leave the identity's copy and half a connection behind.
         for number in (signal.SIGTERM, signal.SIGHUP):
@@ -280,7 +284,7 @@ class P2VTui(App[int], inherit_bindings=False):
         report_mouse(self, look.rich)
         self.ansi_color = not look.rich
         if look.rich:
-            self._set_log_colours()
+            self._prepare_rich_look()
         self.theme = theme_of(look).name
         self.set_class(look.rich, "-rich")
         for screen in self.screen_stack:

@@ -157,7 +157,8 @@ class BaseScreen(Screen[None]):
     step = 0
 
     def __init__(self, state: State) -> None:
-        super().__init__()
+        # As on a small screen: there nothing is styled twice at the start, and the first screen comes at once.
+        super().__init__(classes="-narrow -low")
         self.state = state
 
     @property

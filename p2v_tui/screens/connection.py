@@ -64,6 +64,25 @@ _WORKS: Final = "The connection works. Press Next."
 _ROWS_OF_OTHERS: Final = 21
 
 
+# With the application's own: a screen that brought some would have Textual parse all of it again at the start.
+STYLES: Final = """
+ConnectionScreen #body { height: 1fr; }
+ConnectionScreen #beside, ConnectionScreen #connect, ConnectionScreen #tested { height: auto; width: 1fr; }
+ConnectionScreen #status { height: auto; }
+"""
+RICH_STYLES: Final = """
+.-rich ConnectionScreen #beside { padding: 0 1; }
+.-rich ConnectionScreen #connect, .-rich ConnectionScreen #tested { max-width: 88; }
+.-rich ConnectionScreen .buttons { padding: 0 0 0 1; }
+.-rich ConnectionScreen.-wide #beside { layout: horizontal; padding: 1 2; }
+.-rich ConnectionScreen.-wide #tested { max-width: 110; margin: 0 0 0 2; }
+.-rich ConnectionScreen.-wide.-tall #side { display: block; margin: 1 0 0 0; }
+.-rich ConnectionScreen.-tall .buttons { margin: 0 0 1 0; }
+.-rich ConnectionScreen.-low #above-buttons { display: none; }
+.-rich ConnectionScreen.-low.-narrow #tested .panel { border: none; }
+"""
+
+
 def host_key_dialog(server: str, fingerprint: str, kind: str) -> Dialog:
     return Dialog(
         "Is this the conversion server?",
@@ -76,21 +95,6 @@ def host_key_dialog(server: str, fingerprint: str, kind: str) -> Dialog:
 
 class ConnectionScreen(BaseScreen):
     """Next opens only after a successful test; any edit closes it again."""
-
-    CSS = """
-    ConnectionScreen #body { height: 1fr; }
-    ConnectionScreen #beside, ConnectionScreen #connect, ConnectionScreen #tested { height: auto; width: 1fr; }
-    ConnectionScreen #status { height: auto; }
-    .-rich ConnectionScreen #beside { padding: 0 1; }
-    .-rich ConnectionScreen #connect, .-rich ConnectionScreen #tested { max-width: 88; }
-    .-rich ConnectionScreen .buttons { padding: 0 0 0 1; }
-    .-rich ConnectionScreen.-wide #beside { layout: horizontal; padding: 1 2; }
-    .-rich ConnectionScreen.-wide #tested { max-width: 110; margin: 0 0 0 2; }
-    .-rich ConnectionScreen.-wide.-tall #side { display: block; margin: 1 0 0 0; }
-    .-rich ConnectionScreen.-tall .buttons { margin: 0 0 1 0; }
-    .-rich ConnectionScreen.-low #above-buttons { display: none; }
-    .-rich ConnectionScreen.-low.-narrow #tested .panel { border: none; }
-    """
 
     @property
     def heading(self) -> str:

@@ -1,7 +1,7 @@
 """The stylesheet of what all screens share, and Textual's themes, which give it the colours of a look.
 
-Rules without `.-rich` are those of the plain look: there every colour is the terminal's own, and state is told by
-characters, and by bold and reverse where there are some.
+STYLES is for both looks, and all that the plain one needs: there every colour is the terminal's own, and state is
+told by characters, and by bold and reverse where there are some.
 """
 
 from __future__ import annotations
@@ -50,7 +50,10 @@ Question > Vertical {
     width: 72; max-width: 100%; height: auto; max-height: 100%; border: ascii $edge; padding: 0 1;
 }
 .rich-only, #side { display: none; }
+"""
 
+# Only for the rich look: without these rules the plain one is sooner on its console.
+RICH_STYLES = """
 .-rich .rich-only { display: block; }
 .-rich .plain-only, .-rich .-empty { display: none; }
 .-rich VerticalScroll {
@@ -68,9 +71,8 @@ Question > Vertical {
 .-rich .panel:focus-within { border: round $edge-focus; }
 .-rich .form-field .mark { color: $title; }
 .-rich .form-field .label { color: $muted; }
-.-rich .form-field .gap { width: 1; }
 .-rich .form-field:focus-within .label { color: $title; text-style: bold; }
-.-rich FieldInput { background: $field; padding: 0 1; }
+.-rich FieldInput { background: $field; padding: 0 1; margin: 0 0 0 1; }
 .-rich FieldInput:focus { background: $field-focus; padding: 0 1; }
 .-rich FieldInput > .input--cursor { background: $focus; color: $focus-ink; text-style: none; }
 .-rich FieldInput > .input--selection { background: $focus; color: $focus-ink; text-style: none; }

@@ -135,7 +135,6 @@ class FormField(Horizontal, Dressed):
     def compose(self) -> ComposeResult:
         yield Line(" ", classes="mark")
         yield Line(f"{self._label}:".rjust(self._label_width), classes="label")
-        yield Line(" ", classes="gap rich-only")
         yield Line(" [", classes="bracket plain-only")
         yield self.input
         yield Line("]", classes="bracket plain-only")

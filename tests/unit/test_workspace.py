@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from p2v_tui.consoles import private_directory
 from p2v_tui.session.ssh import workspace
 from p2v_tui.session.ssh.workspace import Workspace, abandoned
 
@@ -104,3 +105,12 @@ def test_closed_twice_it_leaves_the_descriptors_of_others_alone(tmp_path: Path) 
     workspace.close()
     for descriptor in opened:
         os.close(descriptor)
+
+
+def test_the_directory_of_the_consoles_session_is_left_alone(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMUX_TMPDIR", str(place))
+    consoles = private_directory()
+    (consoles / "tmux").touch()
+    monkeypatch.setattr(workspace, "MAKING_SECONDS", -1.0)
+    assert list(abandoned()) == []
+    assert (consoles / "tmux").exists()

@@ -56,6 +56,8 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # What conversions took is remembered there: not those of tests.
+    os.environ["XDG_STATE_HOME"] = os.devnull
     # nohup, and a shell's background, let us ignore these; a program that is started so rightly does, too.
     for number, handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
         if signal.getsignal(number) is signal.SIG_IGN:

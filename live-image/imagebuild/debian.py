@@ -94,7 +94,8 @@ def mmdebstrap(
     It runs as root, or as an ordinary user with subordinate ids.
     """
     words = ["mmdebstrap", f"--mode={'root' if os.geteuid() == 0 else 'unshare'}", f"--variant={variant}"]
-    words += [f"--architectures={architecture}", *_apt_options(), *arguments, *hooks]
+    # --verbose: what apt and dpkg say, as they work for minutes.
+    words += ["--verbose", f"--architectures={architecture}", *_apt_options(), *arguments, *hooks]
     wanted = ",".join(include)
     return [*words, f"--include={wanted}"] if wanted else words
 
@@ -111,7 +112,7 @@ def resolved(include: Iterable[str], suite: str, architecture: str, origin: Sour
 
     Raises BuildError with apt's words if a package was not found.
     """
-    command = mmdebstrap("--simulate", "--verbose", architecture=architecture, variant="essential", include=include)
+    command = mmdebstrap("--simulate", architecture=architecture, variant="essential", include=include)
     said = run([*command, suite, "/dev/null", "-"], stdin=origin.lines).splitlines()
     # "Inst tmux (3.3a-3 Debian:12.15/oldstable [amd64])"; essential packages are listed by a separate run.
     installed = {

@@ -80,8 +80,8 @@ def build(options: Options, ask: Callable[[str], str] = input) -> None:
         if options.output:
             iso = scratch / "p2v-tui.iso"
             with progress.step("ISO") as step:
-                medium = f"live-media=/dev/disk/by-label/{parts.label}"
-                make_iso(iso, parts, _menu(options, root.architecture, medium), scratch)
+                step.watch(iso)
+                _make_iso(options, parts, iso, scratch)
                 step.result = mebibytes(iso.stat().st_size)
             if device:
                 with progress.step(f"Writing to {device.path}") as step:

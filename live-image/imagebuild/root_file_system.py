@@ -77,6 +77,7 @@ def image_files(cache: Cache, debian_part: DebianRoot, date: int, step: Step) ->
                 hooks=hooks,
             )
             step.note("laying p2v-tui over Debian")
+            step.watch(place / "filesystem.squashfs")
             pipe(
                 [*command, "", "-"],
                 _packed_into(place / "filesystem.squashfs", date),

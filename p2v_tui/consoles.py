@@ -62,11 +62,6 @@ DEFAULT_SIZE: Final = (24, 80)
 _SERIAL_TERM, _VT_TERM = "vt220", "linux"
 
 KEY_TABLE: Final = "p2v-tui"
-_SMALLEST: Final = (
-    "set -g window-size smallest; "
-    f"bind-key -T {KEY_TABLE} Any {{set -g window-size latest; unbind-key -T {KEY_TABLE} Any; send-keys}}"
-)
-
 _OPTIONS: Final = (
     # No status line: the screen is the application's, and every change of the line would cost bytes.
     ("set-option", "-g", "status", "off"),
@@ -81,14 +76,10 @@ _OPTIONS: Final = (
     # Sequences that a VT220 prints as text.
     ("set-option", "-s", "focus-events", "off"),
     ("set-option", "-s", "set-clipboard", "off"),
-    # The title of the conversion, for clients whose terminfo has one (tsl): not a VT220, not a Linux VT.
-    ("set-option", "-g", "set-titles", "on"),
-    ("set-option", "-g", "set-titles-string", "#T"),
-    # The size is that of the console where somebody typed last: one that nobody looks at makes no other one small.
-    ("set-option", "-g", "window-size", "latest"),
-    # But when one joins others, the size is the smallest one's until the next key, so that each shows everything.
-    # Changing back redraws every console, 700 bytes: so not with only one.
-    ("set-hook", "-g", "client-attached", f"if-shell -F '#{{!=:#{{session_attached}},1}}' {{{_SMALLEST}}}"),
+    ("set-option", "-g", "set-titles", "off"),
+    # The size is that of the smallest console: a larger one would crop dialogs on the others, and nobody knows who
+    # reads there.
+    ("set-option", "-g", "window-size", "smallest"),
     # tmux's terminal type for the application, whatever the consoles are; every system with ncurses has it.
     ("set-option", "-g", "default-terminal", "screen"),
     ("set-option", "-g", "remain-on-exit", "off"),

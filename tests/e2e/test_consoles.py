@@ -18,6 +18,7 @@ from p2v_tui import consoles
 from p2v_tui.errors import P2VError
 from tests.e2e.program import PROGRAM
 from tests.e2e.test_secrets import processes_that_show
+from tests.lab import terminal as lab_terminal
 
 TIMEOUT = 20.0
 UP, DOWN, BACKSPACE = b"\x1b[A", b"\x1b[B", b"\x7f"
@@ -183,23 +184,20 @@ def test_a_console_without_a_size_is_80x24(machine: Machine) -> None:
     assert machine.tmux("display-message", "-p", "#{window_width}x#{window_height}").strip() == "80x24"
 
 
-def test_all_see_the_whole_screen_until_somebody_types(machine: Machine) -> None:
+def test_consoles_of_different_sizes_all_see_the_whole_of_a_dialog(machine: Machine) -> None:
     def size() -> str:
         return machine.tmux("display-message", "-p", "#{window_width}x#{window_height}").strip()
 
-    large, small = ready(machine, machine.console("linux", size=(50, 160))), machine.console(size=(24, 80))
-    small.read_until(b"Esc: back")
-    larger = machine.console("linux", size=(60, 200))
-    larger.read_until(b"Esc: back")
-    assert size() == "80x24"
-    large.write(b"first")
-    machine.wait_for(lambda: size() == "160x50" and machine.field("Conversion server") == "first")
-    larger.write(b"-second")
-    machine.wait_for(lambda: size() == "200x60" and machine.field("Conversion server") == "first-second")
-    machine.console(size=(24, 80)).read_until(b"first-second")
-    assert size() == "80x24"
-    larger.write(b"\x07")
-    machine.wait_for(lambda: size() == "200x60")
+    large = ready(machine, machine.console("linux", size=(50, 160)))
+    assert size() == "160x50"
+    with lab_terminal.Terminal([PROGRAM], environment={"TMUX_TMPDIR": str(machine.directory)}) as small:
+        small.wait_for("Esc: back")
+        # The one with the last key is the larger one.
+        large.write(b"first\x1b")
+        small.wait_for(r"Leave p2v-tui\?")
+        machine.wait_for(lambda: small.screen().split() == machine.screen().split())
+        assert size() == "80x24"
+    machine.wait_for(lambda: size() == "160x50")
 
 
 @pytest.mark.parametrize("term", ["", "dumb", "unknown", "no-such-terminal"])

@@ -29,7 +29,8 @@ def make_iso(target: Path, parts: Parts, menu: Menu, scratch: Path) -> None:
     if menu.memory_test:
         for name, program in loaders.memory_test.items():
             _link(program, tree / "live" / name)
-    (tree / "boot/grub/grub.cfg").write_text(menu.for_grub("/live", "/live/initrd.img"))
+    sizes = {"kernel_size": kernel.stat().st_size, "initramfs_size": initramfs.stat().st_size}
+    (tree / "boot/grub/grub.cfg").write_text(menu.for_grub("/live", "/live/initrd.img", **sizes))
     efi = scratch / "efi.img"
     loaders.efi_partition(efi, label=label, date=date, scratch=scratch)
     command = ["xorriso", "-as", "mkisofs", "-quiet", "-iso-level", "3", "-rational-rock", "-volid", label]

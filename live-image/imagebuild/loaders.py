@@ -10,10 +10,21 @@ from pathlib import Path
 from imagebuild.architecture import Architecture
 from imagebuild.commands import run
 
-# For a menu on a text screen and on a serial line. GRUB loads no other modules later.
+# A menu in a text screen and on a serial line, and how far the loading of a file is; nothing is loaded later.
 _BIOS_MODULES = (
     *("biosdisk", "iso9660", "part_gpt", "part_msdos", "search", "search_label", "search_fs_file"),
-    *("normal", "configfile", "linux", "linux16", "all_video", "serial", "terminal", "terminfo", "keystatus"),
+    *(
+        "normal",
+        "configfile",
+        "linux",
+        "linux16",
+        "all_video",
+        "serial",
+        "terminal",
+        "terminfo",
+        "keystatus",
+        "progress",
+    ),
     *("echo", "test", "true", "minicmd", "reboot", "halt", "sleep", "help", "ls", "cat"),
 )
 _SYSLINUX_MODULES = ("ldlinux.c32", "libutil.c32", "menu.c32")

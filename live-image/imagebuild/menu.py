@@ -8,6 +8,7 @@ from pathlib import Path
 
 from imagebuild.errors import BuildError
 from imagebuild.lists import HERE
+from imagebuild.progress import mebibytes
 
 _SPEEDS = ("115200", "9600")
 
@@ -31,8 +32,11 @@ class Menu:
         """The keyboard's screen and the first serial line; the last one gets what init and the kernel say last."""
         return f"console=tty0 console={self.serial}0,{_SPEEDS[0]}n8"
 
-    def for_grub(self, directory: str, initramfs: str) -> str:
-        """grub.cfg. directory: where the kernel is, as GRUB names it; initramfs: the files, separated by blanks."""
+    def for_grub(self, directory: str, initramfs: str, *, kernel_size: int, initramfs_size: int) -> str:
+        """grub.cfg. directory: where the kernel is, as GRUB names it; initramfs: the files, separated by blanks.
+
+        The sizes, in bytes, are shown while that is loaded.
+        """
         memory_test = _template("memory-test.cfg") if self.memory_test else ""
         serial = "\n".join(
             f'    menuentry "{line}, {speed} baud" {{\n        start console=tty0 console={line},{speed}n8\n    }}'
@@ -44,6 +48,8 @@ class Menu:
             text,
             DIRECTORY=directory,
             INITRAMFS=initramfs,
+            KERNEL_SIZE=mebibytes(kernel_size),
+            INITRAMFS_SIZE=mebibytes(initramfs_size),
             WORDS=_in_grub(self.words),
             MORE_WORDS=_in_grub(self.more_words),
             SERIAL_ENTRIES=serial,

@@ -25,7 +25,11 @@ GENERATOR = ROOT / "etc/systemd/system-generators/p2v-consoles"
 
 def shell_scripts() -> Iterator[Path]:
     for path in sorted(ROOT.rglob("*")):
-        if path.is_file() and not path.is_symlink() and path.read_text().startswith("#!/bin/sh"):
+        if (
+            path.is_file()
+            and not path.is_symlink()
+            and path.read_text().startswith(("#!/bin/sh", "#!/bin/busybox sh"))
+        ):
             yield path
 
 

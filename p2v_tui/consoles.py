@@ -103,6 +103,8 @@ _WINDOWS: Final = {
 }
 # Ends the session, with its other windows, however the screens end.
 _LAST_TO_LEAVE: Final = ("/bin/sh", "-c", '"$@"; exec tmux kill-session', "sh")
+# On the live image, the process whose line on the consoles says how the start goes on. It clears that at SIGTERM.
+_START_LINE: Final = Path("/run/p2v-starting.pid")
 # Added to the application's exit code on its way through the tmux client: tmux itself exits with 0 or 1.
 _ENDED: Final = 64
 
@@ -236,6 +238,8 @@ class Session:
         ended without one; None when tmux cannot use the console.
         """
         existed = self.exists()
+        if handover.iso:
+            _end_start_line()
         with self._pipe(handover) as pipe:
             options = (*_OPTIONS, *_locale_for_children(os.environ))
             # -A: the first one starts the session, even if two consoles start at the same time.
@@ -362,6 +366,15 @@ def _run_client(command: list[str], environment: Mapping[str, str]) -> int:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _end_start_line() -> None:
+    """Returns when nothing writes to the consoles any more."""
+    with contextlib.suppress(OSError, ValueError):
+        process = int(_START_LINE.read_text())
+        while True:  # Until it has gone, which is an OSError.
+            os.kill(process, signal.SIGTERM)
+            time.sleep(0.05)
 
 
 def _client_environment(environment: Mapping[str, str]) -> dict[str, str]:

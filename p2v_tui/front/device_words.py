@@ -11,7 +11,7 @@ from typing import Final
 
 from p2v_tui.front.ascii_text import ascii_text
 from p2v_tui.hwprobe import Content, Cpu, Disk, ExcludedDisk, Machine, NetworkInterface, RemovableMedium
-from p2v_tui.hwprobe.contents import ESP_TYPES
+from p2v_tui.hwprobe.contents import BIOS_BOOT_TYPE, ESP_TYPES
 from p2v_tui.hwprobe.groups import MD_ARRAY, VOLUME_GROUP
 from p2v_tui.hwprobe.machine import MediumKind, Transport
 from p2v_tui.session.words.terminal_text import plain
@@ -28,13 +28,19 @@ _TRANSPORTS: Final = {
     Transport.FIREWIRE: "FireWire",
 }
 _CONTENTS: Final = {
-    "ntfs": "Windows NTFS",
+    "ntfs": "NTFS",
     "vfat": "FAT",
     "crypto_LUKS": "LUKS (encrypted)",
     "BitLocker": "BitLocker (encrypted)",
     "zfs_member": "ZFS",
 }
 _LONGEST_LABEL: Final = 16
+_WINDOWS_CONTENTS: Final = frozenset({"ntfs", "BitLocker"})
+_LINUX_CONTENTS: Final = frozenset(
+    {"ext2", "ext3", "ext4", "xfs", "btrfs", "swap", "LVM2_member", "linux_raid_member", "crypto_LUKS"}
+)
+# Windows' recovery environment, which its setup puts beside the system only.
+_WINDOWS_RECOVERY: Final = "de94bba4-06d1-4d40-a16a-bfd50179d6ac"
 
 # QEMU's machine types have lower limits than KVM: `max_cpus` in hw/i386/pc_piix.c and pc_q35.c. Red Hat supports at
 # most 710 vCPUs, and at least 512 MB, for a guest on RHEL 9.
@@ -111,7 +117,22 @@ def contents_in_words(disk: Disk, machine: Machine) -> str:
     if not words and disk.partitions:
         count = len(disk.partitions)
         return f"{count} partition{'s' if count > 1 else ''}, nothing recognised"
-    return ", ".join(words) or "nothing recognised"
+    if not words:
+        return "nothing recognised"
+    system = system_in_words(disk)
+    return f"{system} ({', '.join(words)})" if system else ", ".join(words)
+
+
+def system_in_words(disk: Disk) -> str:
+    """Which operating system starts from the disk, as far as its partitions tell without being mounted; else empty.
+
+    A disk from which nothing starts has data only, whatever its file systems are.
+    """
+    parts = disk.partitions
+    starts = any(part.bootable or part.type in ESP_TYPES or part.type == BIOS_BOOT_TYPE for part in parts)
+    kinds = {content.type for content in disk.contents} if starts else set()
+    windows = bool(kinds & _WINDOWS_CONTENTS) or any(part.type == _WINDOWS_RECOVERY for part in parts)
+    return " and ".join(["Windows"] * windows + ["Linux"] * bool(kinds & _LINUX_CONTENTS))
 
 
 def _content(content: Content, disk: Disk, machine: Machine) -> str:

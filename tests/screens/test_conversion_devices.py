@@ -39,10 +39,10 @@ async def test_disks_show_what_they_are_and_what_is_on_them() -> None:
         text = screen_text(it.app)
         for words in (
             "[x] sda  500 GB  ST500DM002-1BD142  SATA",
-            'serial Z3TA1B2C: EFI, ext4 "boot", LVM vg0',
+            'serial Z3TA1B2C: Linux (EFI, ext4 "boot", LVM vg0)',
             "[x] sdb  1 TB  HITACHI HUS72  SAS",
             "[x] nvme0n1  275 GB  PM981  NVMe",
-            'Windows NTFS "Windows", ext4 "root"',
+            'NTFS "Windows", ext4 "root"',
             "sdz (8.6 GB): p2v-tui runs from it",
             "loop1, loop2: loop device",
             "sdr (0 bytes): no medium",

@@ -162,7 +162,7 @@ def test_a_network_boot_needs_more_as_the_loader_has_put_all_of_it_into_memory(
     machine: Machine, terminals: Terminals
 ) -> None:
     (machine.directory / "p2v-image").mkdir()
-    memory(machine, 420)
+    memory(machine, 300)
     script = machine.start("sh", MEMORY)
     terminals.read_until("tty1", b"too little memory")
     terminals.press_enter("tty1")

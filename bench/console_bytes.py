@@ -33,7 +33,8 @@ BAUD_9600: Final = 960  # bytes a second, 8N1
 BURST, BURST_SECONDS = 100, 5.0
 TICKS: Final = 10
 IDLE_SECONDS: Final = 5.0
-# The running screen looks once a second, and its clock goes every two: what belongs together has come by then.
+# The running screen looks once a second, and its clock goes every two: an update is complete when nothing came for so
+# many seconds.
 SETTLED: Final = 1.5
 MIB: Final = 1 << 20
 _PROGRAM: Final = (str(Path(sys.executable).with_name("p2v-tui")), "--cmdline=p2v.username=root")

@@ -104,7 +104,7 @@ class Console:
         self._say(text, _GREEN if good else _RED)
 
     def error(self, error: P2VError) -> None:
-        """Says what failed, in which of virt-v2v's phases, and what to do; but not again what a check has said."""
+        """Prints what failed, in which of virt-v2v's phases, and what to do, without repeating a check's text."""
         phase = self._phase if isinstance(error, ConversionFailed) else ""
         self._say_all(error_lines(error, self._checks, phase))
 

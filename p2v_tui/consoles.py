@@ -42,9 +42,9 @@ from p2v_tui.screens.look import colour_system, is_capable
 
 SESSION: Final = "p2v-tui"
 
-# What Textual reads when it is imported. The colours are the usual sixteen, unless the terminal has more; nothing
-# moves; no kitty keyboard protocol, which prints `25u` on terminals that do not know it; an escape sequence may come
-# in pieces (Serial over LAN), so that ESC alone counts as the key only after half a second.
+# Textual reads these when it is imported. The usual sixteen colours, unless the terminal has more; no animations; no
+# kitty keyboard protocol, which prints `25u` on terminals that do not know it; an escape sequence may arrive in
+# pieces (Serial over LAN), so ESC alone counts as the key only after half a second.
 TEXTUAL_ENVIRONMENT: Final = {
     "TEXTUAL_DRIVER": "p2v_tui.screens.textual_private:ConsoleDriver",
     "TEXTUAL_THEME": "ansi-dark",
@@ -76,7 +76,9 @@ _OPTIONS: Final = (
     # Sequences that a VT220 prints as text.
     ("set-option", "-s", "focus-events", "off"),
     ("set-option", "-s", "set-clipboard", "off"),
-    ("set-option", "-g", "set-titles", "off"),
+    # The title of the conversion, for clients whose terminfo has one (tsl): not a VT220, not a Linux VT.
+    ("set-option", "-g", "set-titles", "on"),
+    ("set-option", "-g", "set-titles-string", "#T"),
     # The size is that of the smallest console: a larger one would crop dialogs on the others, and nobody knows who
     # reads there.
     ("set-option", "-g", "window-size", "smallest"),
@@ -163,7 +165,7 @@ def show_screens(handover: Handover) -> int:
 
 
 def set_textual_environment() -> None:
-    """Before the first import of Textual: what suits a console, and a desktop's terminal no less."""
+    """Call before the first import of Textual. The values suit consoles and desktop terminals."""
     colours = colour_system(os.environ)
     for name in _MISLEADING:
         os.environ.pop(name, None)

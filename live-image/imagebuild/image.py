@@ -81,7 +81,7 @@ def build(options: Options, ask: Callable[[str], str] = input) -> None:
             iso = scratch / "p2v-tui.iso"
             with progress.step("ISO") as step:
                 step.watch(iso)
-                _make_iso(options, parts, iso, scratch)
+                make_iso(iso, parts, _menu(options, root.architecture, label=parts.label), scratch)
                 step.result = mebibytes(iso.stat().st_size)
             if device:
                 with progress.step(f"Writing to {device.path}") as step:
@@ -125,7 +125,9 @@ def figures(files: ImageFiles, *, firmware: bool) -> list[str]:
     return lines
 
 
-def _menu(options: Options, machine: Architecture, medium: str = "") -> Menu:
+def _menu(options: Options, machine: Architecture, *, label: str = "") -> Menu:
+    """label: of the only medium that the boot may look at."""
+    medium = f"live-media=/dev/disk/by-label/{label}" if label else ""
     words = " ".join(filter(None, ("boot=live", medium, lists.kernel_arguments())))
     # The first p2v.identity holds, so the user's comes before ours.
     more = f"{options.kernel_args} {identity.SETTING}".strip() if options.identity else options.kernel_args

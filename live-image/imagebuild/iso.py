@@ -29,7 +29,7 @@ def make_iso(target: Path, parts: Parts, menu: Menu, scratch: Path) -> None:
     if menu.memory_test:
         for name, program in loaders.memory_test.items():
             _link(program, tree / "live" / name)
-    sizes = {"kernel_size": kernel.stat().st_size, "initramfs_size": initramfs.stat().st_size}
+    sizes = {"kernel_size": parts.kernel.stat().st_size, "initramfs_size": parts.initramfs.stat().st_size}
     (tree / "boot/grub/grub.cfg").write_text(menu.for_grub("/live", "/live/initrd.img", **sizes))
     efi = scratch / "efi.img"
     loaders.efi_partition(efi, label=label, date=date, scratch=scratch)

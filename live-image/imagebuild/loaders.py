@@ -10,7 +10,7 @@ from pathlib import Path
 from imagebuild.architecture import Architecture
 from imagebuild.commands import run
 
-# A menu in a text screen and on a serial line, and how far the loading of a file is; nothing is loaded later.
+# For a menu on a text screen and on a serial line, with the progress of loading. GRUB loads no other modules later.
 _BIOS_MODULES = (
     *("biosdisk", "iso9660", "part_gpt", "part_msdos", "search", "search_label", "search_fs_file"),
     *(

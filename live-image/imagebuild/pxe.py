@@ -32,32 +32,33 @@ def make_pxe(target: Path, parts: Parts, menu: Menu) -> None:
         **(loaders.memory_test if menu.memory_test else {}),
         **(loaders.pxelinux if loaders.architecture.bios else {}),
     }
-    menus = {"grub/grub.cfg": menu.for_grub("", "/initrd.img /root.img"), "boot.ipxe": menu.for_ipxe()}
-    if loaders.architecture.bios:
-        menus["pxelinux.cfg/default"] = menu.for_pxelinux()
     root = {f"{IN_INITRAMFS}/live/{name}": squashfs for name, squashfs in parts.layers.items()}
     try:
         target.mkdir(parents=True, exist_ok=True)
         for name, file in copied.items():
             shutil.copyfile(file, target / name)
         with (target / "root.img").open("wb") as archive:
-            _write_cpio(archive, {f"{IN_INITRAMFS}/live/{name}": file for name, file in squashfs_files.items()}, date)
-        # UEFI: shim, which finds GRUB beside itself, which finds its menu in grub/.
-        efi = architecture.efi
-        shutil.copyfile(loaders.shim(loader_files, architecture), target / f"boot{efi}.efi")
-        shutil.copyfile(loaders.signed_grub(loader_files, architecture, "grubnet"), target / f"grub{efi}.efi")
-        shutil.copyfile(loaders.key_tool(loader_files, architecture), target / f"mm{efi}.efi")
+            _write_cpio(archive, root, parts.date)
         size = sum((target / name).stat().st_size for name in ("initrd.img", "root.img"))
-        text = menu.for_grub("", "/initrd.img /root.img", kernel_size=kernel.stat().st_size, initramfs_size=size)
-        (target / "grub/grub.cfg").write_text(text)
-        (target / "boot.ipxe").write_text(menu.for_ipxe())
-        if menu.memory_test:
-            for name, program in loaders.memory_test(loader_files).items():
-                shutil.copyfile(program, target / name)
-        if architecture.bios:
-            _add_pxelinux(target, loader_files, menu)
+        for name, text in _menus(menu, parts, initramfs_size=size).items():
+            (target / name).parent.mkdir(exist_ok=True)
+            (target / name).write_text(text)
     except OSError as error:
         raise BuildError(f"The directory {target} cannot be filled: {error}") from error
+
+
+def _menus(menu: Menu, parts: Parts, *, initramfs_size: int) -> dict[str, str]:
+    """The menus by file name. initramfs_size: bytes, with the root file system."""
+    kernel_size = parts.kernel.stat().st_size
+    menus = {
+        "grub/grub.cfg": menu.for_grub(
+            "", "/initrd.img /root.img", kernel_size=kernel_size, initramfs_size=initramfs_size
+        ),
+        "boot.ipxe": menu.for_ipxe(),
+    }
+    if parts.loaders.architecture.bios:
+        menus["pxelinux.cfg/default"] = menu.for_pxelinux()
+    return menus
 
 
 def _write_cpio(archive: BinaryIO, files: Mapping[str, Path], date: int) -> None:

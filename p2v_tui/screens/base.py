@@ -21,11 +21,10 @@ from p2v_tui.front import marks
 from p2v_tui.front.ascii_text import cut
 from p2v_tui.front.conversion_run import ConversionRun
 from p2v_tui.front.device_words import shown
-from p2v_tui.screens.dialogs import Dialog
+from p2v_tui.screens.dialogs import FUNCTION_KEYS, HelpDialog
 from p2v_tui.screens.dressed import Dressed, shortened, style
 from p2v_tui.screens.side_panel import SidePanel
 from p2v_tui.screens.state import State
-from p2v_tui.screens.widgets import Help
 
 # From so many columns and lines on, screens put more beside each other.
 WIDE: Final = 120
@@ -34,15 +33,10 @@ TALL: Final = 36
 
 KEYS_HELP = f"""Tab, Down            next field; in a text field Enter, too
 Shift-Tab, Up        previous field
-Left, Right          change a choice
-Space, Enter         check, press
-Esc                  back
-F1, Ctrl-W           this help
-F2, Ctrl-X           a shell (exit comes back)
-F3, Ctrl-L           draw the screen again
-F4, Ctrl-T           plain or rich look
-F7, Ctrl-Y           other colours of the rich look
-F10, Ctrl-D          quit (it asks first)"""
+Left, Right          change a choice, move along a row of buttons
+Space, Enter         check, change a choice, press
+Esc                  back; on the first screen quit (it asks first)
+{FUNCTION_KEYS}"""
 # tmux's keys, not ours (consoles.py).
 ISO_KEYS_HELP = "F6, Ctrl-G           the next window: a shell, the system's log, the screens"
 

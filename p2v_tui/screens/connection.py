@@ -135,7 +135,8 @@ class ConnectionScreen(BaseScreen):
                 help=Help(
                     "Test connection",
                     "Logs in, asks virt-v2v what it can do, has the server read a scratch disk through a tunnel "
-                    "as it will read the real ones, and checks what the server has.",
+                    "as it will read the real ones, and checks what the server has. While it runs, this button "
+                    "stops it, and so does Esc.",
                 ),
             )
             yield Action("Next", id="next", disabled=True, help=Help("Next", "To the settings of the conversion."))

@@ -195,7 +195,10 @@ PageUp, PageDown     the page before, the next page"""
             yield Action(
                 _START,
                 id="start",
-                help=Help("Start conversion", "Checks what is chosen and shows it once more. Then it starts."),
+                help=Help(
+                    "Start conversion",
+                    "Checks what is chosen and shows it once more. Then it starts. Esc stops the checking.",
+                ),
             )
             yield Action(
                 "Show as kernel arguments",

@@ -21,6 +21,7 @@ FUNCTION_KEYS = """F1, Ctrl-W           this help
 F2, Ctrl-X           a shell (exit comes back)
 F3, Ctrl-L           draw the screen again
 F4, Ctrl-T           plain or rich look
+F7, Ctrl-Y           other colours of the rich look
 F10, Ctrl-D          quit (it asks first)"""
 DIALOG_KEYS = f"""Tab, Down            next field or button
 Shift-Tab, Up        previous field or button

@@ -63,46 +63,6 @@ def test_from_an_empty_screen_to_a_guest_that_boots_with_a_wrong_password_on_the
     boot_until_login([output / "by-keyboard-sda"])
 
 
-@pytest.mark.parametrize("term", ["vt220", "linux", "xterm-256color"])
-@pytest.mark.xdist_group("emulation 2")
-def test_everything_is_reached_by_tab_arrows_enter_and_space(
-    term: str, key_server: ConversionServer, key: Identity, small_disk: Path, tmp_path: Path
-) -> None:
-    """Also: a failed conversion is retried, and a running one cancelled."""
-    words = f"{with_key(key_server, key)} p2v.remote.hostkey={key_server.fingerprint} p2v.o=null p2v.os={tmp_path}"
-    program = [PROGRAM, "--interactive", f"--test-disk={small_disk}", f"--cmdline={words}"]
-    with Terminal(program, term=term) as terminal:
-        terminal.wait_for(r">\s*Conversion server:")
-        press(terminal, "About", "Up")
-        terminal.wait_for("About p2v-tui")
-        terminal.press("Space")
-        press(terminal, "Test connection", "Down")
-        terminal.wait_for(r">\[ Next \]")
-        terminal.press("Space")
-        terminal.wait_for(r"Conversion \(2 of 3\)[\s\S]*Guest name")
-        move_to(terminal, "Copy the physical CPU topology", "Down")
-        terminal.press("Space")
-        terminal.wait_for(r"> \[x\] Copy the physical CPU topology")
-        terminal.press("Space")
-        press(terminal, "Show as kernel arguments", "Up")
-        terminal.wait_for(r"p2v\.o=null")
-        terminal.press("Enter")
-        start_conversion(terminal)
-        terminal.wait_for(r"inspection could not detect the source\s+guest", seconds=300)
-        press(terminal, "Back")
-        terminal.wait_for(r"Conversion \(2 of 3\)")
-        start_conversion(terminal)
-        terminal.wait_for(r"\[ \.\. \] Opening the source", seconds=60)
-        press(terminal, "Cancel conversion")
-        # The safe answer has the focus.
-        terminal.wait_for(r">\[ No\b")
-        terminal.press("Enter")
-        terminal.wait_for(r"\[ Cancel conversion \]")
-        press(terminal, "Cancel conversion")
-        press(terminal, "Yes", "Right")
-        terminal.wait_for(r"[Cc]ancelled[\s\S]*\[ Back \]", seconds=60)
-
-
 def test_the_shell_key_opens_a_shell_and_exit_comes_back(small_disk: Path) -> None:
     with Terminal([PROGRAM, f"--test-disk={small_disk}", "--cmdline="], environment={"SHELL": "/bin/sh"}) as terminal:
         terminal.wait_for(r"Conversion server \(1 of 3\)")
@@ -164,12 +124,12 @@ def test_everything_is_reached_by_tab_arrows_enter_and_space(term: str, lab: Lab
         press(terminal, "Show as kernel arguments", "Up")
         terminal.wait_for(r"p2v\.disks=")
         terminal.press("Enter")
-        press(terminal, "Start conversion")
+        start_conversion(terminal)
         terminal.wait_for(r"inspection could not detect the source\s+guest")
         lab.pause_at("Opening the source")
         press(terminal, "Back")
         terminal.wait_for(r"Conversion \(2 of 3\)")
-        press(terminal, "Start conversion")
+        start_conversion(terminal)
         terminal.wait_for(r"\[ \.\. \] Opening the source")
         press(terminal, "Cancel conversion")
         # The safe answer has the focus.

@@ -57,10 +57,10 @@ def press(terminal: Terminal, label: str, key: str = "Tab", *, timeout: float = 
     terminal.press("Enter")
 
 
-def start_conversion(terminal: Terminal, *, patience: float = 20.0) -> None:
+def start_conversion(terminal: Terminal, *, timeout: float = 20.0) -> None:
     """From the second screen, by the summary to the third."""
-    press(terminal, "Start conversion", patience=patience)
-    terminal.wait_for(r"Converted:[\s\S]*>\[ Start \]", patience)
+    press(terminal, "Start conversion", timeout=timeout)
+    terminal.wait_for(r"Converted:[\s\S]*>\[ Start \]", timeout)
     terminal.press("Enter")
 
 

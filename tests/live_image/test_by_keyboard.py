@@ -195,9 +195,9 @@ def test_from_the_serial_console_of_a_new_machine_to_a_guest_that_boots(
         (system,) = re.findall(r"\[x\] (sd[a-e])  671 MB", seen)
         for name in sorted(set(re.findall(r"\[x\] ((?:sd|nvme|vd|md)\w+)  1\d\d MB", seen))):
             uncheck(serial, name)
-        fill_in(serial, "Guest name", "by-keyboard", patience=STEP_SECONDS)
-        fill_in(serial, "Storage (-os), needed", str(output), patience=STEP_SECONDS)
-        start_conversion(serial, patience=STEP_SECONDS)
+        fill_in(serial, "Guest name", "by-keyboard", timeout=STEP_SECONDS)
+        fill_in(serial, "Storage (-os), needed", str(output), timeout=STEP_SECONDS)
+        start_conversion(serial, timeout=STEP_SECONDS)
         serial.wait_for(rf"Conversion \(3 of 3\){_REST}\[ \.\. \]", STEP_SECONDS)
 
         # The line is unplugged and plugged in again; nobody at the machine notices, and a key draws the screen.

@@ -15,7 +15,7 @@ from typing import Final
 from p2v_tui.errors import ConversionFailed
 from p2v_tui.session.conversion.failure_reason import Reason
 from p2v_tui.session.conversion.log import Copies, Warnings
-from p2v_tui.session.conversion.output_proof import Lies
+from p2v_tui.session.conversion.output_proof import Found
 from p2v_tui.session.conversion.what_to_try import what_to_try
 from p2v_tui.session.data.relay.states import DiskState
 from p2v_tui.session.data.relay_status import DiskRelay

@@ -32,7 +32,7 @@ from p2v_tui.session.conversion.saved_conversion import SavedConversion
 from p2v_tui.session.conversion.stopping import ServerTidying
 from p2v_tui.session.conversion.wrapper import secret_files, wrapper
 from p2v_tui.session.data.maker import ConnectionMaker
-from p2v_tui.session.data.path import DataPath
+from p2v_tui.session.data.path import DataPath, PathSettings
 from p2v_tui.session.plan.next_steps import next_steps
 from p2v_tui.session.plan.plan import Plan
 from p2v_tui.session.plan.virt_v2v import VirtV2V

@@ -126,7 +126,7 @@ def _lock(descriptor: int) -> None:
 
 
 def abandoned() -> Iterator[Workspace]:
-    """The directories that processes of ours left behind, each adopted: to be closed by the caller."""
+    """The directories that our processes left behind, each adopted. The caller closes them."""
     # That of the consoles (`consoles.private_directory`) has a name of the same form.
     consoles = PARENT / f"{PREFIX}{os.geteuid()}"
     for path in sorted(PARENT.glob(f"{PREFIX}*")):

@@ -215,8 +215,8 @@ class Progress:
 class Converted:
     """A conversion has succeeded. where: what was made and where, in words. seconds: in all.
 
-    left_out: virt-v2v's warnings of what the guest lacks. warnings: how many it gave in all. next_steps: lines; what
-    to do with the guest now, and the commands for it, indented. size: of its disks, bytes.
+    left_out: virt-v2v's warnings about what the guest lacks. warnings: how many it gave in all. next_steps: lines;
+    what to do with the guest now, and the commands for it, indented. size: of its disks, bytes.
     """
 
     guest: str

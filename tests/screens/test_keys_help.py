@@ -32,6 +32,7 @@ WORDS = {
     "shell": ("a shell",),
     "redraw": ("draw the screen again",),
     "look": ("plain or rich",),
+    "colours": ("colours",),
     "leave": ("quit",),
     "refresh_machine": ("look at the machine",),
     "blink": ("blink",),

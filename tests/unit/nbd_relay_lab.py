@@ -136,7 +136,11 @@ class RunningRelay:
 
     def wait_for(self, true: Callable[[DiskStatus], object]) -> DiskStatus:
         """Wait until the status of the first disk is so."""
-        wait_until(lambda: true(self.status), f"a change of {self.status}\n{self.log}")
+        try:
+            wait_until(lambda: true(self.status), "a change of the status")
+        except AssertionError as error:
+            error.add_note(f"{self.status}\n{self.log}")
+            raise
         return self.status
 
     def wait_for_end(self) -> int:

@@ -7,12 +7,16 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import setproctitle
 
 from p2v_tui import __version__, cmdline, config_file, manual
 from p2v_tui.config import Settings
 from p2v_tui.errors import P2VError, SettingsError
+
+if TYPE_CHECKING:
+    from p2v_tui.front.event_printer import EventPrinter
 
 DESCRIPTION = "Convert this physical machine to a virtual one, by virt-v2v on a conversion server."
 EXIT_CODES = """exit codes:
@@ -30,6 +34,7 @@ EXIT_CODES = """exit codes:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the program and returns its exit code. Wrong options end it with 2, as argparse does."""
+    options = None
     try:
         options = _parse(arguments)
         # It repeats the arguments, and child processes would inherit it.
@@ -42,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(error, SettingsError) and error.setting:
             name = manual.names(manual.find_setting(error.setting))[-1]
             print(f"p2v-tui: `p2v-tui --help {name}` explains this setting.", file=sys.stderr)
+        if options is not None and options.json:
+            _printer(options).error(error)
         return error.exit_code
 
 
@@ -76,7 +83,7 @@ def _run(options: argparse.Namespace) -> int:
     except SettingsError:
         # p2v.fail runs after every failure, also after this one.
         if command := cmdline.find_value_in(words, "p2v.fail"):
-            _run_fail_command(command, colours=options.colours)
+            _run_fail_command(command, options)
         raise
     for warning in parsed.warnings:
         print(f"p2v-tui: warning: {warning}", file=sys.stderr)
@@ -84,6 +91,11 @@ def _run(options: argparse.Namespace) -> int:
     if (options.dry_run or parsed.settings.dry_run) and parsed.settings.server is None and not options.interactive:
         raise SettingsError("A dry run needs a conversion server.", "Give p2v.server=HOST.", setting="remote.server")
     interactive = options.interactive or parsed.settings.interactive or parsed.settings.server is None
+    if interactive and options.json:
+        raise SettingsError(
+            "--json is for a conversion without questions, and this one shows the screens.",
+            "Give p2v.server=HOST, and neither --interactive nor p2v.interactive.",
+        )
     if interactive and not dump:
         # Each front end is imported when it is chosen: unattended mode does not need the screens, which have to
         # appear half a second after the start.
@@ -102,6 +114,7 @@ def _run(options: argparse.Namespace) -> int:
             image=image,
             iso=options.iso,
             colours=options.colours,
+            json=options.json,
             dry_run=options.dry_run,
             verbose=options.verbose,
         ),
@@ -117,11 +130,16 @@ def _check_accepted(settings: Settings) -> None:
         check_keys(settings.accept_warnings)
 
 
-def _run_fail_command(command: str, *, colours: bool) -> None:
+def _run_fail_command(command: str, options: argparse.Namespace) -> None:
     from p2v_tui import unattended  # noqa: PLC0415
-    from p2v_tui.console import Console  # noqa: PLC0415
 
-    unattended.run_fail_command(command, Console(sys.stdout, colours=colours))
+    unattended.run_fail_command(command, _printer(options))
+
+
+def _printer(options: argparse.Namespace) -> EventPrinter:
+    from p2v_tui import unattended  # noqa: PLC0415
+
+    return unattended.printer(sys.stdout, json=options.json, colours=options.colours, verbose=options.verbose)
 
 
 def _test_disk(path: Path | None, settings: Settings) -> Path | None:
@@ -198,6 +216,11 @@ def parser() -> argparse.ArgumentParser:
         "--color",
         action="store_true",
         help="colour the output even if it is not a terminal",
+    )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print what happens as JSON, an object on each line, for another program; not with the screens",
     )
     parser.add_argument(
         "--dry-run",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import time
 from collections.abc import Callable, Iterable
 from typing import Final, TextIO
 
-from p2v_tui.errors import ConversionFailed, P2VError
+from p2v_tui.errors import P2VError
+from p2v_tui.front.event_printer import EventPrinter
 from p2v_tui.front.event_text import (
     NEVER_BOTH,
     Said,
@@ -19,16 +18,12 @@ from p2v_tui.front.event_text import (
     loss_lines,
     made_text,
 )
-from p2v_tui.front.pace import Paces, Timing, first, heard, pace_of
 from p2v_tui.front.pace_words import quiet_line
 from p2v_tui.secrecy import without_secrets
-from p2v_tui.session.words.checks import Check
 from p2v_tui.session.words.events import (
-    Checked,
     Converted,
     DiskProgress,
     Event,
-    OutputKind,
     PhaseStarted,
     Progress,
     RemoteOutput,
@@ -44,81 +39,42 @@ _GREEN, _RED, _MAGENTA, _YELLOW, _RESET = (f"\x1b[{code}m" for code in ("32", "1
 _COLOURS: Final = {Tone.PLAIN: _MAGENTA, Tone.GOOD: _GREEN, Tone.WARNING: _YELLOW, Tone.BAD: _RED}
 
 
-class Console:
-    """Prints events as lines, each with the program's name except virt-v2v's own.
-
-    verbose: also virt-v2v's debugging output.
-
-    out: flushed after every line. clock: seconds, monotonic.
-    """
+class Console(EventPrinter):
+    """Prints events as lines, each with the program's name except virt-v2v's own."""
 
     def __init__(
         self, out: TextIO, *, colours: bool, verbose: bool = False, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._out = out
+        super().__init__(out, verbose=verbose, clock=clock)
         self._colours = colours or out.isatty()
-        self._verbose = verbose
-        self._clock = clock
         self._last_progress = clock()
         self._last_shown: list[tuple[int, int]] = []
-        self._checks: list[Check] = []
-        self._phase = ""
-        self._timing: Timing | None = None
-        self._paces = Paces()
 
-    def expect(self, paces: Paces) -> None:
-        """A conversion begins now. paces: what earlier ones took."""
-        self._timing, self._paces = first(self._clock()), paces
+    def text(self, text: str) -> None:
+        self._line(text)
 
-    def show(self, event: Event) -> None:
-        if self._timing is not None:
-            self._timing = heard(self._timing, event, self._clock())
+    def verdict(self, text: str, *, good: bool) -> None:
+        self._say(text, _GREEN if good else _RED)
+
+    def error(self, error: P2VError) -> None:
+        """Does not repeat the text of a check that was printed."""
+        self._say_all(error_lines(error, self._checks, self._failed_phase(error)))
+
+    def _print(self, event: Event) -> None:
         match event:
-            case RemoteOutput(text, kind):
-                if kind is not OutputKind.DEBUG or self._verbose:
-                    # virt-v2v repeats its arguments.
-                    said = without_secrets(text)
-                    self._line(_closed(said) if self._colours else plain(said))
-            case PhaseStarted(name):
+            case RemoteOutput(text):
+                # virt-v2v repeats its arguments.
+                said = without_secrets(text)
+                self._line(_closed(said) if self._colours else plain(said))
+            case PhaseStarted():
                 # virt-v2v's own line says it.
                 self._last_progress = self._clock()
-                self._phase = name
             case Progress(disks):
                 self._progress(disks)
             case Converted():
                 self._converted(event)
-            case Checked(check) if check in self._checks:
-                # The checks are made again after a lost connection.
-                pass
             case _:
-                if isinstance(event, Checked):
-                    self._checks.append(event.check)
                 self._say_all(lines_of(event))
-
-    def text(self, text: str) -> None:
-        """Prints lines as they are, such as a file's content."""
-        self._line(text)
-
-    def verdict(self, text: str, *, good: bool) -> None:
-        """Prints the verdict of a dry run."""
-        self._say(text, _GREEN if good else _RED)
-
-    def error(self, error: P2VError) -> None:
-        """Prints what failed, in which of virt-v2v's phases, and what to do, without repeating a check's text."""
-        phase = self._phase if isinstance(error, ConversionFailed) else ""
-        self._say_all(error_lines(error, self._checks, phase))
-
-    def give_up_unwritten(self) -> None:
-        """Drops what a console that has gone never took; call it last.
-
-        Python keeps such text, tries again when it exits, and would then end with 120 instead of our exit code.
-        """
-        try:
-            self._out.flush()
-        except OSError:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._out.fileno())
-            os.close(nowhere)
 
     def _converted(self, outcome: Converted) -> None:
         self._say(finished_text(outcome), _GREEN)
@@ -137,8 +93,8 @@ class Console:
             return
         self._last_progress = self._clock()
         self._last_shown = shown
-        if self._timing is not None and (not copying or waited >= QUIET_LINE_INTERVAL):
-            self._say(quiet_line(pace_of(self._timing, self._paces, self._clock())), _MAGENTA)
+        if (pace := self._pace) is not None and (not copying or waited >= QUIET_LINE_INTERVAL):
+            self._say(quiet_line(pace), _MAGENTA)
         for disk in disks:
             self._say(_progress_line(disk), _MAGENTA)
 
@@ -149,12 +105,6 @@ class Console:
     def _say(self, text: str, colour: str) -> None:
         line = f"p2v-tui: {plain(text)}"
         self._line(f"{colour}{line}{_RESET}" if self._colours else line)
-
-    def _line(self, text: str) -> None:
-        # A console that has hung up, is full or lacks a character must not end a conversion.
-        encoding = self._out.encoding or "utf-8"
-        with contextlib.suppress(OSError):
-            print(text.encode(encoding, "replace").decode(encoding), file=self._out, flush=True)
 
 
 def _closed(text: str) -> str:

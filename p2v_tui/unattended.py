@@ -19,10 +19,12 @@ from p2v_tui.console import Console
 from p2v_tui.errors import Cancelled, CommandFailed, Detached, InternalError, P2VError, PreflightRefused
 from p2v_tui.front import typed_secret
 from p2v_tui.front.conversion_run import ConversionRun, Convert, going_on_with
+from p2v_tui.front.event_printer import EventPrinter
 from p2v_tui.front.jobs import Job
 from p2v_tui.front.pace_book import PaceBook, default_path
 from p2v_tui.front.signals import Signals, caught
 from p2v_tui.hwprobe import Machine
+from p2v_tui.json_lines import JsonLines
 from p2v_tui.kinds import Secret
 from p2v_tui.secrecy import without_secrets
 from p2v_tui.session.conversion.connection_test import log_in
@@ -61,13 +63,14 @@ class Options:
 
     from_proc_cmdline: the settings are from the kernel command line. image: a disk image to convert instead of the
     machine's disks. iso: we run from our live image. colours: use them even if the output is not a terminal.
-    verbose: full debugging of virt-v2v, in its log and on the console.
+    json: print events as JSON lines. verbose: full debugging of virt-v2v, in its log and on the console.
     """
 
     from_proc_cmdline: bool
     image: Path | None = None
     iso: bool = False
     colours: bool = False
+    json: bool = False
     dry_run: bool = False
     verbose: bool = False
 
@@ -77,32 +80,37 @@ def run(settings: Settings, options: Options, out: TextIO = sys.stdout) -> int:
 
     p2v.pre runs first; then p2v.post after a success, p2v.fail after any failure.
     """
-    console = Console(out, colours=options.colours, verbose=options.verbose)
+    to = printer(out, json=options.json, colours=options.colours, verbose=options.verbose)
     try:
-        return _run(settings, options, console)
+        return _run(settings, options, to)
     finally:
-        console.give_up_unwritten()
+        to.give_up_unwritten()
 
 
-def _run(settings: Settings, options: Options, console: Console) -> int:
+def printer(out: TextIO, *, json: bool, colours: bool, verbose: bool) -> EventPrinter:
+    """What prints the events as the options want it."""
+    return JsonLines(out, verbose=verbose) if json else Console(out, colours=colours, verbose=verbose)
+
+
+def _run(settings: Settings, options: Options, printer: EventPrinter) -> int:
     if options.verbose:
         settings = dataclasses.replace(settings, debug=True)
     options = dataclasses.replace(options, dry_run=options.dry_run or settings.dry_run)
-    failure = _Unattended(settings, options, console).run()
+    failure = _Unattended(settings, options, printer).run()
     if failure is None:
         return 0
     if isinstance(failure, InternalError):
         print(*failure.trace, sep="\n", file=sys.stderr)
-    console.error(failure)
+    printer.error(failure)
     if settings.fail and not isinstance(failure, Detached) and not options.dry_run:
-        run_fail_command(settings.fail, console)
+        run_fail_command(settings.fail, printer)
     return failure.exit_code
 
 
-def run_fail_command(command: str, console: Console) -> None:
+def run_fail_command(command: str, printer: EventPrinter) -> None:
     """Runs p2v.fail and ignores its failure."""
     with contextlib.suppress(P2VError):
-        _run_command("p2v.fail", command, console)
+        _run_command("p2v.fail", command, printer)
 
 
 def print_dump(settings: Settings, image: Path | None, out: TextIO = sys.stdout) -> None:
@@ -113,10 +121,10 @@ def print_dump(settings: Settings, image: Path | None, out: TextIO = sys.stdout)
 class _Unattended:
     """Everything from probing the machine to the last command: jobs in threads, one after the other."""
 
-    def __init__(self, settings: Settings, options: Options, console: Console) -> None:
+    def __init__(self, settings: Settings, options: Options, printer: EventPrinter) -> None:
         self._settings = settings
         self._options = options
-        self._console = console
+        self._printer = printer
         # The job that runs.
         self._job: Job[Any] | None = None
 
@@ -163,7 +171,7 @@ class _Unattended:
             run = self._prepare(signals, lambda cancellation: self._begin(machine, plan, cancellation), _close)
             self._finish(signals, run)
         if post := self._post_command():
-            self._run(signals, Job("p2v.post", lambda _: _run_command("p2v.post", post, self._console), grace=None))
+            self._run(signals, Job("p2v.post", lambda _: _run_command("p2v.post", post, self._printer), grace=None))
 
     def _finish(self, signals: Signals, run: ConversionRun) -> bool:
         """Runs the conversion to its end. False if the one that was left running had never begun."""
@@ -171,7 +179,7 @@ class _Unattended:
         try:
             self._run(signals, run)
         except NeverStarted as error:
-            self._console.show(Status(error.message))
+            self._printer.show(Status(error.message))
             return False
         return True
 
@@ -193,13 +201,13 @@ class _Unattended:
         found = find_saved(wanted)
         for other in others:
             words = f"Left alone: another {other.in_words}. p2v-tui --interactive can continue it."
-            self._console.show(Status(words))
+            self._printer.show(Status(words))
         if found is None:
             return None
         workspace, saved = found
         if words := why_not_gone_on_with(saved, plan):
             # When the machine is converted again, what runs on the server is found there and ended.
-            self._console.show(Warned(words))
+            self._printer.show(Warned(words))
             workspace.forget()
             workspace.close()
             return None
@@ -213,8 +221,8 @@ class _Unattended:
     def _begin(self, machine: Machine, plan: Plan, cancellation: Cancellation) -> ConversionRun:
         """A new conversion, ready to start."""
         if self._settings.pre:
-            _run_command("p2v.pre", self._settings.pre, self._console, cancellation)
-        watch = Watch(self._console.show, cancellation)
+            _run_command("p2v.pre", self._settings.pre, self._printer, cancellation)
+        watch = Watch(self._printer.show, cancellation)
         with contextlib.ExitStack() as closed:
             server = closed.enter_context(self._server(machine, self._settings))
             virt_v2v = None
@@ -238,7 +246,7 @@ class _Unattended:
     ) -> ConversionRun:
         """since: when one that was left running began."""
         book = PaceBook(default_path())
-        self._console.expect(book.paces(plan.settings.server))
+        self._printer.expect(book.paces(plan.settings.server))
         return ConversionRun(
             server,
             plan,
@@ -246,7 +254,7 @@ class _Unattended:
             convert=convert,
             left_running=since is not None,
             attended=False,
-            hear=self._console.show,
+            hear=self._printer.show,
             since=since,
             book=book,
         )
@@ -260,7 +268,7 @@ class _Unattended:
             if isinstance(event, Checked):
                 held.append(event.check)
             else:
-                self._console.show(event)
+                self._printer.show(event)
 
         try:
             machine = hwprobe.probe()
@@ -272,25 +280,25 @@ class _Unattended:
             raise
         except P2VError:
             self._show_checks(held)
-            self._console.verdict(f"Refused: {in_words(plan) if plan else 'these settings'}", good=False)
+            self._printer.verdict(f"Refused: {in_words(plan) if plan else 'these settings'}", good=False)
             raise
         accepted = plan.settings.accept_warnings
         try:
             enforce(checks, accepted)
         except PreflightRefused:
             # The reasons against it come last: the details fill more than one screen.
-            self._console.text(details)
+            self._printer.text(details)
             self._show_checks(checks)
-            self._console.verdict(verdict(plan, checks, accepted), good=False)
+            self._printer.verdict(verdict(plan, checks, accepted), good=False)
             raise
         self._show_checks(checks)
-        self._console.verdict(verdict(plan, checks, accepted), good=True)
-        self._console.text(details)
-        self._console.show(Status(_DRY_RUN_READY))
+        self._printer.verdict(verdict(plan, checks, accepted), good=True)
+        self._printer.text(details)
+        self._printer.show(Status(_DRY_RUN_READY))
 
     def _show_checks(self, checks: Iterable[Check]) -> None:
         for check in checks:
-            self._console.show(Checked(check))
+            self._printer.show(Checked(check))
 
     def _plan(self, machine: Machine) -> Plan:
         plan = make_plan(self._settings, machine, self._options.image, set_read_only=self._options.iso)
@@ -298,14 +306,14 @@ class _Unattended:
         for excluded in machine.excluded:
             # Every kernel has empty loop and ram devices, which nobody misses.
             if (excluded.size or excluded.fault) and excluded.name not in named:
-                self._console.show(Status(f"Not offered: {excluded.name}: {excluded.reason}"))
+                self._printer.show(Status(f"Not offered: {excluded.name}: {excluded.reason}"))
         how = "" if self._settings.disks or self._options.image else " (chosen by default)"
         for disk in plan.disks:
             what = ", ".join(filter(None, [disk.name, size_text(disk.size), disk.model]))
-            self._console.show(Status(f"To be converted: {what}{how}"))
+            self._printer.show(Status(f"To be converted: {what}{how}"))
         for name in plan.output.ignored:
             mode = self._settings.output_type
-            self._console.show(Warned(f"{name} is left out: the output mode {mode} does not take it."))
+            self._printer.show(Warned(f"{name} is left out: the output mode {mode} does not take it."))
         return plan
 
     def _server(self, machine: Machine, settings: Settings, workspace: Workspace | None = None) -> ControlConnection:
@@ -336,13 +344,13 @@ def _close(run: ConversionRun | None) -> None:
         run.server.close()
 
 
-def _run_command(stage: str, command: str, console: Console, cancellation: Cancellation | None = None) -> None:
+def _run_command(stage: str, command: str, printer: EventPrinter, cancellation: Cancellation | None = None) -> None:
     """Raises CommandFailed if the command fails: a failed p2v.pre must not be ignored.
 
     cancellation: ends the command, and is raised then.
     """
-    console.show(Status(f"Running {stage}: {without_secrets(command)}"))
-    with subprocess.Popen(["/bin/sh", "-c", command]) as child:
+    printer.show(Status(f"Running {stage}: {without_secrets(command)}"))
+    with subprocess.Popen(["/bin/sh", "-c", command], stdout=printer.command_output) as child:
         try:
             while cancellation and child.poll() is None:
                 cancellation.wait(COMMAND_LOOK_INTERVAL)

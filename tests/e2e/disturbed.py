@@ -35,7 +35,7 @@ RATE: Final = 5 << 20
 CONVERTING: Final = CONVERSION_PHASES[2]
 COPYING: Final = "Copying disk"
 AFTER_THE_COPY: Final = "Creating output metadata"
-SUCCESS, WRONG_SETTINGS, NO_CONNECTION, REFUSED, FAILED, CANCELLED, DETACHED = 0, 2, 3, 4, 5, 6, 8
+SUCCESS, WRONG_SETTINGS, NO_CONNECTION, REFUSED, FAILED, CANCELLED, COMMAND, DETACHED = 0, 2, 3, 4, 5, 6, 7, 8
 # What a server lacks that has no Python. For an account whose login shell knows of no other one.
 PYTHON: Final = ("/usr/bin/python3",)
 _WAIT_SECONDS: Final = 60.0

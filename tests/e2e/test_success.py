@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.disturbed import FAILED, REFUSED, SUCCESS, WRONG_SETTINGS, Lab, laboratory
-from tests.e2e.program import run_p2v
+from tests.e2e.disturbed import COMMAND, FAILED, REFUSED, SUCCESS, WRONG_SETTINGS, Lab, laboratory
+from tests.e2e.program import PROGRAM, run_p2v
 from tests.lab.conversion_server import Identity
 from tests.lab.stand_in import Behaviour
 
@@ -92,3 +94,41 @@ def test_files_are_named_after_a_guest_with_spaces_and_letters_of_any_script(lab
     assert outcome.code == SUCCESS, outcome.output
     assert f"the disks {lab.out}/{name}-sd* and the description {lab.out}/{name}.xml" in outcome.output
     assert {file.name for file in lab.out.iterdir()} == {f"{name}-sda", f"{name}-sdb", f"{name}.xml"}
+
+
+@pytest.mark.parametrize(("command", "code", "last"), [("true", SUCCESS, "converted"), ("exit 3", COMMAND, "failed")])
+def test_another_program_reads_the_conversion_from_json_lines(lab: Lab, command: str, code: int, last: str) -> None:
+    for old in lab.out.iterdir():
+        old.unlink()
+    lab.stand_in.behave(Behaviour(writes=True))
+    settings = f'p2v.post="echo not JSON; {command}" {lab.settings}'
+    done = subprocess.run(
+        [PROGRAM, "--json", f"--cmdline={settings}"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert "not JSON" in done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    events = [line["event"] for line in lines]
+    assert {"status", "stage-started", "log-directory", "phase-started", "remote-output", "converted"} <= set(events)
+    told = [line for line in lines if line["event"] in ("converted", "failed")]
+    assert told[-1]["event"] == last
+    assert told[0]["where"].startswith(f"the disks {lab.out}/")
+
+
+def test_wrong_settings_are_an_object_too() -> None:
+    done = subprocess.run(
+        [PROGRAM, "--json", "--cmdline=p2v.server=127.0.0.1 p2v.port=0"], capture_output=True, text=True, check=False
+    )
+    (line,) = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (line["event"], line["exit_code"], line["setting"]) == ("failed", WRONG_SETTINGS, "p2v.remote.port")
+    assert done.returncode == WRONG_SETTINGS
+
+
+def test_json_is_not_for_the_screens() -> None:
+    outcome = run_p2v("", "--json")
+    assert outcome.code == WRONG_SETTINGS
+    assert "--json is for a conversion without questions" in outcome.output

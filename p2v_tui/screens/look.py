@@ -218,7 +218,7 @@ _PALETTES: Final = {
     Look.LIGHT: _LIGHT,
     Look.CONTRAST: _CONTRAST,
 }
-RICH: Final = (Look.DARK, Look.LIGHT, Look.CONTRAST)
+RICH: Final = tuple(look for look in Look if look.rich)
 
 
 def look_for(environment: Mapping[str, str] = os.environ) -> Look:

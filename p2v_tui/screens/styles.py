@@ -125,6 +125,6 @@ def theme_of(look: Look) -> Theme:
         background=palette.ground,
         surface=palette.ground,
         panel=palette.ground,
-        dark=look is not Look.LIGHT,
+        dark=Color.parse(palette.ground).brightness < 0.5,
         variables=ours,
     )

@@ -14,6 +14,7 @@ from p2v_tui.screens.conversion import ConversionScreen
 from p2v_tui.screens.dialogs import DIALOG_KEYS, Question
 from p2v_tui.screens.log_pane import HELP, LogPane
 from p2v_tui.screens.running import RunningScreen
+from p2v_tui.screens.summary import SummaryScreen
 from p2v_tui.screens.widgets import Action, Choice, Toggle
 
 # What the help says of the actions that keys are bound to.
@@ -26,8 +27,8 @@ WORDS = {
     "press": ("press",),
     "back": ("back",),
     "escape": ("back",),
-    "scroll_text(1)": ("long text",),
-    "scroll_text(-1)": ("long text",),
+    "scroll_text(1)": ("long text", "next page"),
+    "scroll_text(-1)": ("long text", "page before"),
     "help": ("this help",),
     "shell": ("a shell",),
     "redraw": ("draw the screen again",),
@@ -66,7 +67,7 @@ def assert_helps(text: str, *bound: list[BindingType]) -> None:
             assert any(word in line for line in said for word in WORDS[action]), (key, action)
 
 
-@pytest.mark.parametrize("screen", [ConnectionScreen, ConversionScreen, RunningScreen])
+@pytest.mark.parametrize("screen", [ConnectionScreen, ConversionScreen, SummaryScreen, RunningScreen])
 def test_the_help_names_every_key_of_a_screen_and_its_fields_with_what_it_does(screen: type[BaseScreen]) -> None:
     everywhere = (P2VTui.BINDINGS, BaseScreen.BINDINGS, Toggle.BINDINGS, Choice.BINDINGS, Action.BINDINGS)
     assert_helps(f"{KEYS_HELP}\n{screen.more_keys}", *everywhere, screen.BINDINGS)

@@ -16,7 +16,8 @@ from p2v_tui.errors import (
     WrongHostKey,
 )
 from p2v_tui.session.remote.result import last_lines
-from p2v_tui.session.ssh.errors import explain, no_answer, password_refused
+from p2v_tui.session.ssh.errors import explain, password_refused
+from p2v_tui.session.ssh.login_errors import no_answer
 from p2v_tui.session.words.terminal_text import plain
 
 CHANGED = b"""@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@\r

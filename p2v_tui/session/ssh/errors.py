@@ -102,14 +102,6 @@ def password_refused(user: str, host: str) -> ConnectionFailed:
     )
 
 
-def no_answer(transcript: bytes, host: str, port: int, seconds: float) -> ConnectionFailed:
-    return ConnectionFailed(
-        f"The login to {host} port {port} did not finish in {seconds:.0f} seconds." + last_heard(transcript),
-        "Check that an SSH server answers there, and that it is not overloaded.",
-        setting="remote.server",
-    )
-
-
 def _after_login(transcript: bytes) -> str:
     match = _LOGGED_IN.search(transcript)
     return transcript[match.end() if match else 0 :].decode(errors="replace")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from p2v_tui.errors import ConnectionFailed, LoginRefused, WrongHostKey
-from p2v_tui.session.ssh.errors import last_heard, no_answer
+from p2v_tui.session.ssh.errors import last_heard
 from p2v_tui.session.ssh.host_keys import fingerprint_command
 from p2v_tui.session.ssh.login import Login
 
@@ -57,6 +57,14 @@ def nobody_answers(login: Login, question: str, *, logged_in: bool) -> Connectio
         f"{login.user} was let in to {login.host}, but no shell answers: something there waits at {question!r}.",
         _START_UP,
         setting="auth.username",
+    )
+
+
+def no_answer(transcript: bytes, host: str, port: int, seconds: float) -> ConnectionFailed:
+    return ConnectionFailed(
+        f"The login to {host} port {port} did not finish in {seconds:.0f} seconds." + last_heard(transcript),
+        "Check that an SSH server answers there, and that it is not overloaded.",
+        setting="remote.server",
     )
 
 

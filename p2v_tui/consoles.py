@@ -62,6 +62,10 @@ DEFAULT_SIZE: Final = (24, 80)
 _SERIAL_TERM, _VT_TERM = "vt220", "linux"
 
 KEY_TABLE: Final = "p2v-tui"
+# tmux's name for a client whose size does not count.
+_UNCOUNTED: Final = "ignore-size"
+_DOES_NOT_COUNT: Final = f"#{{m:*{_UNCOUNTED}*,#{{client_flags}}}}"
+_COUNT: Final = f"refresh-client -f '!{_UNCOUNTED}'; set-option -g window-size smallest"
 _OPTIONS: Final = (
     # No status line: the screen is the application's, and every change of the line would cost bytes.
     ("set-option", "-g", "status", "off"),
@@ -79,9 +83,11 @@ _OPTIONS: Final = (
     # The title of the conversion, for clients whose terminfo has one (tsl): not a VT220, not a Linux VT.
     ("set-option", "-g", "set-titles", "on"),
     ("set-option", "-g", "set-titles-string", "#T"),
-    # The size is that of the smallest console: a larger one would crop dialogs on the others, and nobody knows who
-    # reads there.
+    # The size is that of the smallest console that counts, as a larger one would crop dialogs there. A console counts
+    # from its first key on, so that a serial line that nobody uses does not make the others small. (As long as none
+    # counts, all do. Setting the size again makes tmux look at it.)
     ("set-option", "-g", "window-size", "smallest"),
+    ("bind-key", "-T", KEY_TABLE, "Any", f"if-shell -F '{_DOES_NOT_COUNT}' {{{_COUNT}}}; send-keys"),
     # tmux's terminal type for the application, whatever the consoles are; every system with ncurses has it.
     ("set-option", "-g", "default-terminal", "screen"),
     ("set-option", "-g", "remain-on-exit", "off"),
@@ -247,13 +253,19 @@ class Session:
             # -A: the first one starts the session, even if two consoles start at the same time.
             chain = [word for option in options for word in (*option, ";")]
             leader = _LAST_TO_LEAVE if handover.iso else ()
-            start = ["new-session", "-A", "-s", SESSION, "-n", SESSION, "--", *leader, *inside, str(pipe)]
+            flags = () if self._somebody_types() else ("-f", _UNCOUNTED)
+            start = ["new-session", "-A", *flags, "-s", SESSION, "-n", SESSION, "--", *leader, *inside, str(pipe)]
             command = [self._tmux, "-S", str(self._socket), "-f", "/dev/null", *chain, *start]
             code = _run_client(command, _client_environment(os.environ))
             started = existed or not pipe.exists()
         if code >= _ENDED:
             return code - _ENDED
         return 1 if started else None
+
+    def _somebody_types(self) -> bool:
+        """Whether a console counts: one that joins these is somebody's who looks at it."""
+        clients = self._command("list-clients", "-t", f"={SESSION}", "-F", _DOES_NOT_COUNT)
+        return "0" in clients.stdout.split()
 
     def open_windows(self) -> None:
         """The live image's further windows. Called from inside."""

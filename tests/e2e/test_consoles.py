@@ -184,20 +184,29 @@ def test_a_console_without_a_size_is_80x24(machine: Machine) -> None:
     assert machine.tmux("display-message", "-p", "#{window_width}x#{window_height}").strip() == "80x24"
 
 
-def test_consoles_of_different_sizes_all_see_the_whole_of_a_dialog(machine: Machine) -> None:
+def test_every_console_that_is_used_sees_the_whole_of_a_dialog(machine: Machine) -> None:
     def size() -> str:
         return machine.tmux("display-message", "-p", "#{window_width}x#{window_height}").strip()
 
     large = ready(machine, machine.console("linux", size=(50, 160)))
     assert size() == "160x50"
+    unused = machine.console(size=(22, 80))
+    unused.read_until(b"Esc: back")
+    # As long as nobody types anywhere, everybody sees everything.
+    assert size() == "80x22"
+    large.write(b"first")
+    machine.wait_for(lambda: size() == "160x50" and machine.field("Conversion server") == "first")
     with lab_terminal.Terminal([PROGRAM], environment={"TMUX_TMPDIR": str(machine.directory)}) as small:
+        # It joins consoles of which one is used.
         small.wait_for("Esc: back")
-        # The one with the last key is the larger one.
-        large.write(b"first\x1b")
+        assert size() == "80x24"
+        large.write(b"\x1b")
         small.wait_for(r"Leave p2v-tui\?")
         machine.wait_for(lambda: small.screen().split() == machine.screen().split())
         assert size() == "80x24"
     machine.wait_for(lambda: size() == "160x50")
+    unused.write(b"\t")
+    machine.wait_for(lambda: size() == "80x22")
 
 
 @pytest.mark.parametrize("term", ["", "dumb", "unknown", "no-such-terminal"])

@@ -41,6 +41,7 @@ from tests.lab.debian import cache_directory
 from tests.lab.ports import free_port
 from tests.lab.slow_link import SlowLink
 from tests.lab.stand_in import VIRT_V2V, StandIn
+from tests.lab.waiting import happens
 
 MB: Final = 1_000_000
 ROUNDS: Final = 5
@@ -193,9 +194,7 @@ class Bench:
 
     def _ended_cpu_seconds(self) -> float:
         """The server's CPU time, after everything that was started there has ended."""
-        deadline = time.monotonic() + _END_SECONDS
-        while self.server.session_processes() and time.monotonic() < deadline:
-            time.sleep(0.02)  # They are not our children, so they cannot be waited for.
+        happens(lambda: not self.server.session_processes(), _END_SECONDS)
         return self.server.cpu_seconds()
 
     def in_turns(self, works: Sequence[Callable[[], Run]], rounds: int | None = None) -> list[list[Run]]:

@@ -11,7 +11,6 @@ import json
 import os
 import re
 import string
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from tests.lab.conversion_server import ConversionServer, Identity
 from tests.lab.processes import kill, runs
 from tests.lab.stand_in import VIRT_V2V, Behaviour, Pause, StandIn
 from tests.lab.stand_in_virt_v2v import CONVERSION_PHASES
+from tests.lab.waiting import happens
 
 DISK_SIZE: Final = 16 << 20
 # Slow enough to be caught in mid-copy, over in seconds.
@@ -201,12 +201,9 @@ def end(processes: list[psutil.Process]) -> None:
 
 
 def wait_until(condition: Callable[[], object], seconds: float = _WAIT_SECONDS) -> None:
-    """Polls, since other programs' processes and files send no events."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError("It did not happen.")
-        time.sleep(0.02)
+    """Raises TimeoutError if it does not happen within so many seconds."""
+    if not happens(condition, seconds):
+        raise TimeoutError("It did not happen.")
 
 
 @contextlib.contextmanager

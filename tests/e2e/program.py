@@ -7,13 +7,14 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pexpect
 import psutil
+
+from tests.lab.waiting import happens
 
 PROGRAM = str(Path(sys.executable).with_name("p2v-tui"))
 CONVERSION_SECONDS = 900
@@ -81,10 +82,8 @@ class Leftovers:
 
     def new(self) -> Sequence[str]:
         """The processes and private directories that did not exist before; waits a little for the last to end."""
-        deadline = time.monotonic() + _END_SECONDS
-        while (found := self._new()) and time.monotonic() < deadline:
-            time.sleep(0.05)  # They are not our children, so we cannot wait() for them.
-        return found
+        happens(lambda: not self._new(), _END_SECONDS)
+        return self._new()
 
     def remove(self) -> None:
         """Removes the private directories, so that one failure does not cause others."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from tests.e2e.program import PROGRAM, spawn_p2v, wait_for_exit
 from tests.lab.accounts import Account
 from tests.lab.conversion_server import ConversionServer, Identity
 from tests.lab.ports import silent_port
+from tests.lab.waiting import happens
 
 REFUSED, CANCELLED = 4, 6
 
@@ -34,10 +34,7 @@ def server(key: Identity) -> Iterator[ConversionServer]:
 
 def nothing_runs_on(server: ConversionServer) -> bool:
     """Whether all sessions of the server come to their end by themselves."""
-    deadline = time.monotonic() + 15
-    while server.session_processes() and time.monotonic() < deadline:
-        time.sleep(0.1)  # The server's processes are not our children.
-    return not server.session_processes()
+    return happens(lambda: not server.session_processes(), 15)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from tests.e2e.program import log_directory, run_p2v, spawn_p2v, wait_for_exit
 from tests.e2e.test_secrets import files_that_hold, processes_that_show
 from tests.lab.conversion_server import ConversionServer, Identity
 from tests.lab.encrypted_disk import luks_disk
+from tests.lab.waiting import happens
 
 # p2v-tui tries the keys on loop devices.
 pytestmark = pytest.mark.xdist_group("devices")
@@ -96,9 +96,7 @@ def test_the_key_is_gone_when_virt_v2v_ends_though_p2v_tui_was_killed(
     held = (directory / "secrets/key-0").read_text()
     child.kill(signal.SIGKILL)
     wait_for_exit(child)
-    deadline = time.monotonic() + 120
-    while not (directory / "status").exists() and time.monotonic() < deadline:
-        time.sleep(0.1)  # The server's own processes give no event when they end.
+    assert happens((directory / "status").exists, 120)
     assert held == passphrase
     assert (directory / "status").read_text() == "1\n"
     assert not (directory / "secrets").exists()

@@ -9,7 +9,6 @@ import pwd
 import secrets
 import shutil
 import string
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -18,6 +17,7 @@ import psutil
 
 from tests.lab.commands import LabFailure, program, run_command
 from tests.lab.processes import runs
+from tests.lab.waiting import happens
 
 _TOOL_SECONDS = 30.0
 _END_SECONDS = 5.0
@@ -133,12 +133,7 @@ def _remove_account(entry: pwd.struct_passwd) -> None:
     # Locked first, so that nobody logs in after the last process was killed and before the account is removed.
     with _accounts_locked():
         run_command(["usermod", "--lock", "--expiredate", "1", entry.pw_name], timeout=_TOOL_SECONDS)
-    deadline = time.monotonic() + _END_SECONDS
-    while (running := _processes_of(entry.pw_uid)) and time.monotonic() < deadline:
-        for process in running:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        time.sleep(0.02)  # They are not our children, so we cannot wait() for them.
+    happens(lambda: not _kill_processes_of(entry.pw_uid), _END_SECONDS)
     with _accounts_locked():
         run_command(["userdel", "--force", entry.pw_name], timeout=_TOOL_SECONDS)
     shutil.rmtree(entry.pw_dir, ignore_errors=True)
@@ -154,12 +149,14 @@ def _remove_account(entry: pwd.struct_passwd) -> None:
                     left.unlink()
 
 
-def _processes_of(user: int) -> list[psutil.Process]:
-    found = []
+def _kill_processes_of(user: int) -> bool:
+    """Whether there were any."""
+    found = False
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.NoSuchProcess):
             if process.uids().real == user and runs(process):
-                found.append(process)
+                process.kill()
+                found = True
     return found
 
 

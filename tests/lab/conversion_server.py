@@ -20,7 +20,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +30,8 @@ import psutil
 from tests.lab.commands import LabFailure, last_lines, program, run_command
 from tests.lab.kvm import libguestfs_environment
 from tests.lab.ports import LOOPBACK, free_port
-from tests.lab.processes import kill, runs
+from tests.lab.processes import end_within, kill, runs
+from tests.lab.waiting import happens
 
 _START_SECONDS = 20.0
 _TOOL_SECONDS = 30.0
@@ -157,12 +157,12 @@ class ConversionServer:
             self._machine = self._boot()
         assert self._machine.stdin
         self._machine.stdin.write(b"\n")
-        deadline = time.monotonic() + _START_SECONDS
-        while not self._greets():
-            if self._machine.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                raise LabFailure(f"sshd did not start on port {self.port}.\n{last_lines(self.log_text())}")
-            time.sleep(0.02)  # Only systemd is notified when sshd listens.
+        machine = self._machine
+        # Only systemd is notified when sshd listens.
+        happens(lambda: machine.poll() is not None or self._greets(), _START_SECONDS)
+        if not self._greets():
+            self.stop()
+            raise LabFailure(f"sshd did not start on port {self.port}.\n{last_lines(self.log_text())}")
 
     def stop(self) -> None:
         """End sshd and every process of every session. `start` brings sshd back on the same port."""
@@ -205,9 +205,7 @@ class ConversionServer:
             for process in processes:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     getattr(process, send)()
-            deadline = time.monotonic() + seconds
-            while any(map(runs, processes)) and time.monotonic() < deadline:
-                time.sleep(0.02)  # They are not our children, so we cannot wait() for them.
+            end_within(seconds, processes)
         if left := self.session_processes():
             raise LabFailure(f"These processes of the conversion server cannot be ended: {left}")
 

@@ -25,6 +25,7 @@ from typing import Any, Self
 from tests.lab.commands import LabFailure, end_process_group, program
 from tests.lab.kvm import qemu_accel_arguments
 from tests.lab.terminal import Terminal
+from tests.lab.waiting import happens
 
 _OVMF = Path("/usr/share/OVMF")
 _CALL_SECONDS = 20.0
@@ -285,11 +286,8 @@ class Machine:
             environment={"PYTHONPATH": str(_PROJECT)},
         )
         self._lines[name] = terminal
-        deadline = time.monotonic() + _CALL_SECONDS
-        while not self._joined(name):
-            if time.monotonic() > deadline:
-                raise LabFailure(f"No terminal on {name}:\n{terminal.screen()}")
-            time.sleep(_POLL_SECONDS)  # qemu has no event for it.
+        if not happens(lambda: self._joined(name), _CALL_SECONDS):
+            raise LabFailure(f"No terminal on {name}:\n{terminal.screen()}")
         return terminal
 
     def _joined(self, name: str) -> bool:

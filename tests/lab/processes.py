@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Sequence
 
 import psutil
 
 from tests.lab.commands import LabFailure
+from tests.lab.waiting import happens
 
 _END_SECONDS = 5.0
 
@@ -21,13 +21,15 @@ def runs(process: psutil.Process) -> bool:
         return False
 
 
+def end_within(seconds: float, processes: Sequence[psutil.Process]) -> bool:
+    """Whether all of them do."""
+    return happens(lambda: not any(map(runs, processes)), seconds)
+
+
 def kill(processes: Sequence[psutil.Process]) -> None:
     """Kills them and waits for their end. Raises LabFailure if one stays."""
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    deadline = time.monotonic() + _END_SECONDS
-    while any(map(runs, processes)):
-        if time.monotonic() > deadline:
-            raise LabFailure(f"These processes cannot be ended: {processes}")
-        time.sleep(0.02)  # They are not our children, so they cannot be waited for.
+    if not end_within(_END_SECONDS, processes):
+        raise LabFailure(f"These processes cannot be ended: {processes}")

@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from typing import Any, Self
 
 from p2v_tui.session.data import relay_program
 from p2v_tui.session.data.relay import handshake, nbd
+from tests.lab.waiting import happens
 
 # The Python that runs the relay; another one can be named.
 PYTHON = os.environ.get("P2V_RELAY_PYTHON", sys.executable)
@@ -46,10 +46,7 @@ def relay_file() -> Path:
 
 def wait_until(true: Callable[[], object], what: str) -> None:
     """Wait for something of another process that has no event for us. Fails after TIMEOUT seconds."""
-    deadline = time.monotonic() + TIMEOUT
-    while not true():
-        assert time.monotonic() < deadline, f"not within {TIMEOUT:.0f} s: {what}"
-        time.sleep(0.01)
+    assert happens(true, TIMEOUT), f"not within {TIMEOUT:.0f} s: {what}"
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,15 @@ RICH_STYLES: Final = """
 """
 
 
+_HOST_KEY_HELP: Final = """\
+The host key tells this server from every other machine. Run the command at the server's own console, or ask whoever \
+runs the server. The two texts have to be the same.
+
+If you answer yes to a wrong key, your password and the disks go to another machine. With no, nothing is sent.
+
+On the kernel command line, where nobody is asked: p2v.hostkey"""
+
+
 def host_key_dialog(server: str, fingerprint: str, kind: str) -> Dialog:
     return Dialog(
         "Is this the conversion server?",
@@ -90,6 +99,7 @@ def host_key_dialog(server: str, fingerprint: str, kind: str) -> Dialog:
         f"{fingerprint_command(kind)}",
         yes="Yes, it is",
         no="No",
+        help=_HOST_KEY_HELP,
     )
 
 
@@ -135,25 +145,46 @@ class ConnectionScreen(BaseScreen):
                 help=Help(
                     "Test connection",
                     "Logs in, asks virt-v2v what it can do, has the server read a scratch disk through a tunnel "
-                    "as it will read the real ones, and checks what the server has. While it runs, this button "
-                    "stops it, and so does Esc.",
+                    "as it will read the real ones, and checks what the server has. Nothing is converted yet.\n\n"
+                    "If the test fails, a message says why. While it runs, this button stops it, and so does Esc.",
                 ),
             )
-            yield Action("Next", id="next", disabled=True, help=Help("Next", "To the settings of the conversion."))
+            yield Action(
+                "Next",
+                id="next",
+                disabled=True,
+                help=Help(
+                    "Next",
+                    "Leads to the choice of what is converted. It opens after a successful connection test; any edit "
+                    "here closes it again.",
+                ),
+            )
             yield Action(
                 "Checks",
                 id="checks",
                 disabled=True,
-                help=Help("Checks", "What the test has checked, what it found, and what to do about it."),
+                help=Help("Checks", "Shows what the test has checked, what it found, and what to do about it."),
             )
         with Horizontal(classes="buttons"):
             yield Action(
                 "Configure network",
                 id="network",
-                help=Help("Configure network", "Runs nmtui: addresses, VLANs, bonds."),
+                help=Help(
+                    "Configure network",
+                    "Opens nmtui, for addresses, VLANs and bonds. Use it if the test does not reach the server. Quit "
+                    "in nmtui returns here.",
+                ),
             )
-            yield Action("Shell", id="shell", help=Help("Shell", "A shell; leave it with exit to come back."))
-            yield Action("About", id="about", help=Help("About", "The version and the licence."))
+            yield Action(
+                "Shell",
+                id="shell",
+                help=Help(
+                    "Shell",
+                    "Opens a shell on this machine, for example to mount a stick or to load a driver. `exit` returns "
+                    "here.",
+                ),
+            )
+            yield Action("About", id="about", help=Help("About", "Shows the version and the licence."))
 
     def _compose_fields(self, settings: Settings) -> ComposeResult:
         yield FormField(

@@ -190,14 +190,15 @@ PageUp, PageDown     the page before, the next page"""
         yield Line("", id="status")
         with Horizontal(classes="buttons"):
             yield Action(
-                "Back", id="back", help=Help("Back", "To the conversion server. What is chosen here is kept.")
+                "Back", id="back", help=Help("Back", "Returns to the conversion server. Your choices are kept.")
             )
             yield Action(
                 _START,
                 id="start",
                 help=Help(
                     "Start conversion",
-                    "Checks what is chosen and shows it once more. Then it starts. Esc stops the checking.",
+                    "Checks your choices and shows a summary of them. The conversion starts only from there. Esc "
+                    "stops the checking.",
                 ),
             )
             yield Action(
@@ -205,13 +206,18 @@ PageUp, PageDown     the page before, the next page"""
                 id="arguments",
                 help=Help(
                     "Show as kernel arguments",
-                    "The p2v.* words that repeat these choices unattended, for the kernel command line.",
+                    "Shows the p2v.* words that repeat these choices unattended, for the kernel command line or the "
+                    "file of --config. Passwords and keys are left out.",
                 ),
             )
             yield Action(
                 "Refresh",
                 id="refresh",
-                help=Help("Refresh", "Looks at the machine again. New disks and cables also show up by themselves."),
+                help=Help(
+                    "Refresh",
+                    "Looks at the machine again, for example after you have loaded a driver. New disks and cables "
+                    "also show up by themselves.",
+                ),
             )
         yield self.keys_line()
 

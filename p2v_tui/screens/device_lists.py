@@ -141,11 +141,7 @@ class InterfaceRow(DeviceRow):
         self.network = FormField(
             "to network",
             id=f"network-{number}",
-            help=Help(
-                "",
-                f"The target network of {shown(row.name)}: its name where the guest will run.\n\n"
-                "On the kernel command line: p2v.network",
-            ),
+            help=setting_help("network_map", title=f"The network of {shown(row.name)}"),
             value=network,
             label_width=16,
         )
@@ -153,7 +149,8 @@ class InterfaceRow(DeviceRow):
             "Blink port",
             id=f"blink-{number}",
             help=Help(
-                "Blink port", "Makes the port's light blink for five seconds, to find its cable. Also: Ctrl-N."
+                "Blink port",
+                "Makes the port's light blink for five seconds, so that you find its cable. Ctrl-N does the same.",
             ),
         )
 
@@ -217,9 +214,7 @@ class DeviceList(Panel):
             row.toggle.refresh()
 
     def new_row(self, row: Row, *, checked: bool) -> DeviceRow:
-        return DeviceRow(
-            row, self._table, checked=checked, help=setting_help(self.attribute, valid="", title=self.heading)
-        )
+        return DeviceRow(row, self._table, checked=checked, help=setting_help(self.attribute, title=self.heading))
 
     async def show_rows(self, rows: Iterable[Row], wanted: Sequence[str] | None) -> None:
         """wanted: the names that are checked at first; None where the list was shown before.
@@ -382,7 +377,7 @@ class InterfaceList(DeviceList):
             row,
             self._table,
             checked=checked,
-            help=setting_help("interfaces", "Ctrl-N makes the port's light blink.", valid="", title=self.heading),
+            help=setting_help("interfaces", "Ctrl-N makes the port's light blink.", title=self.heading),
             network=self._network_map.target(row.name),
         )
 

@@ -121,13 +121,14 @@ class Question(ModalScreen[Result]):
 class Dialog(Question[bool]):
     """A text to read, or a question with a safe answer, no, which has the focus and is Esc's.
 
-    yes: the label of the button that answers yes, None for a text that is only read.
+    yes: the label of the button that answers yes, None for a text that is only read. help: what F1 says on the
+    buttons, if there is more to say than the text says.
     """
 
-    def __init__(self, title: str, text: str, *, yes: str | None = None, no: str = "Close") -> None:
-        answers = [Answer("no", no, False, "Goes back to the screen.")]
+    def __init__(self, title: str, text: str, *, yes: str | None = None, no: str = "Close", help: str = "") -> None:
+        answers = [Answer("no", no, False, help or "Goes back to the screen.")]
         if yes is not None:
-            answers.append(Answer("yes", yes, True, text))
+            answers.append(Answer("yes", yes, True, help or text))
         super().__init__(title, text, *answers, escape=False)
 
 
@@ -155,7 +156,7 @@ class TextDialog(Dialog):
     ) -> None:
         super().__init__(title, text, yes=yes, no="Back")
         self.value = value
-        help = Help(help.title, f"{help.text}\n\nEnter: {yes}.")
+        help = Help(help.title, f"Enter: {yes}.\n\n{help.text}")
         self._field = FormField(label, id="text", label_width=len(label), value=value, help=help, password=password)
 
     def compose_fields(self) -> ComposeResult:

@@ -92,20 +92,28 @@ class Form(VerticalScroll, inherit_bindings=False, can_focus=False):
 def setting_help(name: str, *more: str, valid: str | None = None, title: str = "") -> Help:
     """What F1 shows for a setting, from its declaration.
 
-    more: further paragraphs. valid: what may be typed, where it is not what the setting takes; empty for what is not
-    typed. title: where it is not the field's label.
+    more: further sentences. valid: what may be typed, where that differs from what the setting takes. title: where it
+    is not the field's label.
     """
     declared = BY_KEY[f"p2v.{name}"]
     if valid is None:
-        valid = "" if declared.kind.bare is True else declared.kind.valid
-    paragraphs = [
-        declared.help,
-        valid and f"Valid: {valid}.",
-        declared.default_words and f"Default: {declared.default_words}.",
-        *more,
-        f"On the kernel command line: p2v.{declared.short_name}",
-    ]
-    return Help(title, "\n\n".join(paragraph for paragraph in paragraphs if paragraph))
+        valid = "" if declared.in_field else declared.kind.valid
+    return field_help(
+        " ".join(filter(None, (declared.help, declared.when, *more))),
+        valid=valid,
+        example=declared.in_field or declared.example,
+        if_wrong=declared.if_wrong,
+        name=declared.short_name,
+        title=title,
+    )
+
+
+def field_help(about: str, *, example: str, if_wrong: str, name: str, valid: str = "", title: str = "") -> Help:
+    """What F1 shows for a field. name: the setting's, without `p2v.`; the other texts as `setting_help` has them."""
+    facts = [valid and f"Valid: {valid}.", f"Example: {example}", if_wrong]
+    return Help(
+        title, "\n\n".join([about, "\n".join(filter(None, facts)), f"On the kernel command line: p2v.{name}"])
+    )
 
 
 def parse_field(field: FormField, declared: Setting, text: str | None = None) -> Any:

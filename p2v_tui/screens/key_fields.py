@@ -8,10 +8,11 @@ from itertools import count
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
+from p2v_tui.config import BY_KEY
 from p2v_tui.front.device_words import shown
 from p2v_tui.hwprobe import Disk
 from p2v_tui.kinds import KeySource, Secret
-from p2v_tui.screens.form import LABEL_WIDTH, Note, Reading
+from p2v_tui.screens.form import LABEL_WIDTH, Note, Reading, field_help
 from p2v_tui.screens.widgets import FormField, Help, Panel
 from p2v_tui.secrecy import without_secrets
 from p2v_tui.session.plan.volume_keys import BITLOCKER, EncryptedVolume, find_encrypted
@@ -105,17 +106,18 @@ class KeyFields(Panel):
 
 
 def _help(volume: EncryptedVolume) -> Help:
-    name = shown(str(volume))
-    what = (
-        f"The password that opens {name}, or its recovery password with the hyphens: eight groups of six digits."
-        if volume.kind == BITLOCKER
-        else f"The passphrase that opens {name}, as it is asked for at boot. Its UUID is {shown(volume.uuid)}."
-    )
-    return Help(
-        name,
-        f"{what}\n\n"
-        "virt-v2v cannot look into the guest without it. It is tried on the volume before the start, without opening "
-        "it, and goes to the conversion server in a file that only the account there can read and that is removed at "
-        "the end.\n\n"
-        f"Unattended, it comes from a URL: p2v.key={shown(volume.name)}:https://host/key",
+    name, declared = shown(str(volume)), BY_KEY["p2v.key"]
+    if volume.kind == BITLOCKER:
+        what = f"The password that opens {name}, or its recovery password: eight groups of six digits."
+        example = "111111-222222-333333-444444-555555-666666-777777-888888"
+    else:
+        what = f"The passphrase that opens {name}. Its UUID is {shown(volume.uuid)}."
+        example = "what you type for this volume when this machine boots"
+    return field_help(
+        f"{what} {declared.when} On the conversion server it is in a file that only the account there can read, and "
+        "that is removed at the end.",
+        example=example,
+        if_wrong=declared.if_wrong,
+        name=f"{declared.short_name}={shown(volume.name)}:https://host/key",
+        title=name,
     )

@@ -72,9 +72,14 @@ class LeftRunning:
     async def _offer(self, found: Found) -> bool:
         """Asks until it is decided, and does it; whether to look again then."""
         answers = (
-            Answer("go-on", "Continue it", "go-on", "Serves the disks to it again and shows how it goes."),
-            Answer("stop", "Stop it", "stop", "Ends virt-v2v on the conversion server."),
-            Answer("leave", "Leave it alone", "leave", "Does nothing about it now."),
+            Answer("go-on", "Continue it", "go-on", "Serves the disks to it again and shows how far it is."),
+            Answer(
+                "stop",
+                "Stop it",
+                "stop",
+                "Ends virt-v2v on the conversion server. You have to convert again from the beginning.",
+            ),
+            Answer("leave", "Leave it alone", "leave", "Does nothing now. The next start asks again."),
         )
         text = f"A {shown(found[1].in_words)}, {_OFFER}"
         while True:

@@ -75,7 +75,7 @@ class OutputFields(Panel):
                     "Format (-of)",
                     (),
                     id="format",
-                    help=setting_help("output.format", f"{_DEFAULT}: virt-v2v decides."),
+                    help=setting_help("output.format", f"With {_DEFAULT} virt-v2v decides."),
                     value=_DEFAULT,
                     label_width=LABEL_WIDTH,
                 )
@@ -83,7 +83,7 @@ class OutputFields(Panel):
                     "Allocation (-oa)",
                     (),
                     id="allocation",
-                    help=setting_help("output.allocation", f"{_NO_ALLOCATION}: virt-v2v decides."),
+                    help=setting_help("output.allocation", f"With {_NO_ALLOCATION} virt-v2v decides."),
                     value=BY_KEY["p2v.output.allocation"].default,
                     label_width=LABEL_WIDTH,
                 )

@@ -162,24 +162,30 @@ class RunningScreen(BaseScreen):
                 id="cancel",
                 help=Help(
                     "Cancel conversion",
-                    "Stops virt-v2v on the conversion server. It asks first. While the server cannot be reached it "
-                    "waits for it, and can be pressed once more to end the waiting.",
+                    "Stops virt-v2v on the conversion server. It asks first. If the server cannot be reached, it "
+                    "waits until it can. Press it once more to stop waiting.",
                 ),
             )
             yield Action(
                 "Back",
                 id="back",
-                help=Help("Back", "To the settings, to change something and start again; nothing has to be retyped."),
+                help=Help(
+                    "Back", "Returns to your choices: change something and start again. Nothing has to be retyped."
+                ),
             )
             yield Action(
                 "Try again",
                 id="again",
-                help=Help("Try again", "Starts the same conversion once more, with all that was chosen."),
+                help=Help("Try again", "Starts the same conversion once more, with the same choices."),
             )
             yield Action(
-                "Details", id="details", help=Help("Details", "The whole outcome, with warnings and the last lines.")
+                "Details",
+                id="details",
+                help=Help("Details", "Shows the whole outcome, with warnings and the last lines."),
             )
-            yield Action("Save logs", id="save", help=Help("Save logs", "Writes a file on this machine."))
+            yield Action(
+                "Save logs", id="save", help=Help("Save logs", "Saves what this screen has shown in a file.")
+            )
             yield Action("Quit", id="quit", help=Help("Quit", "Ends p2v-tui. It asks first."))
             # Elsewhere this machine is somebody's workstation.
             if self.state.iso:
@@ -443,7 +449,13 @@ class RunningScreen(BaseScreen):
             "What this screen showed, as a file in a directory of this machine, such as a USB stick's:",
             label="Directory",
             value=self._save_directory or default_directory(),
-            help=Help("Directory", "Where the file is made. It must exist. F2 opens a shell to mount a stick."),
+            help=Help(
+                "Directory",
+                "The directory in which the file is made. It must exist. To save to a stick, first mount it in the "
+                "shell (F2): on the live image, files elsewhere are lost when the machine is switched off.\n\n"
+                "Example: /mnt/stick\n"
+                "If it does not exist or cannot be written to, nothing is saved and a message says so.",
+            ),
             yes="Save",
         )
 

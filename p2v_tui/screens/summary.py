@@ -55,9 +55,13 @@ class SummaryScreen(BaseScreen):
             yield Action(
                 "Start",
                 id="start",
-                help=Help("Start", "Starts the conversion. The disks of this machine are only read."),
+                help=Help(
+                    "Start", "Starts the conversion. It only reads the disks of this machine, and can be cancelled."
+                ),
             )
-            yield Action("Back", id="back", help=Help("Back", "To the choices, which are kept. Nothing was started."))
+            yield Action(
+                "Back", id="back", help=Help("Back", "Returns to your choices, which are kept. Nothing was started.")
+            )
         yield self.keys_line()
 
     def on_mount(self) -> None:

@@ -139,6 +139,8 @@ PageUp, PageDown     the page before, the next page"""
     .-rich ConversionScreen.-wide #left { width: 54; margin: 0 1 0 0; }
     .-rich ConversionScreen.-wide.-tall #side { display: block; }
     .-rich ConversionScreen.-very-wide #left { width: 64; }
+    /* The panel docked in it may be higher than the lists. */
+    .-rich ConversionScreen.-very-wide #right { min-height: 100%; }
     .-rich ConversionScreen.-very-wide #side { display: block; dock: right; width: 44; margin: 0 0 0 1; }
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import on
@@ -10,12 +11,23 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 
 from p2v_tui.front.pace import Paces
-from p2v_tui.front.summary import as_text, summary
+from p2v_tui.front.summary import Part, as_text, summary
 from p2v_tui.hwprobe import Machine
 from p2v_tui.screens.base import BaseScreen
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action, Help, Line, Panel, Row, more_of
 from p2v_tui.session.plan.plan import Plan
+
+
+class SummaryText(Line):
+    """The summary, wrapped to the width that it has."""
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        super().__init__(id="summary")
+        self._parts = parts
+
+    def on_resize(self) -> None:
+        self.show(as_text(self._parts, self.size.width))
 
 
 class SummaryScreen(BaseScreen):
@@ -30,6 +42,8 @@ class SummaryScreen(BaseScreen):
     SummaryScreen #summary-scroll { height: 1fr; }
     SummaryScreen #summary { height: auto; }
     SummaryScreen #more { height: 1; }
+    /* The text is wrapped before it is known whether it has to be scrolled. */
+    .-rich SummaryScreen #summary-scroll { scrollbar-gutter: stable; }
     """
     step = 1
     more_keys = "PageUp, PageDown     the page before, the next page"
@@ -49,7 +63,7 @@ class SummaryScreen(BaseScreen):
             Panel("Summary", titled=False, id="summary-panel"),
             VerticalScroll(id="summary-scroll", can_focus=False),
         ):
-            yield Line("", id="summary")
+            yield SummaryText(self._parts)
         yield Row(id="more")
         with Horizontal(classes="buttons"):
             yield Action(
@@ -70,11 +84,6 @@ class SummaryScreen(BaseScreen):
         self.query_one("#start").focus()
 
     def on_resize(self) -> None:
-        self.call_after_refresh(self._show_text)
-
-    def _show_text(self) -> None:
-        width = self.query_one("#summary-scroll").size.width
-        self.query_one("#summary", Line).show(as_text(self._parts, width))
         self._show_more_later()
 
     def _show_more_later(self) -> None:

@@ -1,4 +1,4 @@
-"""The keys of the encrypted volumes on the disks that are checked: a masked field for each, nothing where none is."""
+"""The keys of encrypted volumes on the checked disks: a masked field for each volume."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from p2v_tui.session.plan.volume_keys import BITLOCKER, EncryptedVolume, find_en
 
 
 class KeyRow(Vertical):
-    """A volume with the field for its key. given: what the command line says of its key, if it does."""
+    """A volume with the field for its key. given: the key that the command line names, if any."""
 
     _numbers = count(1)
 
@@ -28,7 +28,7 @@ class KeyRow(Vertical):
         self.disk = disk
         self.volume = volume
         self._given = given
-        # A disk image's volume has the whole path in its name.
+        # The name of a volume in a disk image contains the image's whole path.
         name = shown(volume.name.rpartition("/")[2] if volume.name.startswith("/") else volume.name)
         typed = given.passphrase if given else None
         self.field = FormField(
@@ -47,19 +47,19 @@ class KeyRow(Vertical):
 
     @property
     def key(self) -> KeySource | None:
-        """What is typed, else what the command line says."""
+        """The typed key, else the one that the command line names."""
         if self.field.value:
             return KeySource(self.volume.name, passphrase=Secret(self.field.value))
         return self._given if self._given and self._given.url else None
 
 
 class KeyFields(Panel):
-    """A part of the conversion screen that is there only while an encrypted volume is to be converted."""
+    """A part of the conversion screen, shown only while an encrypted volume is to be converted."""
 
     def __init__(self) -> None:
         super().__init__("Keys of encrypted volumes", id="keys", classes="part")
         self._rows = Vertical(classes="rows")
-        # Those of the settings that belong to no volume seen here.
+        # Keys in the settings whose volumes are not on this machine.
         self._others: tuple[KeySource, ...] = ()
 
     def compose(self) -> ComposeResult:
@@ -70,9 +70,9 @@ class KeyFields(Panel):
         return list(self._rows.query_children(KeyRow))
 
     async def show(self, disks: Sequence[Disk], sources: Sequence[KeySource], chosen: Collection[str]) -> None:
-        """disks: all that can be checked. sources: what is known of the keys so far. chosen: the disks checked.
+        """disks: all that can be checked. sources: the keys known so far. chosen: the checked disks.
 
-        What is typed stays where its volume does.
+        A typed key stays as long as its volume does.
         """
         existing = {row.volume: row for row in self.rows}
         wanted = [(disk, volume) for disk in disks for volume in find_encrypted([disk])]
@@ -92,7 +92,7 @@ class KeyFields(Panel):
         self.choose(chosen)
 
     def choose(self, chosen: Collection[str]) -> None:
-        """chosen: the names of the disks that are checked."""
+        """chosen: the names of the checked disks."""
         for row in self.rows:
             row.display = row.disk.name in chosen
         self.display = any(row.display for row in self.rows)

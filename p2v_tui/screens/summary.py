@@ -1,4 +1,4 @@
-"""Between the second and the third screen: what is going to be done, to be checked by a person, and Start."""
+"""The screen between the second and the third: what is going to be done, for a person to check, and Start."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SummaryText(Line):
 
 
 class SummaryScreen(BaseScreen):
-    """plan: what is started by Start. machine: as it was when the plan was made."""
+    """plan: what Start starts. machine: as it was when the plan was made."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("pagedown", "scroll_text(1)", show=False),
@@ -42,7 +42,7 @@ class SummaryScreen(BaseScreen):
     SummaryScreen #summary-scroll { height: 1fr; }
     SummaryScreen #summary { height: auto; }
     SummaryScreen #more { height: 1; }
-    /* The text is wrapped before it is known whether it has to be scrolled. */
+    /* The text is wrapped before Textual knows whether it needs a scrollbar. */
     .-rich SummaryScreen #summary-scroll { scrollbar-gutter: stable; }
     """
     step = 1
@@ -98,7 +98,7 @@ class SummaryScreen(BaseScreen):
 
     @on(Action.Pressed, "#start")
     async def _start_pressed(self) -> None:
-        # The way back from the conversion leads to the choices.
+        # Back on the running screen leads to the choices, not here.
         self.app.pop_screen()
         await self.app.run_action("app.start_conversion")
 

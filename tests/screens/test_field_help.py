@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from typing import Any
 
 import pytest
 from textual.screen import Screen
@@ -66,7 +67,7 @@ def test_the_help_of_a_setting_is_made_of_sentences(setting: Setting) -> None:
     assert not setting.in_field.endswith(".")
 
 
-def helps_of_fields(screen: Screen[object]) -> list[str]:
+def helps_of_fields(screen: Screen[Any]) -> list[str]:
     fields = screen.query("FormField, Toggle, Choice")
     shown = [each for each in fields if isinstance(each, FormField | Toggle | Choice)]
     return [each.help.text for each in shown]

@@ -194,7 +194,7 @@ class OutputFields(Panel):
             needed = use is Use.NEEDED
             widget.display = use is not Use.NOT_TAKEN
             widget.set_label(f"{field.label} ({field.option})" + (", needed" if needed else ""))
-            about = f"The output mode {mode.names[0]} {'needs' if needed else 'takes'} it."
+            about = f"The output mode {mode.names[0]} needs it." if needed else ""
             widget.help = setting_help(field.setting, about, _about_misc(mode) if field.id == "misc" else "")
         allocation, disk_format = self.query_one("#allocation", Choice), self.query_one("#format", Choice)
         allocation.display = mode.allocation is not Use.NOT_TAKEN

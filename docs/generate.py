@@ -56,7 +56,7 @@ def settings_page() -> str:
 def _row(setting: Setting) -> tuple[str, str, str, str]:
     names = " ".join(f"`p2v.{name}`" for name in (setting.name, *setting.aliases))
     marks = [*([] if setting.peer else ["*new*"]), *(["*each adds one*"] if setting.adds_up else [])]
-    return " ".join([names, *marks]), setting.kind.valid, _default(setting), setting.help
+    return " ".join([names, *marks]), setting.kind.valid, _default(setting), " ".join(setting.paragraphs)
 
 
 def _default(setting: Setting) -> str:

@@ -140,7 +140,7 @@ def _setting(setting: Setting) -> str:
         "Given again": manual.given_again(setting) if setting.adds_up else "",
     }
     shown = "".join(f".br\n{label}: {_text(text)}\n" for label, text in facts.items() if text)
-    return f".TP\n{names}{value}\n{_sentence(setting.help)}{shown}"
+    return f".TP\n{names}{value}\n{_sentence(' '.join(setting.paragraphs))}{shown}"
 
 
 def _exit_codes() -> Iterator[str]:

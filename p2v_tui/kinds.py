@@ -432,8 +432,8 @@ KEYS: Final = Kind(
 )
 GUEST_NAME: Final = Kind(
     "GUESTNAME",
-    f"letters and digits of any script, spaces and . _ - + ( ) @ # & (at most {MAX_GUEST_NAME}), the first one a "
-    "letter or a digit, the last one no space",
+    f"letters and digits of any script, spaces and . _ - + ( ) @ # &, at most {MAX_GUEST_NAME}; a letter or digit "
+    "first, no space at the end",
     _guest_name,
     str,
 )

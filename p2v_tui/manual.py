@@ -50,7 +50,9 @@ def describe(setting: Setting) -> str:
         "Origin": origin(setting),
     }
     wrap = functools.partial(textwrap.wrap, width=_WIDTH, break_long_words=False, break_on_hyphens=False)
-    lines = [", ".join(names(setting)), "", *wrap(setting.help), ""]
+    lines = [", ".join(names(setting)), ""]
+    for paragraph in setting.paragraphs:
+        lines += [*wrap(paragraph), ""]
     for label, text in rows.items():
         lines += wrap(text, initial_indent=f"{label + ':':<13}", subsequent_indent=" " * 13)
     return "\n".join(lines) + "\n"

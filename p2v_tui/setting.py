@@ -18,8 +18,10 @@ _DECLARED: Final = "setting"
 class Setting:
     """One declared setting. name and aliases: without the `p2v.`. attribute: the field of `Settings`.
 
+    help, when, if_wrong: sentences for an operator: what it is, when to change it, what happens if it is wrong. The
+    last two may be empty. notes: sentences for those who write the setting on a command line.
     default_words: the default in words, if the value alone is not clear. example: a value for the pages; empty if not
-    needed.
+    needed. in_field: the example for the field on the screens, if that takes something else than the setting's value.
     peer: virt-p2v has it. dumped: `p2v.dump_config_and_exit` prints it. old_names: of earlier versions of virt-p2v;
     accepted, but never written.
     """
@@ -29,12 +31,22 @@ class Setting:
     kind: Kind[Any]
     default: Any
     help: str
+    when: str = ""
+    if_wrong: str = ""
+    notes: str = ""
     aliases: tuple[str, ...] = ()
     default_words: str | None = None
     example: str = ""
+    in_field: str = ""
     peer: bool = True
     dumped: bool = True
     old_names: tuple[str, ...] = ()
+
+    @property
+    def paragraphs(self) -> tuple[str, ...]:
+        """All of the help, for the pages: what the setting is for, and what happens if it is wrong."""
+        about = " ".join(filter(None, (self.help, self.when, self.notes)))
+        return tuple(filter(None, (about, self.if_wrong)))
 
     @property
     def short_name(self) -> str:
@@ -99,9 +111,13 @@ def declare(
     *aliases: str,
     kind: Kind[Any],
     help: str,
+    when: str = "",
+    if_wrong: str = "",
+    notes: str = "",
     default: Any = None,
     default_words: str | None = None,
     example: str = "",
+    in_field: str = "",
     peer: bool = True,
     dumped: bool = True,
     old_names: tuple[str, ...] = (),
@@ -109,7 +125,23 @@ def declare(
     """A field of a dataclass that holds the setting's value; see `Setting`, whose attribute is the field's name."""
 
     def of_field(attribute: str) -> Setting:
-        return Setting(name, attribute, kind, default, help, aliases, default_words, example, peer, dumped, old_names)
+        return Setting(
+            name,
+            attribute,
+            kind,
+            default,
+            help,
+            when=when,
+            if_wrong=if_wrong,
+            notes=notes,
+            aliases=aliases,
+            default_words=default_words,
+            example=example,
+            in_field=in_field,
+            peer=peer,
+            dumped=dumped,
+            old_names=old_names,
+        )
 
     return dataclasses.field(default=default, metadata={_DECLARED: of_field})
 

@@ -1,4 +1,4 @@
-"""Transliterates the texts of disks, servers and virt-v2v from Unicode to ASCII, for consoles that show only that."""
+"""Turns the Unicode texts of disks, servers and virt-v2v into ASCII, for consoles that show nothing else."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""One conversion as a front end sees it: it runs in a thread of its own, whether anybody looks or not.
+"""One conversion as a front end sees it: it runs in its own thread, whether or not anybody looks.
 
 The thread folds the session's events into a `Snapshot` that never changes, and the log's lines into a bounded store;
-listeners are told that there is something new and fetch it when they like. No Textual in here.
+listeners are told that something is new and fetch it when they like. Nothing here needs Textual.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ from p2v_tui.session.words.events import (
 )
 from p2v_tui.session.words.watch import Watch
 
-# What is kept of the log here; the conversion server has all of it. With virt-v2v's debugging it is 100 000 lines.
+# How many lines of the log are kept here. The conversion server has all of them: 100 000 with virt-v2v's debugging.
 MAX_LINES: Final = 20_000
 MAX_CHARACTERS: Final = 8 << 20
 MAX_WARNINGS: Final = 100
-# How often a question looks whether it has been cancelled, in seconds.
+# How often, in seconds, a question checks whether it was cancelled.
 ANSWER_INTERVAL: Final = 0.1
 
 Listener = Callable[[], None]
@@ -81,7 +81,7 @@ class Convert(Protocol):
 
 
 def going_on_with(saved: SavedConversion) -> Convert:
-    """What goes on with a conversion that another process of ours left running."""
+    """What continues a conversion that an earlier process left running."""
 
     def resume(
         control: ControlConnection,
@@ -101,7 +101,7 @@ def going_on_with(saved: SavedConversion) -> Convert:
 class LogLine:
     """number: counted from 0, over all lines of the run. kind: None for what p2v-tui itself says.
 
-    text: may hold SGR colours where it is virt-v2v's.
+    text: virt-v2v's may hold SGR colours.
     """
 
     number: int
@@ -112,7 +112,7 @@ class LogLine:
 
 @dataclass(frozen=True)
 class Outage:
-    """A connection that is lost. since, until: when it was lost, and when it will be given up."""
+    """A lost connection. since, until: when it was lost, and when p2v-tui gives it up."""
 
     connection: Connection
     since: datetime.datetime
@@ -121,12 +121,11 @@ class Outage:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Where the conversion is. lines: how many there have been, kept or not. warnings: the last ones.
+    """How far the conversion is. lines: how many there have been, kept or not. warnings: the last ones.
 
-    timing: when what began. checks: of the preflight, so far. to_accept: the warnings among them that wait for the
-    operator's consent.
-    outages: in the order in which they began. cancelling, detaching: asked for, and not over yet. can_wait: the
-    conversion would wait on the server if we left.
+    timing: when each phase began. checks: of the preflight, so far. to_accept: the warnings among them that wait for
+    the operator's consent. outages: in the order in which they began. cancelling, detaching: it was asked for and is
+    not done yet. can_wait: the conversion would wait on the server if we left.
     """
 
     phases: tuple[Phase, ...]
@@ -153,10 +152,10 @@ class Snapshot:
 class ConversionRun(Job[Converted]):
     """Starts when `start` is called, once. All methods can be called from any thread.
 
-    convert: what does the work. left_running: by another process, so that this one only goes on with it. attended:
-    there is somebody to ask. hear: called with each event, from the run's thread. now: the time of day, for the log.
-    clock: seconds, monotonic. since: when one that was left running began. book: what earlier conversions took; where
-    there is one, this one is remembered there.
+    convert: what does the work. left_running: another process started it, and this one continues it. attended:
+    somebody is there to be asked. hear: called with each event, from the run's thread. now: the time of day, for the
+    log. clock: seconds, monotonic. since: when a conversion that was left running began. book: what earlier
+    conversions took; this one is added to it.
     """
 
     def __init__(
@@ -178,7 +177,7 @@ class ConversionRun(Job[Converted]):
         super().__init__("conversion", self._call_convert, self._came, grace=None)
         self.server = server
         self.plan = plan
-        # Set by the screen that showed the end when the operator leaves it.
+        # Set when the operator leaves the screen that showed the end.
         self.outcome_seen = False
         self.left_running = left_running
         self._virt_v2v = virt_v2v
@@ -201,7 +200,9 @@ class ConversionRun(Job[Converted]):
         self._snapshot = Snapshot(first_phases(), disks, first(clock(), disks, ago=ago))
 
     def cancel(self) -> None:
-        """Asks for the end; it comes when virt-v2v has been stopped. Once more it changes nothing: `stop_waiting`."""
+        """Asks for the end, which comes when virt-v2v was stopped. Calling it again changes nothing; see
+        `stop_waiting`.
+        """
         with self._lock:
             if self._snapshot.finished or self._snapshot.cancelling:
                 return
@@ -212,7 +213,9 @@ class ConversionRun(Job[Converted]):
         self._tell()
 
     def detach(self) -> None:
-        """Ends all that is here, soon; the conversion waits on the server. One that has not begun is cancelled."""
+        """Soon ends everything on this machine; the conversion waits on the server. One that has not begun is
+        cancelled.
+        """
         with self._lock:
             if self._snapshot.finished or self._snapshot.cancelling:
                 return
@@ -229,13 +232,13 @@ class ConversionRun(Job[Converted]):
 
     @property
     def can_wait(self) -> bool:
-        """Whether there is a conversion on the server that would wait for us if we left now."""
+        """Whether the server has a conversion that would wait for us if we left now."""
         begun = self.left_running or self._snapshot.can_wait
         return begun and not self._snapshot.finished and self.plan.settings.reconnect > 0
 
     @property
     def exit_code(self) -> int:
-        """What the program ends with when this is its last conversion, and over."""
+        """The program's exit code if this is its last conversion and it is over."""
         error = self._snapshot.error
         return 0 if error is None else error.exit_code
 
@@ -249,20 +252,20 @@ class ConversionRun(Job[Converted]):
 
     @property
     def pace(self) -> Pace:
-        """How far it is as a whole, now; its percentage never falls."""
+        """How far the whole conversion is now. The percentage never falls."""
         pace = pace_of(self._snapshot.timing, self._paces, self._clock())
         with self._lock:
             self._percent = max(self._percent, pace.percent)
             return dataclasses.replace(pace, percent=self._percent)
 
     def lines_from(self, number: int) -> tuple[LogLine, ...]:
-        """The lines from that number on, but for those that were too many to keep."""
+        """The lines from that number on, without those that are no longer kept."""
         with self._lock:
             count = min(len(self._lines), max(0, self._snapshot.lines - number))
             return tuple(itertools.islice(reversed(self._lines), count))[::-1]
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Calls the listener, from the run's thread, whenever something is new. What is returned ends that."""
+        """Calls the listener from the run's thread whenever something is new. Returns a function that ends this."""
         with self._lock:
             self._listeners.append(listener)
 
@@ -274,7 +277,9 @@ class ConversionRun(Job[Converted]):
         return end
 
     def adopt_server(self) -> bool:
-        """Makes the run close the server when it ends. False where it has ended: then the caller has to."""
+        """Makes the run close the server when it ends. Returns False if it has ended: then the caller has to close
+        it.
+        """
         with self._lock:
             if self._snapshot.finished:
                 return False
@@ -293,7 +298,7 @@ class ConversionRun(Job[Converted]):
     def _came(self, outcome: Outcome[Converted]) -> None:
         error = outcome.error
         if error is not None:
-            # Whatever went wrong, the operator must see it, and the lines that tell why can be saved.
+            # Whatever went wrong, the operator must see it and be able to save the lines that say why.
             for line in error.trace if isinstance(error, InternalError) else ():
                 self._add_line(line, OutputKind.DEBUG)
             for said in error_lines(error, self._snapshot.checks):
@@ -355,7 +360,7 @@ class ConversionRun(Job[Converted]):
 
 
 def _after(snapshot: Snapshot, event: Event, now: datetime.datetime) -> Snapshot:
-    """Where the conversion is when this has happened."""
+    """The snapshot after this event."""
     changes: dict[str, Any] = {}
     match event:
         case Status() | StepStarted() | StillLost():
@@ -367,7 +372,7 @@ def _after(snapshot: Snapshot, event: Event, now: datetime.datetime) -> Snapshot
         case LogDirectoryRemoved():
             changes = {"log_directory": None}
         case StageStarted(stage):
-            # After a lost connection the checks are made again, and what they say then counts.
+            # After a lost connection the checks are made again, and the new results count.
             checks = () if stage is Stage.CHECKING else snapshot.checks
             changes = {"phases": with_stage(snapshot.phases, stage), "checks": checks}
         case CanWait():

@@ -39,7 +39,7 @@ _WINDOWS_CONTENTS: Final = frozenset({"ntfs", "BitLocker"})
 _LINUX_CONTENTS: Final = frozenset(
     {"ext2", "ext3", "ext4", "xfs", "btrfs", "swap", "LVM2_member", "linux_raid_member", "crypto_LUKS"}
 )
-# Windows' recovery environment, which its setup puts beside the system only.
+# Windows' recovery environment. Its setup puts it only beside a system.
 _WINDOWS_RECOVERY: Final = "de94bba4-06d1-4d40-a16a-bfd50179d6ac"
 
 # QEMU's machine types have lower limits than KVM: `max_cpus` in hw/i386/pc_piix.c and pc_q35.c. Red Hat supports at
@@ -48,7 +48,7 @@ _I440FX_VCPUS: Final = 255
 _OLD_Q35_VCPUS: Final = 288
 _SUPPORTED_VCPUS: Final = 710
 _LEAST_MEMORY: Final = 512 * MIB
-# 46 bits of physical address, as most processors have.
+# Most processors have 46 bits of physical address.
 _MOST_MEMORY: Final = 64 << 40
 
 
@@ -83,7 +83,7 @@ def disk_details(disk: Disk, machine: Machine) -> str:
 
 
 def disk_facts(disk: Disk, machine: Machine) -> str:
-    """All that tells the disk from another one, a line each, and its partitions."""
+    """Everything that tells the disk from another one, one fact to a line, and its partitions."""
     facts = (
         ("Size", f"{size_in_words(disk.size)} ({disk.size} bytes)"),
         ("Model", shown(disk.model)),
@@ -110,7 +110,7 @@ def transport_in_words(transport: Transport | None) -> str:
 
 
 def contents_in_words(disk: Disk, machine: Machine) -> str:
-    """What was recognised on the disk, in its order there, with equal things counted."""
+    """What was recognised on the disk, in the order on the disk. Equal things are counted."""
     esp = {part.content for part in disk.partitions if part.content and part.type in ESP_TYPES}
     found = Counter("EFI" if content in esp else _content(content, disk, machine) for content in disk.contents)
     words = [f"{count} x {name}" if count > 1 else name for name, count in found.items()]
@@ -124,9 +124,10 @@ def contents_in_words(disk: Disk, machine: Machine) -> str:
 
 
 def system_in_words(disk: Disk) -> str:
-    """Which operating system starts from the disk, as far as its partitions tell without being mounted; else empty.
+    """Which operating system starts from the disk, as far as its partitions show that without being mounted; else
+    empty.
 
-    A disk from which nothing starts has data only, whatever its file systems are.
+    A disk that nothing starts from holds only data, whatever its file systems are.
     """
     parts = disk.partitions
     starts = any(part.bootable or part.type in ESP_TYPES or part.type == BIOS_BOOT_TYPE for part in parts)
@@ -152,7 +153,7 @@ def _content(content: Content, disk: Disk, machine: Machine) -> str:
 def left_out_lines(excluded: Iterable[ExcludedDisk]) -> list[str]:
     """The disks that are not offered, grouped by reason.
 
-    Without devices that have neither size nor model (loop0, nbd0 and the like), as nobody would look for them.
+    Devices with neither size nor model (loop0, nbd0 and the like) are not listed: nobody looks for them.
     """
     by_reason: dict[str, list[ExcludedDisk]] = {}
     for disk in excluded:
@@ -198,7 +199,7 @@ def carrier_in_words(interface: NetworkInterface) -> str:
 
 
 def changes_in_words(before: Machine, after: Machine) -> str:
-    """What was added, removed and changed between two probes; empty if nothing changed that the screen shows."""
+    """What was added, removed and changed between two probes; empty if the screen shows none of it."""
     words = _added_and_removed("disk", before.disks, after.disks)
     words += _added_and_removed("drive", convertible(before.removable), convertible(after.removable))
     words += _added_and_removed("network interface", before.interfaces, after.interfaces)
@@ -227,7 +228,7 @@ def _added_and_removed(
 
 
 def identity(device: Disk | RemovableMedium | NetworkInterface) -> tuple[str, ...]:
-    """Distinguishes a device from one that gets its name later."""
+    """Tells a device from another one that gets the same name later."""
     if isinstance(device, Disk):
         return (device.name, device.wwn or device.serial or "", str(device.size))
     if isinstance(device, NetworkInterface):
@@ -260,7 +261,7 @@ def vcpu_warning(vcpus: int, machine: Machine) -> str:
 
 
 def memory_warning(memory: int, machine: Machine) -> str:
-    """Why this much memory may not work, as vcpu_warning. memory: bytes."""
+    """Why this much memory may not work, as in `vcpu_warning`. memory: bytes."""
     warnings = []
     if memory > machine.memory:
         warnings.append(f"this machine has only {machine.memory // MIB} MB")

@@ -1,4 +1,4 @@
-"""Events, errors and outcomes as lines of text, the same for every front end. How they look is each one's own."""
+"""Events, errors and outcomes as lines of text, the same for every front end, which decides how they look."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ _WORDS: Final = {
     Verdict.WARNING: "warning",
     Verdict.REFUSED: "refused",
 }
-# The status while its phases tell the rest.
+# The status while the phases tell the rest.
 VIRT_V2V_RUNS: Final = "virt-v2v is running"
 # The last word on a success.
 NEVER_BOTH: Final = "Never run this machine and the guest at the same time."
 
 
 class Tone(enum.Enum):
-    """What a line is to its reader; a front end may give it a colour."""
+    """What a line means to its reader. A front end may give it a colour."""
 
     PLAIN = enum.auto()
     GOOD = enum.auto()
@@ -51,14 +51,14 @@ class Tone(enum.Enum):
 
 @dataclass(frozen=True)
 class Said:
-    """A line of p2v-tui's own."""
+    """A line that p2v-tui says itself."""
 
     text: str
     tone: Tone = Tone.PLAIN
 
 
 def lines_of(event: Event) -> tuple[Said, ...]:
-    """What p2v-tui says of an event; nothing of what virt-v2v says itself, and of progress."""
+    """What p2v-tui says about an event. It adds nothing to virt-v2v's own lines or to progress."""
     match event:
         case Checked(check):
             return _check_lines(check)
@@ -94,7 +94,7 @@ def _plain_lines(event: Event) -> Iterator[str]:
 
 
 def _check_lines(check: Check) -> tuple[Said, ...]:
-    """What was found, and what to do. What is well is not worth a line."""
+    """What was found, and what to do. A check that passed gets no line."""
     if check.verdict is Verdict.PASSED:
         return ()
     tone = Tone.BAD if check.verdict is Verdict.REFUSED else Tone.WARNING
@@ -103,9 +103,9 @@ def _check_lines(check: Check) -> tuple[Said, ...]:
 
 
 def error_lines(error: P2VError, told: Collection[Check] = (), phase: str = "") -> tuple[Said, ...]:
-    """What failed, when, and what to do about it. told: the checks whose lines stand there already.
+    """What failed, when, and what to do about it. told: the checks whose lines were shown already.
 
-    phase: the one that failed, where that is to be told.
+    phase: the one that failed, if the lines should name it.
     """
     lines: tuple[str, ...] = (error.headline, failed_in(phase) if phase else "", error.advice)
     if isinstance(error, ChecksRefused) and all(check in told for check in error.checks):

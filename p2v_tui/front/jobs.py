@@ -20,7 +20,7 @@ from p2v_tui.errors import Cancelled, P2VError, as_failure
 from p2v_tui.session.words.cancellation import Cancellation
 from p2v_tui.session.words.events import Event, Report
 
-# How many seconds work has to end cleanly after a cancellation; then it is abandoned.
+# After a cancellation, work has so many seconds to end cleanly. Then it is abandoned.
 GRACE: Final = 0.8
 
 Result = TypeVar("Result")
@@ -44,7 +44,7 @@ class Job(Generic[Result]):
     """Work in a thread. ended: called once with the outcome, from another thread, before anything else is notified.
 
     discard: called with a result that came too late. grace: how many seconds the work has to end cleanly after a
-    cancellation; None: it is waited for, however long its cleanup takes.
+    cancellation; None: there is no limit, however long its cleanup takes.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Job(Generic[Result]):
         self._outcome: Outcome[Result] | None = None
         self._delivered = False
         self._callbacks: list[Callable[[], object]] = []
-        # A daemon if nobody waits for it: work that hangs must not keep the program from ending.
+        # A daemon if nobody waits for it, because work that hangs must not keep the program from ending.
         self._thread = threading.Thread(target=self._run, name=name, daemon=grace is not None)
 
     def start(self) -> Self:
@@ -142,7 +142,7 @@ class Job(Generic[Result]):
         try:
             self._ended(outcome)
         finally:
-            # Those who wait are notified in any case.
+            # Whoever waits is notified in any case.
             with self._lock:
                 self._delivered = True
             for notify in self._callbacks:

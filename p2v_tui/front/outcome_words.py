@@ -1,4 +1,4 @@
-"""What the running screen says of a conversion: where it is, what is lost, what came of it."""
+"""What the running screen says about a conversion: how far it is, what is lost, how it ended."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _OUTAGES_NAMED: Final = 2
 
 
 def status_text(snapshot: Snapshot, activity: str = "") -> str:
-    """activity: what virt-v2v does, where it is known better than that it runs."""
+    """activity: what virt-v2v is doing, if more is known than that it runs."""
     if snapshot.detaching:
         return "Leaving; the conversion waits on the server"
     if snapshot.cancelling:
@@ -32,7 +32,7 @@ def end_text(run: ConversionRun) -> str:
 
 
 def outage_text(outages: Sequence[Outage], *, cancelling: bool) -> str:
-    """What is lost, since and until when, and what that means; empty where nothing is."""
+    """Which connections are lost, since when and until when, and what that means; empty if none is."""
     if not outages:
         return ""
     since, until = min(each.since for each in outages), min(each.until for each in outages)
@@ -52,10 +52,10 @@ def outage_text(outages: Sequence[Outage], *, cancelling: bool) -> str:
 
 
 def outcome_text(run: ConversionRun, last_lines: int, longest: int | None = None, *, iso: bool) -> str:
-    """What came of it, in words. last_lines: how many of virt-v2v's are quoted, at most.
+    """How it ended, in words. last_lines: how many of virt-v2v's lines are quoted, at most.
 
-    longest: characters of the error's message, where there is not room for all: then nothing of virt-v2v's is quoted
-    beside an error of its own. iso: this machine runs from our live image, and does nothing else.
+    longest: how many characters of the error's message are shown, if there is not room for all; then no lines are
+    quoted beside an error of virt-v2v's own. iso: this machine runs from our live image and does nothing else.
     """
     snapshot = run.snapshot
     if snapshot.outcome is not None:
@@ -87,7 +87,7 @@ def _success_text(outcome: Converted, warnings: Sequence[str], *, iso: bool) -> 
         *outcome.next_steps,
         "Shut this machine down now. Never start it again while the guest runs." if iso else NEVER_BOTH,
     ]
-    # First what the guest lacks: the rest may be many.
+    # First what the guest lacks, because there may be many other warnings.
     text += [plain(line) for line in loss_lines(outcome) if outcome.left_out]
     if warnings:
         text += ["Warnings:", *(f"  {plain(warning)}" for warning in warnings)]
@@ -95,7 +95,7 @@ def _success_text(outcome: Converted, warnings: Sequence[str], *, iso: bool) -> 
 
 
 def _lines_that_matter(lines: Sequence[LogLine], message: str, count: int) -> list[str]:
-    """virt-v2v's last errors and warnings that the message does not hold; without any, its last lines."""
+    """virt-v2v's last errors and warnings that the message does not repeat. If there are none, its last lines."""
     said = [line for line in lines if line.kind not in {None, OutputKind.DEBUG}]
     matter = [line for line in said if line.kind in {OutputKind.ERROR, OutputKind.WARNING}]
     chosen: list[str] = []
@@ -110,10 +110,10 @@ def _lines_that_matter(lines: Sequence[LogLine], message: str, count: int) -> li
 
 
 def _says_why(lines: Sequence[LogLine], message: str) -> bool:
-    """Whether the message holds an error of virt-v2v's own: that is the line that says why, and the rest is noise."""
+    """Whether the message quotes an error of virt-v2v: that line says why it failed, and the rest is noise."""
     return any(line.kind is OutputKind.ERROR and _words(line) in message for line in lines)
 
 
 def _words(line: LogLine) -> str:
-    """What it says, without the names of who says it."""
+    """The line without the name of the program that says it."""
     return plain(line.text).rpartition(": ")[2].strip()

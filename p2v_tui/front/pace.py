@@ -1,7 +1,8 @@
-"""How far a conversion is as a whole, and how long it will still take.
+"""How far the whole conversion is, and how long it will still take.
 
-Each phase weighs what it took in earlier conversions, and the copy what its bytes take; `pace_book.py` remembers
-both. All times are seconds of one monotonic clock that the caller reads. Nothing here is sure: texts say "about".
+Each phase counts for the time that it took in earlier conversions, and the copy for the time that its bytes take;
+`pace_book.py` remembers both. All times are seconds of one monotonic clock that the caller reads. All of it is an
+estimate: texts say "about".
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from p2v_tui.front.phases import COPYING, KINDS, STAGES, kind_of, shown_name
 from p2v_tui.session.words.events import DiskProgress, Event, PhaseStarted, Progress, Stage, StageStarted
 
 MIB: Final = 1 << 20
-# Before anything has been remembered: seconds of a phase, as virt-v2v 2.2 took with KVM for a small Linux; those that
-# are not here take a moment. Bytes of disk a second: a gigabit network.
+# Used until something is remembered. Phases, in seconds: what virt-v2v 2.2 took with KVM for a small Linux; a phase
+# that is not listed takes a moment. Bytes of disk a second: a gigabit network.
 _DEFAULTS: Final[Mapping[str, float]] = {
     STAGES: 10.0,
     "Opening the source": 20.0,
@@ -26,7 +27,7 @@ _DEFAULTS: Final[Mapping[str, float]] = {
 }
 _MOMENT: Final = 1.0
 DEFAULT_RATE: Final = 100.0 * MIB
-# The copy's own pace counts as soon as so much of the disk is copied, percent; before that it is too rough.
+# From this percentage of a disk on, the copy's own pace counts. Before that it is too rough.
 _TELLING_PERCENT: Final = 2
 
 
@@ -34,7 +35,7 @@ _TELLING_PERCENT: Final = 2
 class Paces:
     """What earlier conversions took. seconds: by the kind of phase (`phases.kind_of`).
 
-    rate: bytes of disk a second while disks are copied, unused space too; None where that is not known.
+    rate: bytes of disk a second while disks are copied, unused space included; None if unknown.
     """
 
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -46,9 +47,9 @@ class Paces:
 
 @dataclass(frozen=True)
 class Timing:
-    """When what began, folded from events by `heard`. phase: as it is shown. kind: see `phases.kind_of`.
+    """When each phase began. `heard` makes it from events. phase: as it is shown. kind: see `phases.kind_of`.
 
-    virt_v2v_began: None before it. took: of each phase that is over, in order. disks: as they are now.
+    virt_v2v_began: None before it. took: the seconds of each phase that is over, in order. disks: as they are now.
     """
 
     began: float
@@ -58,11 +59,11 @@ class Timing:
     virt_v2v_began: float | None = None
     took: tuple[tuple[str, float], ...] = ()
     disks: tuple[DiskProgress, ...] = ()
-    # Of a conversion that was gone on with, when it began in fact.
+    # When a conversion that was continued really began.
     went_on: bool = False
 
     def paces(self, now: float) -> Paces:
-        """What this conversion took, once it is over; not the stages, in which somebody may be asked."""
+        """What this conversion took, once it is over. Stages do not count, because one may wait for an answer."""
         seconds: dict[str, float] = {}
         for kind, took in (*self.took, (self.kind, now - self.phase_began)):
             seconds[kind] = seconds.get(kind, 0.0) + took
@@ -74,9 +75,9 @@ class Timing:
 
 @dataclass(frozen=True)
 class Pace:
-    """How far a conversion is. elapsed, left: seconds, of the whole. percent: of the time that it takes in all.
+    """How far a conversion is. elapsed, left: seconds of the whole conversion. percent: of its whole time.
 
-    phase: in words. phase_seconds: since it began. reading: whether bytes of this machine are read now.
+    phase: in words. phase_seconds: since the phase began. reading: whether this machine's disks are being read.
     """
 
     elapsed: float
@@ -89,18 +90,18 @@ class Pace:
 
 
 def first(now: float, disks: Sequence[DiskProgress] = (), *, ago: float | None = None) -> Timing:
-    """Where a conversion begins. ago: for how many seconds it has run already, where another process began it."""
+    """The timing of a conversion that begins. ago: how many seconds ago, if another process began it."""
     began = now if ago is None else now - max(ago, 0.0)
     return Timing(began, Stage.CONNECTING.value, now, disks=tuple(disks), went_on=ago is not None)
 
 
 def heard(timing: Timing, event: Event, now: float) -> Timing:
-    """The timing when this has happened."""
+    """The timing after this event."""
     match event:
         case StageStarted(stage) if timing.virt_v2v_began is None:
             return _next(timing, stage.value, STAGES, now)
         case PhaseStarted(name, seconds):
-            # By virt-v2v's own clock: the log of one that was gone on with comes all at once.
+            # By virt-v2v's own clock, because the log of a continued conversion comes all at once.
             began = timing.virt_v2v_began
             if began is None:
                 began = timing.began if timing.went_on else now - seconds
@@ -122,7 +123,7 @@ def pace_of(timing: Timing, paces: Paces, now: float) -> Pace:
     return Pace(
         elapsed=elapsed,
         left=left,
-        # The last percent is the success.
+        # 100 percent means success.
         percent=min(99, int(100 * elapsed / (elapsed + left))) if elapsed + left > 0 else 0,
         phase=timing.phase,
         phase_seconds=max(0.0, now - timing.phase_began),
@@ -136,7 +137,7 @@ def copy_seconds(size: int, rate: float | None) -> float:
 
 
 def whole_seconds(size: int, paces: Paces) -> float:
-    """Of a conversion that has not begun. size: of its disks, bytes."""
+    """The whole time of a conversion that has not begun. size: of its disks, in bytes."""
     return sum(paces.of(kind) for kind in KINDS if kind != COPYING) + copy_seconds(size, paces.rate)
 
 
@@ -151,7 +152,7 @@ def _left(timing: Timing, paces: Paces, now: float) -> float:
 
 
 def _copy_left(disks: Sequence[DiskProgress], rate: float | None) -> float:
-    """The disk that is copied now tells how long the others will take, once some of it is done."""
+    """Once part of the current disk is copied, its pace tells how long the others will take."""
     seconds, to_come = 0.0, 0
     for disk in disks:
         left = disk.size * (100 - (disk.percent or 0)) // 100

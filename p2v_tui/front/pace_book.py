@@ -1,7 +1,7 @@
-"""What earlier conversions of this machine's p2v-tui took, in a small file: for the time that the next one will take.
+"""Remembers in a small file what earlier conversions from this machine took, to estimate the next one.
 
-On the live image it lasts until the machine is switched off, elsewhere it stays. That it cannot be read or written is
-no reason to stop: then the time is guessed as for a first conversion.
+On the live image the file lasts until the machine is switched off; elsewhere it stays. If it cannot be read or
+written, the time is estimated as for a first conversion.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from p2v_tui.front.pace import Paces
 _VERSION: Final = 1
 _MAX_SERVERS: Final = 50
 _MAX_BYTES: Final = 100_000
-# What a new conversion counts against all those before it.
+# The weight of a new conversion against all earlier ones.
 _SHARE_OF_NEWEST: Final = 0.5
 
 
 def default_path(environment: Mapping[str, str] = os.environ) -> Path:
-    """The user's own place for such files; root's is the system's."""
+    """The user's directory for such files, or the system's for root."""
     if state := environment.get("XDG_STATE_HOME", ""):
         base = Path(state)
     elif os.geteuid() == 0:
@@ -40,17 +40,17 @@ class PaceBook:
     path: Path
 
     def paces(self, server: str | None) -> Paces:
-        """For a conversion to that server: how fast it copied, and how long the phases took wherever it was."""
+        """What to expect on that server: its rate, and how long the phases took on any server."""
         seconds, rates = self._read()
         return Paces(seconds, rates.get(server or ""))
 
     def remember(self, server: str | None, paces: Paces) -> None:
-        """A conversion that has succeeded."""
+        """Adds a conversion that succeeded."""
         seconds, rates = self._read()
         for kind, took in paces.seconds.items():
             seconds[kind] = _blended(seconds.get(kind), took)
         if paces.rate:
-            # The newest comes last, the oldest goes.
+            # The newest entry is last; the oldest is dropped.
             rates[server or ""] = _blended(rates.pop(server or "", None), paces.rate)
         record = {"version": _VERSION, "seconds": seconds, "rates": dict(list(rates.items())[-_MAX_SERVERS:])}
         with contextlib.suppress(OSError):

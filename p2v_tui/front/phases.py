@@ -1,7 +1,7 @@
-"""The phases of a conversion, in virt-v2v's words: which are done, which one runs, which are to come.
+"""The phases of a conversion, in virt-v2v's words: which are done, which one runs, which are still to come.
 
-virt-v2v does not say beforehand what it will do. The list is that of virt-v2v 2.x; what another version does beside
-it is put in where it happens, and what it leaves out is marked so.
+virt-v2v does not say beforehand what it will do. The list is that of virt-v2v 2.x. A phase that only another version
+has is inserted when it starts; a phase that is left out is marked as such.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Phase:
     state: PhaseState = PhaseState.WAITING
 
 
-# How virt-v2v's line starts, and its short form. Those whose form is empty say something new each time (the
-# operating system, the number of the disk): they are shown as they come, after a form for the time before.
+# How virt-v2v's line starts, and its short form. A line whose short form is empty says something new each time (the
+# operating system, the number of the disk). It is shown as it is; until it comes, the third text stands in its place.
 _KNOWN: Final = (
     ("Setting up the source", "Setting up the source", ""),
     ("Opening the source", "Opening the source", ""),
@@ -50,7 +50,7 @@ _KNOWN: Final = (
     ("Finishing off", "Finishing off", ""),
 )
 _NUMBERED = re.compile(r"Copying disk \d")
-# The kinds of phases, in their order: what comes before virt-v2v's, then the beginnings of virt-v2v's own lines.
+# The kinds of phases, in order: those before virt-v2v runs, then the beginnings of virt-v2v's own lines.
 STAGES: Final = "Starting"
 COPYING: Final = "Copying disk"
 KINDS: Final = (STAGES, *(beginning.strip() for beginning, _, _ in _KNOWN))
@@ -63,14 +63,14 @@ def first_phases() -> tuple[Phase, ...]:
 
 
 def with_stage(phases: tuple[Phase, ...], stage: Stage) -> tuple[Phase, ...]:
-    """The phases when the conversion has come to `stage`, before virt-v2v says anything."""
+    """The phases after the conversion has reached `stage`, before virt-v2v says anything."""
     if phases[0].state is not PhaseState.RUNNING:
         return phases
     return (Phase(stage.value, PhaseState.RUNNING), *phases[1:])
 
 
 def with_started(phases: tuple[Phase, ...], name: str) -> tuple[Phase, ...]:
-    """The phases when virt-v2v has said that it starts `name`."""
+    """The phases after virt-v2v has said that it starts `name`."""
     current = _current(phases)
     position = _position(phases, name)
     changed = list(phases)
@@ -87,7 +87,7 @@ def with_started(phases: tuple[Phase, ...], name: str) -> tuple[Phase, ...]:
 
 
 def when_ended(phases: tuple[Phase, ...], *, succeeded: bool) -> tuple[Phase, ...]:
-    """The phases when nothing runs any more."""
+    """The phases after the conversion has ended."""
     last = {
         PhaseState.RUNNING: PhaseState.DONE if succeeded else PhaseState.FAILED,
         PhaseState.WAITING: PhaseState.LEFT_OUT if succeeded else PhaseState.WAITING,
@@ -96,7 +96,7 @@ def when_ended(phases: tuple[Phase, ...], *, succeeded: bool) -> tuple[Phase, ..
 
 
 def kind_of(name: str) -> str | None:
-    """Which of `KINDS` virt-v2v's phase is; None for one of another version."""
+    """Which of `KINDS` a phase of virt-v2v is; None if only another version has it."""
     entry = _known(name)
     return entry[0].strip() if entry else None
 
@@ -108,7 +108,7 @@ def shown_name(name: str) -> str:
 
 
 def current_phase(phases: tuple[Phase, ...]) -> int:
-    """The number of the phase that runs or failed; of the last one when all have ended."""
+    """The number of the phase that runs or failed, or of the last one if all have ended."""
     for number, phase in enumerate(phases):
         if phase.state in {PhaseState.RUNNING, PhaseState.FAILED}:
             return number
@@ -124,7 +124,7 @@ def _known(name: str) -> tuple[str, str, str] | None:
 
 
 def _position(phases: tuple[Phase, ...], name: str) -> int | None:
-    """Which entry the phase is: a known one that has not been, or the disks' one again for the next disk."""
+    """Which entry the phase is: a known one that has not run yet, or the disks' entry again for the next disk."""
     entry = _known(name)
     if entry is None:
         return None

@@ -14,7 +14,7 @@ from p2v_tui.errors import P2VError
 from p2v_tui.front.conversion_run import ConversionRun, LogLine
 from p2v_tui.session.words.terminal_text import plain
 
-# Where desktops and people mount sticks.
+# Where desktops and people usually mount sticks.
 _STICKS: Final = ("/run/media/", "/media/", "/mnt/")
 _OCTAL = re.compile(r"\\([0-7]{3})")
 _MAX_NAMES: Final = 100
@@ -47,8 +47,8 @@ def default_directory(mounts: Path = Path("/proc/self/mounts")) -> str:
 def save(run: ConversionRun, directory: str, now: datetime.datetime) -> Path:
     """Writes the conversion's log into a new file, and returns its path. Raises SavingFailed.
 
-    Only the owner can read it, as it names disks, users and servers. Not to be called in the screens' thread, as
-    sticks are slow.
+    Only the owner can read it, as it names disks, users and servers. Do not call it in the screens' thread: sticks
+    are slow.
     """
     if not directory.startswith("/"):
         raise SavingFailed(
@@ -62,7 +62,7 @@ def save(run: ConversionRun, directory: str, now: datetime.datetime) -> Path:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
             file.write(text)
             file.flush()
-            # Next the stick is pulled out, or the machine shut down.
+            # The operator will pull out the stick or shut the machine down next.
             os.fsync(file.fileno())
     except OSError as error:
         raise SavingFailed(

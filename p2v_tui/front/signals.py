@@ -70,7 +70,7 @@ def caught() -> Iterator[Signals]:
             with contextlib.suppress(BlockingIOError):
                 os.write(writing, bytes([number]))
 
-    # Signals that were ignored at our start stay ignored, as nohup wants.
+    # Signals that were ignored when we started stay ignored, for nohup.
     caught_here = [number for number in CAUGHT if signal.getsignal(number) is not signal.SIG_IGN]
     before = signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     previous = {number: signal.signal(number, note) for number in caught_here}

@@ -1,4 +1,4 @@
-"""What a conversion is going to do, in words that a person checks in ten seconds, before anything is started."""
+"""What a conversion is going to do, in words that a person can check in ten seconds before anything starts."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from p2v_tui.session.plan.plan import Plan
 from p2v_tui.session.words.checks import Check, Verdict
 from p2v_tui.session.words.quantities import size_text
 
-# Of the parts' names, with the colon behind them.
+# The width of the parts' names with their colon.
 _NAME_WIDTH: Final = 12
 
 
 @dataclass(frozen=True)
 class Part:
-    """A name and what it has, in lines."""
+    """One part of the summary: its name and its lines."""
 
     name: str
     lines: tuple[str, ...]
 
 
 def summary(plan: Plan, machine: Machine, server_checks: Iterable[Check], paces: Paces) -> tuple[Part, ...]:
-    """server_checks: of the connection test. paces: what earlier conversions took. What is converted comes first."""
+    """The parts, what is converted first. server_checks: from the connection test. paces: of earlier conversions."""
     return tuple(
         Part(name, tuple(lines))
         for name, lines in (
@@ -45,7 +45,7 @@ def summary(plan: Plan, machine: Machine, server_checks: Iterable[Check], paces:
 
 
 def as_text(parts: Sequence[Part], width: int) -> str:
-    """The parts below each other, the names in a column, wrapped to the width in characters."""
+    """The parts one below the other, their names in a column, wrapped to `width` characters."""
     rows = []
     for part in parts:
         name = f"{part.name}:".rjust(_NAME_WIDTH)

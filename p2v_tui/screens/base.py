@@ -1,4 +1,4 @@
-"""What the three screens have in common: the title line, the line of keys, moving about, help."""
+"""What all screens have in common: the title line, the line of keys, moving around, help."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from p2v_tui.screens.dressed import Dressed, shortened, style
 from p2v_tui.screens.side_panel import SidePanel
 from p2v_tui.screens.state import State
 
-# From so many columns and lines on, screens put more beside each other.
+# From so many columns and lines on, screens show more side by side.
 WIDE: Final = 120
 VERY_WIDE: Final = 170
 TALL: Final = 36
@@ -43,9 +43,10 @@ ISO_KEYS_HELP = "F6, Ctrl-G           the next window: a shell, the system's log
 
 @dataclass(frozen=True)
 class Key:
-    """A key of the last line. plain: in the plain look. name, words: in the rich one, where a click runs `action`.
+    """A key in the last line. plain: its text in the plain look. name, words: its text in the rich look, where a
+    click runs `action`.
 
-    Without an action the rich look leaves it out, and without `plain` the plain one.
+    The rich look leaves out a key without an action, the plain look one without `plain`.
     """
 
     plain: str
@@ -89,7 +90,7 @@ class KeysLine(Dressed):
 
 
 class TitleLine(Dressed):
-    """The first line: the program and the screen's heading; in the rich look the way through the screens as well.
+    """The first line: the program and the screen's heading; in the rich look also the steps through the screens.
 
     step: the number of the screen's step in STEPS.
     """
@@ -124,7 +125,7 @@ class TitleLine(Dressed):
 
 
 class BaseScreen(Screen[None]):
-    """A screen of its own title. `keys` are those of the last line, `step` is its place in STEPS."""
+    """A screen with its own heading. `keys` are those in the last line, `step` is its place in STEPS."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down", "app.focus_next", show=False),
@@ -151,7 +152,7 @@ class BaseScreen(Screen[None]):
     step = 0
 
     def __init__(self, state: State) -> None:
-        # As on a small screen: there nothing is styled twice at the start, and the first screen comes at once.
+        # As on a small screen, where nothing is then styled twice at the start: the first screen shows at once.
         super().__init__(classes="-narrow -low")
         self.state = state
 
@@ -178,22 +179,22 @@ class BaseScreen(Screen[None]):
 
     @property
     def _has_focus(self) -> bool:
-        """Whether a key has somewhere to go: what is disabled while it has the focus keeps it for a moment."""
+        """Whether keys reach a widget. One that is disabled while it has the focus keeps the focus for a moment."""
         return self.focused is not None and self.focused.focusable
 
     def is_there(self) -> bool:
-        """Whether the screen can still show something: it is not being taken down, nor is the application."""
-        # The application runs until it has ended; what it was told to end is attached to nothing.
+        """Whether the screen can still show something: neither it nor the application is being closed."""
+        # The application counts as running until its very end; a screen that it closes is no longer attached.
         return self.app.is_running and self.is_attached and self in self.app.screen_stack
 
     def work_on(self, work: Coroutine[Any, Any, None]) -> None:
-        """Runs a coroutine beside the screen, for as long as that is there."""
+        """Runs a coroutine beside the screen, for as long as the screen exists."""
 
         async def until_gone() -> None:
             try:
                 await work
             except (NoMatches, MountError):
-                # The screen's fields went while the coroutine waited.
+                # The screen's fields were removed while the coroutine waited.
                 if self.is_there():
                     raise
 
@@ -216,7 +217,7 @@ class BaseScreen(Screen[None]):
             panel.show(self.focused)
 
     def show_run(self) -> None:
-        """Shows whether a conversion runs; called when that may have changed."""
+        """Shows whether a conversion runs. Called when that may have changed."""
 
     @on(Input.Submitted)
     def _entered(self) -> None:
@@ -229,12 +230,12 @@ class BaseScreen(Screen[None]):
             self.show_run()
 
     async def action_back(self) -> None:
-        """Goes to the screen before."""
+        """Returns to the previous screen."""
         await self.run_action("app.pop_screen")
 
 
 def run_text(run: ConversionRun, button: str) -> str:
-    """Why the screens before the conversion take no edits, and the button that leads back to it."""
+    """Why nothing can be edited on the screens before the conversion, and which button returns to it."""
     guest = shown(run.plan.guest.name)
     if run.finished:
         return f"The conversion of {guest} has ended. Press {button} to see what came of it."

@@ -1,4 +1,4 @@
-"""What the checks of the preflight found, in words: as a list, and with what to do for a dialog.
+"""What the checks of the preflight found, in words: as a list, and in full, with what to do, for a dialog.
 
 Texts that come from servers and disks are made harmless here.
 """
@@ -29,7 +29,7 @@ def worst_first(checks: Iterable[Check]) -> tuple[Check, ...]:
 
 
 def not_passed(checks: Iterable[Check]) -> tuple[Check, ...]:
-    """Those that say something, the worst first."""
+    """The checks that found something, the worst first."""
     return worst_first(check for check in checks if check.verdict is not Verdict.PASSED)
 
 
@@ -39,18 +39,18 @@ def check_line(check: Check) -> str:
 
 
 def checks_text(checks: Iterable[Check]) -> str:
-    """Each with what to do, a paragraph each."""
+    """A paragraph for each check, with what to do."""
     return "\n\n".join("\n".join(filter(None, [check_line(check), shown(check.advice)])) for check in checks)
 
 
 def counts_in_words(checks: Sequence[Check]) -> str:
-    """`1 warning and 2 notes`; empty where all passed."""
+    """`1 warning and 2 notes`; empty if all passed."""
     counts = [(sum(check.verdict is verdict for check in checks), names) for verdict, names in _NAMES.items()]
     return " and ".join(f"{count} {names[count > 1]}" for count, names in counts if count)
 
 
 class CheckList(Dressed):
-    """A row for each check, as many as there is room for. taken: the rows of the screen that others need."""
+    """A row for each check, as many as fit. taken: how many rows of the screen the other widgets need."""
 
     def __init__(self, *, id: str, taken: int) -> None:
         super().__init__(id=id)

@@ -60,11 +60,12 @@ _IDENTITY: Final = "SSH identity URL"
 _SUDO: Final = "Use sudo when running virt-v2v"
 _FILL_IN: Final = "Fill in the fields, then press Test connection."
 _WORKS: Final = "The connection works. Press Next."
-# Of this screen, with a status of one line: what stands above and below the checks.
+# The rows above and below the checks on this screen, with a status of one line.
 _ROWS_OF_OTHERS: Final = 21
 
 
-# With the application's own: a screen that brought some would have Textual parse all of it again at the start.
+# Parsed with the application's stylesheet: if the screen brought its own, Textual would parse everything again at the
+# start.
 STYLES: Final = """
 ConnectionScreen #body { height: 1fr; }
 ConnectionScreen #beside, ConnectionScreen #connect, ConnectionScreen #tested { height: auto; width: 1fr; }
@@ -83,6 +84,15 @@ RICH_STYLES: Final = """
 """
 
 
+_HOST_KEY_HELP: Final = """\
+The host key tells this server from every other machine. Run the command at the server's own console, or ask whoever \
+runs the server. The two texts have to be the same.
+
+If you answer yes to a wrong key, your password and the disks go to another machine. With no, nothing is sent.
+
+On the kernel command line, where nobody is asked: p2v.hostkey"""
+
+
 def host_key_dialog(server: str, fingerprint: str, kind: str) -> Dialog:
     return Dialog(
         "Is this the conversion server?",
@@ -90,6 +100,7 @@ def host_key_dialog(server: str, fingerprint: str, kind: str) -> Dialog:
         f"{fingerprint_command(kind)}",
         yes="Yes, it is",
         no="No",
+        help=_HOST_KEY_HELP,
     )
 
 
@@ -135,25 +146,46 @@ class ConnectionScreen(BaseScreen):
                 help=Help(
                     "Test connection",
                     "Logs in, asks virt-v2v what it can do, has the server read a scratch disk through a tunnel "
-                    "as it will read the real ones, and checks what the server has. While it runs, this button "
-                    "stops it, and so does Esc.",
+                    "as it will read the real ones, and checks what the server has. Nothing is converted yet.\n\n"
+                    "If the test fails, a message says why. While it runs, this button stops it, and so does Esc.",
                 ),
             )
-            yield Action("Next", id="next", disabled=True, help=Help("Next", "To the settings of the conversion."))
+            yield Action(
+                "Next",
+                id="next",
+                disabled=True,
+                help=Help(
+                    "Next",
+                    "Leads to the choice of what is converted. It opens after a successful connection test; any edit "
+                    "here closes it again.",
+                ),
+            )
             yield Action(
                 "Checks",
                 id="checks",
                 disabled=True,
-                help=Help("Checks", "What the test has checked, what it found, and what to do about it."),
+                help=Help("Checks", "Shows what the test has checked, what it found, and what to do about it."),
             )
         with Horizontal(classes="buttons"):
             yield Action(
                 "Configure network",
                 id="network",
-                help=Help("Configure network", "Runs nmtui: addresses, VLANs, bonds."),
+                help=Help(
+                    "Configure network",
+                    "Opens nmtui, for addresses, VLANs and bonds. Use it if the test does not reach the server. Quit "
+                    "in nmtui returns here.",
+                ),
             )
-            yield Action("Shell", id="shell", help=Help("Shell", "A shell; leave it with exit to come back."))
-            yield Action("About", id="about", help=Help("About", "The version and the licence."))
+            yield Action(
+                "Shell",
+                id="shell",
+                help=Help(
+                    "Shell",
+                    "Opens a shell on this machine, for example to mount a stick or to load a driver. `exit` returns "
+                    "here.",
+                ),
+            )
+            yield Action("About", id="about", help=Help("About", "Shows the version and the licence."))
 
     def _compose_fields(self, settings: Settings) -> ComposeResult:
         yield FormField(
@@ -205,7 +237,7 @@ class ConnectionScreen(BaseScreen):
         fields.disabled = self.query_one("#test", Action).disabled = run is not None
         following = self.query_one("#next", Action)
         if run is not None:
-            # A conversion that was continued at the start has had no test here, and there is a way back to it.
+            # A conversion that was continued at the start had no test here; the button still has to lead back to it.
             following.disabled = False
             self.query_one("#status", Line).show(run_text(run, following.label))
             if not self._has_focus:
@@ -268,7 +300,7 @@ class ConnectionScreen(BaseScreen):
         return self.query_one("#username", FormField).value.strip() != "root"
 
     def _exclude(self) -> None:
-        """Password and identity exclude each other; root needs no sudo."""
+        """Password and identity exclude each other, and root does not need sudo."""
         password = self.query_one("#password", FormField)
         identity = self.query_one("#identity", FormField)
         by_password = bool(password.value)
@@ -282,7 +314,7 @@ class ConnectionScreen(BaseScreen):
         sudo.label = f"{_SUDO} (root needs none)" if sudo.disabled else _SUDO
 
     def _forget_test(self) -> None:
-        """What the fields say is not what was tested, or what is being tested."""
+        """The fields no longer say what was tested or is being tested."""
         if self._test is not None:
             self._test.cancel()
         if self.state.server is None:
@@ -292,7 +324,7 @@ class ConnectionScreen(BaseScreen):
         self.query_one("#status", Line).show("The fields were changed: test the connection again.")
 
     def _clear(self) -> None:
-        """What a test found says nothing about other fields."""
+        """The results of a test do not hold for other fields."""
         self.query_one("#next", Action).disabled = True
         for step in ConnectionStep:
             self._step_row(step).show("")
@@ -340,7 +372,7 @@ class ConnectionScreen(BaseScreen):
         return server, virt_v2v
 
     def _ask_about_host_key(self, where: str, fingerprint: str, kind: str, cancellation: Cancellation) -> bool:
-        """Called from the test's thread: waits there for the operator's answer."""
+        """Called from the test's thread, which waits for the operator's answer."""
         if fingerprint in self.state.accepted_host_keys:
             return True
         answered = threading.Event()
@@ -361,7 +393,7 @@ class ConnectionScreen(BaseScreen):
         return answers == [True]
 
     def show_event(self, event: Event) -> None:
-        """Shows what the test says."""
+        """Shows an event of the test."""
         match event:
             case StepStarted(step, text):
                 self._step(step, marks.CURRENT, text)
@@ -375,7 +407,7 @@ class ConnectionScreen(BaseScreen):
                 self.query_one("#status", Line).show(text)
 
     def show_failure(self, error: P2VError) -> None:
-        """The test is over, and failed."""
+        """The test has failed."""
         self._end_test()
         for step in ConnectionStep:
             line = self._step_row(step)
@@ -383,7 +415,7 @@ class ConnectionScreen(BaseScreen):
         self._show_error(error)
 
     def show_success(self, server: ControlConnection, virt_v2v: VirtV2V) -> None:
-        """The test is over, and the server is logged in to."""
+        """The test has succeeded; the server is logged in to."""
         self._end_test()
         self.state.remember_server(server, virt_v2v, self._host_key)
         self.state.checks = self._checks
@@ -411,11 +443,11 @@ class ConnectionScreen(BaseScreen):
         self.query_one("#checks", Action).disabled = not checks
 
     def _show_error(self, error: P2VError) -> None:
-        """The error in words, and the focus on the field that caused it."""
+        """Shows the error and puts the focus on the field that caused it."""
         headline, advice = error.headline, error.advice
         refused = of_verdict(self._checks, Verdict.REFUSED)
         if isinstance(error, PreflightRefused) and len(refused) > 1:
-            # All of them would not fit.
+            # There is not room for all of them.
             headline, advice = (
                 f"{error.title}: {refused[0].text}",
                 f"{refused[0].advice} Checks shows {len(refused) - 1} more.",

@@ -1,8 +1,8 @@
-"""The second screen: what of the machine to convert, what guest to make of it and where it goes.
+"""The second screen: what to convert of the machine, what guest to make of it and where to put it.
 
-The parts of the form are in modules of their own (`target_fields.py`, `output_fields.py`, `device_lists.py`); this
-one lays them out, looks at the machine, and makes the plan. Whatever can take longer than a blink (probing, opening
-the disks, blinking a port) is done in a thread.
+The parts of the form have their own modules (`target_fields.py`, `output_fields.py`, `device_lists.py`); this one
+lays them out, looks at the machine, and makes the plan. Whatever can take more than a moment (probing, opening the
+disks, blinking a port) is done in a thread.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ from p2v_tui.session.plan.volume_keys import WrongKey, need_all_keys
 from p2v_tui.session.words.events import Event, Report, Status
 from p2v_tui.setting_names import SettingName
 
-# The field that an error about a setting puts the focus on; those of the lists are found in them.
+# The field that gets the focus after an error about a setting. For the lists, the row is found in the list.
 FIELDS: Final[dict[SettingName, str]] = {
     "guestname": "#guestname-input",
     "vcpu.cores": "#vcpus-input",
@@ -76,7 +76,7 @@ _LISTS: Final[dict[SettingName, str]] = {
     "interfaces": "#interfaces",
     "network_map": "#interfaces",
 }
-# Seconds for which nothing is painted while the machine is expected.
+# For so many seconds nothing is painted, to wait for the machine.
 _LONGEST_HOLD: Final = 0.1
 _START: Final = "Start conversion"
 _SHOW: Final = "Show the conversion"
@@ -89,13 +89,13 @@ Found = tuple[Machine, tuple[Disk, ...]]
 
 
 class Watch(Protocol):
-    """Something that tells of devices until it is stopped."""
+    """Something that reports changes of devices until it is stopped."""
 
     def stop(self) -> None: ...
 
 
 class ConversionScreen(BaseScreen):
-    """watch: starts to tell of devices that come and go."""
+    """watch: starts to report devices that come and go."""
 
     more_keys = """F5, Ctrl-R           look at the machine again
 Ctrl-N               blink the interface's port
@@ -139,6 +139,8 @@ PageUp, PageDown     the page before, the next page"""
     .-rich ConversionScreen.-wide #left { width: 54; margin: 0 1 0 0; }
     .-rich ConversionScreen.-wide.-tall #side { display: block; }
     .-rich ConversionScreen.-very-wide #left { width: 64; }
+    /* The panel docked in it may be higher than the lists. */
+    .-rich ConversionScreen.-very-wide #right { min-height: 100%; }
     .-rich ConversionScreen.-very-wide #side { display: block; dock: right; width: 44; margin: 0 0 0 1; }
     """
 
@@ -190,14 +192,15 @@ PageUp, PageDown     the page before, the next page"""
         yield Line("", id="status")
         with Horizontal(classes="buttons"):
             yield Action(
-                "Back", id="back", help=Help("Back", "To the conversion server. What is chosen here is kept.")
+                "Back", id="back", help=Help("Back", "Returns to the conversion server. Your choices are kept.")
             )
             yield Action(
                 _START,
                 id="start",
                 help=Help(
                     "Start conversion",
-                    "Checks what is chosen and shows it once more. Then it starts. Esc stops the checking.",
+                    "Checks your choices and shows a summary of them. The conversion starts only from there. Esc "
+                    "stops the checking.",
                 ),
             )
             yield Action(
@@ -205,13 +208,18 @@ PageUp, PageDown     the page before, the next page"""
                 id="arguments",
                 help=Help(
                     "Show as kernel arguments",
-                    "The p2v.* words that repeat these choices unattended, for the kernel command line.",
+                    "Shows the p2v.* words that repeat these choices unattended, for the kernel command line or the "
+                    "file of --config. Passwords and keys are left out.",
                 ),
             )
             yield Action(
                 "Refresh",
                 id="refresh",
-                help=Help("Refresh", "Looks at the machine again. New disks and cables also show up by themselves."),
+                help=Help(
+                    "Refresh",
+                    "Looks at the machine again, for example after you have loaded a driver. New disks and cables "
+                    "also show up by themselves.",
+                ),
             )
         yield self.keys_line()
 
@@ -220,13 +228,13 @@ PageUp, PageDown     the page before, the next page"""
         form.display = False
         for name in ("scroll_y", "virtual_size", "size"):
             self.watch(form, name, self._show_more_later, init=False)
-        # The machine as the test of the connection found it is there at once: the screen is painted once, with it.
+        # The connection test has already looked at the machine, so the screen can be painted once, with it.
         self._held.enter_context(self.app.batch_update())
         self.set_timer(_LONGEST_HOLD, self._held.close)
         self._look()
         try:
             self._watch = self._start_watch(self._tell_of_devices)
-        # What cannot be listened to is found by F5 all the same.
+        # Without the watch, F5 still finds changes.
         except Exception as error:
             self._status(f"New disks and cables will not show up by themselves. {as_failure(error).message}")
 
@@ -254,7 +262,7 @@ PageUp, PageDown     the page before, the next page"""
 
     @on(DevicesChanged)
     def _devices_changed(self) -> None:
-        # Not below a conversion that runs: it needs the disks more.
+        # Not while another screen is on top: a running conversion needs the disks more.
         if self.is_active:
             self._look()
         else:
@@ -266,19 +274,19 @@ PageUp, PageDown     the page before, the next page"""
             self._look()
 
     def _look(self) -> None:
-        """One look at a time; what changes during one makes another one follow."""
+        """Looks at the machine, once at a time. A change during the look makes another one follow."""
         if self.looking:
             self._look_again = True
             return
         first = self._machine is None
-        # What was found before is shown first, and a new look follows.
+        # What was found earlier is shown first, and a new look follows.
         self.looking, self._look_again = True, first
         if self._asked or first:
             self._status(_LOOKING)
         self.work_on(self._examine(first))
 
     async def _examine(self, first: bool) -> None:
-        """Whatever a strange machine does to the probing, the screen stays, and so does what was typed."""
+        """Whatever a strange machine does to the probing, the screen and what was typed stay."""
         try:
             machine, images = await self.state.jobs.add(
                 AwaitedJob("probe", lambda *_: self._probe(first), wanted=self.is_there)
@@ -300,7 +308,7 @@ PageUp, PageDown     the page before, the next page"""
         return (self.state.machine() if first else self.state.look_again()), self._images()
 
     def _images(self) -> tuple[Disk, ...]:
-        """The disk images among what is to be converted, as far as they can be used."""
+        """The usable disk images among what is to be converted."""
         found = []
         for name in (str(self.state.image),) if self.state.image else self.state.settings.disks or ():
             with suppress(SettingsError):
@@ -340,14 +348,14 @@ PageUp, PageDown     the page before, the next page"""
         self._show_more_later()
 
     def _focus_first_field(self) -> None:
-        """Unless the operator was quicker."""
+        """Does nothing if the operator was quicker."""
         if self.focused in (None, self.query_one("#refresh")):
             self.set_focus(self.query_one("#guestname-input"))
 
-    # Moving about.
+    # Moving around.
 
     def set_focus(self, widget: Widget | None, scroll_visible: bool = True, from_app_focus: bool = False) -> None:
-        """Scrolls by its own rule: Textual's centres the field, which repaints the form at every step."""
+        """Scrolls by its own rule: Textual would centre the field and so repaint the form at every step."""
         del scroll_visible
         super().set_focus(widget, scroll_visible=False, from_app_focus=from_app_focus)
         self._reveal_focused()
@@ -391,7 +399,7 @@ PageUp, PageDown     the page before, the next page"""
         ]
 
     def settings(self) -> Settings:
-        """All that the form says. Raises WrongField for the first field that cannot be used."""
+        """The settings with everything that the form says. Raises WrongField for the first invalid field."""
         values = {attribute: read() for attribute, read in self._readings()}
         if not values["disks"]:
             raise self._no_disk()
@@ -407,7 +415,7 @@ PageUp, PageDown     the page before, the next page"""
         return WrongField(error, self.query_one("#refresh"))
 
     def _settings_so_far(self) -> Settings:
-        """All that the form says and that can be used; the rest is as it was."""
+        """The settings with all valid fields of the form; the others keep their values."""
         values: dict[str, Any] = {}
         for attribute, read in self._readings():
             try:
@@ -417,10 +425,10 @@ PageUp, PageDown     the page before, the next page"""
         return dataclasses.replace(self.state.settings, **values)
 
     def _said(self, settings: Settings) -> Settings:
-        """The settings but for what this machine's defaults say anyhow."""
+        """The settings without those that are this machine's defaults anyway."""
         assert self._machine is not None
         optional = {setting.attribute: None for setting in SETTINGS if setting.default is None}
-        # A name that is made up is another one each time, so that it is never taken for the default.
+        # A made-up guest name is different each time, so it is never taken for the default.
         unsaid: dict[str, Any] = {**optional, "output_type": settings.output_type}
         defaults = fill_in(dataclasses.replace(Settings(), **unsaid), self._machine, self.state.image)
         same: dict[str, Any] = {name: None for name in optional if getattr(settings, name) == getattr(defaults, name)}
@@ -483,7 +491,7 @@ PageUp, PageDown     the page before, the next page"""
         await self.run_action("app.show_summary")
 
     def _plan(self, settings: Settings, machine: Machine, report: Report) -> Plan:
-        """Runs in a thread of its own: opening a disk that fails takes its time, and so does a key."""
+        """Runs in a thread of its own: opening a failing disk or fetching a key can take long."""
         plan = make_plan(settings, machine, self.state.image, set_read_only=self.state.iso)
         if self.state.virt_v2v is not None:
             plan.output.mode_on(self.state.virt_v2v)
@@ -509,7 +517,7 @@ PageUp, PageDown     the page before, the next page"""
         return self.query_one("#start")
 
     def _show_error(self, error: P2VError, field: Widget) -> None:
-        """The error in words, and the focus on the field that it is about."""
+        """Shows the error and puts the focus on the field that it is about."""
         self._status(_in_one_line(error))
         field.focus()
 
@@ -519,7 +527,7 @@ PageUp, PageDown     the page before, the next page"""
 
     async def action_back(self) -> None:
         if self._planning is not None:
-            # A disk that fails may hold it up for long.
+            # A failing disk may hold it up for long.
             self._planning.cancel()
             return
         if self._machine is not None and self.state.open_run is None:
@@ -541,14 +549,15 @@ PageUp, PageDown     the page before, the next page"""
             self.app.push_screen(error_dialog(error))
 
     def _arguments(self, settings: Settings) -> str:
-        """Raises SettingsError for what a kernel command line cannot carry."""
-        # What the mode does not take, and a number of vCPUs that the topology overrides, would only draw a warning.
+        """The text of the dialog. Raises SettingsError for a value that a kernel command line cannot hold."""
+        # Settings that the mode does not take, and a number of vCPUs that the topology overrides, would only cause a
+        # warning.
         ignored = [*self.query_one(OutputFields).not_taken(), *(["vcpus"] if settings.phys_topo else [])]
         ignored += BOOT_SETTINGS
         defaults: dict[str, Any] = {name: getattr(Settings(), name) for name in ignored}
         said = dataclasses.replace(settings, **defaults)
         if said.hostkey is None and self.state.host_key is not None:
-            # The operator has accepted it: nobody is there to ask again.
+            # The operator has accepted this key; unattended, nobody could be asked again.
             said = dataclasses.replace(said, hostkey=(self.state.host_key,))
         hidden = ((it, getattr(said, it.attribute)) for it in SETTINGS if it.kind.secret)
         secrets = [

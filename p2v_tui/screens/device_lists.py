@@ -1,7 +1,7 @@
-"""What of the machine becomes a part of the guest: its fixed disks, removable drives and network interfaces.
+"""What the guest gets of the machine: its fixed disks, removable drives and network interfaces.
 
-Each list is shown again whenever the machine was looked at: what was checked stays checked, what is new comes
-checked, what has gone goes.
+Each list is updated whenever the machine was looked at. What was checked stays checked, new devices appear checked,
+and those that are gone disappear.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ _NETWORK = BY_KEY["p2v.network_map"]
 
 @dataclass(frozen=True)
 class Row:
-    """A device as a list shows it. key: what tells it from another one of the same name. details: the second line.
+    """A device as a list shows it. key: tells it from another device of the same name. details: the second line.
 
-    by_default: whether it is checked where nobody said anything. cells: in columns, where the look has some; then
-    `note` is the second line, on a narrow screen `whole` another one, and `facts` all that is known of it.
+    by_default: whether it is checked if nobody has chosen. cells: its columns, in a look that has columns; there
+    `note` is the second line, `whole` another one on a narrow screen, and `facts` everything that is known about it.
     """
 
     key: tuple[str, ...]
@@ -69,7 +69,7 @@ class Row:
 
 
 class DeviceNote(Note):
-    """What is said of a device below its line. plain: all of it; rich: what is not in the columns."""
+    """The text below a device's line. plain: all of it; rich: what is not in the columns."""
 
     def __init__(self, plain: str, rich: str) -> None:
         super().__init__(plain)
@@ -93,7 +93,7 @@ class DeviceRow(Vertical):
         self._help = help
         self.toggle = TableToggle(table, self.cells, row.label, help=help, value=checked, name=row.name)
         self._details = DeviceNote(row.details, row.note)
-        # What may be cut in the columns.
+        # The full text of what may be cut in the columns.
         self._whole = Line(row.whole, classes="whole rich-only")
         self._whole.set_class(not row.whole, "-empty")
 
@@ -103,7 +103,7 @@ class DeviceRow(Vertical):
         yield self._details
 
     def cells(self) -> tuple[Cell, ...]:
-        """With the state in the last one, where the list tells of one."""
+        """The row's cells, with its state last if the list shows one."""
         devices = next((each for each in self.ancestors if isinstance(each, DeviceList)), None)
         return (*self.row.cells, *(devices.state_of(self) if devices else ()))
 
@@ -125,7 +125,7 @@ class DeviceRow(Vertical):
 
 
 class InterfaceRow(DeviceRow):
-    """A network interface, with the network of the target that it is connected to."""
+    """A network interface, with the network that it is connected to in the guest."""
 
     _numbers = count(1)
 
@@ -136,16 +136,12 @@ class InterfaceRow(DeviceRow):
 
     def __init__(self, row: Row, table: Table, *, checked: bool, help: Help, network: str) -> None:
         super().__init__(row, table, checked=checked, help=help)
-        # Interfaces' names may hold what an id cannot.
+        # An interface's name may have characters that an id cannot have.
         number = next(self._numbers)
         self.network = FormField(
             "to network",
             id=f"network-{number}",
-            help=Help(
-                "",
-                f"The target network of {shown(row.name)}: its name where the guest will run.\n\n"
-                "On the kernel command line: p2v.network",
-            ),
+            help=setting_help("network_map", title=f"The network of {shown(row.name)}"),
             value=network,
             label_width=16,
         )
@@ -153,7 +149,8 @@ class InterfaceRow(DeviceRow):
             "Blink port",
             id=f"blink-{number}",
             help=Help(
-                "Blink port", "Makes the port's light blink for five seconds, to find its cable. Also: Ctrl-N."
+                "Blink port",
+                "Makes the port's light blink for five seconds, so that you find its cable. Ctrl-N does the same.",
             ),
         )
 
@@ -170,7 +167,7 @@ class InterfaceRow(DeviceRow):
 
 
 class DeviceList(Panel):
-    """A heading and the rows below it. nothing: what is said where there is no row. columns: of the rich look."""
+    """A heading and the rows below it. nothing: the text if it has no rows. columns: those of the rich look."""
 
     heading = ""
     nothing = ""
@@ -183,7 +180,7 @@ class DeviceList(Panel):
         self._head = TableHead(self._table)
         self._rows = Vertical(classes="rows")
         self._nothing = Note(self.nothing)
-        # The names of the command line that are not on this machine, until they are.
+        # Names given on the command line that this machine does not have, until it has them.
         self._missing: tuple[str, ...] = ()
 
     def compose(self) -> ComposeResult:
@@ -197,7 +194,7 @@ class DeviceList(Panel):
 
     @property
     def chosen(self) -> tuple[str, ...]:
-        """The names of what is checked, in their order."""
+        """The names of the checked devices, in order."""
         return tuple(row.row.name for row in self.rows if row.checked)
 
     def readings(self) -> list[Reading]:
@@ -207,7 +204,7 @@ class DeviceList(Panel):
         return next((row.toggle for row in self.rows if row.row.name == name), None)
 
     def state_of(self, row: DeviceRow) -> tuple[Cell, ...]:
-        """The last column, where there is one of how the choice stands."""
+        """The last column, in a list that shows how the choice stands."""
         del row
         return ()
 
@@ -217,14 +214,12 @@ class DeviceList(Panel):
             row.toggle.refresh()
 
     def new_row(self, row: Row, *, checked: bool) -> DeviceRow:
-        return DeviceRow(
-            row, self._table, checked=checked, help=setting_help(self.attribute, valid="", title=self.heading)
-        )
+        return DeviceRow(row, self._table, checked=checked, help=setting_help(self.attribute, title=self.heading))
 
     async def show_rows(self, rows: Iterable[Row], wanted: Sequence[str] | None) -> None:
-        """wanted: the names that are checked at first; None where the list was shown before.
+        """wanted: the names that are checked at first; None if the list was shown before.
 
-        Widgets of devices that stay are kept, and the focus with them.
+        The widgets of devices that stay are kept, and so is the focus.
         """
         if wanted is not None:
             self._missing = tuple(name for name in wanted if name not in {row.name for row in rows})
@@ -247,12 +242,12 @@ class DeviceList(Panel):
         self._head.set_class(not rows, "-empty")
 
     def _missing_row(self, name: str) -> Row:
-        """Of a device that is named and was not found."""
+        """The row of a device that was named and not found."""
         said = _unknown(name)
         empty = (Cell(""),) * (len(self.columns) - len(self.state_columns) - 1)
         return Row(("named", name), name, said, cells=(Cell(shown(name)), *empty), note=said)
 
-    # Those of `columns` that `state_of` fills.
+    # The columns that `state_of` fills.
     state_columns: tuple[Column, ...] = ()
 
 
@@ -285,13 +280,13 @@ class DiskList(DeviceList):
         yield self._left_out
 
     async def show(self, machine: Machine, image: Path | None, first: Settings | None) -> None:
-        """image: is offered in place of the disks. first: the settings, when the list is shown for the first time."""
+        """image: is offered instead of the disks. first: the settings, if the list is shown for the first time."""
         disks = () if image else disks_to_show(machine)
         wanted = None
         if first is not None:
             wanted = tuple(_name_of(name, disks) for name in first.disks or ())
             self._named = wanted
-        # The first disk boots the guest: the order in which they were named holds.
+        # The first disk boots the guest, so the disks keep the order in which they were named.
         places = {name: place for place, name in enumerate(self._named or ())}
         ordered = sorted(disks, key=lambda disk: places.get(disk.name, len(places)))
         self._machine = machine
@@ -319,7 +314,7 @@ class DiskList(DeviceList):
 
     @property
     def warning(self) -> str:
-        """What is halved by the choice of disks, with the disks that are missing."""
+        """Which groups would be incomplete, and the disks that they lack."""
         return "\n".join(
             f"Warning: {group.kind} {shown(group.name)} also needs {', '.join(sorted(missing))}. "
             "Check all of its disks or none."
@@ -382,7 +377,7 @@ class InterfaceList(DeviceList):
             row,
             self._table,
             checked=checked,
-            help=setting_help("interfaces", "Ctrl-N makes the port's light blink.", valid="", title=self.heading),
+            help=setting_help("interfaces", "Ctrl-N makes the port's light blink.", title=self.heading),
             network=self._network_map.target(row.name),
         )
 
@@ -390,14 +385,16 @@ class InterfaceList(DeviceList):
         return [*super().readings(), Reading("network_map", self._read_networks)]
 
     def interface_of(self, widget: Widget | None) -> str | None:
-        """The name of the interface that the widget belongs to; the only one where there is but one."""
+        """The name of the interface that the widget belongs to, or of the machine's only one."""
         for ancestor in widget.ancestors_with_self if widget else ():
             if isinstance(ancestor, InterfaceRow):
                 return ancestor.row.name
         return self.rows[0].row.name if len(self.rows) == 1 else None
 
     def _read_networks(self) -> NetworkMap:
-        """Of what is checked. One network for all of them is said once, so that it serves other machines too."""
+        """The networks of the checked interfaces. A network that all have is given once, so that the setting also
+        fits other machines.
+        """
         rows = [row for row in self.rows if isinstance(row, InterfaceRow) and row.checked]
         pairs = tuple((row.row.name, _network(row)) for row in rows)
         targets = {target for _, target in pairs}
@@ -408,7 +405,7 @@ class InterfaceList(DeviceList):
 
 
 def _network(row: InterfaceRow) -> str:
-    """The target network of an interface. Raises WrongField for what p2v.network could not say."""
+    """The target network of an interface. Raises WrongField for a name that p2v.network cannot hold."""
     target = row.network.value.strip()
     try:
         value = _NETWORK.parse(f"{row.row.name}:{target}")
@@ -422,13 +419,15 @@ def _network(row: InterfaceRow) -> str:
 
 
 def disks_to_show(machine: Machine) -> tuple[Disk, ...]:
-    """Those on offer, and the drives that were left out by a guess. What is only made of drives has no transport."""
+    """The offered disks, and the drives that were left out by a guess. Devices that are made of drives have no
+    transport.
+    """
     left_out = (each.disk for each in machine.excluded if each.disk and each.disk.transport)
     return (*machine.disks, *left_out)
 
 
 def _disk_rows(disks: Iterable[Disk], machine: Machine) -> list[Row]:
-    """Why a disk is not checked by default stands before what is on it."""
+    """The rows of the disks. The reason why one is not checked by default comes before what is on it."""
     by_default = {disk.name for disk in default_disks(machine)}
     reasons = {each.name: each.reason for each in machine.excluded if each.disk}
     guessed = only_external(machine)
@@ -463,11 +462,11 @@ def _disk_rows(disks: Iterable[Disk], machine: Machine) -> list[Row]:
 
 
 def _name_of(name: str, disks: Sequence[Disk]) -> str:
-    """The name of the disk that `p2v.disks` means by one of its names; the same where it means none of them."""
+    """The kernel's name of a disk that `p2v.disks` names in another way; the same name if it is none of them."""
     try:
         found = find_named(name, disks)
     except SettingsError:
-        # The plan says so.
+        # The plan reports it.
         return name
     return found.name if found else name
 

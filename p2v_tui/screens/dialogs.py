@@ -30,13 +30,13 @@ Space, Enter         press
 PageUp, PageDown     forward and back in a long text
 Esc                  back
 {FUNCTION_KEYS}"""
-# Lines of a dialog besides its text: the border, title, where there is more, a field, the buttons.
+# The lines of a dialog besides its text: border, title, the line that says where there is more, a field, buttons.
 _FRAME: Final = 6
 
 
 @dataclass(frozen=True)
 class Answer(Generic[Result]):
-    """A button: its id and label, what it answers, what F1 says of it."""
+    """A button: its id and label, what it answers, what F1 says about it."""
 
     id: str
     label: str
@@ -45,7 +45,7 @@ class Answer(Generic[Result]):
 
 
 class Question(ModalScreen[Result]):
-    """A framed box with a title, a text that scrolls where it is long, and buttons; the first one has the focus.
+    """A framed box with a title, a text that scrolls if it is long, and buttons. The first button has the focus.
 
     escape: what Esc answers.
     """
@@ -78,7 +78,7 @@ class Question(ModalScreen[Result]):
                     yield Action(answer.label, id=answer.id, help=Help(answer.label, answer.help))
 
     def compose_fields(self) -> ComposeResult:
-        """What stands between the text and the buttons."""
+        """The widgets between the text and the buttons."""
         yield from ()
 
     def on_mount(self) -> None:
@@ -92,12 +92,14 @@ class Question(ModalScreen[Result]):
         self._fit()
 
     def _fit(self) -> None:
-        """The text gets the room that the rest of the dialog leaves, and a line says where there is more of it."""
+        """Gives the text the room that the rest of the dialog leaves. A line says in which direction there is more of
+        it.
+        """
         self.query_one("#dialog-text").styles.max_height = max(3, self.app.size.height - _FRAME)
         self.call_after_refresh(self._show_more)
 
     def _show_more(self) -> None:
-        # A dialog may be over before it was drawn: then there is neither.
+        # A dialog may be closed before it is drawn. Then it has neither.
         texts, rows = self.query("#dialog-text").results(VerticalScroll), self.query("#dialog-more").results(Row)
         for text, more in zip(texts, rows, strict=False):
             more.show(more_of(text))
@@ -110,7 +112,7 @@ class Question(ModalScreen[Result]):
         self.dismiss(self._escape)
 
     def action_help(self) -> None:
-        """What the focused field or button is for, and the keys."""
+        """Shows what the focused field or button is for, and the keys."""
         self.app.push_screen(HelpDialog(self.focused, DIALOG_KEYS))
 
     def action_scroll_text(self, direction: int) -> None:
@@ -119,20 +121,21 @@ class Question(ModalScreen[Result]):
 
 
 class Dialog(Question[bool]):
-    """A text to read, or a question with a safe answer, no, which has the focus and is Esc's.
+    """A text to read, or a question whose safe answer, no, has the focus and is what Esc answers.
 
-    yes: the label of the button that answers yes, None for a text that is only read.
+    yes: the label of the button that answers yes, None for a text that is only read. help: what F1 says on the
+    buttons, if there is more to say than the text says.
     """
 
-    def __init__(self, title: str, text: str, *, yes: str | None = None, no: str = "Close") -> None:
-        answers = [Answer("no", no, False, "Goes back to the screen.")]
+    def __init__(self, title: str, text: str, *, yes: str | None = None, no: str = "Close", help: str = "") -> None:
+        answers = [Answer("no", no, False, help or "Goes back to the screen.")]
         if yes is not None:
-            answers.append(Answer("yes", yes, True, text))
+            answers.append(Answer("yes", yes, True, help or text))
         super().__init__(title, text, *answers, escape=False)
 
 
 class HelpDialog(Dialog):
-    """What F1 shows: what the widget with the focus is for, where it says so, and the keys."""
+    """What F1 shows: what the focused widget is for, if it has a help, and the keys."""
 
     def __init__(self, focused: Widget | None, keys: str) -> None:
         title, text = "Keys", keys
@@ -144,7 +147,7 @@ class HelpDialog(Dialog):
         super().__init__(title, text)
 
     def action_help(self) -> None:
-        """It is shown already."""
+        """Does nothing: the help is already shown."""
 
 
 class TextDialog(Dialog):
@@ -155,14 +158,14 @@ class TextDialog(Dialog):
     ) -> None:
         super().__init__(title, text, yes=yes, no="Back")
         self.value = value
-        help = Help(help.title, f"{help.text}\n\nEnter: {yes}.")
+        help = Help(help.title, f"Enter: {yes}.\n\n{help.text}")
         self._field = FormField(label, id="text", label_width=len(label), value=value, help=help, password=password)
 
     def compose_fields(self) -> ComposeResult:
         yield self._field
 
     def on_mount(self) -> None:
-        # The question's own focus comes after this.
+        # The base class sets its own focus after this.
         self.call_later(self._field.input.focus)
 
     @on(Input.Changed)

@@ -1,6 +1,6 @@
-"""Widgets that ask the application's look how to draw themselves, and how a text becomes what a look shows.
+"""Widgets that ask the application's look how to draw themselves, and texts as a look shows them.
 
-`plain-only` and `rich-only` are classes of the stylesheet for a widget that only one of the two has.
+`plain-only` and `rich-only` are classes of the stylesheet for widgets that only one look has.
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ class HasLook(Protocol):
 
 
 def look_of(node: DOMNode) -> Look:
-    """The look of the application that the node is in; plain in one that has none."""
+    """The look of the node's application; plain if it has none."""
     app = node.app
     return app.look if isinstance(app, HasLook) else Look.PLAIN
 
 
 class Dressed(Widget):
-    """A widget that draws itself by its look."""
+    """A widget that draws itself in the application's look."""
 
     @property
     def look(self) -> Look:
         return look_of(self)
 
     def dress(self) -> None:
-        """The look is another one."""
+        """Called when the look has changed."""
         self.refresh(layout=True)
 
 
 def style(look: Look, colour: str, *, bold: bool = False) -> Style:
-    """colour: a name of the palette. In the plain look only bold is seen."""
+    """colour: a name of the palette. The plain look shows only bold."""
     return Style(color=getattr(look.palette, colour), bold=bold or None) if look.rich else Style(bold=bold or None)
 
 
 def with_marks(text: str, look: Look) -> Text:
-    """The text; in the rich look the marks at the beginning of its lines are signs in the colour of their meaning."""
+    """The text. In the rich look, the marks at the beginning of lines become signs in the colour of their meaning."""
     if not look.rich or "[" not in text:
         return Text(text)
     dressed = Text()
@@ -65,7 +65,7 @@ def with_marks(text: str, look: Look) -> Text:
 
 
 def shortened(text: str, width: int, look: Look) -> str:
-    """The text on one line, without control characters, and with an ellipsis for what is over the width."""
+    """The text on one line, without control characters, and with an ellipsis if it is wider than `width`."""
     if not look.rich:
         return cut(text, width)
     text = plain(text)

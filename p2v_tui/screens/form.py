@@ -14,12 +14,12 @@ from p2v_tui.screens.widgets import FormField, Help, Line, more_of
 from p2v_tui.setting import Setting
 
 LABEL_WIDTH: Final = 25
-# Lines of the form above the field that has just come into view: its heading, or what it belongs to.
+# So many lines above a field that comes into view are shown too: its heading, or what it belongs to.
 _CONTEXT: Final = 2
 
 
 class WrongField(Exception):
-    """What a field says cannot be used. field: what gets the focus."""
+    """A field's value is invalid. field: the widget that gets the focus."""
 
     def __init__(self, error: SettingsError, field: Widget) -> None:
         super().__init__(str(error))
@@ -35,7 +35,7 @@ class Reading(NamedTuple):
 
 
 class Note(Line):
-    """A line that belongs to the field above it; it takes no room while it says nothing."""
+    """A line that belongs to the field above it. It takes no room while it is empty."""
 
     def __init__(self, text: str = "", *, id: str | None = None) -> None:
         super().__init__(text, id=id, classes="note")
@@ -47,13 +47,13 @@ class Note(Line):
 
 
 class Form(VerticalScroll, inherit_bindings=False, can_focus=False):
-    """A column of fields that is scrolled to the one with the focus.
+    """A column of fields that scrolls to the one with the focus.
 
     inherit_bindings: the arrow keys move between the fields; Textual's would scroll line by line.
     """
 
     def reveal(self, widget: Widget) -> None:
-        """Scrolls so that the widget is in view, by a large step: each step repaints the whole form."""
+        """Scrolls so that the widget is in view, in a large step, because each step repaints the whole form."""
         top, height = self._place(widget)
         above, room = round(self.scroll_y), self.size.height
         if above <= top and top + height <= above + room:
@@ -62,7 +62,7 @@ class Form(VerticalScroll, inherit_bindings=False, can_focus=False):
         self.scroll_to(y=max(0, goal), animate=False, immediate=True)
 
     def turn_page(self, direction: int) -> Widget | None:
-        """Scrolls by a page; the first field that is then in view, None where there is none."""
+        """Scrolls by a page. Returns the first field that is then in view, None if none is."""
         step = direction * max(1, self.size.height - 1)
         goal = min(max(0, round(self.scroll_y) + step), self.max_scroll_y)
         moved = goal != round(self.scroll_y)
@@ -78,13 +78,13 @@ class Form(VerticalScroll, inherit_bindings=False, can_focus=False):
 
     @property
     def more(self) -> str:
-        """Which way there is more of the form than is seen, in words; empty where all is seen."""
+        """In which direction there is more of the form, in words; empty if all of it is visible."""
         return more_of(self)
 
     def _place(self, widget: Widget) -> tuple[int, int]:
         """Where the widget is in the form: its first line and its height."""
         row = next((it for it in widget.ancestors_with_self if isinstance(it, FormField)), widget)
-        # Not from `region`, which is where the widget was drawn last, maybe before this form was scrolled.
+        # Not from `region`: that is where the widget was last drawn, perhaps before this form was scrolled.
         above = (it for it in row.ancestors_with_self if isinstance(it, Widget) and self in it.ancestors)
         return sum(widget.virtual_region.y for widget in above), row.virtual_region.height
 
@@ -92,24 +92,32 @@ class Form(VerticalScroll, inherit_bindings=False, can_focus=False):
 def setting_help(name: str, *more: str, valid: str | None = None, title: str = "") -> Help:
     """What F1 shows for a setting, from its declaration.
 
-    more: further paragraphs. valid: what may be typed, where it is not what the setting takes; empty for what is not
-    typed. title: where it is not the field's label.
+    more: further sentences. valid: what may be typed, where that differs from what the setting takes. title: where it
+    is not the field's label.
     """
     declared = BY_KEY[f"p2v.{name}"]
     if valid is None:
-        valid = "" if declared.kind.bare is True else declared.kind.valid
-    paragraphs = [
-        declared.help,
-        valid and f"Valid: {valid}.",
-        declared.default_words and f"Default: {declared.default_words}.",
-        *more,
-        f"On the kernel command line: p2v.{declared.short_name}",
-    ]
-    return Help(title, "\n\n".join(paragraph for paragraph in paragraphs if paragraph))
+        valid = "" if declared.in_field else declared.kind.valid
+    return field_help(
+        " ".join(filter(None, (declared.help, declared.when, *more))),
+        valid=valid,
+        example=declared.in_field or declared.example,
+        if_wrong=declared.if_wrong,
+        name=declared.short_name,
+        title=title,
+    )
+
+
+def field_help(about: str, *, example: str, if_wrong: str, name: str, valid: str = "", title: str = "") -> Help:
+    """What F1 shows for a field. name: the setting's, without `p2v.`; the other texts as `setting_help` has them."""
+    facts = [valid and f"Valid: {valid}.", f"Example: {example}", if_wrong]
+    return Help(
+        title, "\n\n".join([about, "\n".join(filter(None, facts)), f"On the kernel command line: p2v.{name}"])
+    )
 
 
 def parse_field(field: FormField, declared: Setting, text: str | None = None) -> Any:
-    """The setting's value in the field. text: what is parsed in place of the field's. Raises WrongField."""
+    """The setting's value in the field. text: what is parsed instead of the field's text. Raises WrongField."""
     given = field.value if text is None else text
     try:
         return declared.parse(given if declared.kind.secret else given.strip())

@@ -1,4 +1,4 @@
-"""The keys of the encrypted volumes on the disks that are checked: a masked field for each, nothing where none is."""
+"""The keys of encrypted volumes on the checked disks: a masked field for each volume."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from itertools import count
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
+from p2v_tui.config import BY_KEY
 from p2v_tui.front.device_words import shown
 from p2v_tui.hwprobe import Disk
 from p2v_tui.kinds import KeySource, Secret
-from p2v_tui.screens.form import LABEL_WIDTH, Note, Reading
+from p2v_tui.screens.form import LABEL_WIDTH, Note, Reading, field_help
 from p2v_tui.screens.widgets import FormField, Help, Panel
 from p2v_tui.secrecy import without_secrets
 from p2v_tui.session.plan.volume_keys import BITLOCKER, EncryptedVolume, find_encrypted
 
 
 class KeyRow(Vertical):
-    """A volume with the field for its key. given: what the command line says of its key, if it does."""
+    """A volume with the field for its key. given: the key that the command line names, if any."""
 
     _numbers = count(1)
 
@@ -27,7 +28,7 @@ class KeyRow(Vertical):
         self.disk = disk
         self.volume = volume
         self._given = given
-        # A disk image's volume has the whole path in its name.
+        # The name of a volume in a disk image contains the image's whole path.
         name = shown(volume.name.rpartition("/")[2] if volume.name.startswith("/") else volume.name)
         typed = given.passphrase if given else None
         self.field = FormField(
@@ -46,19 +47,19 @@ class KeyRow(Vertical):
 
     @property
     def key(self) -> KeySource | None:
-        """What is typed, else what the command line says."""
+        """The typed key, else the one that the command line names."""
         if self.field.value:
             return KeySource(self.volume.name, passphrase=Secret(self.field.value))
         return self._given if self._given and self._given.url else None
 
 
 class KeyFields(Panel):
-    """A part of the conversion screen that is there only while an encrypted volume is to be converted."""
+    """A part of the conversion screen, shown only while an encrypted volume is to be converted."""
 
     def __init__(self) -> None:
         super().__init__("Keys of encrypted volumes", id="keys", classes="part")
         self._rows = Vertical(classes="rows")
-        # Those of the settings that belong to no volume seen here.
+        # Keys in the settings whose volumes are not on this machine.
         self._others: tuple[KeySource, ...] = ()
 
     def compose(self) -> ComposeResult:
@@ -69,9 +70,9 @@ class KeyFields(Panel):
         return list(self._rows.query_children(KeyRow))
 
     async def show(self, disks: Sequence[Disk], sources: Sequence[KeySource], chosen: Collection[str]) -> None:
-        """disks: all that can be checked. sources: what is known of the keys so far. chosen: the disks checked.
+        """disks: all that can be checked. sources: the keys known so far. chosen: the checked disks.
 
-        What is typed stays where its volume does.
+        A typed key stays as long as its volume does.
         """
         existing = {row.volume: row for row in self.rows}
         wanted = [(disk, volume) for disk in disks for volume in find_encrypted([disk])]
@@ -91,7 +92,7 @@ class KeyFields(Panel):
         self.choose(chosen)
 
     def choose(self, chosen: Collection[str]) -> None:
-        """chosen: the names of the disks that are checked."""
+        """chosen: the names of the checked disks."""
         for row in self.rows:
             row.display = row.disk.name in chosen
         self.display = any(row.display for row in self.rows)
@@ -105,17 +106,18 @@ class KeyFields(Panel):
 
 
 def _help(volume: EncryptedVolume) -> Help:
-    name = shown(str(volume))
-    what = (
-        f"The password that opens {name}, or its recovery password with the hyphens: eight groups of six digits."
-        if volume.kind == BITLOCKER
-        else f"The passphrase that opens {name}, as it is asked for at boot. Its UUID is {shown(volume.uuid)}."
-    )
-    return Help(
-        name,
-        f"{what}\n\n"
-        "virt-v2v cannot look into the guest without it. It is tried on the volume before the start, without opening "
-        "it, and goes to the conversion server in a file that only the account there can read and that is removed at "
-        "the end.\n\n"
-        f"Unattended, it comes from a URL: p2v.key={shown(volume.name)}:https://host/key",
+    name, declared = shown(str(volume)), BY_KEY["p2v.key"]
+    if volume.kind == BITLOCKER:
+        what = f"The password that opens {name}, or its recovery password: eight groups of six digits."
+        example = "111111-222222-333333-444444-555555-666666-777777-888888"
+    else:
+        what = f"The passphrase that opens {name}. Its UUID is {shown(volume.uuid)}."
+        example = "what you type for this volume when this machine boots"
+    return field_help(
+        f"{what} {declared.when} On the conversion server it is in a file that only the account there can read, and "
+        "that is removed at the end.",
+        example=example,
+        if_wrong=declared.if_wrong,
+        name=f"{declared.short_name}={shown(volume.name)}:https://host/key",
+        title=name,
     )

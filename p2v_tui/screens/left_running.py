@@ -1,7 +1,7 @@
-"""A conversion that an earlier p2v-tui left running on a server: offered at the start, and what the operator wants.
+"""A conversion that an earlier p2v-tui left running on a server: the operator decides about it at the start.
 
-The record of it is in a workspace (`session/saved_conversion.py`) that is ours from the moment it is found until it
-is gone on with, stopped or left alone.
+Its record is in a workspace (`session/saved_conversion.py`) that we hold from the moment it is found until the
+conversion is continued, stopped or left alone.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class LeftRunning:
         self._show_run = show_run
 
     async def look(self) -> None:
-        """Looks for one, and asks what to do about it where there is one. For a worker of the application."""
+        """Looks for one and, if it finds one, asks what to do about it. For a worker of the application."""
         while (found := await self._find_one()) is not None and await self._offer(found):
             pass
 
@@ -70,11 +70,16 @@ class LeftRunning:
             return None
 
     async def _offer(self, found: Found) -> bool:
-        """Asks until it is decided, and does it; whether to look again then."""
+        """Asks until the operator decides, and does it. Returns whether to look again."""
         answers = (
-            Answer("go-on", "Continue it", "go-on", "Serves the disks to it again and shows how it goes."),
-            Answer("stop", "Stop it", "stop", "Ends virt-v2v on the conversion server."),
-            Answer("leave", "Leave it alone", "leave", "Does nothing about it now."),
+            Answer("go-on", "Continue it", "go-on", "Serves the disks to it again and shows how far it is."),
+            Answer(
+                "stop",
+                "Stop it",
+                "stop",
+                "Ends virt-v2v on the conversion server. You have to convert again from the beginning.",
+            ),
+            Answer("leave", "Leave it alone", "leave", "Does nothing now. The next start asks again."),
         )
         text = f"A {shown(found[1].in_words)}, {_OFFER}"
         while True:
@@ -91,7 +96,7 @@ class LeftRunning:
                 return False
 
     async def _log_in(self, settings: Settings) -> Settings | None:
-        """The settings with what logs in: the record has no password. None where the operator gives none."""
+        """The settings with a password, which the record does not have. None if the operator gives none."""
         if settings.identity_url is not None:
             return settings
         dialog = TextDialog(
@@ -108,7 +113,7 @@ class LeftRunning:
         return dataclasses.replace(settings, password=Secret(dialog.value))
 
     def _known_password(self, settings: Settings) -> str:
-        """That of the first screen, where it is the same account."""
+        """The password on the first screen, if it is for the same account."""
         present = self._state.settings
         same = (present.server, present.port, present.username) == (settings.server, settings.port, settings.username)
         return present.password.reveal() if same and present.password else ""
@@ -118,7 +123,7 @@ class LeftRunning:
         return ControlConnection(settings, cpu_has_aes=aes, workspace=found[0])
 
     async def _go_on(self, found: Found, settings: Settings) -> bool:
-        """Whether the conversion goes on."""
+        """Continues the conversion. Returns whether that worked."""
         saved = dataclasses.replace(found[1], settings=settings)
         runs: list[ConversionRun] = []
 
@@ -154,7 +159,7 @@ class LeftRunning:
             await self._app.push_screen_wait(Dialog("The conversion is stopped", shown(text)))
 
     async def _succeeds(self, title: str, work: Work) -> bool:
-        """Whether the work does; where it does not, the operator has read why."""
+        """Does the work. Returns whether it succeeded; if not, the operator has read why."""
         error = await self._app.push_screen_wait(WorkDialog(title, self._state.jobs, work))
         if error is not None and not isinstance(error, Cancelled):
             await self._app.push_screen_wait(error_dialog(error))
@@ -167,9 +172,9 @@ def _leave_alone(found: Found | None) -> None:
 
 
 class WorkDialog(Question[P2VError | None]):
-    """Shows what work in a thread says of itself until it has ended; the result is what it failed with.
+    """Shows what work in a thread reports until it has ended. The result is the error, if it failed.
 
-    working: whether the work goes on.
+    working: whether the work is still running.
     """
 
     def __init__(self, title: str, jobs: Jobs, work: Work) -> None:
@@ -198,7 +203,7 @@ class WorkDialog(Question[P2VError | None]):
 
     @on(events.ScreenResume)
     def _close(self) -> None:
-        """Not below another dialog, such as that of F10: Textual would take that one away."""
+        """Waits while another dialog, such as that of F10, is on top: Textual would close that one."""
         if self.is_active and not self.working:
             self.dismiss(self._error)
 
@@ -208,7 +213,7 @@ class WorkDialog(Question[P2VError | None]):
                 self.query_one("#work", Line).show(shown(text))
 
     def on_action_pressed(self, message: Action.Pressed) -> None:
-        # The question would be over with the answer.
+        # Otherwise the answer would close the question.
         message.prevent_default()
         self._cancel()
 

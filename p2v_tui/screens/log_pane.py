@@ -1,8 +1,8 @@
-"""The scrolling pane of a conversion's log: its first line is its heading, the others show the log.
+"""The scrolling pane with a conversion's log: the first line is its heading, the others show the log.
 
-It follows the end until the operator scrolls back; then it stands still, says so, and goes on when the end is asked
-for again. Long lines go on in the next row. Only rows that show are made from lines, so that a log of any length
-costs the same; nothing is painted but by `show` and by keys, so that the caller decides how often a burst repaints.
+It follows the end until the operator scrolls back. Then it stops, says so, and follows again when the operator
+returns to the end. Long lines continue in the next row. Only visible rows are made from lines, so a log of any length
+costs the same. Only `show` and keys repaint it, so the caller decides how often a burst repaints.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ HELP: Final = Help(
 
 
 _LINES_OF_A_WHEEL: Final = 3
-# Nothing that the server sends blinks, and nothing is there that cannot be read.
+# The server's text must not blink, and must not be hidden.
 _SEEN: Final = Style(blink=False, blink2=False, conceal=False)
 
 
 class LogPane(Dressed, can_focus=True):
-    """In the plain look it shows nothing that is not ASCII."""
+    """The plain look shows only ASCII."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "line_up", show=False),
@@ -56,7 +56,7 @@ class LogPane(Dressed, can_focus=True):
         super().__init__(id=id, classes="panel")
         self.help = HELP
         self._lines: list[LogLine] = []
-        # The row at the top: the line's number, and which of its rows. None while the pane follows the end.
+        # The row at the top: the number of its line, and which row of that line. None while the pane follows the end.
         self._top: tuple[int, int] | None = None
 
     @property
@@ -69,12 +69,12 @@ class LogPane(Dressed, can_focus=True):
         return self._lines[-1].number + 1 if self._lines else 0
 
     def show(self, lines: Sequence[LogLine]) -> None:
-        """Adds the lines, all at once. Those that it has already are passed over."""
+        """Adds the lines, all at once. Lines that it already has are skipped."""
         new = [line for line in lines if line.number >= self.next_number]
         if not new:
             return
         if new[0].number != self.next_number:
-            # More came at once than is kept.
+            # More lines came at once than are kept.
             self._lines.clear()
         self._lines += new
         if len(self._lines) > 2 * MAX_LINES:
@@ -102,7 +102,7 @@ class LogPane(Dressed, can_focus=True):
     def action_line_up(self) -> None:
         top = self._first_row()
         if top is None or self._before(top) is None:
-            # Nothing to look back at: then Up moves as it does everywhere.
+            # At the beginning, Up moves the focus as everywhere else.
             if self._top is None:
                 self.screen.focus_previous()
             return
@@ -150,7 +150,7 @@ class LogPane(Dressed, can_focus=True):
         self._go_to(top)
 
     def _refresh_heading(self) -> None:
-        """The rich look has it on the frame."""
+        """The rich look shows it on the frame."""
         self.border_title = Text(self._words).markup
         if not self.look.rich:
             self.refresh(Region(0, 0, self.size.width, 1))
@@ -189,11 +189,11 @@ class LogPane(Dressed, can_focus=True):
 
     @property
     def _in_focus(self) -> bool:
-        """As the screen knows it: the widget itself hears of it when it was painted once without."""
+        """Asks the screen: the widget itself learns of its focus only after it was painted once without it."""
         return self.screen.focused is self
 
     def _go_to(self, top: tuple[int, int] | None) -> None:
-        """Stands there, or follows again where that shows the end."""
+        """Stops at this row, or follows again if the end is then visible."""
         if top is not None:
             end = self._end_row()
             top = None if end is None or top >= end else top
@@ -206,7 +206,7 @@ class LogPane(Dressed, can_focus=True):
         return self._end_row() if self._top is None else self._valid(self._top)
 
     def _end_row(self) -> tuple[int, int] | None:
-        """The row at the top when the last one is at the bottom."""
+        """The row that is at the top when the last row is at the bottom."""
         if not self._lines:
             return None
         last = self._lines[-1].number
@@ -227,7 +227,7 @@ class LogPane(Dressed, can_focus=True):
         return rows
 
     def _valid(self, row: tuple[int, int]) -> tuple[int, int]:
-        """The row, or its line's last one where the pane has become wider."""
+        """The row, or the last row of its line if the pane has become wider."""
         return row[0], min(row[1], len(self._rows_of(row[0])) - 1)
 
     def _before(self, row: tuple[int, int]) -> tuple[int, int] | None:
@@ -259,13 +259,13 @@ class LogPane(Dressed, can_focus=True):
 
 @lru_cache(maxsize=512)
 def rows_of(text: str, *, ours: bool, width: int, ascii_only: bool) -> tuple[Text, ...]:
-    """The rows of one line: its SGR colours as styles, and no other sequence, whoever made the line."""
+    """The rows of one line. SGR colours become styles; all other sequences are removed."""
     text = f"p2v-tui: {plain(text)}" if ours else harmless(text)
     text = ascii_text(text) if ascii_only else text
     try:
         whole = Text.from_ansi(text)
     except ValueError:
-        # A colour of more digits than Python turns into a number.
+        # A colour with more digits than Python converts to a number.
         whole = Text(plain(text))
     whole.expand_tabs(8)
     whole.stylize(_SEEN)
@@ -278,10 +278,10 @@ def rows_of(text: str, *, ours: bool, width: int, ascii_only: bool) -> tuple[Tex
 
 
 def _pieces(text: str, width: int) -> list[str]:
-    """The text cut to rows of at most `width` cells, behind a space where there is one in the second half."""
+    """The text cut to rows of at most `width` cells, after a space if the second half of the row has one."""
     pieces = []
     while cell_len(text[: width + 1]) > width or len(text) > width:
-        # A character may be two cells wide, or none.
+        # A character may be two cells wide, or zero.
         fits = chop_cells(text[:width], width)[0] or text[0]
         space = fits.rfind(" ")
         piece = text[: space + 1] if space > len(fits) // 2 else fits

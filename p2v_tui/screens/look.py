@@ -1,7 +1,7 @@
-"""How the screens look: plain (ASCII, no colour needed) or rich (lines and colours), and which a terminal gets.
+"""How the screens look: plain (ASCII, no colour needed) or rich (lines and colours), and which one a terminal gets.
 
-A look is one value. What differs between two of them is data here (colours, characters); a widget asks its look for
-it (`dressed.py`) and the stylesheet gets it as variables (`styles.py`). Nothing here needs Textual.
+A look is one value. The differences between looks are data here (colours, characters). Widgets ask their look for
+them (`dressed.py`), and the stylesheet gets them as variables (`styles.py`). Nothing here needs Textual.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from p2v_tui.front import marks
 
 @dataclass(frozen=True)
 class Palette:
-    """The colours of a look, each named after what it is for; the stylesheet has them as `$ink`, `$head-ink`.
+    """The colours of a look, each named after its purpose. The stylesheet has them as `$ink`, `$head-ink`.
 
-    Each ink stands on any of the grounds that its name or the comment says, with a contrast of 4.5 or more (WCAG AA).
+    Each ink has a contrast of 4.5 or more (WCAG AA) on every ground that its name or the comment mentions.
     """
 
-    # What text stands on: the screen, a field, a field or row with the focus.
+    # The grounds behind text: of the screen, of a field, of a field or row with the focus.
     ground: str
     field: str
     field_focus: str
-    # Text on any of the three: the usual, what matters less, titles, and by meaning.
+    # Text on any of these: normal, less important, titles, and by meaning.
     ink: str
     muted: str
     title: str
@@ -34,25 +34,25 @@ class Palette:
     caution: str
     bad: str
     remark: str
-    # The first and the last line; what of it is in front, and what is not.
+    # The first and the last line: their ground, prominent text and less prominent text.
     head: str
     head_ink: str
     head_muted: str
-    # A button with the focus, the cursor, what is selected.
+    # A focused button, the cursor, and selected text.
     focus: str
     focus_ink: str
-    # Lines around a panel, and around that with the focus.
+    # The lines around a panel, and around the panel with the focus.
     edge: str
     edge_focus: str
 
 
 @dataclass(frozen=True)
 class Glyphs:
-    """What a look draws with.
+    """The characters that a look draws with.
 
-    focus: in front of what has the focus; no_focus: in front of the others. on, off, on_disabled, off_disabled: a
-    toggle's box. button, button_disabled, choice: what stands around the label or the value. full, empty: a bar.
-    marks: what stands for the marks of `front/marks.py`. arrow: from the machine to the server.
+    focus: in front of the focused widget; no_focus: in front of the others. on, off, on_disabled, off_disabled: a
+    toggle's box. button, button_disabled, choice: what encloses the label or the value. full, empty: a bar. marks:
+    the signs for the marks of `front/marks.py`. arrow: from the machine to the server.
     """
 
     focus: str
@@ -114,7 +114,7 @@ _LINES: Final = Glyphs(
         "[note]": "i",
     },
 )
-# Which of the palette's colours a mark has.
+# The palette's colour of each mark.
 MARK_COLOURS: Final = {
     marks.TO_COME: "muted",
     marks.CURRENT: "title",
@@ -186,7 +186,7 @@ _CONTRAST: Final = Palette(
 
 
 class Look(enum.Enum):
-    """The value is its name for the operator."""
+    """The value is the name that the operator sees."""
 
     PLAIN = "plain"
     DARK = "dark"
@@ -222,16 +222,16 @@ RICH: Final = tuple(look for look in Look if look.rich)
 
 
 def look_for(environment: Mapping[str, str] = os.environ) -> Look:
-    """The look that a terminal gets when nobody has chosen one."""
+    """The look that a terminal gets if nobody has chosen one."""
     return Look.DARK if is_capable(environment) else Look.PLAIN
 
 
 def is_capable(environment: Mapping[str, str] = os.environ, terminal: str | None = None) -> bool:
     """Whether the terminal surely shows lines and colours and is fast: a desktop's, with a UTF-8 locale.
 
-    terminal: its device, None for that of the standard input. A serial line is slow, whatever is at its end. A Linux
-    VT has too few glyphs, a VT220 and a serial line's unknown end none. Inside tmux TERM says nothing of the consoles
-    that are attached, which may be any.
+    terminal: its device, None for the standard input's. A serial line is slow, whatever is at its other end. A Linux
+    VT has too few glyphs, a VT220 has none, and what is at the end of a serial line is unknown. Inside tmux, TERM
+    says nothing about the attached consoles, which may be of any kind.
     """
     locale = environment.get("LC_ALL") or environment.get("LC_CTYPE") or environment.get("LANG") or ""
     utf8 = locale.lower().replace("-", "").endswith("utf8")
@@ -242,7 +242,7 @@ def is_capable(environment: Mapping[str, str] = os.environ, terminal: str | None
 
 
 def _is_fast(terminal: str | None) -> bool:
-    """Whether it is a pseudo-terminal, as a desktop and an SSH login have; true where it is not a terminal at all."""
+    """Whether it is a pseudo-terminal, as desktops and SSH logins have; true if it is not a terminal at all."""
     if terminal is None:
         try:
             terminal = os.ttyname(0)
@@ -254,7 +254,7 @@ def _is_fast(terminal: str | None) -> bool:
 def colour_system(environment: Mapping[str, str] = os.environ) -> str:
     """Textual's name of the colours that the terminal has.
 
-    systemd says COLORTERM=truecolor on every console. tmux turns 256 colours into what each of its consoles has.
+    systemd sets COLORTERM=truecolor on every console. tmux turns 256 colours into what each of its consoles can show.
     """
     if is_capable(environment) and environment.get("COLORTERM") in {"truecolor", "24bit"}:
         return "truecolor"

@@ -1,7 +1,8 @@
-"""What the terminal itself is told beside the screens: its title, a bell, a desktop's notification at the end.
+"""What p2v-tui sends to the terminal itself: its title, and at the end a bell and a desktop notification.
 
-A sequence that a terminal does not know it may print. So the title goes only to terminals that surely take one, and
-to tmux, which passes it on to those of its clients that do; a notification only to the few that are known.
+A terminal may print a sequence that it does not know. So only terminals that surely have a title get one, and tmux,
+which passes it on to those of its clients that have one. Only the few terminals that are known to show notifications
+get one.
 """
 
 from __future__ import annotations
@@ -15,17 +16,17 @@ from p2v_tui.front.device_words import shown
 from p2v_tui.screens.look import is_capable
 
 BELL: Final = "\a"
-# XTerm's stack of titles: the one before comes back at the end.
+# XTerm's stack of titles: the previous title comes back at the end.
 KEEP_TITLE: Final = "\x1b[22;2t"
 TITLE_BEFORE: Final = "\x1b[23;2t"
-# Who shows what OSC 9 says: iTerm2, WezTerm, Ghostty by TERM_PROGRAM, kitty by TERM; and OSC 777: foot, urxvt, and
-# VTE, which ignores it where it was built without.
+# These show a notification for OSC 9: iTerm2, WezTerm, Ghostty (by TERM_PROGRAM), kitty (by TERM). These for OSC 777:
+# foot, urxvt, and VTE, which ignores it if it was built without.
 _OSC_9: Final = frozenset({"iTerm.app", "WezTerm", "ghostty", "xterm-kitty"})
 _OSC_777: Final = frozenset({"foot", "foot-extra", "rxvt-unicode-256color"})
 
 
 def takes_title(environment: Mapping[str, str] = os.environ) -> bool:
-    """Not a VT220, a serial line or a Linux VT."""
+    """False for a VT220, a serial line and a Linux VT."""
     return "TMUX" in environment or is_capable(environment)
 
 
@@ -50,7 +51,7 @@ def end_notice(run: ConversionRun, environment: Mapping[str, str] = os.environ) 
 
 
 def notification(text: str, environment: Mapping[str, str] = os.environ) -> str:
-    """Empty where it is not known that the terminal shows one."""
+    """Empty if the terminal is not known to show one."""
     if "TMUX" in environment or "STY" in environment:
         return ""
     names = {environment.get("TERM", ""), environment.get("TERM_PROGRAM", "")}

@@ -1,4 +1,4 @@
-"""Where the guest goes: the output mode, from the server's own list, and only the fields that the mode takes."""
+"""Where the guest goes: the output mode, from the server's own list, and the fields that this mode takes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from p2v_tui.setting_names import SettingName
 
 @dataclass(frozen=True)
 class _OutputField:
-    """A text field of this part. id: also what an `OutputMode` calls the use of it. option: virt-v2v's."""
+    """A text field of this part. id: also the attribute of `OutputMode` with its use. option: virt-v2v's."""
 
     id: str
     setting: SettingName
@@ -38,7 +38,7 @@ class _OutputField:
         return use
 
 
-# What stands for no format, and the setting's own word for no allocation.
+# Our word for no format, and the setting's own word for no allocation.
 _DEFAULT, _NO_ALLOCATION = "default", "none"
 
 _FIELDS: Final = (
@@ -75,7 +75,7 @@ class OutputFields(Panel):
                     "Format (-of)",
                     (),
                     id="format",
-                    help=setting_help("output.format", f"{_DEFAULT}: virt-v2v decides."),
+                    help=setting_help("output.format", f"With {_DEFAULT} virt-v2v decides."),
                     value=_DEFAULT,
                     label_width=LABEL_WIDTH,
                 )
@@ -83,7 +83,7 @@ class OutputFields(Panel):
                     "Allocation (-oa)",
                     (),
                     id="allocation",
-                    help=setting_help("output.allocation", f"{_NO_ALLOCATION}: virt-v2v decides."),
+                    help=setting_help("output.allocation", f"With {_NO_ALLOCATION} virt-v2v decides."),
                     value=BY_KEY["p2v.output.allocation"].default,
                     label_width=LABEL_WIDTH,
                 )
@@ -95,14 +95,14 @@ class OutputFields(Panel):
         modes = self._virt_v2v.output_modes if self._virt_v2v else (settings.output_type,)
         names = find_mode(settings.output_type).names
         choice.set_options(modes)
-        # A mode that the server does not have stays, with a warning: another one would be a guess.
+        # A mode that the server does not have stays, with a warning. Any other one would be a guess.
         choice.value = next((name for name in names if name in modes), settings.output_type)
         for field in _FIELDS:
             declared = BY_KEY[f"p2v.{field.setting}"]
             value = getattr(settings, declared.attribute)
             self._field(field.id).value = declared.format(value) if value else ""
         self.query_one("#allocation", Choice).value = settings.output_allocation
-        # One that the mode cannot make stays, and is refused: another one would be a guess.
+        # A format that the mode cannot make stays, and is refused. Any other one would be a guess.
         self.query_one("#format", Choice).value = settings.output_format or _DEFAULT
         self.query_one("#debug", Toggle).value = settings.debug
         self._show_mode()
@@ -120,7 +120,7 @@ class OutputFields(Panel):
         return names + (["output_allocation"] if self.mode.allocation is Use.NOT_TAKEN else [])
 
     def readings(self) -> list[Reading]:
-        """Of what the mode takes; what it does not take keeps the value that it had."""
+        """The settings that the mode takes; the others keep their values."""
         readings = [
             Reading("output_type", self._read_mode),
             Reading("debug", lambda: self.query_one("#debug", Toggle).value),
@@ -136,7 +136,7 @@ class OutputFields(Panel):
         ]
 
     def _read_mode(self) -> str:
-        """The name that the settings have for the mode, where it is the same one."""
+        """The name of the mode as the settings have it, if that means the same mode."""
         name = self.query_one("#mode", Choice).value
         return self._settings.output_type if self._settings.output_type in find_mode(name).names else name
 
@@ -170,18 +170,18 @@ class OutputFields(Panel):
     def _mode_changed(self) -> None:
         storage = self._field("storage")
         defaults = {find_mode(name).default_storage for name in self._virt_v2v.output_modes} if self._virt_v2v else {}
-        # What nobody typed makes room for the new mode's own default.
+        # A value that nobody typed is replaced by the new mode's default.
         if not storage.value or storage.value in defaults:
             storage.value = self.mode.default_storage or ""
         self._show_mode()
 
-    # Not at every key: on a serial line a line that is drawn anew costs more than the key.
+    # Not at every key: on a serial line, drawing the line again costs more than the key.
     @on(Input.Blurred)
     def _left(self) -> None:
         self._show_note()
 
     def show_guest_name(self, name: str) -> None:
-        """The guest's name is a part of what the mode makes."""
+        """Takes the guest's name, which is part of the names of what the mode makes."""
         self._guest_name = name
         self._show_note()
 
@@ -194,7 +194,7 @@ class OutputFields(Panel):
             needed = use is Use.NEEDED
             widget.display = use is not Use.NOT_TAKEN
             widget.set_label(f"{field.label} ({field.option})" + (", needed" if needed else ""))
-            about = f"The output mode {mode.names[0]} {'needs' if needed else 'takes'} it."
+            about = f"The output mode {mode.names[0]} needs it." if needed else ""
             widget.help = setting_help(field.setting, about, _about_misc(mode) if field.id == "misc" else "")
         allocation, disk_format = self.query_one("#allocation", Choice), self.query_one("#format", Choice)
         allocation.display = mode.allocation is not Use.NOT_TAKEN

@@ -1,11 +1,12 @@
-"""Writes what Textual paints with fewer bytes: for slow lines.
+"""Writes what Textual paints in fewer bytes, for slow lines.
 
-Textual paints a screen several times until it stands, and every time whole. What a later frame paints over is not
-written at all, and a screen that is mostly new starts from an empty one, so that its blanks cost nothing. tmux,
-between us and a console, then passes on what changed. On a VT220 that turned a first paint of 1552 bytes into 1100.
+Textual paints a new screen several times until its layout is final, and each time all of it. A frame that a later one
+paints over is not written at all, and a screen that is mostly new starts from an empty one, so that its blanks cost
+nothing. tmux, between us and a console, then passes on what changed. On a VT220 that turned a first paint of 1552
+bytes into 1100.
 
-Nothing here knows Textual: text comes in as it would go to the terminal, and text goes out (`textual_private.py`
-puts it between the two).
+Nothing here knows Textual: text comes in as it would go to the terminal, and text goes out (`textual_private.py` puts
+the painter between the two).
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from typing import Final, NamedTuple
 
 from rich.cells import cell_len
 
-# How long a frame waits for the next one, in seconds: Textual lays a new screen out in about 40 ms.
+# How long a frame waits for the next one, in seconds. Textual lays out a new screen in about 40 ms.
 HOLD_SECONDS: Final = 0.06
-# Less is no frame but a change of a few cells, such as a key's, and is written at once.
+# A shorter text is not a frame but a change of a few cells, such as a key makes. It is written at once.
 _FRAME_CHARACTERS: Final = 1000
 CLEAR: Final = "\x1b[2J"
 _HOME: Final = "\x1b[H"
@@ -27,14 +28,14 @@ _ROW: Final = re.compile(r"\x1b\[(\d+);\d+H")
 # What frames are made of: a place, a style, a line end, text; and what else there is.
 _TOKEN: Final = re.compile(r"\x1b\[(\d+);(\d+)H|\x1b\[([\d;]*)m|(\n)|([^\x1b\n]+)|\x1b")
 _NO_STYLE: Final = frozenset({"", "0", "39", "49"})
-# Fewer blanks are not worth a movement of the cursor.
+# For fewer blanks it does not pay to move the cursor.
 _FEW_BLANKS: Final = 4
-# Where the cursor is put when a frame is painted.
+# The position of the cursor after a frame.
 _CURSOR: Final = re.compile(r"(\x1b\[\d+;\d+H)$")
 
 
 class Shown(NamedTuple):
-    """The screen that is shown, whatever tells it from another one, and its size in cells."""
+    """The screen that is shown, as anything that identifies it, and its size in cells."""
 
     screen: object
     width: int
@@ -47,7 +48,7 @@ def is_frame(data: str, height: int) -> bool:
 
 
 class Painter:
-    """write: to the terminal. shown: what is on it now.
+    """write: writes to the terminal. shown: what is on it now.
 
     Called from the loop's thread; before and after the loop nothing is held back.
     """
@@ -55,15 +56,15 @@ class Painter:
     def __init__(self, write: Callable[[str], None], shown: Callable[[], Shown]) -> None:
         self._write = write
         self._shown = shown
-        # A frame that waits, and what came behind it.
+        # A frame that waits, and what came after it.
         self._frame = ""
         self._changes = ""
         self._hold: asyncio.TimerHandle | None = None
-        # The lines of the last frame, the screen they are of, and the rows that were changed since, from 1 on.
+        # The lines of the last frame, the screen that they belong to, and the rows changed since, counted from 1.
         self._lines: tuple[str, ...] = ()
         self._screen: object = None
         self._changed_rows: frozenset[int] = frozenset()
-        # For a row the columns, from one to before the other, that are blank and need not be written to stay so.
+        # For each row, a range of columns (the end is not included) that are blank and stay so without being written.
         self._blank: dict[int, tuple[int, int]] = {}
 
     def paint(self, data: str) -> None:
@@ -79,11 +80,11 @@ class Painter:
             try:
                 self._hold = asyncio.get_running_loop().call_later(HOLD_SECONDS, self._release)
             except RuntimeError:
-                # The loop is over: nothing comes that could paint over this.
+                # The loop has ended, so nothing more can paint over this.
                 self._release()
 
     def end(self) -> None:
-        """Writes what waits; afterwards the terminal is somebody else's, and shows nothing of ours."""
+        """Writes what waits. Afterwards the terminal belongs to another program and shows nothing of ours."""
         self._release()
         self._lines = ()
 
@@ -104,7 +105,7 @@ class Painter:
         self._write(self._without_blanks(data))
 
     def _write_frame(self, frame: str) -> None:
-        """Writes the lines that are not there yet, or all of them to an empty screen."""
+        """Writes the lines that are not yet on the screen, or all of them to an empty one."""
         found = _CURSOR.search(frame)
         body, cursor = (frame[: found.start()], found[0]) if found else (frame, "")
         lines = tuple(body.split("\n"))
@@ -122,7 +123,7 @@ class Painter:
     def _without_blanks(self, data: str) -> str:
         """The same without the blanks that are there already.
 
-        To tmux, blanks that were written differ from those that were never written to, and it would pass them on.
+        tmux tells written blanks from cells that were never written to, and would pass them on.
         """
         out, row, column, unstyled = [], 0, 0, True
         for token in _TOKEN.finditer(data):
@@ -147,7 +148,7 @@ class Painter:
         return "".join(out)
 
     def _blanks(self, row: int, start: int, end: int) -> str:
-        """What makes these columns of the row blank."""
+        """The text that makes these columns of the row blank."""
         first, last = self._blank.get(row, (start, start))
         left, right = max(start, first), min(end, last)
         if left > right:

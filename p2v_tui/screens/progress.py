@@ -1,7 +1,7 @@
 """How far a conversion is, in characters: the phases in columns, a bar for each disk, and the throughput as a graph.
 
-A cell that changes costs time on a serial line: the bar and the percentage are always those of now, the bytes, the
-rate and the time left are looked up more rarely and rounded.
+Each cell that changes costs time on a serial line. So the bar and the percentage are always current, while the bytes,
+the rate and the time left are updated less often and rounded.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from p2v_tui.session.words.quantities import size_text
 # How often bytes, rate and time left change on the screen, in seconds.
 DETAILS_INTERVAL: Final = 10.0
 _COLUMN_WIDTH: Final = 40
-# With marks of one cell.
+# The same with marks of one cell.
 _NARROW_COLUMN_WIDTH: Final = 36
 _BAR_WIDTHS: Final = (8, 40)
-# Of a disk's line: what stands around its name and its bar, when the words are at their longest.
+# The part of a disk's line around its name and bar, when its words are longest.
 _WORDS_WIDTH: Final = 63
 _NAME_WIDTHS: Final = (9, 16)
 # Two blanks before the bar, and the percentage behind it.
 _AROUND_A_BAR: Final = 7
-# What the graph of the throughput remembers: two hours of seconds.
+# The graph of the throughput remembers two hours, a value for each second.
 _MOST_RATES: Final = 7200
 _UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
@@ -46,7 +46,7 @@ _UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
 class PhaseList(Dressed):
     """`[ ok ] done`, `[ .. ] current`, `[    ] to come`, in as many columns as fit.
 
-    Where there are more phases than room, those around the current one are shown and the others are counted.
+    If there is not room for all phases, those around the current one are shown and the others are counted.
     """
 
     def __init__(self, *, id: str) -> None:
@@ -109,7 +109,7 @@ def _phase_cells(phases: tuple[Phase, ...], room: int) -> list[tuple[PhaseState,
 
 
 def window(count: int, current: int, room: int) -> tuple[int, int]:
-    """Which of `count` entries to show in `room` places, so that neither end of it is the current one's."""
+    """Which of `count` entries to show in `room` places, so that the current one has neighbours on both sides."""
     if count <= room:
         return 0, count
     first = min(max(0, current - room // 2), count - room)
@@ -119,7 +119,7 @@ def window(count: int, current: int, room: int) -> tuple[int, int]:
 class DiskBars(Dressed):
     """`sda  [####------]  42%  ...`, a line for each disk. clock: seconds, monotonic.
 
-    Where there are more disks than room, those around the one being copied are shown.
+    If there is not room for all disks, those around the one being copied are shown.
     """
 
     def __init__(self, *, id: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -144,7 +144,7 @@ class DiskBars(Dressed):
         return min(len(self._disks), max(3, viewport.height // 8)) * self._lines_of_a_disk(width)
 
     def _lines_of_a_disk(self, width: int) -> int:
-        """The rich look has the figures below the bar where they do not fit beside it."""
+        """The rich look shows the figures below the bar if they do not fit beside it."""
         return 2 if self.look.rich and width < _WORDS_WIDTH + _NAME_WIDTHS[0] else 1
 
     def render(self) -> Text:
@@ -169,7 +169,7 @@ class DiskBars(Dressed):
 
     @property
     def name_width(self) -> int:
-        """That of the column of names in the plain look, for what stands below in the same columns."""
+        """The width of the column of names in the plain look, for the rows below that use the same columns."""
         return max(map(len, self._short_names()), default=0)
 
     def _short_names(self) -> list[str]:
@@ -193,7 +193,7 @@ class DiskBars(Dressed):
 
 
 class Throughput(Dressed):
-    """A graph of the bytes a second over the time of the conversion, which only the rich look shows."""
+    """A graph of the bytes per second over the time of the conversion. Only the rich look shows it."""
 
     def __init__(self, *, id: str, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(id=id)
@@ -202,7 +202,7 @@ class Throughput(Dressed):
         self._taken: float | None = None
 
     def show(self, disks: tuple[DiskProgress, ...]) -> None:
-        """Takes how fast all disks are together now, once a second at most."""
+        """Takes the current rate of all disks together, at most once a second."""
         now = self._clock()
         if self._taken is None or now - self._taken >= 1:
             self._taken = now
@@ -211,7 +211,7 @@ class Throughput(Dressed):
                 self.refresh()
 
     def render(self) -> RenderResult:
-        # Imported when it is needed: the plain look does without.
+        # Imported only when needed: the plain look does not use it.
         from textual.renderables.sparkline import Sparkline  # noqa: PLC0415
 
         palette, rates = self.look.palette, self._rates
@@ -230,7 +230,7 @@ class Throughput(Dressed):
 
 
 def bar_line(name: str, percent: int | None, width: int, look: Look) -> Text:
-    """`sda  ━━━━━━────  42%` of the width, for the rich look. percent: None for what has not begun."""
+    """`sda ━━━━━━──── 42%` of the width, for the rich look. percent: None if it has not begun."""
     bar_width = max(4, width - cell_len(name) - _AROUND_A_BAR)
     full = bar_width * (percent or 0) // 100
     line = Text(no_wrap=True, end="").append(f"{name}  ", style(look, "ink", bold=True))
@@ -247,7 +247,7 @@ def disk_row(name: str, disk: DiskProgress, details: DiskProgress, width: int) -
 
 
 def width_of_bar(name_width: int, width: int) -> int:
-    """The same whatever the words are, or the bar would jump."""
+    """Independent of the words, or the bar would jump."""
     low, high = _BAR_WIDTHS
     return min(max(width - name_width - _WORDS_WIDTH, low), high)
 
@@ -258,8 +258,8 @@ def bar(percent: int | None, width: int) -> str:
 
 
 def details_text(disk: DiskProgress, percent: int | None) -> str:
-    """percent: of now. The columns keep their places while the numbers grow."""
-    # What is read before the copy, to inspect and to convert the guest, is no part of it.
+    """percent: the current one. The columns keep their places while the numbers grow."""
+    # What is read before the copy, to inspect and convert the guest, does not count.
     read_only = disk.copied is None and disk.served
     amount = f"{size_text(disk.served)} read" if read_only else _amount(disk.copied or 0, disk.size)
     parts = [amount.ljust(20)]
@@ -271,21 +271,21 @@ def details_text(disk: DiskProgress, percent: int | None) -> str:
 
 
 def _amount(copied: int, size: int) -> str:
-    """Both in the unit of the size: `210.0 of 500.0 GiB`."""
+    """Both numbers in the unit of the size: `210.0 of 500.0 GiB`."""
     number, _, unit = size_text(size).partition(" ")
     exponent = _UNITS.index(unit)
-    # A tenth of a TiB takes a quarter of an hour.
+    # One decimal is not enough: a tenth of a TiB takes a quarter of an hour.
     decimals = {"bytes": 0, "TiB": 2}.get(unit, 1)
     return f"{copied / 1024**exponent:.{decimals}f} of {number} {unit}"
 
 
 def _copying(disks: tuple[DiskProgress, ...]) -> int:
-    """The number of the disk that is being copied: nbdcopy takes one after the other."""
+    """The number of the disk that is being copied: nbdcopy copies one after the other."""
     return max((number for number, disk in enumerate(disks) if disk.percent is not None), default=0)
 
 
 def _stage(disks: tuple[DiskProgress, ...]) -> list[tuple[bool, bool, bool]]:
-    """What makes the details worth another look at once: a disk is read, is copied, is done."""
+    """The details are updated at once when this changes: a disk is being read, being copied, or done."""
     return [(disk.rate > 0, disk.percent is not None, disk.percent == 100) for disk in disks]
 
 
@@ -294,5 +294,5 @@ def _short_name(name: str, width: int) -> str:
 
 
 def _base_name(name: str) -> str:
-    """A disk image's name is its path."""
+    """The name of a disk image is its path."""
     return name.rpartition("/")[2] if name.startswith("/") else name

@@ -1,7 +1,7 @@
-"""The third screen: the conversion while it runs, and what came of it.
+"""The third screen: the conversion while it runs, and how it ended.
 
-It only shows `state.run`, which works in a thread of its own: the screen may be left and opened again. The run may
-say something a hundred times a second; the screen looks once a second, so that a burst costs one repaint.
+It only shows `state.run`, which works in its own thread, so the screen may be left and opened again. The run may
+report something a hundred times a second. The screen looks once a second, so that a burst costs one repaint.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from p2v_tui.screens.widgets import Action, Help, Line, Panel
 from p2v_tui.session.words.checks import Check
 from p2v_tui.session.words.terminal_text import plain
 
-# The least time between two looks, in seconds, and how long after the first news of a batch to wait for the others.
+# The least time between two looks, in seconds, and how long to wait for the rest of a batch after its first event.
 PAINT_INTERVAL: Final = 1.0
 _BATCH_TIME: Final = 0.1
-# How often the clock is shown at least.
+# The clock is updated at least this often, in seconds.
 LIFE_INTERVAL: Final = 2.0
 # How many of virt-v2v's last lines are shown with an error; Details shows more.
 _LAST_LINES: Final = 3
@@ -55,7 +55,7 @@ class PowerFailed(P2VError):
 
 
 def run_command(command: Sequence[str]) -> None:
-    """Runs a program to its end. Raises PowerFailed."""
+    """Runs a program to its end. Raises PowerFailed if it fails."""
     try:
         done = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace")
     except OSError as error:
@@ -67,10 +67,10 @@ def run_command(command: Sequence[str]) -> None:
 
 
 class RunningScreen(BaseScreen):
-    """Shows the conversion that `state` has, and starts it where there is none.
+    """Shows the conversion in `state`, and starts one if there is none.
 
-    interval: the least time between two looks at the run. life_interval: that of the clock on the screen.
-    clock: seconds, monotonic.
+    interval: the least time between two looks at the run. life_interval: the time between two updates of the clock on
+    the screen. clock: seconds, monotonic.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -110,7 +110,7 @@ class RunningScreen(BaseScreen):
         return self._text(f"Conversion (3 of 3): {plan.guest.name} -> {server} ({plan.output.mode.names[0]})")
 
     class Changed(Message):
-        """There is something new in the run."""
+        """The run has something new."""
 
     def __init__(
         self,
@@ -132,13 +132,13 @@ class RunningScreen(BaseScreen):
         self._told = False
         self._ended = False
         self._question: Dialog | None = None
-        # Where the logs were to be saved last; empty before.
+        # The directory in which logs were last to be saved; empty at first.
         self._save_directory = ""
         self._end_listening: Callable[[], None] = lambda: None
 
     def compose(self) -> ComposeResult:
         yield self.title_line()
-        # The rich look puts the two beside each other where there is room.
+        # The rich look puts the two side by side if there is room.
         with Container(id="stage"):
             with Vertical(id="going"):
                 with Panel("Phases", titled=False, id="phases-panel"):
@@ -162,26 +162,32 @@ class RunningScreen(BaseScreen):
                 id="cancel",
                 help=Help(
                     "Cancel conversion",
-                    "Stops virt-v2v on the conversion server. It asks first. While the server cannot be reached it "
-                    "waits for it, and can be pressed once more to end the waiting.",
+                    "Stops virt-v2v on the conversion server. It asks first. If the server cannot be reached, it "
+                    "waits until it can. Press it once more to stop waiting.",
                 ),
             )
             yield Action(
                 "Back",
                 id="back",
-                help=Help("Back", "To the settings, to change something and start again; nothing has to be retyped."),
+                help=Help(
+                    "Back", "Returns to your choices: change something and start again. Nothing has to be retyped."
+                ),
             )
             yield Action(
                 "Try again",
                 id="again",
-                help=Help("Try again", "Starts the same conversion once more, with all that was chosen."),
+                help=Help("Try again", "Starts the same conversion once more, with the same choices."),
             )
             yield Action(
-                "Details", id="details", help=Help("Details", "The whole outcome, with warnings and the last lines.")
+                "Details",
+                id="details",
+                help=Help("Details", "Shows the whole outcome, with warnings and the last lines."),
             )
-            yield Action("Save logs", id="save", help=Help("Save logs", "Writes a file on this machine."))
+            yield Action(
+                "Save logs", id="save", help=Help("Save logs", "Saves what this screen has shown in a file.")
+            )
             yield Action("Quit", id="quit", help=Help("Quit", "Ends p2v-tui. It asks first."))
-            # Elsewhere this machine is somebody's workstation.
+            # Without the live image, this machine may be somebody's workstation.
             if self.state.iso:
                 yield Action(
                     "Shut down", id="poweroff", help=Help("Shut down", "Powers this machine off. It asks first.")
@@ -196,7 +202,7 @@ class RunningScreen(BaseScreen):
             self.query_one(f"#{name}").display = False
         for action in self._power_actions():
             action.disabled = True
-        # At once, and not when the first frame is painted.
+        # At once, not only when the first frame is painted.
         self.set_focus(self.query_one(LogPane), scroll_visible=False)
         self._end_listening = self.run.listen(self._tell)
         self.set_interval(self._life_interval, self._show_life)
@@ -207,18 +213,18 @@ class RunningScreen(BaseScreen):
 
     @on(events.ScreenResume)
     def _come_back_to(self) -> None:
-        # A question of the run's may have waited for another one to be answered.
+        # A question of the run may have waited until another one was answered.
         if self.is_mounted:
             self.call_later(self.paint)
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
         if self.is_mounted:
-            # The other look has other characters.
+            # The new look has other characters.
             self.call_later(self.paint)
 
     def _tell(self) -> None:
-        """Called from the run's thread. One message is enough until it is heeded."""
+        """Called from the run's thread. One message is enough until it is handled."""
         if not self._told:
             self._told = True
             self.post_message(self.Changed())
@@ -261,13 +267,13 @@ class RunningScreen(BaseScreen):
             self._ask_about(snapshot.to_accept)
 
     def _show_life(self) -> None:
-        """Something moves at least this often, also where nothing is heard of virt-v2v for minutes."""
+        """Something moves at least this often, even if virt-v2v says nothing for minutes."""
         if not self.run.finished:
             self.query_one(WholeRows).tick(self.run.pace)
             self._place_cursor()
 
     def _place_cursor(self) -> None:
-        """A terminal whose cursor waits there has the shortest way to the digit that changes next."""
+        """If the cursor waits there, it is closest to the digit that changes next."""
         if self.is_current and (place := self.query_one(WholeRows).clock_place()) is not None:
             self.app.cursor_position = place
 
@@ -278,7 +284,7 @@ class RunningScreen(BaseScreen):
         line.show(self._text(text))
 
     def _show_cancel(self, snapshot: Snapshot) -> None:
-        """Once pressed, Cancel can be pressed again only where there is somebody to wait for."""
+        """Once pressed, Cancel can be pressed again only while the run waits for the server."""
         cancel = self.query_one("#cancel", Action)
         waiting = snapshot.cancelling and bool(snapshot.outages)
         cancel.label = "Stop waiting" if waiting else "Cancel conversion"
@@ -314,15 +320,15 @@ class RunningScreen(BaseScreen):
             self.query_one(f"#{name}").display = True
         again = snapshot.error is not None and self._can_be_repeated
         self.query_one("#again").display = again
-        # At 80 columns there is not room for all; the live image has nothing to quit to.
+        # 80 columns do not have room for all buttons, and on the live image there is nothing to return to.
         self.query_one("#quit").display = not (again and self.state.iso)
         for action in self._power_actions():
             action.disabled = False
         self.query_one("#status", Line).show(f"Status: {end_text(self.run)}")
         if self._question is not None and self.app.screen is self._question:
-            # What it asks makes no sense any more.
+            # Its question no longer makes sense.
             self._question.dismiss(False)
-        # Never what switches something off: Enter may be pressed once too often.
+        # Never a button that switches something off: Enter may be pressed once too often.
         self.query_one("#quit" if snapshot.outcome else "#back", Action).focus()
 
     def _power_actions(self) -> list[Action]:
@@ -337,7 +343,7 @@ class RunningScreen(BaseScreen):
             await self._leave()
             return
         if self.run.left_running:
-            # The screens before know nothing of it: there is no way back to it.
+            # The screens before do not know this conversion, so nothing would lead back to it.
             await self.run_action("app.leave")
             return
 
@@ -443,7 +449,13 @@ class RunningScreen(BaseScreen):
             "What this screen showed, as a file in a directory of this machine, such as a USB stick's:",
             label="Directory",
             value=self._save_directory or default_directory(),
-            help=Help("Directory", "Where the file is made. It must exist. F2 opens a shell to mount a stick."),
+            help=Help(
+                "Directory",
+                "The directory in which the file is made. It must exist. To save to a stick, first mount it in the "
+                "shell (F2): on the live image, files elsewhere are lost when the machine is switched off.\n\n"
+                "Example: /mnt/stick\n"
+                "If it does not exist or cannot be written to, nothing is saved and a message says so.",
+            ),
             yes="Save",
         )
 

@@ -1,4 +1,4 @@
-"""A panel beside the others that tells more of what has the focus, where there is room for it."""
+"""A panel beside the others with more about the focused widget, if there is room for it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from p2v_tui.screens.widgets import Help, Line, Panel
 
 @runtime_checkable
 class HasDetails(Protocol):
-    """A widget of which there is more to tell than its help."""
+    """A widget with more to tell than its help."""
 
     def details(self) -> Help: ...
 
@@ -30,7 +30,7 @@ class SidePanel(Panel, Dressed):
         yield Line("")
 
     def show(self, widget: Widget | None) -> None:
-        """Tells of this widget from now on."""
+        """Shows the details of this widget from now on."""
         self._of = widget
         self.dress()
 

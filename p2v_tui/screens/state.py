@@ -20,16 +20,14 @@ from p2v_tui.session.words.checks import Check
 
 @dataclass
 class State:
-    """settings: what the fields say; at first what the kernel command line says.
+    """settings: those in the fields; at first those of the kernel command line.
 
-    image: a disk image to convert in place of the machine's disks. iso: we run from our live image.
-    warnings: about the kernel command line, that nobody has seen yet.
-    plan: what the second screen made of them.
-    server, virt_v2v, host_key: those of the last successful test, until a field of the first screen changes. The key
-    is there where it was not pinned. checks: what that test found.
-    run: the last conversion, whether it still goes on or not. failure: what it ended
-    with, until the screen that could mend it has shown it. jobs: what the screens have done in threads.
-    book: what earlier conversions took, where that is remembered.
+    image: a disk image to convert instead of the machine's disks. iso: we run from our live image. warnings: about
+    the kernel command line, not yet shown. plan: what the second screen made of the settings. server, virt_v2v,
+    host_key: those of the last successful test, until a field of the first screen changes. The key is set only if it
+    was not pinned. checks: what that test found. run: the last conversion, whether it still runs or not. failure: the
+    error that it ended with, until the screen that can correct the cause has shown it. jobs: the work that the
+    screens do in threads. book: how long earlier conversions took, if that is remembered.
     """
 
     settings: Settings
@@ -49,28 +47,28 @@ class State:
     _machine: Machine | None = None
 
     def machine(self) -> Machine:
-        """The machine as it was when it was last looked at. The first call looks: not for the screens' thread."""
+        """The machine as it was when it was last looked at. The first call probes it: not for the screens' thread."""
         if self._machine is None:
             self._machine = hwprobe.probe()
         return self._machine
 
     @property
     def machine_name(self) -> str:
-        """What the machine is called, as far as it is known by now."""
+        """The machine's name, as far as it is known by now."""
         return self.settings.guestname or (self._machine.hostname if self._machine else "")
 
     def look_again(self) -> Machine:
-        """Looks at the machine anew. Not for the screens' thread."""
+        """Looks at the machine again. Not for the screens' thread."""
         self._machine = hwprobe.probe()
         return self._machine
 
     def remember_server(self, server: ControlConnection, virt_v2v: VirtV2V, host_key: str | None = None) -> None:
-        """The server whose test succeeded; it is closed when another one is tested, or at the end."""
+        """Keeps the server whose test succeeded. It is closed when another one is tested, or at the end."""
         self.forget_server()
         self.server, self.virt_v2v, self.host_key = server, virt_v2v, host_key
 
     def forget_server(self) -> None:
-        # A conversion that goes on needs its server to the end.
+        # A running conversion needs its server to the end.
         running = self.run is not None and self.run.server is self.server and self.run.adopt_server()
         if self.server is not None and not running:
             self.server.close()
@@ -79,15 +77,15 @@ class State:
 
     @property
     def open_run(self) -> ConversionRun | None:
-        """The conversion that goes on, or whose outcome nobody has seen: nothing else can be started before."""
+        """The conversion that is running or whose outcome nobody has seen. Until then nothing else can be started."""
         if self.run is None or (self.run.finished and self.run.outcome_seen):
             return None
         return self.run
 
     def start_conversion(self) -> ConversionRun:
-        """The conversion that goes on or whose outcome nobody has seen, else a new one of `plan`, started.
+        """The conversion that is running or whose outcome nobody has seen; else a new one of `plan`, started.
 
-        Raises SettingsError where one of the two is missing.
+        Raises SettingsError if the plan or the server is missing.
         """
         if self.open_run is None:
             if self.server is None or self.plan is None:

@@ -1,7 +1,7 @@
-"""The stylesheet of what all screens share, and Textual's themes, which give it the colours of a look.
+"""The stylesheet that all screens share, and Textual's themes, which give it the colours of a look.
 
-STYLES is for both looks, and all that the plain one needs: there every colour is the terminal's own, and state is
-told by characters, and by bold and reverse where there are some.
+STYLES is for both looks, and is all that the plain one needs. There every colour is the terminal's own, and
+characters show the state; bold and reverse add to that on terminals that have them.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ Question > Vertical {
 .rich-only, #side { display: none; }
 """
 
-# Only for the rich look: without these rules the plain one is sooner on its console.
+# Only for the rich look: without these rules the plain one shows sooner.
 RICH_STYLES = """
 .-rich .rich-only { display: block; }
 .-rich .plain-only, .-rich .-empty { display: none; }
@@ -91,7 +91,7 @@ RICH_STYLES = """
 
 
 def terminal_theme_of(look: Look) -> TerminalTheme:
-    """What the sixteen colours are in which virt-v2v writes its log; black is what can be read all the same."""
+    """The sixteen colours that virt-v2v's log may use. Black is replaced by a colour that can be read."""
     palette = look.palette
     names = (
         palette.muted,
@@ -108,7 +108,7 @@ def terminal_theme_of(look: Look) -> TerminalTheme:
 
 
 def theme_of(look: Look) -> Theme:
-    """Textual's theme of the look. What of Textual's own has colours of the theme gets those that fit best."""
+    """Textual's theme of the look. Textual's own widgets use the theme's colours, so these get the closest ones."""
     palette = look.palette
     ours = {field.name.replace("_", "-"): getattr(palette, field.name) for field in dataclasses.fields(Palette)}
     name = look.name.lower()

@@ -1,7 +1,8 @@
-"""Between the second and the third screen: what is going to be done, to be checked by a person, and Start."""
+"""The screen between the second and the third: what is going to be done, for a person to check, and Start."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import on
@@ -10,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 
 from p2v_tui.front.pace import Paces
-from p2v_tui.front.summary import as_text, summary
+from p2v_tui.front.summary import Part, as_text, summary
 from p2v_tui.hwprobe import Machine
 from p2v_tui.screens.base import BaseScreen
 from p2v_tui.screens.state import State
@@ -18,8 +19,19 @@ from p2v_tui.screens.widgets import Action, Help, Line, Panel, Row, more_of
 from p2v_tui.session.plan.plan import Plan
 
 
+class SummaryText(Line):
+    """The summary, wrapped to the width that it has."""
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        super().__init__(id="summary")
+        self._parts = parts
+
+    def on_resize(self) -> None:
+        self.show(as_text(self._parts, self.size.width))
+
+
 class SummaryScreen(BaseScreen):
-    """plan: what is started by Start. machine: as it was when the plan was made."""
+    """plan: what Start starts. machine: as it was when the plan was made."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("pagedown", "scroll_text(1)", show=False),
@@ -30,6 +42,8 @@ class SummaryScreen(BaseScreen):
     SummaryScreen #summary-scroll { height: 1fr; }
     SummaryScreen #summary { height: auto; }
     SummaryScreen #more { height: 1; }
+    /* The text is wrapped before Textual knows whether it needs a scrollbar. */
+    .-rich SummaryScreen #summary-scroll { scrollbar-gutter: stable; }
     """
     step = 1
     more_keys = "PageUp, PageDown     the page before, the next page"
@@ -49,15 +63,19 @@ class SummaryScreen(BaseScreen):
             Panel("Summary", titled=False, id="summary-panel"),
             VerticalScroll(id="summary-scroll", can_focus=False),
         ):
-            yield Line("", id="summary")
+            yield SummaryText(self._parts)
         yield Row(id="more")
         with Horizontal(classes="buttons"):
             yield Action(
                 "Start",
                 id="start",
-                help=Help("Start", "Starts the conversion. The disks of this machine are only read."),
+                help=Help(
+                    "Start", "Starts the conversion. It only reads the disks of this machine, and can be cancelled."
+                ),
             )
-            yield Action("Back", id="back", help=Help("Back", "To the choices, which are kept. Nothing was started."))
+            yield Action(
+                "Back", id="back", help=Help("Back", "Returns to your choices, which are kept. Nothing was started.")
+            )
         yield self.keys_line()
 
     def on_mount(self) -> None:
@@ -66,11 +84,6 @@ class SummaryScreen(BaseScreen):
         self.query_one("#start").focus()
 
     def on_resize(self) -> None:
-        self.call_after_refresh(self._show_text)
-
-    def _show_text(self) -> None:
-        width = self.query_one("#summary-scroll").size.width
-        self.query_one("#summary", Line).show(as_text(self._parts, width))
         self._show_more_later()
 
     def _show_more_later(self) -> None:
@@ -85,7 +98,7 @@ class SummaryScreen(BaseScreen):
 
     @on(Action.Pressed, "#start")
     async def _start_pressed(self) -> None:
-        # The way back from the conversion leads to the choices.
+        # Back on the running screen leads to the choices, not here.
         self.app.pop_screen()
         await self.app.run_action("app.start_conversion")
 

@@ -1,4 +1,4 @@
-"""Rows that can be checked, in columns below a line of titles: how the rich look shows a list of devices."""
+"""Rows with check boxes, in columns below a line of titles, as the rich look shows a list of devices."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from p2v_tui.screens.look import Look
 from p2v_tui.screens.widgets import Help, Toggle
 
 _BETWEEN: Final = 2
-# In front of the columns: the mark of the focus, the box, and a blank behind each.
+# What precedes the columns: the mark of the focus and the box, each with a blank after it.
 _BEFORE: Final = 6
 
 
@@ -28,7 +28,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """least: how narrow it may become, in cells."""
+    """least: its smallest width, in cells."""
 
     title: str
     least: int = 4
@@ -36,7 +36,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """rows: asked for whenever something is drawn."""
+    """rows: called whenever something is drawn."""
 
     columns: tuple[Column, ...]
     rows: Callable[[], Sequence[Sequence[Cell]]]
@@ -45,7 +45,7 @@ class Table:
         return self.line([Cell(column.title, "muted") for column in self.columns], room, look)
 
     def line(self, cells: Sequence[Cell], room: int, look: Look) -> Text:
-        """The cells in their columns. room: in front of which the last one ends, in cells."""
+        """The cells in their columns. room: the width of the whole row, in cells."""
         text = Text(no_wrap=True)
         for cell, width in zip(cells, self._widths(room - _BEFORE), strict=True):
             fitted = shortened(cell.text, width, look)
@@ -53,7 +53,7 @@ class Table:
         return text
 
     def _widths(self, room: int) -> list[int]:
-        """As wide as what is in them; where that is too much, the widest ones give way."""
+        """The columns are as wide as their content. If that is too wide, the widest ones become narrower."""
         rows = self.rows()
         widths = [
             max([cell_len(column.title), *(cell_len(row[number].text) for row in rows)])
@@ -83,7 +83,7 @@ class TableHead(Dressed):
 
 
 class TableToggle(Toggle):
-    """A toggle that shows its cells where the look has columns, and its label elsewhere."""
+    """A toggle that shows its cells in a look with columns, else its label."""
 
     def __init__(
         self, table: Table, cells: Callable[[], Sequence[Cell]], label: str, *, help: Help, value: bool, name: str

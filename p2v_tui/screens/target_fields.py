@@ -1,4 +1,4 @@
-"""What the guest is to be: its name, processors, memory and firmware, with a warning beside what KVM may not take."""
+"""The guest's name, processors, memory and firmware, with warnings about values that KVM may not take."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NAME, _VCPUS = BY_KEY["p2v.guestname"], BY_KEY["p2v.vcpu.cores"]
 _MEMORY, _FIRMWARE = BY_KEY["p2v.memory"], BY_KEY["p2v.target.firmware"]
 
 
-# The setting's own words are about a kernel command line, where a plain number is bytes.
+# The setting's own words are for a kernel command line, where a plain number means bytes.
 _MEMORY_VALID = "megabytes, from 64 on, such as 1024; or a size with its unit, such as 16G"
 
 
@@ -60,7 +60,7 @@ class TargetFields(Panel):
         self._show_topology()
 
     def look_at(self, machine: Machine) -> None:
-        """The machine was looked at anew."""
+        """Takes the machine after another look at it."""
         self._machine = machine
         self._warn()
 
@@ -79,7 +79,7 @@ class TargetFields(Panel):
         return int(parse_field(field, _VCPUS, self._vcpus if copied else None))
 
     def _read_memory(self) -> int:
-        """Bytes. What was filled in and not edited stays exact, where the field shows whole megabytes."""
+        """Bytes. A value that was filled in and not edited stays exact, although the field shows whole megabytes."""
         field = self._field("memory")
         text = field.value.strip()
         if text == self._memory[0]:
@@ -103,7 +103,7 @@ class TargetFields(Panel):
         self._show_topology()
 
     def _show_topology(self) -> None:
-        """With the physical topology, the field shows the machine's number and is off limits."""
+        """With the physical topology, the field shows the machine's number and is disabled."""
         copied = self.query_one("#topology", Toggle).value
         field = self._field("vcpus")
         cpu = self._machine.cpu if self._machine else None

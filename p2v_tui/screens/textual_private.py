@@ -1,20 +1,20 @@
-"""All that we use of Textual and that it does not document, in one place, each with the reason.
+"""Everything undocumented that we use of Textual, in one place, with the reasons.
 
-tests/screens/test_textual_private.py says in words which of them a new version of Textual has changed, and holds
-that no other module uses such a part.
+tests/screens/test_textual_private.py says which of these parts a new version of Textual has changed, and checks that
+no other module uses one.
 
-- `ConsoleDriver`, a `textual.drivers.linux_driver.LinuxDriver`: Textual's own paints too many bytes for a serial line
-  (`painter.py`), dies of the first byte that is not valid UTF-8, and reads on for ever when the terminal has hung up.
-  It overrides `write`, `stop_application_mode` and `run_input_thread`; it uses `fileno`, `exit_event`,
+- `ConsoleDriver`, a `textual.drivers.linux_driver.LinuxDriver`: Textual's own driver paints too many bytes for a
+  serial line (`painter.py`), dies of the first byte that is not valid UTF-8, and reads forever after the terminal has
+  hung up. It overrides `write`, `stop_application_mode` and `run_input_thread`; it uses `fileno`, `exit_event`,
   `process_message`, `_app`, `_debug`, and Textual's parser of what a terminal sends, `XTermParser`.
-- What a frame looks like (`painter.is_frame`): it starts at the first cell, its lines are parted by line ends, and
-  the place of the cursor comes last. Only so can a frame be told from a change and compared with the one before.
-- `App._check_bindings`, for `run_binding`: Textual offers `App.active_bindings`, but there a dialog hides the keys of
-  the application, such as the one for a shell.
-- `App._driver`, for `clear_terminal`: Textual itself only writes what changed, which is of no use to a line that lost
-  something. And for `report_mouse`, with the driver's `_mouse`, `_enable_mouse_support` and `_disable_mouse_support`:
-  whether the mouse is used is decided when Textual starts, and a look is chosen later.
-- `Screen._compositor`, for `screen_strips`: Textual offers what is on the screen only as a picture, and tests compare
+- What a frame looks like (`painter.is_frame`): it starts at the first cell, line ends separate its lines, and the
+  cursor's position comes last. That is how a frame is told from a change and compared with the previous one.
+- `App._check_bindings`, for `run_binding`: Textual offers `App.active_bindings`, but while a dialog is open, that
+  lacks the keys of the application, such as the one for a shell.
+- `App._driver`, for `clear_terminal`: Textual itself only writes what changed, which does not help after a line has
+  lost something. And for `report_mouse`, with the driver's `_mouse`, `_enable_mouse_support` and
+  `_disable_mouse_support`: Textual decides at its start whether to use the mouse, but the look can change later.
+- `Screen._compositor`, for `screen_strips`: Textual offers the screen's content only as a picture, but tests compare
   lines.
 """
 
@@ -38,7 +38,7 @@ from p2v_tui.screens.painter import CLEAR, Painter, Shown
 
 
 class HungUp(Message):
-    """To the application: the terminal is gone."""
+    """Tells the application that the terminal is gone."""
 
 
 class ConsoleDriver(LinuxDriver):
@@ -58,7 +58,7 @@ class ConsoleDriver(LinuxDriver):
         self._painter.paint(data)
 
     def write_aside(self, data: str) -> None:
-        """What changes nothing on the screen: it goes past the painter."""
+        """Writes text that changes nothing on the screen, past the painter."""
         super().write(data)
 
     def stop_application_mode(self) -> None:
@@ -66,7 +66,7 @@ class ConsoleDriver(LinuxDriver):
         super().stop_application_mode()
 
     def run_input_thread(self) -> None:
-        """Reads keys until the application ends or the terminal hangs up. What is not valid UTF-8 is noise."""
+        """Reads keys until the application ends or the terminal hangs up. Invalid UTF-8 is noise and is dropped."""
         parser = XTermParser(self._debug)
         decoder = codecs.getincrementaldecoder("utf-8")("ignore")
         while not self.exit_event.is_set():
@@ -78,7 +78,7 @@ class ConsoleDriver(LinuxDriver):
                 if not received:
                     self._app.post_message(HungUp())
                     return
-                # Nothing is left of noise, and "" would tell the parser that no more comes.
+                # Noise decodes to "", which would tell the parser that the input has ended.
                 if text := decoder.decode(received):
                     for message in parser.feed(text):
                         self.process_message(message)
@@ -89,9 +89,9 @@ class ConsoleDriver(LinuxDriver):
 
 
 async def run_binding(app: App[Any], key: str, *, priority: bool = False) -> bool:
-    """Runs to its end what the key is bound to; whether that is anything.
+    """Runs what the key is bound to, to its end. Returns whether it is bound to anything.
 
-    priority: of the bindings that come before what has the focus, else of the others.
+    priority: looks among the bindings that precede the focused widget's, else among the others.
     """
     return await app._check_bindings(key, priority=priority)
 
@@ -103,7 +103,7 @@ def clear_terminal(app: App[Any]) -> None:
 
 
 def report_mouse(app: App[Any], wanted: bool) -> None:
-    """Has the terminal tell of the mouse, or not."""
+    """Makes the terminal report the mouse, or stop reporting it."""
     driver = app._driver
     if isinstance(driver, LinuxDriver):
         if not wanted:
@@ -114,7 +114,7 @@ def report_mouse(app: App[Any], wanted: bool) -> None:
 
 
 def send(app: App[Any], sequence: str) -> None:
-    """Writes to the terminal itself what changes nothing on the screen, such as its title or a bell."""
+    """Writes to the terminal what changes nothing on the screen, such as its title or a bell."""
     if isinstance(app._driver, ConsoleDriver):
         app._driver.write_aside(sequence)
 

@@ -1,7 +1,7 @@
-"""The conversion as a whole below its disks: how far it is and how long it takes, and what it does now.
+"""The rows about the whole conversion, below its disks: how far it is, how long it takes, and what it is doing.
 
-The clock of the phase is what shows that all this lives. In the plain look it stands in the column of the
-percentages, so that the cursor, which waits behind it, is never far from what changes next: a tick costs two bytes.
+The clock of the phase is the sign of life. In the plain look it is in the column of the percentages, so that the
+cursor, which waits after it, is never far from what changes next: a tick costs two bytes.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class WholeRows(Dressed):
         self.activity = ""
 
     def show(self, pace: Pace, name_width: int) -> None:
-        """name_width: that of the disks' names above, characters. Afterwards `activity` is what virt-v2v does."""
+        """name_width: of the disks' names above, in characters. Afterwards `activity` says what virt-v2v is doing."""
         now = self._clock()
         before = self._pace
         new = before is None or (pace.phase, pace.reading) != (before.phase, before.reading)
@@ -48,14 +48,14 @@ class WholeRows(Dressed):
             self._looked_up = now
             self._whole, self.activity = whole_text(pace), activity_text(pace)
         if before is not None and pace.phase == before.phase:
-            # Together with a percentage the clock would cost more than one after the other.
+            # Updating the clock together with a percentage costs more than one after the other.
             pace = dataclasses.replace(pace, phase_seconds=before.phase_seconds)
         self._name_width = max(name_width, len(_ALL))
         self._pace = pace
         self.refresh()
 
     def tick(self, pace: Pace) -> None:
-        """The clock goes on, and nothing else."""
+        """Updates only the clock."""
         if self._pace is not None and pace.phase == self._pace.phase:
             self._pace = dataclasses.replace(self._pace, phase_seconds=pace.phase_seconds)
             self.refresh()
@@ -64,13 +64,13 @@ class WholeRows(Dressed):
         return Text("\n").join(self._rich_rows() if self.look.rich else map(Text, self.rows()))
 
     def clock_place(self) -> Offset | None:
-        """Where the clock ends on the screen; None in the rich look, whose terminals do not care."""
+        """The position after the clock on the screen; None in the rich look, whose terminals are fast enough."""
         if self._pace is None or self.look.rich:
             return None
         return self.content_region.offset + Offset(len(self._before_words(self._pace)), 1)
 
     def rows(self) -> list[str]:
-        """As the plain look has them."""
+        """The rows of the plain look."""
         pace, width = self._pace, self.size.width
         if pace is None:
             return []
@@ -79,7 +79,7 @@ class WholeRows(Dressed):
         return [whole[:width], cut(f"{self._before_words(pace)}   {pace.phase}", width)]
 
     def _before_words(self, pace: Pace) -> str:
-        """The second row up to the clock's last digit, which stands below those of the percentages."""
+        """The second row up to the clock's last digit, which is below the last digits of the percentages."""
         clock = clock_text(pace.phase_seconds)
         width = self._name_width + len("  [] 100") + width_of_bar(self._name_width, self.size.width)
         return _NOW.ljust(width - len(clock)) + clock

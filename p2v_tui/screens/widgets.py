@@ -1,8 +1,8 @@
-"""The few widgets that all screens are made of, one line high, drawn with the characters of the application's look.
+"""The few widgets that make up all screens, one line high, drawn with the characters of the application's look.
 
-Focus, checked and selected are told by characters: `>` in front of what has the focus, `[x]` for checked. Colour
-comes on top, where there is one. Nothing blinks and nothing moves: every cell that changes costs time on a serial
-line. A mouse is there only in the rich look.
+Characters show what is focused, checked and selected: `>` in front of the focused widget, `[x]` for checked. The rich
+look adds colour. Nothing blinks or moves: every cell that changes costs time on a serial line. Only the rich look
+uses the mouse.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from p2v_tui.screens.dressed import Dressed, shortened, style, with_marks
 
 @dataclass(frozen=True)
 class Help:
-    """What F1 shows for a widget. title: empty where the widget's label is. text: paragraphs."""
+    """What F1 shows for a widget. title: empty if the widget's label is the title. text: paragraphs."""
 
     title: str
     text: str
 
 
 class Line(Static, Dressed):
-    """Text that cannot be focused. No markup: texts come from disks and servers."""
+    """Text that cannot be focused. Without markup, because texts come from disks and servers."""
 
     def __init__(self, text: str = "", *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(Text(text), id=id, classes=classes, markup=False)
@@ -49,7 +49,7 @@ class Line(Static, Dressed):
             self.dress()
 
     def say(self, text: str) -> None:
-        """Is asked to show this text, when it is dressed."""
+        """Sets the text that it shows the next time that it is dressed."""
         self._said = text
 
     def on_mount(self) -> None:
@@ -65,7 +65,7 @@ class Line(Static, Dressed):
 
 
 class Row(Dressed):
-    """A line of text that cannot be focused and stays one line: what is too long is cut."""
+    """A line of text that cannot be focused. It stays one line: a long text is cut."""
 
     text: reactive[str] = reactive("")
 
@@ -80,7 +80,7 @@ class Row(Dressed):
 
 
 def more_of(scrolled: Widget) -> str:
-    """Which way there is more than is seen of what scrolls, in words; empty where all is seen."""
+    """In which direction a scrolled widget has more to show, in words; empty if all of it is visible."""
     above, below = round(scrolled.scroll_y) > 0, round(scrolled.scroll_y) < scrolled.max_scroll_y
     if not above and not below:
         return ""
@@ -96,19 +96,19 @@ class Heading(Line):
 class Panel(Vertical):
     """A part of a screen. title: a line above it in the plain look, and on the frame around it in the rich one.
 
-    titled: False where the plain look has no such line.
+    titled: False if the plain look has no such line.
     """
 
     def __init__(self, title: str, *, titled: bool = True, id: str | None = None, classes: str = "") -> None:
         super().__init__(id=id, classes=f"panel {classes}".strip())
         self.border_title = Text(title).markup
         if titled:
-            # Before all that is composed in it.
+            # Comes before everything that is composed in it.
             self.compose_add_child(Heading(title, classes="plain-only"))
 
 
 class FormField(Horizontal, Dressed):
-    """A labelled input: `> Label: [text      ]`. Its id is the input's too, with `-input` behind it.
+    """A labelled input: `> Label: [text ]`. The input's id is the same with `-input` after it.
 
     label_width: characters. The label's line turns into a mark of trouble when `mark_wrong` is called.
     """
@@ -168,28 +168,28 @@ class FormField(Horizontal, Dressed):
         self.input.disabled = not enabled
 
     def set_label(self, label: str) -> None:
-        """Another label, before or after the field is shown."""
+        """Changes the label, before or after the field is shown."""
         self._label = label
         for line in self.query(".label").results(Line):
             line.show(f"{label}:".rjust(self._label_width))
 
 
 class FieldInput(Input, Dressed):
-    """An input without a border, a blinking cursor or a selection of its own colour."""
+    """An input without a border, without a blinking cursor and without a coloured selection."""
 
     def __init__(self, *, value: str, password: bool, id: str) -> None:
         super().__init__(value, password=password, id=id, compact=True, select_on_focus=False)
         self.cursor_blink = False
 
     def put(self, character: str) -> None:
-        """Types a character where the cursor is, in place of what is selected."""
+        """Types a character at the cursor. It replaces the selection."""
         if self.selection.is_empty:
             self.insert_text_at_cursor(character)
         else:
             self.replace(character, *self.selection)
 
     def render_line(self, y: int) -> Strip:
-        """A password behind stars: Textual hides it behind bullets, which a VT220 does not have."""
+        """Shows a password as stars: Textual shows bullets, which a VT220 does not have."""
         strip = super().render_line(y)
         secret = self.look.glyphs.secret
         if not self.password or secret == "\N{BULLET}":
@@ -236,12 +236,12 @@ class Toggle(Dressed, can_focus=True):
 
     @property
     def box_style(self) -> Style:
-        """What makes the box be seen as one."""
+        """The style that makes the box stand out."""
         checked = self.value and not self.is_disabled
         return style(self.look, "good" if checked else "muted", bold=True) if self.look.rich else Style()
 
     def words(self) -> Text:
-        """What stands behind the box."""
+        """The text after the box."""
         return Text(self.label)
 
     async def on_click(self) -> None:
@@ -253,7 +253,7 @@ class Toggle(Dressed, can_focus=True):
 
 
 class Choice(Dressed, can_focus=True):
-    """`> Label: < value >`, changed by Left and Right, or by Space and Enter to the next."""
+    """`> Label: < value >`. Left and Right change the value, Space and Enter take the next one."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("right,space,enter", "step(1)", show=False),
@@ -305,18 +305,18 @@ class Choice(Dressed, can_focus=True):
         return Style(color=palette.ink, bgcolor=palette.field_focus if self.has_focus else palette.field)
 
     async def on_click(self, event: events.Click) -> None:
-        """On its left half the value before, on its right half the next one."""
+        """A click on the left half takes the previous value, on the right half the next one."""
         self.action_step(-1 if event.x <= self._middle else 1)
 
     _middle = 0
 
     def offer(self, options: Sequence[str]) -> None:
-        """Other options; the value stays, also where it is not among them."""
+        """Changes the options. The value stays, even if it is not among them."""
         self._options = tuple(options)
         self.refresh(layout=True)
 
     def set_options(self, options: Sequence[str]) -> None:
-        """Other options; the value stays where it is among them, else it is the first."""
+        """Changes the options. The value stays if it is among them, else it becomes the first one."""
         self._options = tuple(options)
         if self.value not in self._options and self._options:
             self.value = self._options[0]

@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 
 from p2v_tui.screens.look import Look
 from p2v_tui.session.words.events import Checked, ConnectionStep, Progress, StepDone
-from tests.screens import conversion_screen, running_screen
+from tests.screens import conversion_screen, running_screen, summary_screen
 from tests.screens.conftest import cells, screen_text, wait_until
 from tests.screens.connection_screen import STEPS, app_for, end, hear
 from tests.screens.judged import FOUND
@@ -44,6 +44,13 @@ async def choosing(look: Look, size: str = "80x24") -> AsyncIterator[Pilot[int]]
 
 
 @asynccontextmanager
+async def summarized(look: Look, size: str = "80x24") -> AsyncIterator[Pilot[int]]:
+    """The summary before the start."""
+    async with summary_screen.opened(summary_screen.with_plan(), size, look) as (pilot, _):
+        yield pilot
+
+
+@asynccontextmanager
 async def copying(look: Look, size: str = "80x24") -> AsyncIterator[Pilot[int]]:
     """The third screen, with the graph of ten minutes."""
     clock = running_screen.Clock()
@@ -74,4 +81,4 @@ async def ended(look: Look, size: str = "80x24") -> AsyncIterator[Pilot[int]]:
         yield screen.pilot
 
 
-SCENES: tuple[Callable[[Look, str], Opened], ...] = (connected, choosing, copying, asked, ended)
+SCENES: tuple[Callable[[Look, str], Opened], ...] = (connected, choosing, summarized, copying, asked, ended)

@@ -21,7 +21,7 @@ from tests.screens.conftest import ALL_SIZES, screen_lines, screen_text, wait_un
 from tests.screens.connection_screen import app_for
 from tests.screens.conversion_screen import DB1, MadeUpState
 from tests.screens.scenes import SCENES as SCREENS
-from tests.screens.scenes import Opened, asked, choosing, connected, copying, ended
+from tests.screens.scenes import Opened, asked, choosing, connected, copying, ended, summarized
 from tests.screens.scripted_conversion import COPYING
 from tests.unit.machines import DISKLESS
 
@@ -38,6 +38,12 @@ async def test_the_server_screen(look: Look, size: str, snapshot: SnapshotAssert
 @pytest.mark.parametrize(("look", "size"), CASES)
 async def test_the_conversion_screen(look: Look, size: str, snapshot: SnapshotAssertion) -> None:
     async with choosing(look, size) as pilot:
+        assert screen_text(pilot.app) == snapshot
+
+
+@pytest.mark.parametrize(("look", "size"), CASES)
+async def test_the_summary(look: Look, size: str, snapshot: SnapshotAssertion) -> None:
+    async with summarized(look, size) as pilot:
         assert screen_text(pilot.app) == snapshot
 
 

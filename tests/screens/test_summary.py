@@ -2,70 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
-from textual.pilot import Pilot
 
-from p2v_tui.app import P2VTui
-from p2v_tui.config import Settings
 from p2v_tui.front.pace import MIB, Paces
 from p2v_tui.front.pace_book import PaceBook
 from p2v_tui.front.summary import as_text, summary
-from p2v_tui.hwprobe import Machine
 from p2v_tui.kinds import AcceptedWarnings
 from p2v_tui.screens.conversion import ConversionScreen
 from p2v_tui.screens.look import Look
 from p2v_tui.screens.running import RunningScreen
-from p2v_tui.screens.state import State
 from p2v_tui.screens.summary import SummaryScreen
-from p2v_tui.session.plan.plan import Plan, make_plan
+from p2v_tui.session.plan.plan import Plan
 from tests.screens.conftest import SIZES, screen_text, wait_until
-from tests.screens.conversion_screen import DB1, MadeUpState
+from tests.screens.conversion_screen import DB1
 from tests.screens.judged import FOUND, PYTHON
 from tests.screens.scripted_conversion import NoServer
-
-
-def chosen(*disks: str, machine: Machine = DB1, **settings: object) -> Plan:
-    words: dict[str, object] = {"server": "conv.example.com", "guestname": "db1", "disks": disks or None}
-    return make_plan(Settings(**{**words, **settings}), machine)  # type: ignore[arg-type]
+from tests.screens.summary_screen import chosen, opened, with_plan
 
 
 def told(plan: Plan, paces: Paces | None = None) -> str:
     return as_text(summary(plan, DB1, FOUND, paces or Paces()), 80)
 
 
-@asynccontextmanager
-async def opened(state: State, size: str = "80x24") -> AsyncIterator[tuple[Pilot[int], P2VTui]]:
-    app = P2VTui(state, look=Look.PLAIN)
-    async with app.run_test(size=SIZES[size]) as pilot:
-        await pilot.pause()
-        assert state.plan is not None
-        # The first screen forgets what it had when it is filled in.
-        state.checks = FOUND
-        await app.push_screen(ConversionScreen(state))
-        await app.run_action("show_summary")
-        await wait_until(pilot, lambda: "Converted:" in screen_text(app))
-        await pilot.pause()
-        yield pilot, app
-    if state.run is not None:
-        state.run.cancel()
-        assert state.run.wait(10)
-
-
-def with_plan(book: PaceBook | None = None) -> MadeUpState:
-    state = MadeUpState()
-    state.plan, state.book = chosen("sda", "nvme0n1"), book
-    return state
-
-
 @pytest.mark.parametrize("size", SIZES)
 async def test_the_summary(size: str, snapshot: SnapshotAssertion) -> None:
     async with opened(with_plan(), size) as (_, app):
         assert screen_text(app) == snapshot
+
+
+async def test_the_text_fits_the_other_look_as_well() -> None:
+    async with opened(with_plan(), look=Look.DARK) as (_, app):
+        rich = screen_text(app)
+    async with opened(with_plan()) as (pilot, app):
+        await pilot.press("f4")
+        await wait_until(pilot, lambda: screen_text(app) == rich)
 
 
 async def test_start_has_the_focus_and_back_leads_to_the_choices() -> None:

@@ -113,6 +113,7 @@ def test_everything_is_reached_by_tab_arrows_enter_and_space(term: str, lab: Lab
         press(terminal, "About", "Up")
         terminal.wait_for("About p2v-tui")
         terminal.press("Space")
+        terminal.wait_for(r"\A(?![\s\S]*About p2v-tui)")
         press(terminal, "Test connection", "Down")
         terminal.wait_for(r">\[ Next \]")
         terminal.press("Space")

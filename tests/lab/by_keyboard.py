@@ -5,15 +5,16 @@ Only what stands on the terminal tells where the focus is; a step waits until it
 
 from __future__ import annotations
 
+import functools
 import re
 import secrets
-import time
 
 from tests.lab.commands import LabFailure
 from tests.lab.terminal import Terminal
+from tests.lab.waiting import happens
 
 _STEPS = 60
-_LOOK_SECONDS = 0.02
+_SECOND_LOOK_SECONDS = 0.4
 
 
 def focus(screen: str) -> str:
@@ -33,14 +34,23 @@ def move_to(terminal: Terminal, label: str, key: str = "Tab", *, timeout: float 
     wanted = re.compile(rf">\s*(?:\[.\] |[\[(] )?{re.escape(label)}")
     for _ in range(_STEPS):
         screen = terminal.screen()
-        if wanted.search(screen):
+        if wanted.search(screen) and _stays(terminal, wanted):
             return
         terminal.press(key)
-        deadline = time.monotonic() + timeout
         # Half drawn, the mark has left its old place and is not yet at the new one.
-        while focus(terminal.screen()) in ("", focus(screen)) and time.monotonic() < deadline:
-            time.sleep(_LOOK_SECONDS)  # The screen is the only thing that tells.
+        happens(functools.partial(_moved, terminal, focus(screen)), timeout)
     raise LabFailure(f"{label!r} is not reached by {key}:\n{terminal.screen()}")
+
+
+def _moved(terminal: Terminal, old: str) -> bool:
+    return focus(terminal.screen()) not in ("", old)
+
+
+def _stays(terminal: Terminal, wanted: re.Pattern[str]) -> bool:
+    """Whether the focus is still there after a second look: a key that was pressed while the screen changed by itself
+    may act late.
+    """
+    return not happens(lambda: not wanted.search(terminal.screen()), _SECOND_LOOK_SECONDS)
 
 
 def fill_in(terminal: Terminal, label: str, text: str, *, shown: str | None = None, timeout: float = 20.0) -> None:

@@ -409,6 +409,16 @@ class Settings:
         help="On the live image: lets you log in to this machine as root by SSH, with this key "
         "(docs/live-image-boot.md).",
     )
+    keymap: str | None = declare(
+        "keymap",
+        kind=text("LAYOUT", "the name of a keyboard layout, such as de, fr or uk"),
+        peer=False,
+        dumped=False,
+        default_words="us: the kernel's own",
+        example="de",
+        help="On the live image: the layout of the machine's own keyboard (docs/live-image-boot.md), loaded before "
+        "anything is asked. On a serial line and over SSH the layout of your terminal counts.",
+    )
     shell: bool = declare(
         "shell",
         kind=BOOLEAN,

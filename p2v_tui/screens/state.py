@@ -12,6 +12,7 @@ from p2v_tui.front.conversion_run import ConversionRun
 from p2v_tui.front.jobs import Jobs
 from p2v_tui.front.pace_book import PaceBook
 from p2v_tui.hwprobe import Machine
+from p2v_tui.keyboard import Keyboard
 from p2v_tui.session.plan.plan import Plan
 from p2v_tui.session.plan.virt_v2v import VirtV2V
 from p2v_tui.session.ssh.control import ControlConnection
@@ -29,7 +30,7 @@ class State:
     is there where it was not pinned. checks: what that test found.
     run: the last conversion, whether it still goes on or not. failure: what it ended
     with, until the screen that could mend it has shown it. jobs: what the screens have done in threads.
-    book: what earlier conversions took, where that is remembered.
+    book: what earlier conversions took, where that is remembered. keyboard: where its layout can be changed.
     """
 
     settings: Settings
@@ -46,6 +47,7 @@ class State:
     failure: P2VError | None = None
     jobs: Jobs = field(default_factory=Jobs)
     book: PaceBook | None = None
+    keyboard: Keyboard | None = None
     _machine: Machine | None = None
 
     def machine(self) -> Machine:

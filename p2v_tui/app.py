@@ -298,6 +298,8 @@ class P2VTui(App[int], inherit_bindings=False):
     def _run_outside(self, command: Sequence[str]) -> None:
         """Runs a program on the whole terminal; the screens come back when it ends."""
         failure: OSError | None = None
+        for field in self.screen.query(FieldInput):
+            field.hide_password()
         with self.suspend():
             print(f"p2v-tui: {command[0]}; the screens come back when it ends (exit).", flush=True)
             try:

@@ -29,6 +29,7 @@ WORDS = {
     "scroll_text(1)": ("long text",),
     "scroll_text(-1)": ("long text",),
     "help": ("this help",),
+    "show_password": ("shows what is typed",),
     "shell": ("a shell",),
     "redraw": ("draw the screen again",),
     "look": ("plain or rich",),

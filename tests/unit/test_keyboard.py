@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,10 @@ import pytest
 from p2v_tui import keyboard
 from p2v_tui.errors import P2VError, SettingsError
 from p2v_tui.keyboard import Keyboard
+from tests.lab.terminal import Terminal
 
+# Where the package is, for a program in a terminal.
+PACKAGE = {"PYTHONPATH": str(Path(keyboard.__file__).parents[1])}
 COMMON = """# The common ones.
 us  us                    American
 de  de-latin1-nodeadkeys  German
@@ -116,3 +122,17 @@ def test_a_good_layout_is_not_spoken_of(lab: Lab) -> None:
 def test_only_a_virtual_console_has_the_machines_keyboard() -> None:
     assert keyboard.is_virtual_console("tty1")
     assert not any(keyboard.is_virtual_console(name) for name in ("", "ttyS0", "pts/0", "hvc0", "ttyUSB1"))
+
+
+@pytest.mark.integration
+def test_in_the_session_of_all_consoles_it_is_known_at_which_one_the_operator_is(tmp_path: Path) -> None:
+    say = (
+        "from p2v_tui.keyboard import terminal_in_front; print('in front:', terminal_in_front(), flush=True); input()"
+    )
+    inside = shlex.join([sys.executable, "-P", "-c", say])
+    session = shlex.join(["tmux", "-S", str(tmp_path / "tmux"), "-f", "/dev/null", "new-session", inside])
+    with Terminal(["sh", "-c", f"unset TMUX; tty; read _; exec {session}"], environment=PACKAGE) as console:
+        own = re.search(r"/dev/(pts/\d+)", console.wait_for(r"/dev/pts/\d+"))
+        assert own is not None
+        console.press("Enter")
+        console.wait_for(rf"in front: {own[1]}\n")

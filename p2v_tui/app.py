@@ -26,6 +26,7 @@ from p2v_tui.config import Settings
 from p2v_tui.errors import Cancelled, Detached, as_failure
 from p2v_tui.front.conversion_run import ConversionRun
 from p2v_tui.front.pace_book import PaceBook, default_path
+from p2v_tui.keyboard import Keyboard
 from p2v_tui.screens import connection
 from p2v_tui.screens.base import BaseScreen
 from p2v_tui.screens.connection import ConnectionScreen
@@ -297,6 +298,8 @@ class P2VTui(App[int], inherit_bindings=False):
     def _run_outside(self, command: Sequence[str]) -> None:
         """Runs a program on the whole terminal; the screens come back when it ends."""
         failure: OSError | None = None
+        for field in self.screen.query(FieldInput):
+            field.hide_password()
         with self.suspend():
             print(f"p2v-tui: {command[0]}; the screens come back when it ends (exit).", flush=True)
             try:
@@ -319,6 +322,8 @@ def run(settings: Settings, *, image: Path | None = None, iso: bool = False, war
     warnings: about the settings, shown on the first screen.
     """
     state = State(settings, image=image, iso=iso, warnings=tuple(warnings), book=PaceBook(default_path()))
+    own = Keyboard()
+    state.keyboard = own if own.is_usable() else None
     app = P2VTui(state, find_saved=find_saved)
     code = app.run(mouse=app.look.rich) or 0
     state.jobs.close()

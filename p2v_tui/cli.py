@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import setproctitle
 
-from p2v_tui import __version__, cmdline, config_file, manual
+from p2v_tui import __version__, cmdline, config_file, keyboard, manual
 from p2v_tui.config import Settings
 from p2v_tui.errors import P2VError, SettingsError
 
@@ -101,7 +101,8 @@ def _run(options: argparse.Namespace) -> int:
         # appear half a second after the start.
         from p2v_tui import consoles  # noqa: PLC0415
 
-        return consoles.run_interactive(parsed.settings, image, options.iso, parsed.warnings)
+        warnings = (*parsed.warnings, *(keyboard.complaint_at_boot() if options.iso else ()))
+        return consoles.run_interactive(parsed.settings, image, options.iso, warnings)
     from p2v_tui import unattended  # noqa: PLC0415
 
     if dump:

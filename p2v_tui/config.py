@@ -507,6 +507,19 @@ class Settings:
         help="On the live image: lets you log in to this machine as root by SSH, with this key "
         "(docs/live-image-boot.md).",
     )
+    keymap: str | None = declare(
+        "keymap",
+        kind=text("LAYOUT", "the name of a keyboard layout, such as de, fr or uk"),
+        peer=False,
+        dumped=False,
+        default_words="us: the kernel's own",
+        example="de",
+        help="The layout of the machine's own keyboard, on the live image.",
+        when="Set it if keys print other characters than they show. On a serial line and over SSH your terminal's "
+        "own layout counts.",
+        if_wrong="If it is wrong, the layout stays the American one, and the screens say so.",
+        notes="It is loaded before anything is asked. docs/live-image-boot.md lists the common names.",
+    )
     shell: bool = declare(
         "shell",
         kind=BOOLEAN,

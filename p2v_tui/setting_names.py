@@ -52,5 +52,6 @@ SettingName: TypeAlias = Literal[
     "dry_run",
     "interactive",
     "ssh_key",
+    "keymap",
     "shell",
 ]

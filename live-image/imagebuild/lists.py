@@ -46,6 +46,12 @@ def _names(name: str, *conditions: str) -> list[str]:
     return [package for package, *only in lines if all(each.strip("[]") in conditions for each in only)]
 
 
+def keyboards() -> tuple[tuple[str, str], ...]:
+    """The keyboard layouts that the boot menu offers: the value of p2v.keymap, and whose keyboard it is."""
+    lines = (line.split(maxsplit=2) for line in lines_of(HERE / "root/usr/share/p2v-tui/keyboards.txt"))
+    return tuple((name, words) for name, _, words in lines)
+
+
 def kernel_arguments() -> str:
     """The kernel arguments of every boot entry."""
     return " ".join(lines_of(HERE / "kernel-args.txt"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imagebuild.errors import BuildError
-from imagebuild.lists import HERE
+from imagebuild.lists import HERE, keyboards
 from imagebuild.progress import mebibytes
 
 _SPEEDS = ("115200", "9600")
@@ -43,6 +43,10 @@ class Menu:
             for line in (f"{self.serial}0", f"{self.serial}1")
             for speed in _SPEEDS
         )
+        layouts = "\n".join(
+            f'    menuentry "{words}: p2v.keymap={name}" {{\n        start {self._consoles} p2v.keymap={name}\n    }}'
+            for name, words in keyboards()
+        )
         text = _template("grub.cfg").replace("@MEMORY_TEST@\n", memory_test)
         return _filled(
             text,
@@ -53,6 +57,7 @@ class Menu:
             WORDS=_in_grub(self.words),
             MORE_WORDS=_in_grub(self.more_words),
             SERIAL_ENTRIES=serial,
+            KEYBOARD_ENTRIES=layouts,
             VERSION=self.version,
             CONSOLES=self._consoles,
         )

@@ -25,6 +25,7 @@ from p2v_tui.screens.dialogs import FUNCTION_KEYS, HelpDialog
 from p2v_tui.screens.dressed import Dressed, shortened, style
 from p2v_tui.screens.side_panel import SidePanel
 from p2v_tui.screens.state import State
+from p2v_tui.screens.widgets import FieldInput
 
 # From so many columns and lines on, screens show more side by side.
 WIDE: Final = 120
@@ -223,6 +224,11 @@ class BaseScreen(Screen[None]):
     def _entered(self) -> None:
         """Enter in a field does what Tab does."""
         self.focus_next()
+
+    @on(events.ScreenSuspend)
+    def _suspended(self) -> None:
+        for field in self.query(FieldInput):
+            field.hide_password()
 
     @on(events.ScreenResume)
     def _resumed(self) -> None:

@@ -22,6 +22,7 @@ from p2v_tui.screens.base import BaseScreen, run_text
 from p2v_tui.screens.check_words import CheckList, checks_text, counts_in_words, not_passed, worst_first
 from p2v_tui.screens.dialogs import Dialog
 from p2v_tui.screens.form import setting_help
+from p2v_tui.screens.keyboard_layout import choose_layout
 from p2v_tui.screens.side_panel import SidePanel
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action, FormField, Help, Line, Panel, Row, Toggle
@@ -185,6 +186,8 @@ class ConnectionScreen(BaseScreen):
                     "here.",
                 ),
             )
+            if self.state.keyboard is not None:
+                yield Action("Keyboard", id="keyboard", help=setting_help("keymap", title="Keyboard"))
             yield Action("About", id="about", help=Help("About", "Shows the version and the licence."))
 
     def _compose_fields(self, settings: Settings) -> ComposeResult:
@@ -268,6 +271,11 @@ class ConnectionScreen(BaseScreen):
     @on(Action.Pressed, "#shell")
     async def _shell_pressed(self) -> None:
         await self.run_action("app.shell")
+
+    @on(Action.Pressed, "#keyboard")
+    def _keyboard_pressed(self) -> None:
+        if self.state.keyboard is not None:
+            self.work_on(choose_layout(self, self.state.keyboard))
 
     @on(Action.Pressed, "#about")
     async def _about_pressed(self) -> None:

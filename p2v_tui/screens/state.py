@@ -12,6 +12,7 @@ from p2v_tui.front.conversion_run import ConversionRun
 from p2v_tui.front.jobs import Jobs
 from p2v_tui.front.pace_book import PaceBook
 from p2v_tui.hwprobe import Machine
+from p2v_tui.keyboard import Keyboard
 from p2v_tui.session.plan.plan import Plan
 from p2v_tui.session.plan.virt_v2v import VirtV2V
 from p2v_tui.session.ssh.control import ControlConnection
@@ -27,7 +28,8 @@ class State:
     host_key: those of the last successful test, until a field of the first screen changes. The key is set only if it
     was not pinned. checks: what that test found. run: the last conversion, whether it still runs or not. failure: the
     error that it ended with, until the screen that can correct the cause has shown it. jobs: the work that the
-    screens do in threads. book: how long earlier conversions took, if that is remembered.
+    screens do in threads. book: how long earlier conversions took, if that is remembered. keyboard: if its layout can
+    be changed.
     """
 
     settings: Settings
@@ -44,6 +46,7 @@ class State:
     failure: P2VError | None = None
     jobs: Jobs = field(default_factory=Jobs)
     book: PaceBook | None = None
+    keyboard: Keyboard | None = None
     _machine: Machine | None = None
 
     def machine(self) -> Machine:

@@ -8,13 +8,13 @@ uses the mouse.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Final
 
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
-from textual import events
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -25,6 +25,11 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from p2v_tui.screens.dressed import Dressed, shortened, style, with_marks
+
+SECRET_HELP: Final = (
+    "Ctrl-P or F8 shows what is typed here, on every console that shows these screens, and hides it again. Leaving "
+    "the field hides it, too. What came from the settings is not shown: erase it first."
+)
 
 
 @dataclass(frozen=True)
@@ -107,10 +112,16 @@ class Panel(Vertical):
             self.compose_add_child(Heading(title, classes="plain-only"))
 
 
+def _with_keys_of_a_secret(help: Help) -> Help:
+    """The setting's name stays last."""
+    about, _, name = help.text.rpartition("\n\n")
+    return replace(help, text=f"{about}\n\n{SECRET_HELP}\n\n{name}")
+
+
 class FormField(Horizontal, Dressed):
     """A labelled input: `> Label: [text ]`. The input's id is the same with `-input` after it.
 
-    label_width: characters. The label's line turns into a mark of trouble when `mark_wrong` is called.
+    label_width: characters. The label of a password's field says how to see it, while it has the focus.
     """
 
     def __init__(
@@ -125,7 +136,7 @@ class FormField(Horizontal, Dressed):
         width: int | None = None,
     ) -> None:
         super().__init__(id=id, classes="form-field")
-        self.help = help
+        self.help = _with_keys_of_a_secret(help) if password else help
         self.input = FieldInput(value=value, password=password, id=f"{id}-input")
         self._label = label
         self._label_width = label_width
@@ -134,16 +145,33 @@ class FormField(Horizontal, Dressed):
 
     def compose(self) -> ComposeResult:
         yield Line(" ", classes="mark")
-        yield Line(f"{self._label}:".rjust(self._label_width), classes="label")
+        yield Line(self._label_text, classes="label")
         yield Line(" [", classes="bracket plain-only")
         yield self.input
         yield Line("]", classes="bracket plain-only")
 
+    def on_mount(self) -> None:
+        self.watch(self.input, "password", self._relabel, init=False)
+
     def on_descendant_focus(self) -> None:
         self._mark(self.look.glyphs.focus)
+        self._relabel()
 
     def on_descendant_blur(self) -> None:
         self._mark(self.look.glyphs.no_focus)
+        self._relabel()
+
+    @on(Input.Changed)
+    def _relabel(self) -> None:
+        for line in self.query(".label").results(Line):
+            line.show(self._label_text)
+
+    @property
+    def _label_text(self) -> str:
+        hint = ""
+        if self.input.has_focus and self.input.can_be_shown:
+            hint = " (^P shows)" if self.input.password else " (^P hides)"
+        return f"{self._label}{hint}:".rjust(self._label_width)
 
     def _mark(self, mark: str) -> None:
         self.query_one(".mark", Line).show(mark)
@@ -158,7 +186,7 @@ class FormField(Horizontal, Dressed):
 
     @value.setter
     def value(self, text: str) -> None:
-        self.input.value = text
+        self.input.give(text)
 
     @property
     def label(self) -> str:
@@ -170,16 +198,45 @@ class FormField(Horizontal, Dressed):
     def set_label(self, label: str) -> None:
         """Changes the label, before or after the field is shown."""
         self._label = label
-        for line in self.query(".label").results(Line):
-            line.show(f"{label}:".rjust(self._label_width))
+        self._relabel()
 
 
 class FieldInput(Input, Dressed):
-    """An input without a border, without a blinking cursor and without a coloured selection."""
+    """An input without a border, a blinking cursor or a coloured selection. A password is hidden, and can be
+    shown while its field has the focus, but not one that was given and not typed.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+p,f8", "show_password", show=False)]
 
     def __init__(self, *, value: str, password: bool, id: str) -> None:
         super().__init__(value, password=password, id=id, compact=True, select_on_focus=False)
         self.cursor_blink = False
+        self._secret = password
+        self._given = bool(value)
+
+    def give(self, text: str) -> None:
+        """Fills the field in. Such a password is not shown before it is erased, with whatever is typed behind it."""
+        self.value = text
+        self._given = bool(text)
+
+    @property
+    def can_be_shown(self) -> bool:
+        return self._secret and not self._given
+
+    def action_show_password(self) -> None:
+        if self.can_be_shown:
+            self.password = not self.password
+
+    def hide_password(self) -> None:
+        self.password = self._secret
+
+    def on_blur(self) -> None:
+        self.hide_password()
+
+    def watch_value(self, value: str) -> None:
+        # At once, and not when a message tells of it: keys may come together.
+        if not value:
+            self._given = False
 
     def put(self, character: str) -> None:
         """Types a character at the cursor. It replaces the selection."""

@@ -39,7 +39,7 @@ def test_from_an_empty_screen_to_a_guest_that_boots_with_a_wrong_password_on_the
         terminal.wait_for(r"Is this the conversion server\?[\s\S]*" + re.escape(password_server.fingerprint))
         press(terminal, "Yes, it is")
         # The focus is where the mistake is.
-        terminal.wait_for(r">\s*Password:[\s\S]*refused\s+the\s+password")
+        terminal.wait_for(r">\s*Password \(\^P shows\):[\s\S]*refused\s+the\s+password")
         fill_in(terminal, "Password", account.password, shown="*" * len(account.password))
         press(terminal, "Test connection")
         terminal.wait_for(r">\[ Next \][\s\S]*\[ ok \] login")

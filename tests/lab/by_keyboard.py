@@ -15,6 +15,8 @@ from tests.lab.waiting import happens
 
 _STEPS = 60
 _SECOND_LOOK_SECONDS = 0.4
+# Behind the label of a password's field that has the focus.
+_HINT = r"(?: \(\^P \w+\))?"
 
 
 def focus(screen: str) -> str:
@@ -31,7 +33,7 @@ def move_to(terminal: Terminal, label: str, key: str = "Tab", *, timeout: float 
 
     timeout: how many seconds a key may take. One that is pressed again too early takes the focus too far.
     """
-    wanted = re.compile(rf">\s*(?:\[.\] |[\[(] )?{re.escape(label)}")
+    wanted = re.compile(rf">\s*(?:\[.\] |[\[(] )?{_with_hint(label)}")
     for _ in range(_STEPS):
         screen = terminal.screen()
         if wanted.search(screen) and _stays(terminal, wanted):
@@ -53,12 +55,17 @@ def _stays(terminal: Terminal, wanted: re.Pattern[str]) -> bool:
     return not happens(lambda: not wanted.search(terminal.screen()), _SECOND_LOOK_SECONDS)
 
 
+def _with_hint(label: str) -> str:
+    """A regular expression for the label of a button, or with a colon of a field."""
+    return f"{re.escape(label.removesuffix(':'))}{_HINT}:" if label.endswith(":") else re.escape(label)
+
+
 def fill_in(terminal: Terminal, label: str, text: str, *, shown: str | None = None, timeout: float = 20.0) -> None:
     """Goes to the field, deletes what is in it and types. shown: what stands there then, if not the text."""
     move_to(terminal, f"{label}:", timeout=timeout)
     terminal.press("End", *["BSpace"] * 40)
     terminal.type(text)
-    terminal.wait_for(rf">\s*{re.escape(label)}: \[{re.escape(shown or text)} *\]", seconds=60.0 + timeout)
+    terminal.wait_for(rf">\s*{_with_hint(f'{label}:')} \[{re.escape(shown or text)} *\]", seconds=60.0 + timeout)
 
 
 def press(terminal: Terminal, label: str, key: str = "Tab", *, timeout: float = 20.0) -> None:

@@ -339,6 +339,21 @@ def test_a_conversion_without_questions_says_what_was_wrong_with_the_network(run
     assert runner.run(0).startswith("The network on the kernel command line: it is wrong.\n")
 
 
+def test_a_conversion_without_questions_goes_on_with_a_wrong_keyboard_layout_and_says_so(runner: Runner) -> None:
+    (runner.directory / "keymap").write_text("p2v.keymap: it is wrong.\n")
+    said = runner.run(0)
+    assert said.startswith("p2v.keymap: it is wrong.\n")
+    assert "p2v-tui was started" in said
+
+
+def test_the_keyboard_has_its_layout_before_anything_is_asked() -> None:
+    text = (ROOT / "etc/systemd/system/p2v-console@.service").read_text()
+    assert "\nAfter=p2v-unattended.service p2v-keymap.service\n" in text
+    unit = (ROOT / "etc/systemd/system/p2v-keymap.service").read_text()
+    assert "\nConditionKernelCommandLine=p2v.keymap\nBefore=p2v-unattended.service\n" in unit
+    assert " p2v-keymap.service " in f" {(ROOT.parent / 'root.setup').read_text()} ".replace("\n", " ")
+
+
 def test_the_network_and_the_bioss_disks_are_there_before_anything_looks_at_the_machine() -> None:
     for unit in ("p2v-console@.service", "p2v-unattended.service"):
         text = (ROOT / "etc/systemd/system" / unit).read_text()

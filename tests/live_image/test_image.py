@@ -12,6 +12,7 @@ import pytest
 from imagebuild import cache, lists
 from imagebuild.debian import RELEASES
 
+from p2v_tui.keyboard import Keyboard
 from tests.lab.commands import LabFailure, run_command
 from tests.live_image.builder import run_build
 from tests.live_image.conftest import LiveImage
@@ -73,6 +74,18 @@ def test_bios_and_uefi_both_find_it_on_a_cd_and_on_a_stick(live_image: LiveImage
 
 def test_the_programs_are_there(root: Path) -> None:
     assert [name for name in PROGRAMS if not os.access(root / "usr" / name, os.X_OK)] == []
+
+
+def test_each_common_keyboard_layout_is_there_and_loadkeys_understands_it(root: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root changes the root directory")
+    keyboard = Keyboard(maps=root / "usr/share/keymaps", common=root / "usr/share/p2v-tui/keyboards.txt")
+    layouts = keyboard.common()
+    assert {layout.name for layout in layouts} >= {"us", "uk", "de", "fr", "ch", "es", "it", "se", "pl", "cz", "jp"}
+    assert {layout.keymap for layout in layouts} <= set(keyboard.keymaps())
+    for layout in layouts:
+        # The kernel's table of it, which needs no keyboard.
+        run_command(["chroot", root, "loadkeys", "--unicode", "--mktable", layout.keymap], timeout=60)
 
 
 def test_dmraid_is_there_where_debian_has_it(live_image: LiveImage, root: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from imagebuild.errors import BuildError
+from imagebuild.lists import PROJECT, keyboards
 from imagebuild.menu import Menu, kernel_words
 
 from tests.lab.commands import run_command
@@ -42,6 +43,32 @@ def test_there_is_an_entry_for_each_serial_line_and_speed() -> None:
     text = for_grub()
     for console in ("ttyS0,115200n8", "ttyS0,9600n8", "ttyS1,115200n8", "ttyS1,9600n8"):
         assert f"start console=tty0 console={console}\n" in text
+
+
+def test_there_is_an_entry_for_each_common_keyboard() -> None:
+    text = for_grub()
+    assert 'submenu "Keyboard layout ..." --hotkey=k {\n' in text
+    assert (
+        'menuentry "German: p2v.keymap=de" {\n        start console=tty0 console=ttyS0,115200n8 p2v.keymap=de\n'
+        in text
+    )
+    assert text.count("start console=tty0 console=ttyS0,115200n8 p2v.keymap=") == len(keyboards()) > 20
+
+
+def test_the_page_about_the_image_at_work_names_each_common_keyboard() -> None:
+    page = (PROJECT / "docs/live-image-boot.md").read_text()
+    table = page.partition("| `p2v.keymap=` | keyboard |")[2].partition("\n\n")[0]
+    rows = [line.split("|")[1:3] for line in table.splitlines() if "`" in line]
+    named = {
+        (name.strip(" `"), words.strip())
+        for names, keyboards_of in rows
+        for name, words in zip(names.split(","), keyboards_of.split(","), strict=True)
+    }
+    assert named == set(keyboards())
+
+
+def test_pxelinux_says_how_an_entry_gets_a_keyboard_layout() -> None:
+    assert "MENU TABMSG Tab edits the words of an entry. p2v.keymap=de: a German keyboard\n" in MENU.for_pxelinux()
 
 
 def test_the_memory_test_is_not_offered_where_secure_boot_would_refuse_it() -> None:

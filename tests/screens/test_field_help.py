@@ -25,7 +25,7 @@ WITHOUT_FIELD = {
     *("cpu.vendor", "cpu.model", "cpu.acpi", "cpu.apic", "cpu.pae", "rtc.basis", "rtc.offset"),
     *("root", "nbd", "pre", "post", "fail", "reconnect"),
     *("skip_test_connection", "accept_warnings", "dump_config_and_exit", "dry_run", "interactive"),
-    *("ssh_key", "shell"),
+    *("keymap", "ssh_key", "shell"),
 }
 WITH_FIELD = [setting for setting in SETTINGS if setting.name not in WITHOUT_FIELD]
 COLUMNS = 76

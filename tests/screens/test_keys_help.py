@@ -30,6 +30,7 @@ WORDS = {
     "scroll_text(1)": ("long text", "next page"),
     "scroll_text(-1)": ("long text", "page before"),
     "help": ("this help",),
+    "show_password": ("shows what is typed",),
     "shell": ("a shell",),
     "redraw": ("draw the screen again",),
     "look": ("plain or rich",),

@@ -86,6 +86,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "dry_run": _BOOLEAN,
     "interactive": _BOOLEAN,
     "ssh_key": _OPTIONAL_TEXT,
+    "keymap": _OPTIONAL_TEXT,
     "shell": _BOOLEAN,
 }
 

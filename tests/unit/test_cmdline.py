@@ -183,7 +183,7 @@ def test_nothing_is_suggested_that_is_not_alike(key: str) -> None:
     "key",
     ["of", "name", "o", "oa", "oc", "os", "oo", "op", "port", "username", "password", "identity", "key", "memory",
      "vcpu.cores", "vcpus", "network", "root", "nbd", "target.firmware", "reconnect", "cpu.model", "rtc.basis",
-     "output.format", "guestname", "accept_warnings", "ssh_key"],
+     "output.format", "guestname", "accept_warnings", "ssh_key", "keymap"],
 )  # fmt: skip
 def test_an_empty_value_of_a_template_means_not_given(key: str) -> None:
     assert parse(f"p2v.{key}=") == parse(f'p2v.{key}=""') == parse("")

@@ -85,7 +85,7 @@ def test_the_peers_settings_that_no_dump_shows_exist_too(name: str) -> None:
 _NEW = ["remote.hostkey", "output.password", "key", "root", "nbd", "target.firmware", "accept_warnings"]
 
 
-@pytest.mark.parametrize("name", [*_NEW, "interactive", "ssh_key", "shell"])
+@pytest.mark.parametrize("name", [*_NEW, "interactive", "ssh_key", "keymap", "shell"])
 def test_what_the_peer_lacks_is_marked_as_new(name: str) -> None:
     assert not BY_KEY[f"p2v.{name}"].peer
 

@@ -1,21 +1,26 @@
-"""The layout of the machine's own keyboard: from the kernel command line, and from the first screen."""
+"""The layout of the machine's own keyboard: from the boot menu, and from the first screen."""
 
 from __future__ import annotations
+
+from imagebuild.lists import keyboards
 
 from tests.lab.by_keyboard import move_to, press
 from tests.lab.machine import CdDrive, Hardware, Machine
 from tests.live_image.conftest import LiveImage
 
+MENU_SECONDS = 120.0
 BOOT_SECONDS = 400.0
 STEP_SECONDS = 200.0
 
 
 def test_the_key_beside_shift_types_as_the_layout_says(live_image: LiveImage) -> None:
     """qemu presses the key that has a `z` on an American keyboard, and a `y` on a German one."""
-    words = "boot=live quiet loglevel=1 console=tty0 console=ttyS0,115200n8 p2v.keymap=de"
-    hardware = Hardware(cd_drives=[CdDrive(live_image.iso)], kernel=(live_image.kernel, live_image.initramfs, words))
-    with Machine(hardware) as machine:
+    with Machine(Hardware(cd_drives=[CdDrive(live_image.iso, boot=True)])) as machine:
         serial = machine.console
+        serial.wait_for("Keyboard layout", MENU_SECONDS)
+        serial.press("k")
+        serial.wait_for("American: p2v.keymap=us", MENU_SECONDS)
+        serial.press(*["Down"] * [name for name, _ in keyboards()].index("de"), "Enter")
         serial.wait_for(r">\s*Conversion server: \[", BOOT_SECONDS)
         machine.wait_for_vga_text("Conversion server (1 of 3)", STEP_SECONDS)
         machine.press_on_keyboard("z")

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from p2v_tui.front.device_words import MIB, disk_line, left_out_lines, shown
+from p2v_tui.front.device_words import disk_line, left_out_lines, shown
 from p2v_tui.front.pace import DEFAULT_RATE, Paces, whole_seconds
 from p2v_tui.front.pace_words import rough_duration
 from p2v_tui.hwprobe import Machine
 from p2v_tui.session.plan.plan import Plan
 from p2v_tui.session.words.checks import Check, Verdict
-from p2v_tui.session.words.quantities import size_text
+from p2v_tui.session.words.quantities import memory_text, size_text
 
 # Of the parts' names, with the colon behind them.
 _NAME_WIDTH: Final = 12
@@ -72,11 +72,11 @@ def _left_out(plan: Plan, machine: Machine) -> list[str]:
 
 
 def _guest(plan: Plan) -> list[str]:
-    guest, topology = plan.guest, plan.guest.topology
-    count = topology.sockets * topology.cores * topology.threads
+    guest = plan.guest
+    count = guest.topology.processors
     firmware = f", {guest.firmware.name}" if guest.firmware else ""
     vcpus = f"{count} vCPU{'' if count == 1 else 's'}"
-    return [f"{shown(guest.name)}, {vcpus}, {guest.memory // MIB} MB of memory{firmware}"]
+    return [f"{shown(guest.name)}, {vcpus}, {memory_text(guest.memory)} of memory{firmware}"]
 
 
 def _target(plan: Plan) -> list[str]:

@@ -35,7 +35,6 @@ from p2v_tui.front.device_words import (
     medium_kind,
     medium_line,
     shown,
-    size_in_words,
     transport_in_words,
 )
 from p2v_tui.hwprobe import Disk, DiskGroup, Machine
@@ -45,6 +44,7 @@ from p2v_tui.screens.table import Cell, Column, Table, TableHead, TableToggle
 from p2v_tui.screens.widgets import Action, FormField, Help, Line, Panel, Toggle
 from p2v_tui.session.plan.disk_choice import default_disks, only_external
 from p2v_tui.session.plan.disk_names import find_named
+from p2v_tui.session.words.quantities import size_text
 
 _NETWORK = BY_KEY["p2v.network_map"]
 
@@ -449,7 +449,7 @@ def _disk_rows(disks: Iterable[Disk], machine: Machine) -> list[Row]:
                 disk.name in by_default,
                 (
                     Cell(shown(disk.name)),
-                    Cell(size_in_words(disk.size)),
+                    Cell(size_text(disk.size)),
                     Cell(shown(disk.model)),
                     Cell(transport_in_words(disk.transport)),
                     Cell(contents_in_words(disk, machine)),
@@ -476,5 +476,5 @@ def _unknown(name: str) -> str:
     with contextlib.suppress(OSError):
         status = Path(name).stat()
         if name.startswith("/") and stat.S_ISREG(status.st_mode):
-            return f"{shown(name)}  {size_in_words(status.st_size)}  disk image"
+            return f"{shown(name)}  {size_text(status.st_size)}  disk image"
     return f"{shown(name)}  not found on this machine"

@@ -1,4 +1,4 @@
-"""What the guest is to be: its name, processors, memory and firmware, with a warning beside what KVM may not take."""
+"""What the guest is to be: its name, processors, memory and firmware, with a note beside what KVM may not take."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from textual.widgets import Input
 
 from p2v_tui.config import BY_KEY, Settings
 from p2v_tui.errors import SettingsError
-from p2v_tui.front.device_words import MIB, memory_warning, topology_in_words, vcpu_warning
+from p2v_tui.front.device_words import MIB, topology_in_words
 from p2v_tui.hwprobe import Machine
 from p2v_tui.screens.form import LABEL_WIDTH, Note, Reading, WrongField, parse_field, setting_help
 from p2v_tui.screens.widgets import Choice, FormField, Panel, Toggle
+from p2v_tui.session.plan.size_checks import memory_doubts, vcpu_doubts
 
 _NAME, _VCPUS = BY_KEY["p2v.guestname"], BY_KEY["p2v.vcpu.cores"]
 _MEMORY, _FIRMWARE = BY_KEY["p2v.memory"], BY_KEY["p2v.target.firmware"]
 
 
 # The setting's own words are about a kernel command line, where a plain number is bytes.
-_MEMORY_VALID = "megabytes, from 64 on, such as 1024; or a size with its unit, such as 16G"
+_MEMORY_VALID = "mebibytes, from 64 on, such as 1024; or a size with its unit, such as 16G"
 
 
 class TargetFields(Panel):
@@ -36,7 +37,7 @@ class TargetFields(Panel):
         yield Note(id="vcpus-note")
         yield Toggle("Copy the physical CPU topology", id="topology", help=setting_help("vcpu.phys_topo"))
         memory_help = setting_help("memory", valid=_MEMORY_VALID)
-        yield FormField("Memory (MB)", id="memory", help=memory_help, label_width=LABEL_WIDTH, width=12)
+        yield FormField("Memory (MiB)", id="memory", help=memory_help, label_width=LABEL_WIDTH, width=12)
         yield Note(id="memory-note")
         yield Choice(
             "Firmware",
@@ -79,7 +80,7 @@ class TargetFields(Panel):
         return int(parse_field(field, _VCPUS, self._vcpus if copied else None))
 
     def _read_memory(self) -> int:
-        """Bytes. What was filled in and not edited stays exact, where the field shows whole megabytes."""
+        """Bytes. What was filled in and not edited stays exact, where the field shows whole mebibytes."""
         field = self._field("memory")
         text = field.value.strip()
         if text == self._memory[0]:
@@ -119,7 +120,7 @@ class TargetFields(Panel):
         copied = self.query_one("#topology", Toggle).value
         note = ""
         if (text := self._field("vcpus").value.strip()).isdigit():
-            note = vcpu_warning(int(text), machine)
+            note = _note(vcpu_doubts(int(text), machine))
         if copied:
             note = f"{topology_in_words(machine.cpu)}, as in this machine. {note}".rstrip()
         self.query_one("#vcpus-note", Note).show(note)
@@ -128,7 +129,11 @@ class TargetFields(Panel):
             memory = _MEMORY.parse(f"{text}M" if text.isdigit() else text)
         except SettingsError:
             memory = None
-        self.query_one("#memory-note", Note).show(memory_warning(memory, machine) if memory else "")
+        self.query_one("#memory-note", Note).show(_note(memory_doubts(memory, machine)) if memory else "")
 
     def _field(self, name: str) -> FormField:
         return self.query_one(f"#{name}", FormField)
+
+
+def _note(doubts: str) -> str:
+    return f"Note: {doubts}." if doubts else ""

@@ -29,7 +29,7 @@ def verdict(outcome: Outcome) -> str:
 
 
 def what(disk: Path, place: Path | str, name: str = "dry") -> str:
-    return f"{disk} 8.0 MiB -> {place} as {name}"
+    return f"{disk} 8.4 MB -> {place} as {name}"
 
 
 @pytest.fixture
@@ -117,10 +117,10 @@ def test_every_other_failure_has_a_verdict_too_and_its_own_code(
     with closed_port() as port:
         gone = run_p2v(f"p2v.server=127.0.0.1 p2v.port={port} p2v.reconnect=0 p2v.disks={small_disk}", "--dry-run")
     assert gone.code == CONNECTION, gone.output
-    assert verdict(gone).startswith(f"Refused: {small_disk} 8.0 MiB -> /var/tmp as ")
+    assert verdict(gone).startswith(f"Refused: {small_disk} 8.4 MB -> /var/tmp as ")
     lacking = run_p2v(f"{with_key(key_server, key)} p2v.o=no-such-mode p2v.disks={small_disk}", "--dry-run")
     assert lacking.code == SETTINGS, lacking.output
-    assert verdict(lacking).startswith(f"Refused: {small_disk} 8.0 MiB -> no-such-mode as ")
+    assert verdict(lacking).startswith(f"Refused: {small_disk} 8.4 MB -> no-such-mode as ")
     wrong = run_p2v(f"{with_key(key_server, key)} p2v.disks=nosuchdisk", "--dry-run")
     assert wrong.code == SETTINGS, wrong.output
     assert verdict(wrong) == "Refused: these settings"

@@ -163,14 +163,14 @@ async def test_bytes_and_rate_change_more_rarely_than_the_percentage() -> None:
     clock = Clock()
     async with opened(clock=clock) as screen:
         await screen.hear(*COPYING, copied(10, seconds_left=5000.0))
-        await screen.until_shown(" 10%", "50.0 of 500.0 GiB", "112.5 MiB/s", "1 h 23 min left")
+        await screen.until_shown(" 10%", "50.0 of 500.0 GB", "112 MB/s", "1 h 23 min left")
         clock.now += 1
         await screen.hear(copied(20, seconds_left=4000.0))
         await screen.until_shown(" 20%")
-        assert "50.0 of 500.0 GiB" in screen.text
+        assert "50.0 of 500.0 GB" in screen.text
         clock.now += 10
         await screen.hear(copied(21, seconds_left=3600.0))
-        await screen.until_shown(" 21%", "105.0 of 500.0 GiB", "1 h 00 min left")
+        await screen.until_shown(" 21%", "105.0 of 500.0 GB", "1 h 00 min left")
 
 
 async def test_the_cursor_waits_behind_the_clock_below_the_percentages() -> None:
@@ -200,7 +200,7 @@ async def test_the_whole_says_how_long_it_ran_and_how_long_it_will() -> None:
     async with opened(clock=clock) as screen:
         await screen.hear(*INSPECTING)
         clock.now += 720
-        # 250 GiB at the pace of the first disk: 2640 s for 58 % of 500 GiB, so 2276 s.
+        # 250 GB at the pace of the first disk: 2640 s for 58 % of 500 GB, so 2276 s.
         await screen.hear(*COPYING[len(INSPECTING) :], copied(42, seconds_left=2640.0))
         await screen.until_shown("12 min so far, about 1 h 22 min left", "all", " 12%")
 

@@ -22,6 +22,7 @@ from p2v_tui.screens.base import BaseScreen, run_text
 from p2v_tui.screens.check_words import CheckList, checks_text, counts_in_words, not_passed, worst_first
 from p2v_tui.screens.dialogs import Dialog
 from p2v_tui.screens.form import setting_help
+from p2v_tui.screens.labels import LABELS, on_screen
 from p2v_tui.screens.side_panel import SidePanel
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action, FormField, Help, Line, Panel, Row, Toggle
@@ -55,9 +56,9 @@ FIELDS: Final[dict[SettingName, str]] = {
     "auth.identity.url": "identity",
 }
 Tested = tuple[ControlConnection, VirtV2V]
-_PASSWORD: Final = "Password"
-_IDENTITY: Final = "SSH identity URL"
-_SUDO: Final = "Use sudo when running virt-v2v"
+_PASSWORD: Final = LABELS["auth.password"]
+_IDENTITY: Final = LABELS["auth.identity.url"]
+_SUDO: Final = LABELS["auth.sudo"]
 _FILL_IN: Final = "Fill in the fields, then press Test connection."
 _WORKS: Final = "The connection works. Press Next."
 # Of this screen, with a status of one line: what stands above and below the checks.
@@ -157,10 +158,14 @@ class ConnectionScreen(BaseScreen):
 
     def _compose_fields(self, settings: Settings) -> ComposeResult:
         yield FormField(
-            "Conversion server", id="server", help=setting_help("remote.server"), value=settings.server or ""
+            LABELS["remote.server"], id="server", help=setting_help("remote.server"), value=settings.server or ""
         )
-        yield FormField("SSH port", id="port", help=setting_help("remote.port"), value=str(settings.port), width=6)
-        yield FormField("User name", id="username", help=setting_help("auth.username"), value=settings.username)
+        yield FormField(
+            LABELS["remote.port"], id="port", help=setting_help("remote.port"), value=str(settings.port), width=6
+        )
+        yield FormField(
+            LABELS["auth.username"], id="username", help=setting_help("auth.username"), value=settings.username
+        )
         password = settings.password.reveal() if settings.password else ""
         yield FormField(_PASSWORD, id="password", help=setting_help("auth.password"), value=password, password=True)
         yield FormField(
@@ -372,7 +377,7 @@ class ConnectionScreen(BaseScreen):
             case Checked(check):
                 self._show_checks((*self._checks, check))
             case Status(text) | Warned(text):
-                self.query_one("#status", Line).show(text)
+                self.query_one("#status", Line).show(on_screen(text))
 
     def show_failure(self, error: P2VError) -> None:
         """The test is over, and failed."""
@@ -420,7 +425,7 @@ class ConnectionScreen(BaseScreen):
                 f"{error.title}: {refused[0].text}",
                 f"{refused[0].advice} Checks shows {len(refused) - 1} more.",
             )
-        self.query_one("#status", Line).show(f"{shown(headline)}\n{shown(advice)}".rstrip())
+        self.query_one("#status", Line).show(on_screen(f"{shown(headline)}\n{shown(advice)}".rstrip()))
         if error.setting in FIELDS:
             self.query_one(f"#{FIELDS[error.setting]}-input").focus()
         else:

@@ -45,6 +45,7 @@ from p2v_tui.screens.device_lists import DeviceList, DiskList, InterfaceList, In
 from p2v_tui.screens.dialogs import Dialog, error_dialog
 from p2v_tui.screens.form import Form, Reading, WrongField
 from p2v_tui.screens.key_fields import KeyFields
+from p2v_tui.screens.labels import on_screen
 from p2v_tui.screens.output_fields import OutputFields
 from p2v_tui.screens.side_panel import SidePanel
 from p2v_tui.screens.state import State
@@ -596,7 +597,7 @@ PageUp, PageDown     the page before, the next page"""
             self._blinking = ""
 
     def _status(self, text: str) -> None:
-        self.query_one("#status", Line).show(shown(text))
+        self.query_one("#status", Line).show(on_screen(shown(text)))
 
 
 def _in_one_line(error: P2VError) -> str:

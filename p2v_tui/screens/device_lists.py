@@ -40,6 +40,7 @@ from p2v_tui.front.device_words import (
 from p2v_tui.hwprobe import Disk, DiskGroup, Machine
 from p2v_tui.kinds import NetworkMap
 from p2v_tui.screens.form import Note, Reading, WrongField, setting_help
+from p2v_tui.screens.labels import LABELS
 from p2v_tui.screens.table import Cell, Column, Table, TableHead, TableToggle
 from p2v_tui.screens.widgets import Action, FormField, Help, Line, Panel, Toggle
 from p2v_tui.session.plan.disk_choice import default_disks, only_external
@@ -139,7 +140,7 @@ class InterfaceRow(DeviceRow):
         # Interfaces' names may hold what an id cannot.
         number = next(self._numbers)
         self.network = FormField(
-            "to network",
+            LABELS["network_map"],
             id=f"network-{number}",
             help=Help(
                 "",
@@ -259,7 +260,7 @@ class DeviceList(Panel):
 class DiskList(DeviceList):
     """The fixed disks, and those that are left out with the reason."""
 
-    heading = "Fixed disks (the first one checked boots the guest)"
+    heading = f"{LABELS['disks']} (the first one checked boots the guest)"
     state_columns = (Column("State", 10),)
     columns = (
         Column("Disk", 7),
@@ -328,7 +329,7 @@ class DiskList(DeviceList):
 
 
 class MediaList(DeviceList):
-    heading = "Removable media (an empty drive in the guest)"
+    heading = f"{LABELS['removable']} (an empty drive in the guest)"
     columns = (Column("Drive", 6), Column("Kind", 12), Column("Model", 8))
     nothing = "None."
     attribute = "removable"
@@ -348,7 +349,7 @@ class MediaList(DeviceList):
 
 
 class InterfaceList(DeviceList):
-    heading = "Network interfaces"
+    heading = LABELS["interfaces"]
     columns = (Column("Interface", 8), Column("Address", 17), Column("Link", 9), Column("Card", 8))
     nothing = "No physical network interface was found."
     attribute = "interfaces"

@@ -15,6 +15,7 @@ from p2v_tui.config import BY_KEY, Settings
 from p2v_tui.errors import SettingsError
 from p2v_tui.front.device_words import shown
 from p2v_tui.screens.form import LABEL_WIDTH, Note, Reading, WrongField, parse_field, setting_help
+from p2v_tui.screens.labels import LABELS
 from p2v_tui.screens.widgets import Choice, FormField, Panel, Toggle
 from p2v_tui.session.plan.output_modes import ALLOCATIONS, FORMATS, OutputMode, Use, find_mode
 from p2v_tui.session.plan.virt_v2v import VirtV2V
@@ -23,12 +24,14 @@ from p2v_tui.setting_names import SettingName
 
 @dataclass(frozen=True)
 class _OutputField:
-    """A text field of this part. id: also what an `OutputMode` calls the use of it. option: virt-v2v's."""
+    """A text field of this part. id: also what an `OutputMode` calls the use of it."""
 
     id: str
     setting: SettingName
-    label: str
-    option: str
+
+    @property
+    def label(self) -> str:
+        return LABELS[self.setting]
 
     def use(self, mode: OutputMode) -> Use:
         use = getattr(mode, self.id)
@@ -42,10 +45,10 @@ class _OutputField:
 _DEFAULT, _NO_ALLOCATION = "default", "none"
 
 _FIELDS: Final = (
-    _OutputField("connection", "output.connection", "Connection", "-oc"),
-    _OutputField("storage", "output.storage", "Storage", "-os"),
-    _OutputField("misc", "output.misc", "Options", "-oo"),
-    _OutputField("password", "output.password", "Password", "-op"),
+    _OutputField("connection", "output.connection"),
+    _OutputField("storage", "output.storage"),
+    _OutputField("misc", "output.misc"),
+    _OutputField("password", "output.password"),
 )
 
 
@@ -59,12 +62,12 @@ class OutputFields(Panel):
 
     def compose(self) -> ComposeResult:
         yield Choice(
-            "Output to (-o)", (), id="mode", help=setting_help("output.type"), value="", label_width=LABEL_WIDTH
+            LABELS["output.type"], (), id="mode", help=setting_help("output.type"), value="", label_width=LABEL_WIDTH
         )
         yield Note(id="mode-note")
         for field in _FIELDS:
             yield FormField(
-                f"{field.label} ({field.option})",
+                field.label,
                 id=field.id,
                 help=setting_help(field.setting),
                 label_width=LABEL_WIDTH,
@@ -72,7 +75,7 @@ class OutputFields(Panel):
             )
             if field.id == "storage":
                 yield Choice(
-                    "Format (-of)",
+                    LABELS["output.format"],
                     (),
                     id="format",
                     help=setting_help("output.format", f"{_DEFAULT}: virt-v2v decides."),
@@ -80,14 +83,14 @@ class OutputFields(Panel):
                     label_width=LABEL_WIDTH,
                 )
                 yield Choice(
-                    "Allocation (-oa)",
+                    LABELS["output.allocation"],
                     (),
                     id="allocation",
                     help=setting_help("output.allocation", f"{_NO_ALLOCATION}: virt-v2v decides."),
                     value=BY_KEY["p2v.output.allocation"].default,
                     label_width=LABEL_WIDTH,
                 )
-        yield Toggle("Debugging output of virt-v2v (-v -x)", id="debug", help=setting_help("debug"))
+        yield Toggle(LABELS["debug"], id="debug", help=setting_help("debug"))
 
     def fill(self, settings: Settings) -> None:
         self._settings = settings
@@ -150,10 +153,7 @@ class OutputFields(Panel):
         text = widget.value
         missing = _missing_misc(self.mode, text) if field.id == "misc" else ()
         if missing or (not text.strip() and field.use(self.mode) is Use.NEEDED):
-            wanted = (
-                " and ".join(f"the option {name}: type {name}=VALUE" for name in missing)
-                or f"{field.option} ({field.label.lower()})"
-            )
+            wanted = " and ".join(f"the option {name}: type {name}=VALUE" for name in missing) or field.label
             raise WrongField(
                 SettingsError(
                     f"The output mode {self.mode.names[0]} needs {wanted}.",
@@ -193,7 +193,7 @@ class OutputFields(Panel):
             widget, use = self._field(field.id), field.use(mode)
             needed = use is Use.NEEDED
             widget.display = use is not Use.NOT_TAKEN
-            widget.set_label(f"{field.label} ({field.option})" + (", needed" if needed else ""))
+            widget.set_label(field.label + (", needed" if needed else ""))
             about = f"The output mode {mode.names[0]} {'needs' if needed else 'takes'} it."
             widget.help = setting_help(field.setting, about, _about_misc(mode) if field.id == "misc" else "")
         allocation, disk_format = self.query_one("#allocation", Choice), self.query_one("#format", Choice)

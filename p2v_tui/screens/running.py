@@ -29,6 +29,7 @@ from p2v_tui.screens.base import BaseScreen
 from p2v_tui.screens.check_words import checks_text, not_passed
 from p2v_tui.screens.dialogs import Dialog, TextDialog, error_dialog
 from p2v_tui.screens.dressed import look_of
+from p2v_tui.screens.labels import on_screen
 from p2v_tui.screens.log_pane import LogPane
 from p2v_tui.screens.progress import DiskBars, PhaseList, Throughput
 from p2v_tui.screens.state import State
@@ -329,7 +330,7 @@ class RunningScreen(BaseScreen):
         return [action for action in self.query(Action) if action.id in {"poweroff", "reboot"}]
 
     def _text(self, text: str) -> str:
-        text = "\n".join(plain(line) for line in text.splitlines())
+        text = on_screen("\n".join(plain(line) for line in text.splitlines()))
         return text if look_of(self).rich else ascii_text(text)
 
     async def action_back(self) -> None:

@@ -11,6 +11,7 @@ from p2v_tui.errors import SettingsError
 from p2v_tui.front.device_words import MIB, topology_in_words
 from p2v_tui.hwprobe import Machine
 from p2v_tui.screens.form import LABEL_WIDTH, Note, Reading, WrongField, parse_field, setting_help
+from p2v_tui.screens.labels import LABELS
 from p2v_tui.screens.widgets import Choice, FormField, Panel, Toggle
 from p2v_tui.session.plan.size_checks import memory_doubts, vcpu_doubts
 
@@ -32,15 +33,17 @@ class TargetFields(Panel):
         self._vcpus = ""
 
     def compose(self) -> ComposeResult:
-        yield FormField("Guest name", id="guestname", help=setting_help("guestname"), label_width=LABEL_WIDTH)
-        yield FormField("vCPUs", id="vcpus", help=setting_help("vcpu.cores"), label_width=LABEL_WIDTH, width=6)
+        yield FormField(LABELS["guestname"], id="guestname", help=setting_help("guestname"), label_width=LABEL_WIDTH)
+        yield FormField(
+            LABELS["vcpu.cores"], id="vcpus", help=setting_help("vcpu.cores"), label_width=LABEL_WIDTH, width=6
+        )
         yield Note(id="vcpus-note")
-        yield Toggle("Copy the physical CPU topology", id="topology", help=setting_help("vcpu.phys_topo"))
+        yield Toggle(LABELS["vcpu.phys_topo"], id="topology", help=setting_help("vcpu.phys_topo"))
         memory_help = setting_help("memory", valid=_MEMORY_VALID)
-        yield FormField("Memory (MiB)", id="memory", help=memory_help, label_width=LABEL_WIDTH, width=12)
+        yield FormField(LABELS["memory"], id="memory", help=memory_help, label_width=LABEL_WIDTH, width=12)
         yield Note(id="memory-note")
         yield Choice(
-            "Firmware",
+            LABELS["target.firmware"],
             _FIRMWARE.kind.metavar.split("|"),
             id="firmware",
             help=setting_help("target.firmware"),

@@ -222,7 +222,7 @@ async def test_help_is_about_the_field(key: str) -> None:
     async with opened(MadeUpState(words="p2v.o=vdsm")) as it:
         it.field("misc").input.focus()
         await it.pilot.press(key)
-        await wait_until(it.pilot, lambda: "p2v.oo" in screen_text(it.app))
+        await wait_until(it.pilot, lambda: "Options (-oo)" in screen_text(it.app))
         assert "vdsm-image-uuid" in screen_text(it.app)
 
 
@@ -348,7 +348,7 @@ async def test_a_relative_storage_is_refused_on_this_screen_and_its_field_has_th
     async with opened() as it:
         await it.type("storage", "guests")
         await it.press("start")
-        assert "p2v.os=guests is not an absolute path" in it.status
+        assert '"Storage (-os)": guests is not an absolute path' in it.status
         assert it.focused is it.field("storage").input
         assert it.app.started == 0
 

@@ -55,7 +55,8 @@ class Settings:
         "server",
         kind=SERVER,
         example="192.0.2.10",
-        help="The conversion server. With it p2v-tui converts unattended; without it, it opens the screens.",
+        help="The conversion server: the machine where virt-v2v runs. Given on the kernel command line or by "
+        "--cmdline, it makes p2v-tui convert unattended, without the screens.",
     )
     port: int = declare(
         "remote.port",
@@ -185,7 +186,11 @@ class Settings:
     )
     disks: tuple[str, ...] | None = declare(
         "disks",
-        kind=list_of("sda,sdb,...", "names of fixed disks, or absolute paths of disk images, separated by commas"),
+        kind=list_of(
+            "sda,sdb,...",
+            "names of fixed disks (sda, serial:SERIAL, wwn:WWN, /dev/disk/by-id/...) or absolute paths of disk "
+            "images, separated by commas",
+        ),
         default_words="all that are built in",
         example="sda,serial:S3Z8NB0K",
         help="The disks to convert. The guest boots from the first one. sda can be another disk after the next boot: "

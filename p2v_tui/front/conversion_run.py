@@ -156,7 +156,7 @@ class ConversionRun(Job[Converted]):
     convert: what does the work. left_running: by another process, so that this one only goes on with it. attended:
     there is somebody to ask. hear: called with each event, from the run's thread. now: the time of day, for the log.
     clock: seconds, monotonic. since: when one that was left running began. book: what earlier conversions took; where
-    there is one, this one is remembered there.
+    there is one, this one is remembered there. line: how fast the server reads, as it was measured, bytes a second.
     """
 
     def __init__(
@@ -173,6 +173,7 @@ class ConversionRun(Job[Converted]):
         clock: Callable[[], float] = time.monotonic,
         since: datetime.datetime | None = None,
         book: PaceBook | None = None,
+        line: float | None = None,
     ) -> None:
         # virt-v2v must be stopped in order, and the remote side tidied, before the process ends.
         super().__init__("conversion", self._call_convert, self._came, grace=None)
@@ -188,7 +189,7 @@ class ConversionRun(Job[Converted]):
         self._now = now
         self._clock = clock
         self._book = book
-        self._paces = book.paces(plan.settings.server) if book else Paces()
+        self._paces = book.paces(plan.settings.server, line) if book else Paces(line=line)
         self._percent = 0
         self._accepted: bool | None = None
         self._answered = threading.Event()

@@ -14,7 +14,6 @@ from typing import Final
 from p2v_tui.front.phases import COPYING, KINDS, STAGES, kind_of, shown_name
 from p2v_tui.session.words.events import DiskProgress, Event, PhaseStarted, Progress, Stage, StageStarted
 
-MIB: Final = 1 << 20
 # Before anything has been remembered: seconds of a phase, as virt-v2v 2.2 took with KVM for a small Linux; those that
 # are not here take a moment. Bytes of disk a second: a gigabit network.
 _DEFAULTS: Final[Mapping[str, float]] = {
@@ -25,7 +24,7 @@ _DEFAULTS: Final[Mapping[str, float]] = {
     "Mapping filesystem data": 10.0,
 }
 _MOMENT: Final = 1.0
-DEFAULT_RATE: Final = 100.0 * MIB
+DEFAULT_RATE: Final = 100_000_000.0
 # The copy's own pace counts as soon as so much of the disk is copied, percent; before that it is too rough.
 _TELLING_PERCENT: Final = 2
 
@@ -35,10 +34,19 @@ class Paces:
     """What earlier conversions took. seconds: by the kind of phase (`phases.kind_of`).
 
     rate: bytes of disk a second while disks are copied, unused space too; None where that is not known.
+    line: bytes a second as the connection test measured them now; None where it did not.
     """
 
     seconds: Mapping[str, float] = field(default_factory=dict)
     rate: float | None = None
+    line: float | None = None
+
+    @property
+    def copy_rate(self) -> float | None:
+        """The slower of the two: the line may not be what limits a copy, and another machine's disks may have had
+        more unused space.
+        """
+        return min((rate for rate in (self.rate, self.line) if rate), default=None)
 
     def of(self, kind: str) -> float:
         return self.seconds.get(kind, _DEFAULTS.get(kind, _MOMENT))
@@ -137,7 +145,7 @@ def copy_seconds(size: int, rate: float | None) -> float:
 
 def whole_seconds(size: int, paces: Paces) -> float:
     """Of a conversion that has not begun. size: of its disks, bytes."""
-    return sum(paces.of(kind) for kind in KINDS if kind != COPYING) + copy_seconds(size, paces.rate)
+    return sum(paces.of(kind) for kind in KINDS if kind != COPYING) + copy_seconds(size, paces.copy_rate)
 
 
 def _left(timing: Timing, paces: Paces, now: float) -> float:
@@ -146,7 +154,7 @@ def _left(timing: Timing, paces: Paces, now: float) -> float:
     if timing.kind != COPYING:
         to_come += max(0.0, paces.of(timing.kind) - (now - timing.phase_began))
     if position <= KINDS.index(COPYING):
-        to_come += _copy_left(timing.disks, paces.rate)
+        to_come += _copy_left(timing.disks, paces.copy_rate)
     return to_come
 
 

@@ -39,10 +39,13 @@ def default_path(environment: Mapping[str, str] = os.environ) -> Path:
 class PaceBook:
     path: Path
 
-    def paces(self, server: str | None) -> Paces:
-        """For a conversion to that server: how fast it copied, and how long the phases took wherever it was."""
+    def paces(self, server: str | None, line: float | None = None) -> Paces:
+        """For a conversion to that server: how fast it copied, and how long the phases took wherever it was.
+
+        line: as it was measured now, bytes a second.
+        """
         seconds, rates = self._read()
-        return Paces(seconds, rates.get(server or ""))
+        return Paces(seconds, rates.get(server or ""), line)
 
     def remember(self, server: str | None, paces: Paces) -> None:
         """A conversion that has succeeded."""

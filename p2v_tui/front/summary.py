@@ -38,7 +38,7 @@ def summary(plan: Plan, machine: Machine, server_checks: Iterable[Check], paces:
             ("Goes to", _target(plan)),
             ("Networks", _networks(plan, machine)),
             ("Warnings", _warnings(plan, server_checks)),
-            ("Time", _time(plan, paces)),
+            ("Time", [time_text(plan, paces)]),
         )
         if lines
     )
@@ -112,9 +112,14 @@ def _first_sentence(text: str) -> str:
     return text.partition(". ")[0].rstrip(".") + "."
 
 
-def _time(plan: Plan, paces: Paces) -> list[str]:
-    size = sum(disk.size for disk in plan.disks)
-    about = f"about {rough_duration(whole_seconds(size, paces))} for {size_text(size)}"
-    if paces.rate:
-        return [f"{about}, at the {size_text(paces.rate)}/s of earlier conversions to this server"]
-    return [f"{about} at {size_text(DEFAULT_RATE)}/s; this line was not measured yet"]
+def time_text(plan: Plan, paces: Paces) -> str:
+    """How long the conversion will take, and from what that is known."""
+    size, rate = sum(disk.size for disk in plan.disks), paces.copy_rate
+    estimate = f"{rough_duration(whole_seconds(size, paces))} for {size_text(size)}"
+    if rate is None:
+        return f"estimate: {estimate} at {size_text(DEFAULT_RATE)}/s; this line was not measured"
+    if rate == paces.line:
+        how = "as the connection test measured the line; less if the disks have unused space"
+    else:
+        how = "as in earlier conversions to this server"
+    return f"estimate: {estimate} at {size_text(rate)}/s, {how}"

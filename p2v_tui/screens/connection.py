@@ -37,6 +37,7 @@ from p2v_tui.session.words.events import (
     ConnectionStep,
     Event,
     HostKeyLearnt,
+    LineMeasured,
     Report,
     Status,
     StepDone,
@@ -106,6 +107,7 @@ class ConnectionScreen(BaseScreen):
         self._test: AwaitedJob[Tested] | None = None
         self._checks: tuple[Check, ...] = ()
         self._host_key: str | None = None
+        self._line_rate: float | None = None
 
     def compose(self) -> ComposeResult:
         settings = self.state.settings
@@ -306,7 +308,7 @@ class ConnectionScreen(BaseScreen):
     def _start_test(self, settings: Settings) -> None:
         self.state.forget_server()
         self._clear()
-        self._host_key = None
+        self._host_key = self._line_rate = None
         for step in ConnectionStep:
             self._step(step, marks.TO_COME, "")
         self.query_one("#test", Action).label = "Stop the test"
@@ -374,6 +376,8 @@ class ConnectionScreen(BaseScreen):
                 self._step(step, marks.DONE, text)
             case HostKeyLearnt(fingerprint):
                 self._host_key = fingerprint
+            case LineMeasured(rate):
+                self._line_rate = rate
             case Checked(check):
                 self._show_checks((*self._checks, check))
             case Status(text) | Warned(text):
@@ -391,7 +395,7 @@ class ConnectionScreen(BaseScreen):
         """The test is over, and the server is logged in to."""
         self._end_test()
         self.state.remember_server(server, virt_v2v, self._host_key)
-        self.state.checks = self._checks
+        self.state.checks, self.state.line_rate = self._checks, self._line_rate
         found = counts_in_words(self._checks)
         words = f"The connection works, with {found}: see Checks. Press Next." if found else _WORKS
         self.query_one("#status", Line).show(words)

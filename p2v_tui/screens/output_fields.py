@@ -41,7 +41,7 @@ class _OutputField:
         return use
 
 
-# What stands for no format, and the setting's own word for no allocation.
+# What stands for no format and no allocation, and the setting's own word for the latter.
 _DEFAULT, _NO_ALLOCATION = "default", "none"
 
 _FIELDS: Final = (
@@ -86,8 +86,8 @@ class OutputFields(Panel):
                     LABELS["output.allocation"],
                     (),
                     id="allocation",
-                    help=setting_help("output.allocation", f"{_NO_ALLOCATION}: virt-v2v decides."),
-                    value=BY_KEY["p2v.output.allocation"].default,
+                    help=setting_help("output.allocation", f"{_DEFAULT}: virt-v2v decides."),
+                    value=_DEFAULT,
                     label_width=LABEL_WIDTH,
                 )
         yield Toggle(LABELS["debug"], id="debug", help=setting_help("debug"))
@@ -104,7 +104,8 @@ class OutputFields(Panel):
             declared = BY_KEY[f"p2v.{field.setting}"]
             value = getattr(settings, declared.attribute)
             self._field(field.id).value = declared.format(value) if value else ""
-        self.query_one("#allocation", Choice).value = settings.output_allocation
+        allocation = settings.output_allocation
+        self.query_one("#allocation", Choice).value = _DEFAULT if allocation == _NO_ALLOCATION else allocation
         # One that the mode cannot make stays, and is refused: another one would be a guess.
         self.query_one("#format", Choice).value = settings.output_format or _DEFAULT
         self.query_one("#debug", Toggle).value = settings.debug
@@ -129,7 +130,7 @@ class OutputFields(Panel):
             Reading("debug", lambda: self.query_one("#debug", Toggle).value),
         ]
         if self.mode.allocation is not Use.NOT_TAKEN:
-            readings.append(Reading("output_allocation", lambda: self.query_one("#allocation", Choice).value))
+            readings.append(Reading("output_allocation", self._read_allocation))
         if self.mode.format is not Use.NOT_TAKEN:
             readings.append(Reading("output_format", self._read_format))
         return readings + [
@@ -142,6 +143,10 @@ class OutputFields(Panel):
         """The name that the settings have for the mode, where it is the same one."""
         name = self.query_one("#mode", Choice).value
         return self._settings.output_type if self._settings.output_type in find_mode(name).names else name
+
+    def _read_allocation(self) -> str:
+        name = self.query_one("#allocation", Choice).value
+        return _NO_ALLOCATION if name == _DEFAULT else name
 
     def _read_format(self) -> str | None:
         name = self.query_one("#format", Choice).value
@@ -199,7 +204,7 @@ class OutputFields(Panel):
         allocation, disk_format = self.query_one("#allocation", Choice), self.query_one("#format", Choice)
         allocation.display = mode.allocation is not Use.NOT_TAKEN
         disk_format.display = mode.format is not Use.NOT_TAKEN
-        allocation.offer((_NO_ALLOCATION, *(mode.allocations or ALLOCATIONS)))
+        allocation.offer((_DEFAULT, *(mode.allocations or ALLOCATIONS)))
         disk_format.offer((_DEFAULT, *(mode.formats or FORMATS)))
         self._show_note()
 

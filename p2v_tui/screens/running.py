@@ -133,8 +133,6 @@ class RunningScreen(BaseScreen):
         self._told = False
         self._ended = False
         self._question: Dialog | None = None
-        # Where the logs were to be saved last; empty before.
-        self._save_directory = ""
         self._end_listening: Callable[[], None] = lambda: None
 
     def compose(self) -> ComposeResult:
@@ -443,15 +441,15 @@ class RunningScreen(BaseScreen):
             "Save logs",
             "What this screen showed, as a file in a directory of this machine, such as a USB stick's:",
             label="Directory",
-            value=self._save_directory or default_directory(),
+            value=self.state.save_directory or default_directory(),
             help=Help("Directory", "Where the file is made. It must exist. F2 opens a shell to mount a stick."),
             yes="Save",
         )
 
         def decide(answer: bool | None) -> None:
+            self.state.save_directory = dialog.value.strip()
             if answer:
-                self._save_directory = dialog.value.strip()
-                self.work_on(self._save(self._save_directory))
+                self.work_on(self._save(self.state.save_directory))
 
         self.app.push_screen(dialog, decide)
 
@@ -462,7 +460,8 @@ class RunningScreen(BaseScreen):
                 AwaitedJob("saved log", lambda *_: save(self.run, directory, now), wanted=self.is_there)
             )
         except P2VError as error:
-            self.app.push_screen(error_dialog(error))
+            # Then to the directory, to correct what was typed.
+            self.app.push_screen(error_dialog(error), lambda _: self._save_pressed())
         else:
             self.app.push_screen(Dialog("Logs saved", self._text(f"They are in\n\n{path}")))
 

@@ -193,7 +193,7 @@ async def test_a_refused_connection(size: str) -> None:
         async with app.run_test(size=SIZES[size]) as pilot:
             await press_action(pilot, "test")
             await wait_until(pilot, lambda: "refuses connections" in status(app))
-            await wait_until(pilot, lambda: "[fail] host key" in screen_text(app))
+            await wait_until(pilot, lambda: "[fail] network: Connecting to 127.0.0.1" in screen_text(app))
             await wait_until(pilot, lambda: app.focused is not None and app.focused.id == "port-input")
 
 
@@ -202,7 +202,7 @@ async def test_the_test_can_be_interrupted() -> None:
         app = app_for(f"p2v.server=127.0.0.1 p2v.port={port} p2v.password=x")
         async with app.run_test(size=(80, 24)) as pilot:
             await press_action(pilot, "test")
-            await wait_until(pilot, lambda: "[ .. ] host key" in screen_text(app))
+            await wait_until(pilot, lambda: "[ .. ] network: Connecting to 127.0.0.1" in screen_text(app))
             assert app.screen.query_one("#test", Action).label == "Stop the test"
             await pilot.press("enter")
             await wait_until(pilot, lambda: "Cancelled" in status(app))
@@ -260,7 +260,7 @@ async def test_nothing_is_left_of_a_test_that_was_stopped() -> None:
         app = app_for(f"p2v.server=127.0.0.1 p2v.port={port} p2v.password=x")
         async with app.run_test(size=(80, 24)) as pilot:
             await press_action(pilot, "test")
-            await wait_until(pilot, lambda: "[ .. ] host key" in screen_text(app))
+            await wait_until(pilot, lambda: "[ .. ] network: Connecting to 127.0.0.1" in screen_text(app))
             await pilot.press("escape")
             await wait_until(pilot, lambda: set(Path("/tmp").glob("p2v-tui-*")) == before)
 

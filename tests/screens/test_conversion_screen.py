@@ -222,7 +222,7 @@ async def test_help_is_about_the_field(key: str) -> None:
     async with opened(MadeUpState(words="p2v.o=vdsm")) as it:
         it.field("misc").input.focus()
         await it.pilot.press(key)
-        await wait_until(it.pilot, lambda: "Options (-oo)" in screen_text(it.app))
+        await wait_until(it.pilot, lambda: "p2v.oo" in screen_text(it.app))
         assert "vdsm-image-uuid" in screen_text(it.app)
 
 

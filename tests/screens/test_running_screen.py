@@ -457,6 +457,7 @@ async def test_a_cancelled_conversion_says_so_and_can_be_tried_again() -> None:
         assert screen.focused == "log"
         screen.conversion.say(Cancelled())
         await screen.until_shown("Cancelled.", "Back")
+        assert "Failed during" not in screen.text
 
 
 async def test_a_question_that_the_end_has_answered_goes_away() -> None:
@@ -704,13 +705,24 @@ async def test_a_directory_that_does_not_work_is_told_of(tmp_path: Path, monkeyp
         await screen.pilot.press("enter")
         await screen.until_shown("The logs were not saved", "No such file or directory")
         await screen.pilot.press("enter")
-        # What was typed is still there.
+        # What was typed is there to be corrected.
         good = tmp_path / "none2"
         good.mkdir()
-        await screen.press("save")
+        await screen.until_shown("Save logs", "Directory:")
         await screen.pilot.press("end", "2", "enter")
         await screen.until_shown("Logs saved")
     assert len(list(good.iterdir())) == 1
+
+
+async def test_a_directory_that_was_typed_is_proposed_again_though_nothing_was_saved() -> None:
+    async with opened() as screen:
+        await screen.hear(*STARTED)
+        await screen.press("save")
+        await screen.until_shown("Directory:")
+        await screen.pilot.press("end", "x", "escape")
+        assert screen.app.state.save_directory.endswith("x")
+        await screen.press("save")
+        await screen.until_shown(screen.app.state.save_directory)
 
 
 def test_two_logs_of_the_same_second_are_two_files(tmp_path: Path) -> None:

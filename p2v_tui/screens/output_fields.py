@@ -43,6 +43,7 @@ class _OutputField:
 
 # What stands for no format and no allocation, and the setting's own word for the latter.
 _DEFAULT, _NO_ALLOCATION = "default", "none"
+_ALLOCATION_VALID: Final = f"one of: {', '.join((_DEFAULT, *ALLOCATIONS))}"
 
 _FIELDS: Final = (
     _OutputField("connection", "output.connection"),
@@ -86,7 +87,7 @@ class OutputFields(Panel):
                     LABELS["output.allocation"],
                     (),
                     id="allocation",
-                    help=setting_help("output.allocation", f"{_DEFAULT}: virt-v2v decides."),
+                    help=setting_help("output.allocation", f"{_DEFAULT}: virt-v2v decides.", valid=_ALLOCATION_VALID),
                     value=_DEFAULT,
                     label_width=LABEL_WIDTH,
                 )

@@ -24,14 +24,15 @@ from p2v_tui.front.ascii_text import ascii_text
 from p2v_tui.front.conversion_run import Snapshot
 from p2v_tui.front.jobs import AwaitedJob
 from p2v_tui.front.outcome_words import end_text, outage_text, outcome_text, status_text
-from p2v_tui.front.saved_log import default_directory, save
+from p2v_tui.front.saved_log import save
 from p2v_tui.screens.base import BaseScreen
 from p2v_tui.screens.check_words import checks_text, not_passed
-from p2v_tui.screens.dialogs import Dialog, TextDialog, error_dialog
+from p2v_tui.screens.dialogs import Dialog, error_dialog
 from p2v_tui.screens.dressed import look_of
 from p2v_tui.screens.labels import on_screen
 from p2v_tui.screens.log_pane import LogPane
 from p2v_tui.screens.progress import DiskBars, PhaseList, Throughput
+from p2v_tui.screens.saving import ask_where_to_save
 from p2v_tui.screens.state import State
 from p2v_tui.screens.whole import WholeRows
 from p2v_tui.screens.widgets import Action, Help, Line, Panel
@@ -437,33 +438,10 @@ class RunningScreen(BaseScreen):
 
     @on(Action.Pressed, "#save")
     def _save_pressed(self) -> None:
-        dialog = TextDialog(
-            "Save logs",
-            "What this screen showed, as a file in a directory of this machine, such as a USB stick's:",
-            label="Directory",
-            value=self.state.save_directory or default_directory(),
-            help=Help("Directory", "Where the file is made. It must exist. F2 opens a shell to mount a stick."),
-            yes="Save",
-        )
-
-        def decide(answer: bool | None) -> None:
-            self.state.save_directory = dialog.value.strip()
-            if answer:
-                self.work_on(self._save(self.state.save_directory))
-
-        self.app.push_screen(dialog, decide)
-
-    async def _save(self, directory: str) -> None:
         now = datetime.datetime.now()
-        try:
-            path = await self.state.jobs.add(
-                AwaitedJob("saved log", lambda *_: save(self.run, directory, now), wanted=self.is_there)
-            )
-        except P2VError as error:
-            # Then to the directory, to correct what was typed.
-            self.app.push_screen(error_dialog(error), lambda _: self._save_pressed())
-        else:
-            self.app.push_screen(Dialog("Logs saved", self._text(f"They are in\n\n{path}")))
+        ask_where_to_save(
+            self, "Save logs", "What this screen showed", lambda directory: save(self.run, directory, now)
+        )
 
     @on(Action.Pressed, "#poweroff")
     def _poweroff_pressed(self) -> None:

@@ -32,7 +32,7 @@ class State:
     with, until the screen that could mend it has shown it. jobs: what the screens have done in threads.
     line_rate: how fast that server read in the test, bytes a second, where it was measured.
     book: what earlier conversions took, where that is remembered.
-    save_directory: where logs were to be saved last, as it was typed; empty before.
+    save_directory: where a file was to be saved last, as it was typed; empty before.
     """
 
     settings: Settings

@@ -37,7 +37,7 @@ PYTHON = the_check(Verdict.WARNING, "reconnecting", **POOR)
 SPACE = the_check(
     Verdict.WARNING,
     "space for the copy",
-    space=spaces(**{Place.STORAGE.value: space("/var/tmp", 101 * GB)}),
+    space=spaces(**{Place.STORAGE.value: space("/var/tmp", 101_100_000_000)}),
 )
 FULL = the_check(
     Verdict.REFUSED, "space for the copy", space=spaces(**{Place.STORAGE.value: space("/var/tmp", 4 * GB)})

@@ -15,9 +15,9 @@ from rich.console import Console
 from syrupy.assertion import SnapshotAssertion
 
 from p2v_tui.errors import Cancelled, ConversionFailed, P2VError
-from p2v_tui.front import saved_log
+from p2v_tui.front import saved_file, saved_log
 from p2v_tui.front.conversion_run import ConversionRun, LogLine
-from p2v_tui.screens import running
+from p2v_tui.screens import running, saving
 from p2v_tui.screens.dialogs import Dialog
 from p2v_tui.screens.log_pane import LogPane, rows_of
 from p2v_tui.screens.look import Look
@@ -140,7 +140,7 @@ async def test_failed(size: str, snapshot: SnapshotAssertion) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_save_asked(size: str, snapshot: SnapshotAssertion, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "default_directory", lambda: "/run/media/root/STICK")
+    monkeypatch.setattr(saving, "default_directory", lambda: "/run/media/root/STICK")
     async with opened(size) as screen:
         await screen.hear(*FAILED)
         await screen.press("save")
@@ -676,12 +676,12 @@ def test_a_server_that_is_forgotten_is_closed_when_no_conversion_needs_it(ended:
 
 
 async def test_saved_logs_hold_everything_and_are_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "default_directory", lambda: str(tmp_path))
+    monkeypatch.setattr(saving, "default_directory", lambda: str(tmp_path))
     async with opened() as screen:
         await screen.hear(*FAILED)
         await screen.press("save")
         await screen.pilot.press("enter")
-        await screen.until_shown("Logs saved")
+        await screen.until_shown("Saved")
         (path,) = tmp_path.iterdir()
         assert path.name in re.sub(r"[\s|]", "", screen.text)
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -698,19 +698,19 @@ async def test_saved_logs_hold_everything_and_are_private(tmp_path: Path, monkey
 
 async def test_a_directory_that_does_not_work_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     places = iter([str(tmp_path / "none"), "/nowhere"])
-    monkeypatch.setattr(running, "default_directory", lambda: next(places))
+    monkeypatch.setattr(saving, "default_directory", lambda: next(places))
     async with opened() as screen:
         await screen.hear(*STARTED)
         await screen.press("save")
         await screen.pilot.press("enter")
-        await screen.until_shown("The logs were not saved", "No such file or directory")
+        await screen.until_shown("The file was not saved", "No such file or directory")
         await screen.pilot.press("enter")
         # What was typed is there to be corrected.
         good = tmp_path / "none2"
         good.mkdir()
         await screen.until_shown("Save logs", "Directory:")
         await screen.pilot.press("end", "2", "enter")
-        await screen.until_shown("Logs saved")
+        await screen.until_shown("Saved")
     assert len(list(good.iterdir())) == 1
 
 
@@ -745,9 +745,9 @@ def test_a_stick_that_can_be_written_is_the_first_choice(tmp_path: Path) -> None
         "/dev/sr0 /media/cdrom iso9660 ro 0 0\n/dev/sda1 / ext4 rw 0 0\n"
         "/dev/sdb1 /run/media/root/MY\\040STICK vfat rw,nosuid 0 0\n"
     )
-    assert saved_log.default_directory(mounts) == "/run/media/root/MY STICK"
+    assert saved_file.default_directory(mounts) == "/run/media/root/MY STICK"
     mounts.write_text("/dev/sda1 / ext4 rw 0 0\n")
-    assert Path(saved_log.default_directory(mounts)).is_dir()
+    assert Path(saved_file.default_directory(mounts)).is_dir()
 
 
 def test_lines_of_any_kind_keep_their_kind() -> None:

@@ -60,7 +60,7 @@ Tested = tuple[ControlConnection, VirtV2V]
 _PASSWORD: Final = LABELS["auth.password"]
 _IDENTITY: Final = LABELS["auth.identity.url"]
 _SUDO: Final = LABELS["auth.sudo"]
-_FILL_IN: Final = "Fill in the fields, then press Test connection."
+_FILL_IN: Final = "Fill in the fields, then press Test connection: Tab moves, Enter presses."
 _WORKS: Final = "The connection works. Press Next."
 # Of this screen, with a status of one line: what stands above and below the checks.
 _ROWS_OF_OTHERS: Final = 21
@@ -163,10 +163,19 @@ class ConnectionScreen(BaseScreen):
             LABELS["remote.server"], id="server", help=setting_help("remote.server"), value=settings.server or ""
         )
         yield FormField(
-            LABELS["remote.port"], id="port", help=setting_help("remote.port"), value=str(settings.port), width=6
+            LABELS["remote.port"],
+            id="port",
+            help=setting_help("remote.port"),
+            value=str(settings.port),
+            width=6,
+            replaced=True,
         )
         yield FormField(
-            LABELS["auth.username"], id="username", help=setting_help("auth.username"), value=settings.username
+            LABELS["auth.username"],
+            id="username",
+            help=setting_help("auth.username"),
+            value=settings.username,
+            replaced=True,
         )
         password = settings.password.reveal() if settings.password else ""
         yield FormField(_PASSWORD, id="password", help=setting_help("auth.password"), value=password, password=True)

@@ -40,7 +40,9 @@ class TargetFields(Panel):
         yield Note(id="vcpus-note")
         yield Toggle(LABELS["vcpu.phys_topo"], id="topology", help=setting_help("vcpu.phys_topo"))
         memory_help = setting_help("memory", valid=_MEMORY_VALID)
-        yield FormField(LABELS["memory"], id="memory", help=memory_help, label_width=LABEL_WIDTH, width=12)
+        yield FormField(
+            LABELS["memory"], id="memory", help=memory_help, label_width=LABEL_WIDTH, width=12, replaced=True
+        )
         yield Note(id="memory-note")
         yield Choice(
             LABELS["target.firmware"],

@@ -14,7 +14,7 @@ from typing import ClassVar
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
-from textual import events
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -110,7 +110,8 @@ class Panel(Vertical):
 class FormField(Horizontal, Dressed):
     """A labelled input: `> Label: [text      ]`. Its id is the input's too, with `-input` behind it.
 
-    label_width: characters. The label's line turns into a mark of trouble when `mark_wrong` is called.
+    label_width: characters. replaced: what is typed first replaces the value that the field came with; a key that
+    moves in it keeps it.
     """
 
     def __init__(
@@ -123,10 +124,13 @@ class FormField(Horizontal, Dressed):
         label_width: int = 22,
         password: bool = False,
         width: int | None = None,
+        replaced: bool = False,
     ) -> None:
         super().__init__(id=id, classes="form-field")
         self.help = help
         self.input = FieldInput(value=value, password=password, id=f"{id}-input")
+        self._replaced = replaced
+        self._keep_default()
         self._label = label
         self._label_width = label_width
         if width is not None:
@@ -159,6 +163,10 @@ class FormField(Horizontal, Dressed):
     @value.setter
     def value(self, text: str) -> None:
         self.input.value = text
+        self._keep_default()
+
+    def _keep_default(self) -> None:
+        self.input.default = self.input.value if self._replaced else ""
 
     @property
     def label(self) -> str:
@@ -178,8 +186,20 @@ class FieldInput(Input, Dressed):
     """An input without a border, a blinking cursor or a selection of its own colour."""
 
     def __init__(self, *, value: str, password: bool, id: str) -> None:
+        # Selected when the focus comes, so that typing replaces it; empty for none.
+        self.default = ""
         super().__init__(value, password=password, id=id, compact=True, select_on_focus=False)
         self.cursor_blink = False
+
+    def watch_value(self, value: str) -> None:
+        if value != self.default:
+            # Edited: what was typed is kept, even if it is the default again.
+            self.default = ""
+
+    @on(events.Focus)
+    def _select_default(self) -> None:
+        """Before Textual's own handler, which selects."""
+        self.select_on_focus = bool(self.default)
 
     def put(self, character: str) -> None:
         """Types a character where the cursor is, in place of what is selected."""

@@ -278,6 +278,16 @@ async def test_leaving_is_asked_with_stay_preselected() -> None:
     assert app.return_value == Cancelled.exit_code
 
 
+async def test_typing_replaces_a_default_and_moving_in_it_keeps_it() -> None:
+    app = app_for("")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("tab", "2", "2", "tab", "b", "o", "b", "up", "2", "tab", "end", "x")
+        assert app.screen.query_one("#port", FormField).value == "222"
+        assert app.screen.query_one("#username", FormField).value == "bobx"
+        await pilot.press(*["backspace"] * 4, *"root", "up", "down", "end", "1")
+        assert app.screen.query_one("#username", FormField).value == "root1"
+
+
 async def test_keys_that_come_together_are_taken_in_their_order() -> None:
     """A slow line delivers what was typed in lumps; Textual alone lets text overtake Backspace and Tab."""
     app = app_for("p2v.server=old.example.com")

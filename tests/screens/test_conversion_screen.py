@@ -325,7 +325,7 @@ async def test_what_kvm_may_not_take_is_warned_of_and_not_refused(field: str, te
         ("vcpus", "many", "not a whole number"),
         ("memory", "1", "too little"),
         ("memory", "", "not a size"),
-        ("memory", "1M", "Give megabytes, from 64 on"),
+        ("memory", "1M", "Give mebibytes, from 64 on"),
         ("misc", "a=b,,c=d", "has an empty item"),
     ],
 )
@@ -481,10 +481,10 @@ async def test_the_storage_is_the_modes_own_until_one_is_typed() -> None:
 @pytest.mark.parametrize(
     ("mode", "field", "message"),
     [
-        ("rhv-upload", "connection", "The output mode rhv-upload needs -oc (connection)."),
-        ("rhv", "storage", "The output mode rhv needs -os (storage)."),
+        ("rhv-upload", "connection", "The output mode rhv-upload needs Connection (-oc)."),
+        ("rhv", "storage", "The output mode rhv needs Storage (-os)."),
         ("openstack", "misc", "The output mode openstack needs the option server-id: type server-id=VALUE."),
-        ("local", "storage", "The output mode local needs -os (storage)."),
+        ("local", "storage", "The output mode local needs Storage (-os)."),
     ],
 )
 async def test_what_a_mode_needs_is_marked_and_asked_for(mode: str, field: str, message: str) -> None:

@@ -38,7 +38,8 @@ packages:
 # Without python3-venv an earlier try leaves a Python there, but no pip.
 $(stamps)/python: pyproject.toml requirements.txt debian-packages.txt | packages
 	$(venv)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(venv)
-	$(venv)/bin/python -m pip install --quiet --require-hashes --only-binary=:all: -r requirements.txt
+	@echo "Installing Python packages into $(venv)"
+	$(venv)/bin/python -m pip install --require-hashes --only-binary=:all: -r requirements.txt
 	$(venv)/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@mkdir -p $(stamps) && touch $@
 	@echo "p2v-tui is installed here as $(venv)/bin/p2v-tui. docs/install.md has other ways."

@@ -182,13 +182,18 @@ def format_settings(settings: Settings, *, secrets: bool = False) -> str:
 
     Raises SettingsError for a value with a double quote, which the kernel's syntax cannot express.
     """
+    return " ".join(format_words(settings, secrets=secrets))
+
+
+def format_words(settings: Settings, *, secrets: bool = False) -> list[str]:
+    """The same, each word by itself."""
     words = []
     for setting in SETTINGS:
         value = getattr(settings, setting.attribute)
         if value != setting.default and (secrets or not setting.kind.secret):
             texts = setting.words(value)
             words += [_format_word(setting, text if secrets else setting.hide(text)) for text in texts]
-    return " ".join(words)
+    return words
 
 
 def _format_word(setting: Setting, text: str) -> str:

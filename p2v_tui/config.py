@@ -57,7 +57,8 @@ class Settings:
         example="192.0.2.10",
         help="The machine that runs virt-v2v and makes the guest.",
         if_wrong="If it is wrong, the connection test fails and nothing starts.",
-        notes="With this setting p2v-tui converts unattended; without it, it opens the screens.",
+        notes="Given on the kernel command line or by --cmdline, it makes p2v-tui convert unattended, without the "
+        "screens.",
     )
     port: int = declare(
         "remote.port",
@@ -223,7 +224,11 @@ class Settings:
     )
     disks: tuple[str, ...] | None = declare(
         "disks",
-        kind=list_of("sda,sdb,...", "names of fixed disks, or absolute paths of disk images, separated by commas"),
+        kind=list_of(
+            "sda,sdb,...",
+            "names of fixed disks (sda, serial:SERIAL, wwn:WWN, /dev/disk/by-id/...) or absolute paths of disk "
+            "images, separated by commas",
+        ),
         default_words="all that are built in",
         example="sda,serial:S3Z8NB0K",
         in_field="check sda, and uncheck sdb if it holds only backups",

@@ -23,6 +23,7 @@ from p2v_tui.front.event_printer import EventPrinter
 from p2v_tui.front.jobs import Job
 from p2v_tui.front.pace_book import PaceBook, default_path
 from p2v_tui.front.signals import Signals, caught
+from p2v_tui.front.summary import time_text
 from p2v_tui.hwprobe import Machine
 from p2v_tui.json_lines import JsonLines
 from p2v_tui.kinds import Secret
@@ -30,7 +31,7 @@ from p2v_tui.secrecy import without_secrets
 from p2v_tui.session.conversion.connection_test import log_in
 from p2v_tui.session.conversion.conversion import NeverStarted, convert, why_not_gone_on_with
 from p2v_tui.session.conversion.describe import describe
-from p2v_tui.session.conversion.dry_run import in_words, rehearse, verdict
+from p2v_tui.session.conversion.dry_run import no_verdict, rehearse, verdict
 from p2v_tui.session.conversion.saved_conversion import SavedConversion, find_saved
 from p2v_tui.session.plan.plan import Plan, fill_in, make_plan
 from p2v_tui.session.plan.virt_v2v import VirtV2V
@@ -39,7 +40,7 @@ from p2v_tui.session.ssh.control import ControlConnection
 from p2v_tui.session.ssh.workspace import Workspace
 from p2v_tui.session.words.cancellation import Cancellation
 from p2v_tui.session.words.checks import Check
-from p2v_tui.session.words.events import Checked, Event, Status, Warned
+from p2v_tui.session.words.events import Checked, Event, LineMeasured, Status, Warned
 from p2v_tui.session.words.quantities import size_text
 from p2v_tui.session.words.terminal_text import plain
 from p2v_tui.session.words.watch import Watch
@@ -263,12 +264,16 @@ class _Unattended:
         """Raises what a real run would before virt-v2v starts; first shows the verdict in one line."""
         plan: Plan | None = None
         held: list[Check] = []
+        line: float | None = None
 
         def report(event: Event) -> None:
-            if isinstance(event, Checked):
-                held.append(event.check)
-            else:
-                self._printer.show(event)
+            nonlocal line
+            match event:
+                case Checked(check):
+                    held.append(check)
+                case _:
+                    line = event.rate if isinstance(event, LineMeasured) else line
+                    self._printer.show(event)
 
         try:
             machine = hwprobe.probe()
@@ -278,9 +283,11 @@ class _Unattended:
                 details = describe(server, plan, found)
         except Cancelled:
             raise
-        except P2VError:
+        except P2VError as error:
             self._show_checks(held)
-            self._printer.verdict(f"Refused: {in_words(plan) if plan else 'these settings'}", good=False)
+            # Without a plan the error says all that there is to say.
+            if plan is not None:
+                self._printer.verdict(no_verdict(error, plan), good=False)
             raise
         accepted = plan.settings.accept_warnings
         try:
@@ -293,6 +300,8 @@ class _Unattended:
             raise
         self._show_checks(checks)
         self._printer.verdict(verdict(plan, checks, accepted), good=True)
+        paces = PaceBook(default_path()).paces(self._settings.server, line)
+        self._printer.show(Status(time_text(plan, paces)))
         self._printer.text(details)
         self._printer.show(Status(_DRY_RUN_READY))
 
@@ -306,7 +315,7 @@ class _Unattended:
         for excluded in machine.excluded:
             # Every kernel has empty loop and ram devices, which nobody misses.
             if (excluded.size or excluded.fault) and excluded.name not in named:
-                self._printer.show(Status(f"Not offered: {excluded.name}: {excluded.reason}"))
+                self._printer.show(Status(f"Left out: {excluded.name}: {excluded.reason}"))
         how = "" if self._settings.disks or self._options.image else " (chosen by default)"
         for disk in plan.disks:
             what = ", ".join(filter(None, [disk.name, size_text(disk.size), disk.model]))

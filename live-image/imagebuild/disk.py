@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imagebuild.errors import BuildError
-from imagebuild.progress import Step, mebibytes
+from imagebuild.progress import Step
 
 _CHUNK = 4 * 2**20
 
@@ -75,9 +75,7 @@ def _read(path: Path) -> str | None:
 
 def confirm(device: BlockDevice, ask: Callable[[str], str]) -> None:
     """Asks whether the device is to be overwritten. Raises BuildError for any answer but yes."""
-    name = (
-        f"{device.path} ({device.description}, {mebibytes(device.size)})" if device.description else str(device.path)
-    )
+    name = f"{device.path} ({device.description}, {_size(device.size)})" if device.description else str(device.path)
     try:
         answer = ask(f"Everything on {name} will be lost. Write the image to it? Type yes: ")
     except EOFError:
@@ -90,7 +88,7 @@ def write(image: Path, device: BlockDevice, step: Step) -> None:
     """Writes the image to the beginning of the device and reads it back. Raises BuildError."""
     size = image.stat().st_size
     if size > device.size:
-        raise BuildError(f"{device.path} holds {mebibytes(device.size)}, and the image has {mebibytes(size)}.")
+        raise BuildError(f"{device.path} holds {_size(device.size)}, and the image has {_size(size)}.")
     try:
         # O_EXCL on a block device: the kernel itself refuses one that is mounted or held.
         descriptor = os.open(device.path, os.O_RDWR | os.O_EXCL | os.O_CLOEXEC)
@@ -119,3 +117,8 @@ def _write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
+
+
+def _size(size: int) -> str:
+    """In powers of 1000, as on a stick's label. size: bytes."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

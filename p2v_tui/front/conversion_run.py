@@ -155,7 +155,7 @@ class ConversionRun(Job[Converted]):
     convert: what does the work. left_running: another process started it, and this one continues it. attended:
     somebody is there to be asked. hear: called with each event, from the run's thread. now: the time of day, for the
     log. clock: seconds, monotonic. since: when a conversion that was left running began. book: what earlier
-    conversions took; this one is added to it.
+    conversions took; this one is added to it. line: how fast the server reads, as measured, bytes a second.
     """
 
     def __init__(
@@ -172,6 +172,7 @@ class ConversionRun(Job[Converted]):
         clock: Callable[[], float] = time.monotonic,
         since: datetime.datetime | None = None,
         book: PaceBook | None = None,
+        line: float | None = None,
     ) -> None:
         # virt-v2v must be stopped in order, and the remote side tidied, before the process ends.
         super().__init__("conversion", self._call_convert, self._came, grace=None)
@@ -187,7 +188,7 @@ class ConversionRun(Job[Converted]):
         self._now = now
         self._clock = clock
         self._book = book
-        self._paces = book.paces(plan.settings.server) if book else Paces()
+        self._paces = book.paces(plan.settings.server, line) if book else Paces(line=line)
         self._percent = 0
         self._accepted: bool | None = None
         self._answered = threading.Event()

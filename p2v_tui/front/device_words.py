@@ -14,6 +14,7 @@ from p2v_tui.hwprobe import Content, Cpu, Disk, ExcludedDisk, Machine, NetworkIn
 from p2v_tui.hwprobe.contents import BIOS_BOOT_TYPE, ESP_TYPES
 from p2v_tui.hwprobe.groups import MD_ARRAY, VOLUME_GROUP
 from p2v_tui.hwprobe.machine import MediumKind, Transport
+from p2v_tui.session.words.quantities import size_text
 from p2v_tui.session.words.terminal_text import plain
 
 MIB: Final = 1 << 20
@@ -42,34 +43,15 @@ _LINUX_CONTENTS: Final = frozenset(
 # Windows' recovery environment. Its setup puts it only beside a system.
 _WINDOWS_RECOVERY: Final = "de94bba4-06d1-4d40-a16a-bfd50179d6ac"
 
-# QEMU's machine types have lower limits than KVM: `max_cpus` in hw/i386/pc_piix.c and pc_q35.c. Red Hat supports at
-# most 710 vCPUs, and at least 512 MB, for a guest on RHEL 9.
-_I440FX_VCPUS: Final = 255
-_OLD_Q35_VCPUS: Final = 288
-_SUPPORTED_VCPUS: Final = 710
-_LEAST_MEMORY: Final = 512 * MIB
-# Most processors have 46 bits of physical address.
-_MOST_MEMORY: Final = 64 << 40
-
 
 def shown(text: str | None) -> str:
     """The text in one line that every console can show."""
     return " ".join(ascii_text(plain(text or "")).split())
 
 
-def size_in_words(size: int) -> str:
-    """The size in powers of 1000, as on a disk's label. size: bytes."""
-    number, units = float(size), iter(("bytes", "kB", "MB", "GB", "TB"))
-    unit = next(units)
-    while number >= 999.5 and unit != "TB":
-        number, unit = number / 1000, next(units)
-    text = f"{number:.0f}" if number >= 99.95 or unit == "bytes" else f"{number:.1f}".removesuffix(".0")
-    return f"{text} {unit}"
-
-
 def disk_line(disk: Disk) -> str:
     """Name, size, model and transport."""
-    words = [shown(disk.name), size_in_words(disk.size), shown(disk.model), transport_in_words(disk.transport)]
+    words = [shown(disk.name), size_text(disk.size), shown(disk.model), transport_in_words(disk.transport)]
     return "  ".join(word for word in words if word)
 
 
@@ -85,7 +67,7 @@ def disk_details(disk: Disk, machine: Machine) -> str:
 def disk_facts(disk: Disk, machine: Machine) -> str:
     """Everything that tells the disk from another one, one fact to a line, and its partitions."""
     facts = (
-        ("Size", f"{size_in_words(disk.size)} ({disk.size} bytes)"),
+        ("Size", f"{size_text(disk.size)} ({disk.size} bytes)"),
         ("Model", shown(disk.model)),
         ("Serial", shown(disk.serial)),
         ("WWN", shown(disk.wwn)),
@@ -101,7 +83,7 @@ def disk_facts(disk: Disk, machine: Machine) -> str:
     lines += ["", "Partitions:"] if disk.partitions else []
     for part in disk.partitions:
         content = _content(part.content, disk, machine) if part.content else ""
-        lines.append(f"  {shown(part.name)}  {size_in_words(part.size)}  {content}".rstrip())
+        lines.append(f"  {shown(part.name)}  {size_text(part.size)}  {content}".rstrip())
     return "\n".join(lines)
 
 
@@ -164,7 +146,7 @@ def left_out_lines(excluded: Iterable[ExcludedDisk]) -> list[str]:
 
 def _names(disks: Sequence[ExcludedDisk]) -> str:
     if len(disks) == 1:
-        return f"{shown(disks[0].name)} ({size_in_words(disks[0].size)})"
+        return f"{shown(disks[0].name)} ({size_text(disks[0].size)})"
     return ", ".join(shown(disk.name) for disk in disks)
 
 
@@ -244,33 +226,3 @@ def topology_in_words(cpu: Cpu) -> str:
     topology = cpu.topology
     counts = ((topology.sockets, "socket"), (topology.cores, "core"), (topology.threads, "thread"))
     return " x ".join(f"{count} {name}{'' if count == 1 else 's'}" for count, name in counts)
-
-
-def vcpu_warning(vcpus: int, machine: Machine) -> str:
-    """Why this number of vCPUs may not work; empty if nothing is wrong. It only warns."""
-    warnings = []
-    if vcpus > machine.cpu.online:
-        warnings.append(f"this machine has only {machine.cpu.online}")
-    if vcpus > _SUPPORTED_VCPUS:
-        warnings.append(f"RHEL 9 supports at most {_SUPPORTED_VCPUS} in a guest")
-    if vcpus > _OLD_Q35_VCPUS:
-        warnings.append(f"QEMU before 8.1 runs at most {_OLD_Q35_VCPUS}")
-    elif vcpus > _I440FX_VCPUS:
-        warnings.append(f"QEMU's i440fx machine runs at most {_I440FX_VCPUS}")
-    return _warning(warnings)
-
-
-def memory_warning(memory: int, machine: Machine) -> str:
-    """Why this much memory may not work, as in `vcpu_warning`. memory: bytes."""
-    warnings = []
-    if memory > machine.memory:
-        warnings.append(f"this machine has only {machine.memory // MIB} MB")
-    if memory > _MOST_MEMORY:
-        warnings.append("KVM hosts with 46 address bits end at 64 TiB")
-    if memory < _LEAST_MEMORY:
-        warnings.append("guests with less than 512 MB are not supported and may not start")
-    return _warning(warnings)
-
-
-def _warning(warnings: Sequence[str]) -> str:
-    return f"Warning: {'; '.join(warnings)}." if warnings else ""

@@ -18,6 +18,7 @@ from p2v_tui.session.words.events import (
     Event,
     Happened,
     HostKeyLearnt,
+    LineMeasured,
     LogDirectory,
     LogDirectoryRemoved,
     ServerVersion,
@@ -87,6 +88,8 @@ def _plain_lines(event: Event) -> Iterator[str]:
             yield f"To pin this key next time, add: p2v.remote.hostkey={fingerprint}"
         case ServerVersion(version, modes):
             yield f"virt-v2v {version}, output modes {', '.join(modes)}"
+        case LineMeasured(rate):
+            yield f"The conversion server reads through the tunnel at about {size_text(rate)}/s"
         case LogDirectory(path):
             yield f"Log files are on the conversion server in {path}"
         case LogDirectoryRemoved():

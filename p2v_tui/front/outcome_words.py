@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from p2v_tui.errors import Cancelled, Detached, PreflightRefused
 from p2v_tui.front.conversion_run import ConversionRun, LogLine, Outage, Snapshot
 from p2v_tui.front.event_text import NEVER_BOTH, VIRT_V2V_RUNS, failed_in, finished_text, loss_lines, made_text
 from p2v_tui.front.phases import PhaseState, current_phase
@@ -12,6 +13,8 @@ from p2v_tui.session.words.events import Converted, OutputKind
 from p2v_tui.session.words.terminal_text import plain
 
 _OUTAGES_NAMED: Final = 2
+# What was ended on purpose, and what did not even start.
+_NOT_FAILED: Final = (Cancelled, Detached, PreflightRefused)
 
 
 def status_text(snapshot: Snapshot, activity: str = "") -> str:
@@ -64,7 +67,7 @@ def outcome_text(run: ConversionRun, last_lines: int, longest: int | None = None
         return ""
     phase = snapshot.phases[current_phase(snapshot.phases)]
     text = [_cut(snapshot.error.headline, longest)]
-    if phase.state is PhaseState.FAILED:
+    if phase.state is PhaseState.FAILED and not isinstance(snapshot.error, _NOT_FAILED):
         text.append(failed_in(phase.name))
     if snapshot.error.advice:
         text.append(snapshot.error.advice)

@@ -15,7 +15,6 @@ from typing import Final
 from p2v_tui.front.phases import COPYING, KINDS, STAGES, kind_of, shown_name
 from p2v_tui.session.words.events import DiskProgress, Event, PhaseStarted, Progress, Stage, StageStarted
 
-MIB: Final = 1 << 20
 # Used until something is remembered. Phases, in seconds: what virt-v2v 2.2 took with KVM for a small Linux; a phase
 # that is not listed takes a moment. Bytes of disk a second: a gigabit network.
 _DEFAULTS: Final[Mapping[str, float]] = {
@@ -26,7 +25,7 @@ _DEFAULTS: Final[Mapping[str, float]] = {
     "Mapping filesystem data": 10.0,
 }
 _MOMENT: Final = 1.0
-DEFAULT_RATE: Final = 100.0 * MIB
+DEFAULT_RATE: Final = 100_000_000.0
 # From this percentage of a disk on, the copy's own pace counts. Before that it is too rough.
 _TELLING_PERCENT: Final = 2
 
@@ -36,10 +35,19 @@ class Paces:
     """What earlier conversions took. seconds: by the kind of phase (`phases.kind_of`).
 
     rate: bytes of disk a second while disks are copied, unused space included; None if unknown.
+    line: bytes a second as the connection test measured them now; None if it did not.
     """
 
     seconds: Mapping[str, float] = field(default_factory=dict)
     rate: float | None = None
+    line: float | None = None
+
+    @property
+    def copy_rate(self) -> float | None:
+        """The slower of the two: the line may not be what limits a copy, and another machine's disks may have had
+        more unused space.
+        """
+        return min((rate for rate in (self.rate, self.line) if rate), default=None)
 
     def of(self, kind: str) -> float:
         return self.seconds.get(kind, _DEFAULTS.get(kind, _MOMENT))
@@ -138,7 +146,7 @@ def copy_seconds(size: int, rate: float | None) -> float:
 
 def whole_seconds(size: int, paces: Paces) -> float:
     """The whole time of a conversion that has not begun. size: of its disks, in bytes."""
-    return sum(paces.of(kind) for kind in KINDS if kind != COPYING) + copy_seconds(size, paces.rate)
+    return sum(paces.of(kind) for kind in KINDS if kind != COPYING) + copy_seconds(size, paces.copy_rate)
 
 
 def _left(timing: Timing, paces: Paces, now: float) -> float:
@@ -147,7 +155,7 @@ def _left(timing: Timing, paces: Paces, now: float) -> float:
     if timing.kind != COPYING:
         to_come += max(0.0, paces.of(timing.kind) - (now - timing.phase_began))
     if position <= KINDS.index(COPYING):
-        to_come += _copy_left(timing.disks, paces.rate)
+        to_come += _copy_left(timing.disks, paces.copy_rate)
     return to_come
 
 

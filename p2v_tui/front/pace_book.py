@@ -39,10 +39,13 @@ def default_path(environment: Mapping[str, str] = os.environ) -> Path:
 class PaceBook:
     path: Path
 
-    def paces(self, server: str | None) -> Paces:
-        """What to expect on that server: its rate, and how long the phases took on any server."""
+    def paces(self, server: str | None, line: float | None = None) -> Paces:
+        """What to expect on that server: its rate, and how long the phases took on any server.
+
+        line: as it was measured now, bytes a second.
+        """
         seconds, rates = self._read()
-        return Paces(seconds, rates.get(server or ""))
+        return Paces(seconds, rates.get(server or ""), line)
 
     def remember(self, server: str | None, paces: Paces) -> None:
         """Adds a conversion that succeeded."""

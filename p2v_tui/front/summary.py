@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from p2v_tui.front.device_words import MIB, disk_line, left_out_lines, shown
+from p2v_tui.front.device_words import disk_line, left_out_lines, shown
 from p2v_tui.front.pace import DEFAULT_RATE, Paces, whole_seconds
 from p2v_tui.front.pace_words import rough_duration
 from p2v_tui.hwprobe import Machine
 from p2v_tui.session.plan.plan import Plan
 from p2v_tui.session.words.checks import Check, Verdict
-from p2v_tui.session.words.quantities import size_text
+from p2v_tui.session.words.quantities import memory_text, size_text
 
 # The width of the parts' names with their colon.
 _NAME_WIDTH: Final = 12
@@ -38,7 +38,7 @@ def summary(plan: Plan, machine: Machine, server_checks: Iterable[Check], paces:
             ("Goes to", _target(plan)),
             ("Networks", _networks(plan, machine)),
             ("Warnings", _warnings(plan, server_checks)),
-            ("Time", _time(plan, paces)),
+            ("Time", [time_text(plan, paces)]),
         )
         if lines
     )
@@ -72,11 +72,11 @@ def _left_out(plan: Plan, machine: Machine) -> list[str]:
 
 
 def _guest(plan: Plan) -> list[str]:
-    guest, topology = plan.guest, plan.guest.topology
-    count = topology.sockets * topology.cores * topology.threads
+    guest = plan.guest
+    count = guest.topology.processors
     firmware = f", {guest.firmware.name}" if guest.firmware else ""
     vcpus = f"{count} vCPU{'' if count == 1 else 's'}"
-    return [f"{shown(guest.name)}, {vcpus}, {guest.memory // MIB} MB of memory{firmware}"]
+    return [f"{shown(guest.name)}, {vcpus}, {memory_text(guest.memory)} of memory{firmware}"]
 
 
 def _target(plan: Plan) -> list[str]:
@@ -112,9 +112,14 @@ def _first_sentence(text: str) -> str:
     return text.partition(". ")[0].rstrip(".") + "."
 
 
-def _time(plan: Plan, paces: Paces) -> list[str]:
-    size = sum(disk.size for disk in plan.disks)
-    about = f"about {rough_duration(whole_seconds(size, paces))} for {size_text(size)}"
-    if paces.rate:
-        return [f"{about}, at the {size_text(paces.rate)}/s of earlier conversions to this server"]
-    return [f"{about} at {size_text(DEFAULT_RATE)}/s; this line was not measured yet"]
+def time_text(plan: Plan, paces: Paces) -> str:
+    """How long the conversion will take, and from what that is known."""
+    size, rate = sum(disk.size for disk in plan.disks), paces.copy_rate
+    estimate = f"{rough_duration(whole_seconds(size, paces))} for {size_text(size)}"
+    if rate is None:
+        return f"estimate: {estimate} at {size_text(DEFAULT_RATE)}/s; this line was not measured"
+    if rate == paces.line:
+        how = "as the connection test measured the line; less if the disks have unused space"
+    else:
+        how = "as in earlier conversions to this server"
+    return f"estimate: {estimate} at {size_text(rate)}/s, {how}"

@@ -22,7 +22,7 @@ from p2v_tui.front.ascii_text import cut
 from p2v_tui.front.conversion_run import ConversionRun
 from p2v_tui.front.device_words import shown
 from p2v_tui.screens.dialogs import FUNCTION_KEYS, HelpDialog
-from p2v_tui.screens.dressed import Dressed, shortened, style
+from p2v_tui.screens.dressed import Dressed, look_of, shortened, style
 from p2v_tui.screens.side_panel import SidePanel
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import FieldInput
@@ -38,6 +38,7 @@ Left, Right          change a choice, move along a row of buttons
 Space, Enter         check, change a choice, press
 Esc                  back; on the first screen quit (it asks first)
 {FUNCTION_KEYS}"""
+BRACKETS_HELP = "( Next )             a button in round brackets cannot be pressed now"
 # tmux's keys, not ours (consoles.py).
 ISO_KEYS_HELP = "F6, Ctrl-G           the next window: a shell, the system's log, the screens"
 
@@ -175,7 +176,9 @@ class BaseScreen(Screen[None]):
 
     def action_help(self) -> None:
         """What the focused field is for, and the keys."""
-        keys = "\n".join([KEYS_HELP, *([ISO_KEYS_HELP] if self.state.iso else []), self.more_keys]).rstrip()
+        iso = [ISO_KEYS_HELP] if self.state.iso else []
+        plain = [] if look_of(self).rich else [BRACKETS_HELP]
+        keys = "\n".join([KEYS_HELP, *iso, self.more_keys, *plain]).rstrip()
         self.app.push_screen(HelpDialog(self.focused, keys))
 
     @property

@@ -14,6 +14,7 @@ from textual.geometry import Size
 from p2v_tui.front.device_words import shown
 from p2v_tui.front.marks import OF_VERDICT
 from p2v_tui.screens.dressed import Dressed, shortened, with_marks
+from p2v_tui.screens.labels import on_screen
 from p2v_tui.session.words.checks import Check, Verdict
 
 _NAMES: Final = {
@@ -35,12 +36,14 @@ def not_passed(checks: Iterable[Check]) -> tuple[Check, ...]:
 
 def check_line(check: Check) -> str:
     """Verdict, name and finding."""
-    return f"{OF_VERDICT[check.verdict]} {shown(check.name)}: {shown(check.text)}"
+    return f"{OF_VERDICT[check.verdict]} {shown(check.name)}: {on_screen(shown(check.text))}"
 
 
 def checks_text(checks: Iterable[Check]) -> str:
     """A paragraph for each check, with what to do."""
-    return "\n\n".join("\n".join(filter(None, [check_line(check), shown(check.advice)])) for check in checks)
+    return "\n\n".join(
+        "\n".join(filter(None, [check_line(check), on_screen(shown(check.advice))])) for check in checks
+    )
 
 
 def counts_in_words(checks: Sequence[Check]) -> str:

@@ -23,6 +23,7 @@ from p2v_tui.screens.check_words import CheckList, checks_text, counts_in_words,
 from p2v_tui.screens.dialogs import Dialog
 from p2v_tui.screens.form import setting_help
 from p2v_tui.screens.keyboard_layout import choose_layout
+from p2v_tui.screens.labels import LABELS, on_screen
 from p2v_tui.screens.side_panel import SidePanel
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action, FormField, Help, Line, Panel, Row, Toggle
@@ -37,6 +38,7 @@ from p2v_tui.session.words.events import (
     ConnectionStep,
     Event,
     HostKeyLearnt,
+    LineMeasured,
     Report,
     Status,
     StepDone,
@@ -56,10 +58,10 @@ FIELDS: Final[dict[SettingName, str]] = {
     "auth.identity.url": "identity",
 }
 Tested = tuple[ControlConnection, VirtV2V]
-_PASSWORD: Final = "Password"
-_IDENTITY: Final = "SSH identity URL"
-_SUDO: Final = "Use sudo when running virt-v2v"
-_FILL_IN: Final = "Fill in the fields, then press Test connection."
+_PASSWORD: Final = LABELS["auth.password"]
+_IDENTITY: Final = LABELS["auth.identity.url"]
+_SUDO: Final = LABELS["auth.sudo"]
+_FILL_IN: Final = "Fill in the fields, then press Test connection: Tab moves, Enter presses."
 _WORKS: Final = "The connection works. Press Next."
 # The rows above and below the checks on this screen, with a status of one line.
 _ROWS_OF_OTHERS: Final = 21
@@ -117,6 +119,7 @@ class ConnectionScreen(BaseScreen):
         self._test: AwaitedJob[Tested] | None = None
         self._checks: tuple[Check, ...] = ()
         self._host_key: str | None = None
+        self._line_rate: float | None = None
 
     def compose(self) -> ComposeResult:
         settings = self.state.settings
@@ -192,10 +195,23 @@ class ConnectionScreen(BaseScreen):
 
     def _compose_fields(self, settings: Settings) -> ComposeResult:
         yield FormField(
-            "Conversion server", id="server", help=setting_help("remote.server"), value=settings.server or ""
+            LABELS["remote.server"], id="server", help=setting_help("remote.server"), value=settings.server or ""
         )
-        yield FormField("SSH port", id="port", help=setting_help("remote.port"), value=str(settings.port), width=6)
-        yield FormField("User name", id="username", help=setting_help("auth.username"), value=settings.username)
+        yield FormField(
+            LABELS["remote.port"],
+            id="port",
+            help=setting_help("remote.port"),
+            value=str(settings.port),
+            width=6,
+            replaced=True,
+        )
+        yield FormField(
+            LABELS["auth.username"],
+            id="username",
+            help=setting_help("auth.username"),
+            value=settings.username,
+            replaced=True,
+        )
         password = settings.password.reveal() if settings.password else ""
         yield FormField(_PASSWORD, id="password", help=setting_help("auth.password"), value=password, password=True)
         yield FormField(
@@ -341,7 +357,7 @@ class ConnectionScreen(BaseScreen):
     def _start_test(self, settings: Settings) -> None:
         self.state.forget_server()
         self._clear()
-        self._host_key = None
+        self._host_key = self._line_rate = None
         for step in ConnectionStep:
             self._step(step, marks.TO_COME, "")
         self.query_one("#test", Action).label = "Stop the test"
@@ -409,10 +425,12 @@ class ConnectionScreen(BaseScreen):
                 self._step(step, marks.DONE, text)
             case HostKeyLearnt(fingerprint):
                 self._host_key = fingerprint
+            case LineMeasured(rate):
+                self._line_rate = rate
             case Checked(check):
                 self._show_checks((*self._checks, check))
             case Status(text) | Warned(text):
-                self.query_one("#status", Line).show(text)
+                self.query_one("#status", Line).show(on_screen(text))
 
     def show_failure(self, error: P2VError) -> None:
         """The test has failed."""
@@ -426,7 +444,7 @@ class ConnectionScreen(BaseScreen):
         """The test has succeeded; the server is logged in to."""
         self._end_test()
         self.state.remember_server(server, virt_v2v, self._host_key)
-        self.state.checks = self._checks
+        self.state.checks, self.state.line_rate = self._checks, self._line_rate
         found = counts_in_words(self._checks)
         words = f"The connection works, with {found}: see Checks. Press Next." if found else _WORKS
         self.query_one("#status", Line).show(words)
@@ -460,7 +478,7 @@ class ConnectionScreen(BaseScreen):
                 f"{error.title}: {refused[0].text}",
                 f"{refused[0].advice} Checks shows {len(refused) - 1} more.",
             )
-        self.query_one("#status", Line).show(f"{shown(headline)}\n{shown(advice)}".rstrip())
+        self.query_one("#status", Line).show(on_screen(f"{shown(headline)}\n{shown(advice)}".rstrip()))
         if error.setting in FIELDS:
             self.query_one(f"#{FIELDS[error.setting]}-input").focus()
         else:

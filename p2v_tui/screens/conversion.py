@@ -8,6 +8,7 @@ disks, blinking a port) is done in a thread.
 from __future__ import annotations
 
 import dataclasses
+import datetime
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -22,12 +23,13 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from p2v_tui import __version__
-from p2v_tui.cmdline import format_settings
+from p2v_tui.cmdline import format_words
 from p2v_tui.config import BOOT_SETTINGS, SETTINGS, Settings
 from p2v_tui.errors import P2VError, SettingsError, as_failure
 from p2v_tui.front.device_words import changes_in_words, shown
 from p2v_tui.front.jobs import AwaitedJob
 from p2v_tui.front.port_blinking import BLINK_SECONDS, blink_port
+from p2v_tui.front.saved_settings import save
 from p2v_tui.hwprobe import Disk, Machine
 from p2v_tui.hwprobe.changes import DeviceWatch
 from p2v_tui.screens.base import (
@@ -45,7 +47,9 @@ from p2v_tui.screens.device_lists import DeviceList, DiskList, InterfaceList, In
 from p2v_tui.screens.dialogs import Dialog, error_dialog
 from p2v_tui.screens.form import Form, Reading, WrongField
 from p2v_tui.screens.key_fields import KeyFields
+from p2v_tui.screens.labels import on_screen
 from p2v_tui.screens.output_fields import OutputFields
+from p2v_tui.screens.saving import ask_where_to_save
 from p2v_tui.screens.side_panel import SidePanel
 from p2v_tui.screens.state import State
 from p2v_tui.screens.target_fields import TargetFields
@@ -208,8 +212,8 @@ PageUp, PageDown     the page before, the next page"""
                 id="arguments",
                 help=Help(
                     "Show as kernel arguments",
-                    "Shows the p2v.* words that repeat these choices unattended, for the kernel command line or the "
-                    "file of --config. Passwords and keys are left out.",
+                    "Shows the p2v.* words that repeat these choices unattended, for the kernel command line. They "
+                    "can be saved as a file for --config. Passwords and keys are left out.",
                 ),
             )
             yield Action(
@@ -539,17 +543,39 @@ PageUp, PageDown     the page before, the next page"""
         if self._machine is None:
             return
         try:
-            settings = self._said(self.settings())
+            chosen = self.settings()
+            settings = self._said(chosen)
         except WrongField as wrong:
             self._show_error(wrong.error, wrong.field)
             return
         try:
-            self.app.push_screen(Dialog("As kernel arguments", self._arguments(settings)))
+            words, secrets = self._arguments(settings)
         except SettingsError as error:
             self.app.push_screen(error_dialog(error))
+            return
+        without = f"Without secrets; add yourself: {' '.join(secrets)}\n\n" if secrets else ""
+        line = shown(" ".join(words)) or "(nothing: all is at its default)"
+        text = (
+            "These words repeat the choices unattended, on the kernel command line. Anything not listed uses this "
+            f"machine's defaults: all disks, all interfaces, its name.\n\n{line}\n\n{without}"
+        ).rstrip()
 
-    def _arguments(self, settings: Settings) -> str:
-        """The text of the dialog. Raises SettingsError for a value that a kernel command line cannot hold."""
+        def decide(answer: bool | None) -> None:
+            if answer:
+                guest, now = chosen.guestname or "guest", datetime.datetime.now()
+                ask_where_to_save(
+                    self,
+                    "Save to a file",
+                    "What p2v-tui --config reads",
+                    lambda directory: save(words, secrets, guest, directory, now),
+                )
+
+        self.app.push_screen(Dialog("As kernel arguments", text, yes="Save to a file"), decide)
+
+    def _arguments(self, settings: Settings) -> tuple[list[str], list[str]]:
+        """The words, and those with secrets, as dots. Raises SettingsError for what a kernel command line cannot
+        carry.
+        """
         # Settings that the mode does not take, and a number of vCPUs that the topology overrides, would only cause a
         # warning.
         ignored = [*self.query_one(OutputFields).not_taken(), *(["vcpus"] if settings.phys_topo else [])]
@@ -566,12 +592,7 @@ PageUp, PageDown     the page before, the next page"""
             if value
             for word in it.dump(value).replace(HIDDEN, "...").split()
         ]
-        without = f"Without secrets; add yourself: {' '.join(secrets)}\n\n" if secrets else ""
-        words = shown(format_settings(said)) or "(nothing: all is at its default)"
-        return (
-            "These words repeat the choices unattended, on the kernel command line. Anything not listed uses this "
-            f"machine's defaults: all disks, all interfaces, its name.\n\n{words}\n\n{without}"
-        ).rstrip()
+        return format_words(said), secrets
 
     # Finding a port.
 
@@ -605,7 +626,7 @@ PageUp, PageDown     the page before, the next page"""
             self._blinking = ""
 
     def _status(self, text: str) -> None:
-        self.query_one("#status", Line).show(shown(text))
+        self.query_one("#status", Line).show(on_screen(shown(text)))
 
 
 def _in_one_line(error: P2VError) -> str:

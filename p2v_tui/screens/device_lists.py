@@ -35,16 +35,17 @@ from p2v_tui.front.device_words import (
     medium_kind,
     medium_line,
     shown,
-    size_in_words,
     transport_in_words,
 )
 from p2v_tui.hwprobe import Disk, DiskGroup, Machine
 from p2v_tui.kinds import NetworkMap
 from p2v_tui.screens.form import Note, Reading, WrongField, setting_help
+from p2v_tui.screens.labels import LABELS
 from p2v_tui.screens.table import Cell, Column, Table, TableHead, TableToggle
 from p2v_tui.screens.widgets import Action, FormField, Help, Line, Panel, Toggle
 from p2v_tui.session.plan.disk_choice import default_disks, only_external
 from p2v_tui.session.plan.disk_names import find_named
+from p2v_tui.session.words.quantities import size_text
 
 _NETWORK = BY_KEY["p2v.network_map"]
 
@@ -139,7 +140,7 @@ class InterfaceRow(DeviceRow):
         # An interface's name may have characters that an id cannot have.
         number = next(self._numbers)
         self.network = FormField(
-            "to network",
+            LABELS["network_map"],
             id=f"network-{number}",
             help=setting_help("network_map", title=f"The network of {shown(row.name)}"),
             value=network,
@@ -254,7 +255,7 @@ class DeviceList(Panel):
 class DiskList(DeviceList):
     """The fixed disks, and those that are left out with the reason."""
 
-    heading = "Fixed disks (the first one checked boots the guest)"
+    heading = f"{LABELS['disks']} (the first one checked boots the guest)"
     state_columns = (Column("State", 10),)
     columns = (
         Column("Disk", 7),
@@ -323,7 +324,7 @@ class DiskList(DeviceList):
 
 
 class MediaList(DeviceList):
-    heading = "Removable media (an empty drive in the guest)"
+    heading = f"{LABELS['removable']} (an empty drive in the guest)"
     columns = (Column("Drive", 6), Column("Kind", 12), Column("Model", 8))
     nothing = "None."
     attribute = "removable"
@@ -343,7 +344,7 @@ class MediaList(DeviceList):
 
 
 class InterfaceList(DeviceList):
-    heading = "Network interfaces"
+    heading = LABELS["interfaces"]
     columns = (Column("Interface", 8), Column("Address", 17), Column("Link", 9), Column("Card", 8))
     nothing = "No physical network interface was found."
     attribute = "interfaces"
@@ -448,7 +449,7 @@ def _disk_rows(disks: Iterable[Disk], machine: Machine) -> list[Row]:
                 disk.name in by_default,
                 (
                     Cell(shown(disk.name)),
-                    Cell(size_in_words(disk.size)),
+                    Cell(size_text(disk.size)),
                     Cell(shown(disk.model)),
                     Cell(transport_in_words(disk.transport)),
                     Cell(contents_in_words(disk, machine)),
@@ -475,5 +476,5 @@ def _unknown(name: str) -> str:
     with contextlib.suppress(OSError):
         status = Path(name).stat()
         if name.startswith("/") and stat.S_ISREG(status.st_mode):
-            return f"{shown(name)}  {size_in_words(status.st_size)}  disk image"
+            return f"{shown(name)}  {size_text(status.st_size)}  disk image"
     return f"{shown(name)}  not found on this machine"

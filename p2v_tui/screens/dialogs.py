@@ -14,6 +14,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from p2v_tui.errors import P2VError
+from p2v_tui.screens.labels import on_screen
 from p2v_tui.screens.widgets import Action, FormField, Heading, Help, Line, Row, more_of
 
 Result = TypeVar("Result")
@@ -178,4 +179,4 @@ class TextDialog(Dialog):
 
 
 def error_dialog(error: P2VError) -> Dialog:
-    return Dialog(error.title, f"{error.message}\n\n{error.advice}".rstrip())
+    return Dialog(error.title, on_screen(f"{error.message}\n\n{error.advice}".rstrip()))

@@ -21,6 +21,7 @@ from p2v_tui.front.jobs import AwaitedJob, Jobs
 from p2v_tui.kinds import Secret
 from p2v_tui.screens.dialogs import Answer, Dialog, Question, TextDialog, error_dialog
 from p2v_tui.screens.form import setting_help
+from p2v_tui.screens.labels import on_screen
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action, Line
 from p2v_tui.session.conversion.saved_conversion import SavedConversion
@@ -66,7 +67,7 @@ class LeftRunning:
             return None
         except P2VError as error:
             text = f"Could not find out whether a conversion was left running. {error.message}"
-            self._app.push_screen(Dialog(error.title, shown(f"{text}\n\n{error.advice}")))
+            self._app.push_screen(Dialog(error.title, on_screen(shown(f"{text}\n\n{error.advice}"))))
             return None
 
     async def _offer(self, found: Found) -> bool:
@@ -210,7 +211,7 @@ class WorkDialog(Question[P2VError | None]):
     def _show_event(self, event: Event) -> None:
         match event:
             case Status(text) | Warned(text):
-                self.query_one("#work", Line).show(shown(text))
+                self.query_one("#work", Line).show(on_screen(shown(text)))
 
     def on_action_pressed(self, message: Action.Pressed) -> None:
         # Otherwise the answer would close the question.

@@ -22,6 +22,7 @@ from textual.strip import Strip
 from p2v_tui.front.ascii_text import ascii_text
 from p2v_tui.front.conversion_run import MAX_LINES, LogLine
 from p2v_tui.screens.dressed import Dressed
+from p2v_tui.screens.labels import on_screen
 from p2v_tui.screens.widgets import Help
 from p2v_tui.session.words.terminal_text import harmless, plain
 
@@ -260,7 +261,7 @@ class LogPane(Dressed, can_focus=True):
 @lru_cache(maxsize=512)
 def rows_of(text: str, *, ours: bool, width: int, ascii_only: bool) -> tuple[Text, ...]:
     """The rows of one line. SGR colours become styles; all other sequences are removed."""
-    text = f"p2v-tui: {plain(text)}" if ours else harmless(text)
+    text = f"p2v-tui: {on_screen(plain(text))}" if ours else harmless(text)
     text = ascii_text(text) if ascii_only else text
     try:
         whole = Text.from_ansi(text)

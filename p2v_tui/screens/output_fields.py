@@ -15,6 +15,7 @@ from p2v_tui.config import BY_KEY, Settings
 from p2v_tui.errors import SettingsError
 from p2v_tui.front.device_words import shown
 from p2v_tui.screens.form import LABEL_WIDTH, Note, Reading, WrongField, parse_field, setting_help
+from p2v_tui.screens.labels import LABELS
 from p2v_tui.screens.widgets import Choice, FormField, Panel, Toggle
 from p2v_tui.session.plan.output_modes import ALLOCATIONS, FORMATS, OutputMode, Use, find_mode
 from p2v_tui.session.plan.virt_v2v import VirtV2V
@@ -23,12 +24,14 @@ from p2v_tui.setting_names import SettingName
 
 @dataclass(frozen=True)
 class _OutputField:
-    """A text field of this part. id: also the attribute of `OutputMode` with its use. option: virt-v2v's."""
+    """A text field of this part. id: also what an `OutputMode` calls the use of it."""
 
     id: str
     setting: SettingName
-    label: str
-    option: str
+
+    @property
+    def label(self) -> str:
+        return LABELS[self.setting]
 
     def use(self, mode: OutputMode) -> Use:
         use = getattr(mode, self.id)
@@ -40,12 +43,13 @@ class _OutputField:
 
 # Our word for no format, and the setting's own word for no allocation.
 _DEFAULT, _NO_ALLOCATION = "default", "none"
+_ALLOCATION_VALID: Final = f"one of: {', '.join((_DEFAULT, *ALLOCATIONS))}"
 
 _FIELDS: Final = (
-    _OutputField("connection", "output.connection", "Connection", "-oc"),
-    _OutputField("storage", "output.storage", "Storage", "-os"),
-    _OutputField("misc", "output.misc", "Options", "-oo"),
-    _OutputField("password", "output.password", "Password", "-op"),
+    _OutputField("connection", "output.connection"),
+    _OutputField("storage", "output.storage"),
+    _OutputField("misc", "output.misc"),
+    _OutputField("password", "output.password"),
 )
 
 
@@ -59,12 +63,12 @@ class OutputFields(Panel):
 
     def compose(self) -> ComposeResult:
         yield Choice(
-            "Output to (-o)", (), id="mode", help=setting_help("output.type"), value="", label_width=LABEL_WIDTH
+            LABELS["output.type"], (), id="mode", help=setting_help("output.type"), value="", label_width=LABEL_WIDTH
         )
         yield Note(id="mode-note")
         for field in _FIELDS:
             yield FormField(
-                f"{field.label} ({field.option})",
+                field.label,
                 id=field.id,
                 help=setting_help(field.setting),
                 label_width=LABEL_WIDTH,
@@ -72,7 +76,7 @@ class OutputFields(Panel):
             )
             if field.id == "storage":
                 yield Choice(
-                    "Format (-of)",
+                    LABELS["output.format"],
                     (),
                     id="format",
                     help=setting_help("output.format", f"With {_DEFAULT} virt-v2v decides."),
@@ -80,14 +84,16 @@ class OutputFields(Panel):
                     label_width=LABEL_WIDTH,
                 )
                 yield Choice(
-                    "Allocation (-oa)",
+                    LABELS["output.allocation"],
                     (),
                     id="allocation",
-                    help=setting_help("output.allocation", f"With {_NO_ALLOCATION} virt-v2v decides."),
-                    value=BY_KEY["p2v.output.allocation"].default,
+                    help=setting_help(
+                        "output.allocation", f"With {_DEFAULT} virt-v2v decides.", valid=_ALLOCATION_VALID
+                    ),
+                    value=_DEFAULT,
                     label_width=LABEL_WIDTH,
                 )
-        yield Toggle("Debugging output of virt-v2v (-v -x)", id="debug", help=setting_help("debug"))
+        yield Toggle(LABELS["debug"], id="debug", help=setting_help("debug"))
 
     def fill(self, settings: Settings) -> None:
         self._settings = settings
@@ -101,7 +107,8 @@ class OutputFields(Panel):
             declared = BY_KEY[f"p2v.{field.setting}"]
             value = getattr(settings, declared.attribute)
             self._field(field.id).value = declared.format(value) if value else ""
-        self.query_one("#allocation", Choice).value = settings.output_allocation
+        allocation = settings.output_allocation
+        self.query_one("#allocation", Choice).value = _DEFAULT if allocation == _NO_ALLOCATION else allocation
         # A format that the mode cannot make stays, and is refused. Any other one would be a guess.
         self.query_one("#format", Choice).value = settings.output_format or _DEFAULT
         self.query_one("#debug", Toggle).value = settings.debug
@@ -126,7 +133,7 @@ class OutputFields(Panel):
             Reading("debug", lambda: self.query_one("#debug", Toggle).value),
         ]
         if self.mode.allocation is not Use.NOT_TAKEN:
-            readings.append(Reading("output_allocation", lambda: self.query_one("#allocation", Choice).value))
+            readings.append(Reading("output_allocation", self._read_allocation))
         if self.mode.format is not Use.NOT_TAKEN:
             readings.append(Reading("output_format", self._read_format))
         return readings + [
@@ -140,6 +147,10 @@ class OutputFields(Panel):
         name = self.query_one("#mode", Choice).value
         return self._settings.output_type if self._settings.output_type in find_mode(name).names else name
 
+    def _read_allocation(self) -> str:
+        name = self.query_one("#allocation", Choice).value
+        return _NO_ALLOCATION if name == _DEFAULT else name
+
     def _read_format(self) -> str | None:
         name = self.query_one("#format", Choice).value
         return None if name == _DEFAULT else name
@@ -150,10 +161,7 @@ class OutputFields(Panel):
         text = widget.value
         missing = _missing_misc(self.mode, text) if field.id == "misc" else ()
         if missing or (not text.strip() and field.use(self.mode) is Use.NEEDED):
-            wanted = (
-                " and ".join(f"the option {name}: type {name}=VALUE" for name in missing)
-                or f"{field.option} ({field.label.lower()})"
-            )
+            wanted = " and ".join(f"the option {name}: type {name}=VALUE" for name in missing) or field.label
             raise WrongField(
                 SettingsError(
                     f"The output mode {self.mode.names[0]} needs {wanted}.",
@@ -193,13 +201,13 @@ class OutputFields(Panel):
             widget, use = self._field(field.id), field.use(mode)
             needed = use is Use.NEEDED
             widget.display = use is not Use.NOT_TAKEN
-            widget.set_label(f"{field.label} ({field.option})" + (", needed" if needed else ""))
+            widget.set_label(field.label + (", needed" if needed else ""))
             about = f"The output mode {mode.names[0]} needs it." if needed else ""
             widget.help = setting_help(field.setting, about, _about_misc(mode) if field.id == "misc" else "")
         allocation, disk_format = self.query_one("#allocation", Choice), self.query_one("#format", Choice)
         allocation.display = mode.allocation is not Use.NOT_TAKEN
         disk_format.display = mode.format is not Use.NOT_TAKEN
-        allocation.offer((_NO_ALLOCATION, *(mode.allocations or ALLOCATIONS)))
+        allocation.offer((_DEFAULT, *(mode.allocations or ALLOCATIONS)))
         disk_format.offer((_DEFAULT, *(mode.formats or FORMATS)))
         self._show_note()
 

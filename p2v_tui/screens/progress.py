@@ -25,7 +25,7 @@ from p2v_tui.front.phases import Phase, PhaseState, current_phase
 from p2v_tui.screens.dressed import Dressed, shortened, style, with_marks
 from p2v_tui.screens.look import Look
 from p2v_tui.session.words.events import DiskProgress
-from p2v_tui.session.words.quantities import size_text
+from p2v_tui.session.words.quantities import SIZE_UNITS, size_text
 
 # How often bytes, rate and time left change on the screen, in seconds.
 DETAILS_INTERVAL: Final = 10.0
@@ -40,7 +40,6 @@ _NAME_WIDTHS: Final = (9, 16)
 _AROUND_A_BAR: Final = 7
 # The graph of the throughput remembers two hours, a value for each second.
 _MOST_RATES: Final = 7200
-_UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 class PhaseList(Dressed):
@@ -271,12 +270,12 @@ def details_text(disk: DiskProgress, percent: int | None) -> str:
 
 
 def _amount(copied: int, size: int) -> str:
-    """Both numbers in the unit of the size: `210.0 of 500.0 GiB`."""
-    number, _, unit = size_text(size).partition(" ")
-    exponent = _UNITS.index(unit)
-    # One decimal is not enough: a tenth of a TiB takes a quarter of an hour.
-    decimals = {"bytes": 0, "TiB": 2}.get(unit, 1)
-    return f"{copied / 1024**exponent:.{decimals}f} of {number} {unit}"
+    """Both in the unit of the size: `210.0 of 500.0 GB`."""
+    unit = size_text(size).rpartition(" ")[2]
+    # A tenth of a TB takes a quarter of an hour.
+    decimals = {"bytes": 0, "TB": 2}.get(unit, 1)
+    whole = 1000 ** SIZE_UNITS.index(unit)
+    return f"{copied / whole:.{decimals}f} of {size / whole:.{decimals}f} {unit}"
 
 
 def _copying(disks: tuple[DiskProgress, ...]) -> int:

@@ -24,13 +24,15 @@ from p2v_tui.front.ascii_text import ascii_text
 from p2v_tui.front.conversion_run import Snapshot
 from p2v_tui.front.jobs import AwaitedJob
 from p2v_tui.front.outcome_words import end_text, outage_text, outcome_text, status_text
-from p2v_tui.front.saved_log import default_directory, save
+from p2v_tui.front.saved_log import save
 from p2v_tui.screens.base import BaseScreen
 from p2v_tui.screens.check_words import checks_text, not_passed
-from p2v_tui.screens.dialogs import Dialog, TextDialog, error_dialog
+from p2v_tui.screens.dialogs import Dialog, error_dialog
 from p2v_tui.screens.dressed import look_of
+from p2v_tui.screens.labels import on_screen
 from p2v_tui.screens.log_pane import LogPane
 from p2v_tui.screens.progress import DiskBars, PhaseList, Throughput
+from p2v_tui.screens.saving import ask_where_to_save
 from p2v_tui.screens.state import State
 from p2v_tui.screens.whole import WholeRows
 from p2v_tui.screens.widgets import Action, Help, Line, Panel
@@ -132,8 +134,6 @@ class RunningScreen(BaseScreen):
         self._told = False
         self._ended = False
         self._question: Dialog | None = None
-        # The directory in which logs were last to be saved; empty at first.
-        self._save_directory = ""
         self._end_listening: Callable[[], None] = lambda: None
 
     def compose(self) -> ComposeResult:
@@ -335,7 +335,7 @@ class RunningScreen(BaseScreen):
         return [action for action in self.query(Action) if action.id in {"poweroff", "reboot"}]
 
     def _text(self, text: str) -> str:
-        text = "\n".join(plain(line) for line in text.splitlines())
+        text = on_screen("\n".join(plain(line) for line in text.splitlines()))
         return text if look_of(self).rich else ascii_text(text)
 
     async def action_back(self) -> None:
@@ -444,38 +444,10 @@ class RunningScreen(BaseScreen):
 
     @on(Action.Pressed, "#save")
     def _save_pressed(self) -> None:
-        dialog = TextDialog(
-            "Save logs",
-            "What this screen showed, as a file in a directory of this machine, such as a USB stick's:",
-            label="Directory",
-            value=self._save_directory or default_directory(),
-            help=Help(
-                "Directory",
-                "The directory in which the file is made. It must exist. To save to a stick, first mount it in the "
-                "shell (F2): on the live image, files elsewhere are lost when the machine is switched off.\n\n"
-                "Example: /mnt/stick\n"
-                "If it does not exist or cannot be written to, nothing is saved and a message says so.",
-            ),
-            yes="Save",
-        )
-
-        def decide(answer: bool | None) -> None:
-            if answer:
-                self._save_directory = dialog.value.strip()
-                self.work_on(self._save(self._save_directory))
-
-        self.app.push_screen(dialog, decide)
-
-    async def _save(self, directory: str) -> None:
         now = datetime.datetime.now()
-        try:
-            path = await self.state.jobs.add(
-                AwaitedJob("saved log", lambda *_: save(self.run, directory, now), wanted=self.is_there)
-            )
-        except P2VError as error:
-            self.app.push_screen(error_dialog(error))
-        else:
-            self.app.push_screen(Dialog("Logs saved", self._text(f"They are in\n\n{path}")))
+        ask_where_to_save(
+            self, "Save logs", "What this screen showed", lambda directory: save(self.run, directory, now)
+        )
 
     @on(Action.Pressed, "#poweroff")
     def _poweroff_pressed(self) -> None:

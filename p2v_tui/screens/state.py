@@ -10,6 +10,7 @@ from p2v_tui.config import Settings
 from p2v_tui.errors import P2VError, SettingsError
 from p2v_tui.front.conversion_run import ConversionRun
 from p2v_tui.front.jobs import Jobs
+from p2v_tui.front.pace import Paces
 from p2v_tui.front.pace_book import PaceBook
 from p2v_tui.hwprobe import Machine
 from p2v_tui.keyboard import Keyboard
@@ -45,8 +46,10 @@ class State:
     run: ConversionRun | None = None
     failure: P2VError | None = None
     jobs: Jobs = field(default_factory=Jobs)
+    line_rate: float | None = None
     book: PaceBook | None = None
     keyboard: Keyboard | None = None
+    save_directory: str = ""
     _machine: Machine | None = None
 
     def machine(self) -> Machine:
@@ -54,6 +57,10 @@ class State:
         if self._machine is None:
             self._machine = hwprobe.probe()
         return self._machine
+
+    def paces(self, plan: Plan) -> Paces:
+        """What is known beforehand of how long the plan's conversion takes."""
+        return self.book.paces(plan.settings.server, self.line_rate) if self.book else Paces(line=self.line_rate)
 
     @property
     def machine_name(self) -> str:
@@ -77,6 +84,7 @@ class State:
             self.server.close()
         self.server = self.virt_v2v = self.host_key = None
         self.checks = ()
+        self.line_rate = None
 
     @property
     def open_run(self) -> ConversionRun | None:
@@ -93,7 +101,7 @@ class State:
         if self.open_run is None:
             if self.server is None or self.plan is None:
                 raise SettingsError("The connection to the conversion server is not tested.", "Test it first.")
-            self.run = ConversionRun(self.server, self.plan, self.virt_v2v, book=self.book)
+            self.run = ConversionRun(self.server, self.plan, self.virt_v2v, book=self.book, line=self.line_rate)
             self.run.start()
         assert self.run is not None
         return self.run

@@ -10,10 +10,10 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 
-from p2v_tui.front.pace import Paces
 from p2v_tui.front.summary import Part, as_text, summary
 from p2v_tui.hwprobe import Machine
 from p2v_tui.screens.base import BaseScreen
+from p2v_tui.screens.labels import on_screen
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Action, Help, Line, Panel, Row, more_of
 from p2v_tui.session.plan.plan import Plan
@@ -50,8 +50,8 @@ class SummaryScreen(BaseScreen):
 
     def __init__(self, state: State, plan: Plan, machine: Machine) -> None:
         super().__init__(state)
-        paces = state.book.paces(plan.settings.server) if state.book else Paces()
-        self._parts = summary(plan, machine, state.checks, paces)
+        parts = summary(plan, machine, state.checks, state.paces(plan))
+        self._parts = [Part(part.name, tuple(map(on_screen, part.lines))) for part in parts]
 
     @property
     def heading(self) -> str:

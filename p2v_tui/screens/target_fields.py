@@ -8,17 +8,19 @@ from textual.widgets import Input
 
 from p2v_tui.config import BY_KEY, Settings
 from p2v_tui.errors import SettingsError
-from p2v_tui.front.device_words import MIB, memory_warning, topology_in_words, vcpu_warning
+from p2v_tui.front.device_words import MIB, topology_in_words
 from p2v_tui.hwprobe import Machine
 from p2v_tui.screens.form import LABEL_WIDTH, Note, Reading, WrongField, parse_field, setting_help
+from p2v_tui.screens.labels import LABELS
 from p2v_tui.screens.widgets import Choice, FormField, Panel, Toggle
+from p2v_tui.session.plan.size_checks import memory_doubts, vcpu_doubts
 
 _NAME, _VCPUS = BY_KEY["p2v.guestname"], BY_KEY["p2v.vcpu.cores"]
 _MEMORY, _FIRMWARE = BY_KEY["p2v.memory"], BY_KEY["p2v.target.firmware"]
 
 
-# The setting's own words are for a kernel command line, where a plain number means bytes.
-_MEMORY_VALID = "megabytes, from 64 on, such as 1024; or a size with its unit, such as 16G"
+# The setting's own words are about a kernel command line, where a plain number is bytes.
+_MEMORY_VALID = "mebibytes, from 64 on, such as 1024; or a size with its unit, such as 16G"
 
 
 class TargetFields(Panel):
@@ -31,15 +33,19 @@ class TargetFields(Panel):
         self._vcpus = ""
 
     def compose(self) -> ComposeResult:
-        yield FormField("Guest name", id="guestname", help=setting_help("guestname"), label_width=LABEL_WIDTH)
-        yield FormField("vCPUs", id="vcpus", help=setting_help("vcpu.cores"), label_width=LABEL_WIDTH, width=6)
+        yield FormField(LABELS["guestname"], id="guestname", help=setting_help("guestname"), label_width=LABEL_WIDTH)
+        yield FormField(
+            LABELS["vcpu.cores"], id="vcpus", help=setting_help("vcpu.cores"), label_width=LABEL_WIDTH, width=6
+        )
         yield Note(id="vcpus-note")
-        yield Toggle("Copy the physical CPU topology", id="topology", help=setting_help("vcpu.phys_topo"))
+        yield Toggle(LABELS["vcpu.phys_topo"], id="topology", help=setting_help("vcpu.phys_topo"))
         memory_help = setting_help("memory", valid=_MEMORY_VALID)
-        yield FormField("Memory (MB)", id="memory", help=memory_help, label_width=LABEL_WIDTH, width=12)
+        yield FormField(
+            LABELS["memory"], id="memory", help=memory_help, label_width=LABEL_WIDTH, width=12, replaced=True
+        )
         yield Note(id="memory-note")
         yield Choice(
-            "Firmware",
+            LABELS["target.firmware"],
             _FIRMWARE.kind.metavar.split("|"),
             id="firmware",
             help=setting_help("target.firmware"),
@@ -119,7 +125,7 @@ class TargetFields(Panel):
         copied = self.query_one("#topology", Toggle).value
         note = ""
         if (text := self._field("vcpus").value.strip()).isdigit():
-            note = vcpu_warning(int(text), machine)
+            note = _note(vcpu_doubts(int(text), machine))
         if copied:
             note = f"{topology_in_words(machine.cpu)}, as in this machine. {note}".rstrip()
         self.query_one("#vcpus-note", Note).show(note)
@@ -128,7 +134,11 @@ class TargetFields(Panel):
             memory = _MEMORY.parse(f"{text}M" if text.isdigit() else text)
         except SettingsError:
             memory = None
-        self.query_one("#memory-note", Note).show(memory_warning(memory, machine) if memory else "")
+        self.query_one("#memory-note", Note).show(_note(memory_doubts(memory, machine)) if memory else "")
 
     def _field(self, name: str) -> FormField:
         return self.query_one(f"#{name}", FormField)
+
+
+def _note(doubts: str) -> str:
+    return f"Note: {doubts}." if doubts else ""

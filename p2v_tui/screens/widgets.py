@@ -27,7 +27,7 @@ from textual.widgets import Input, Static
 from p2v_tui.screens.dressed import Dressed, shortened, style, with_marks
 
 SECRET_HELP: Final = (
-    "Ctrl-P or F8 shows what is typed here, on every console that shows these screens, and hides it again. Leaving "
+    "Ctrl-P or F9 shows what is typed here, on every console that shows these screens, and hides it again. Leaving "
     "the field hides it, too. What came from the settings is not shown: erase it first."
 )
 
@@ -121,7 +121,8 @@ def _with_keys_of_a_secret(help: Help) -> Help:
 class FormField(Horizontal, Dressed):
     """A labelled input: `> Label: [text ]`. The input's id is the same with `-input` after it.
 
-    label_width: characters. The label of a password's field says how to see it, while it has the focus.
+    label_width: characters. The label of a password's field says how to see it, while it has the focus. replaced:
+    what is typed first replaces the value that the field came with; a key that moves in it keeps it.
     """
 
     def __init__(
@@ -134,10 +135,13 @@ class FormField(Horizontal, Dressed):
         label_width: int = 22,
         password: bool = False,
         width: int | None = None,
+        replaced: bool = False,
     ) -> None:
         super().__init__(id=id, classes="form-field")
         self.help = _with_keys_of_a_secret(help) if password else help
         self.input = FieldInput(value=value, password=password, id=f"{id}-input")
+        self._replaced = replaced
+        self._keep_default()
         self._label = label
         self._label_width = label_width
         if width is not None:
@@ -187,6 +191,10 @@ class FormField(Horizontal, Dressed):
     @value.setter
     def value(self, text: str) -> None:
         self.input.give(text)
+        self._keep_default()
+
+    def _keep_default(self) -> None:
+        self.input.default = self.input.value if self._replaced else ""
 
     @property
     def label(self) -> str:
@@ -206,9 +214,11 @@ class FieldInput(Input, Dressed):
     shown while its field has the focus, but not one that was given and not typed.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+p,f8", "show_password", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+p,f9", "show_password", show=False)]
 
     def __init__(self, *, value: str, password: bool, id: str) -> None:
+        # Selected when the focus comes, so that typing replaces it; empty for none.
+        self.default = ""
         super().__init__(value, password=password, id=id, compact=True, select_on_focus=False)
         self.cursor_blink = False
         self._secret = password
@@ -237,6 +247,14 @@ class FieldInput(Input, Dressed):
         # At once, and not when a message tells of it: keys may come together.
         if not value:
             self._given = False
+        if value != self.default:
+            # Edited: what was typed is kept, even if it is the default again.
+            self.default = ""
+
+    @on(events.Focus)
+    def _select_default(self) -> None:
+        """Before Textual's own handler, which selects."""
+        self.select_on_focus = bool(self.default)
 
     def put(self, character: str) -> None:
         """Types a character at the cursor. It replaces the selection."""

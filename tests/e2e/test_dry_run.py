@@ -24,12 +24,12 @@ def lines(outcome: Outcome) -> list[str]:
 def verdict(outcome: Outcome) -> str:
     """The one line of the verdict, without the program's name."""
     words = [line.removeprefix("p2v-tui: ") for line in lines(outcome)]
-    (found,) = [line for line in words if line.startswith(("Ready: ", "Warnings: ", "Refused: "))]
+    (found,) = [line for line in words if line.startswith(("Ready: ", "Warnings: ", "Refused: ", "Not checked: "))]
     return found
 
 
 def what(disk: Path, place: Path | str, name: str = "dry") -> str:
-    return f"{disk} 8.0 MiB -> {place} as {name}"
+    return f"{disk} 8.4 MB -> {place} as {name}"
 
 
 @pytest.fixture
@@ -111,19 +111,19 @@ def test_a_disk_and_its_copy_need_consent_in_both_runs(
     assert run_p2v(f"{words} p2v.accept_warnings=copies", "--dry-run").code == READY
 
 
-def test_every_other_failure_has_a_verdict_too_and_its_own_code(
+def test_every_other_failure_with_a_plan_has_a_verdict_too_and_its_own_code(
     key_server: ConversionServer, key: Identity, small_disk: Path
 ) -> None:
     with closed_port() as port:
         gone = run_p2v(f"p2v.server=127.0.0.1 p2v.port={port} p2v.reconnect=0 p2v.disks={small_disk}", "--dry-run")
     assert gone.code == CONNECTION, gone.output
-    assert verdict(gone).startswith(f"Refused: {small_disk} 8.0 MiB -> /var/tmp as ")
+    assert verdict(gone).startswith(f"Not checked: {small_disk} 8.4 MB -> /var/tmp as ")
     lacking = run_p2v(f"{with_key(key_server, key)} p2v.o=no-such-mode p2v.disks={small_disk}", "--dry-run")
     assert lacking.code == SETTINGS, lacking.output
-    assert verdict(lacking).startswith(f"Refused: {small_disk} 8.0 MiB -> no-such-mode as ")
+    assert verdict(lacking).startswith(f"Refused: {small_disk} 8.4 MB -> no-such-mode as ")
     wrong = run_p2v(f"{with_key(key_server, key)} p2v.disks=nosuchdisk", "--dry-run")
     assert wrong.code == SETTINGS, wrong.output
-    assert verdict(wrong) == "Refused: these settings"
+    assert "Refused: " not in wrong.output
 
 
 def test_a_missing_permission_to_write_is_reported_before_the_real_run(

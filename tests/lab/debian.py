@@ -14,14 +14,18 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 from tests.lab.commands import LabFailure, run_command
 
 # Builds take minutes, on a slow machine twice as long, and other processes wait as long for them.
 LOCK_SECONDS = 2400.0
+# How often something is said meanwhile.
+LIFE_SECONDS = 10.0
 KindT = TypeVar("KindT", bound=enum.Enum)
 
 
@@ -38,12 +42,33 @@ def cache_directory() -> Path:
 @contextlib.contextmanager
 def only_builder(name: str, what: str) -> Iterator[None]:
     """Keeps other processes from building what has this name. what: its description for the message."""
-    with (cache_directory() / f"{name}.lock").open("w") as lock:
-        print(f"{what} is made once, and then kept ...", file=sys.stderr, flush=True)
+    with (
+        (cache_directory() / f"{name}.lock").open("w") as lock,
+        signs_of_life(f"{what} is made once, and then kept"),
+    ):
         # flock(1) locks the open file, which we share with it: the lock outlives flock, and ends with us.
         waiting = ["flock", "--wait", str(int(LOCK_SECONDS)), str(lock.fileno())]
         run_command(waiting, timeout=LOCK_SECONDS + 10, pass_fds=(lock.fileno(),))
         yield
+
+
+@contextlib.contextmanager
+def signs_of_life(what: str, stream: TextIO | None = None, interval: float = LIFE_SECONDS) -> Iterator[None]:
+    """Says what is under way and, at each interval, for how many seconds it has been."""
+    out, over, began = stream or sys.stderr, threading.Event(), time.monotonic()
+    print(f"{what} ...", file=out, flush=True)
+
+    def tell() -> None:
+        while not over.wait(interval):
+            print(f"... {time.monotonic() - began:.0f} s so far", file=out, flush=True)
+
+    teller = threading.Thread(target=tell, name="signs of life", daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        teller.join()
 
 
 def mmdebstrap(*arguments: str) -> list[str]:

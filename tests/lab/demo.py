@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
+from p2v_tui.session.words.quantities import size_text
 from tests.lab.boot import BootReport, boot_until_login
 from tests.lab.commands import LabFailure, end_process_group
 from tests.lab.conversion_server import ConversionServer, Identity, identity
@@ -35,6 +36,8 @@ from tests.lab.guest_disk import DATA_DISK_TEXT, GuestDisk, guest_disk
 from tests.lab.kvm import kvm_works
 
 GUEST_NAME = "demo-guest"
+# For the guest, and for virt-v2v's temporary files, each.
+NEEDED_SPACE = 1_500_000_000
 
 # On two cores of 2023, without KVM, a conversion takes a minute and a half. The limit allows for a busy machine.
 CONVERSION_SECONDS = 1800.0
@@ -72,7 +75,7 @@ def demo(output: Path, kinds: Sequence[GuestDisk]) -> None:
     with phases.phase("The disk to convert"):
         disks = [guest_disk(kind) for kind in kinds]
         for disk in disks:
-            say(f"{disk} ({disk.stat().st_size >> 20} MiB)")
+            say(f"{disk} ({size_text(disk.stat().st_size)})")
         before = [checksum(disk) for disk in disks]
 
     with tempfile.TemporaryDirectory(prefix="p2v-tui-demo-") as scratch:
@@ -197,10 +200,10 @@ def keep_log(remote_directory: str, output: Path) -> Path | None:
 def require_free_space(output: Path) -> None:
     """Raise LabFailure unless there is room for the guest, and for virt-v2v's temporary files."""
     existing = next(place for place in (output, *output.parents) if place.exists())
-    for place, needed_mib in ((existing, 1500), (Path("/var/tmp"), 1500)):
-        free = shutil.disk_usage(place).free >> 20
-        if free < needed_mib:
-            raise LabFailure(f"{place} has {free} MiB free; the demo needs {needed_mib} MiB there.")
+    for place in (existing, Path("/var/tmp")):
+        free = shutil.disk_usage(place).free
+        if free < NEEDED_SPACE:
+            raise LabFailure(f"{place} has {size_text(free)} free; the demo needs {size_text(NEEDED_SPACE)} there.")
 
 
 def checksum(file: Path) -> str:

@@ -174,7 +174,7 @@ def test_an_image_that_does_not_fit_is_not_begun(tmp_path: Path) -> None:
     with loop_device(tmp_path, 1) as device:
         found = disk.block_device(device)
         assert found
-        with pytest.raises(BuildError, match=r"holds 1\.0 MiB, and the image has 2\.0 MiB"):
+        with pytest.raises(BuildError, match=r"holds 1\.0 MB, and the image has 2\.1 MB"):
             disk.write(image, found, Step())
         assert device.read_bytes() == bytes(MEBIBYTE)
 
@@ -196,7 +196,7 @@ def test_the_question_names_the_device_and_what_it_is() -> None:
         return "yes"
 
     disk.confirm(STICK, ask)
-    assert "/dev/sdz (ACME Stick, 8192.0 MiB)" in asked[0]
+    assert "/dev/sdz (ACME Stick, 8.6 GB)" in asked[0]
 
 
 @pytest.mark.parametrize("answer", ["", "y", "no", "/dev/sdz"])

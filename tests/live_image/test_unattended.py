@@ -149,7 +149,7 @@ def test_a_machine_that_boots_by_pxe_converts_itself_and_powers_itself_off(
             server.start()
             hypervisor.type("a\n")
             for terminal in (serial, hypervisor):
-                terminal.wait_for(r"To be converted: sda, 640\.0 MiB, QEMU HARDDISK", STEP_SECONDS)
+                terminal.wait_for(r"To be converted: sda, 671 MB, QEMU HARDDISK", STEP_SECONDS)
             # A shell on one console takes nothing from the other.
             hypervisor.type("s\n")
             hypervisor.wait_for(r"A shell on hvc0", STEP_SECONDS)

@@ -11,7 +11,7 @@ from p2v_tui.session.preflight.server_checks import judge_server
 from p2v_tui.session.preflight.server_facts import Place
 from p2v_tui.session.words.checks import Check, Verdict
 from tests.screens.scripted_conversion import plan
-from tests.unit.machines import GIB
+from tests.unit.machines import GB
 from tests.unit.test_server_checks import HEALTHY, MIB, NOW, space, spaces, without
 
 VIRT_V2V = VirtV2V("2.2.0", frozenset({"colours-option"}), ("disk", "null"))
@@ -37,9 +37,9 @@ PYTHON = the_check(Verdict.WARNING, "reconnecting", **POOR)
 SPACE = the_check(
     Verdict.WARNING,
     "space for the copy",
-    space=spaces(**{Place.STORAGE.value: space("/var/tmp", 101 * GIB)}),
+    space=spaces(**{Place.STORAGE.value: space("/var/tmp", 101_100_000_000)}),
 )
 FULL = the_check(
-    Verdict.REFUSED, "space for the copy", space=spaces(**{Place.STORAGE.value: space("/var/tmp", 4 * GIB)})
+    Verdict.REFUSED, "space for the copy", space=spaces(**{Place.STORAGE.value: space("/var/tmp", 4 * GB)})
 )
 NO_NBDKIT = the_check(Verdict.REFUSED, "programs", programs=without("nbdkit"))

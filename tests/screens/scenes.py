@@ -14,7 +14,7 @@ from tests.screens import conversion_screen, running_screen, summary_screen
 from tests.screens.conftest import cells, screen_text, wait_until
 from tests.screens.connection_screen import STEPS, app_for, end, hear
 from tests.screens.judged import FOUND
-from tests.screens.scripted_conversion import COPYING, FINISHED, MIB, copied
+from tests.screens.scripted_conversion import COPYING, FINISHED, MB, copied
 
 # Of a disk, for the graph.
 RATES = (64.0, 98.5, 110.0, 117.5, 86.0, 72.5, 101.0, 114.5, 118.0, 112.5)
@@ -59,7 +59,7 @@ async def copying(look: Look, size: str = "80x24") -> AsyncIterator[Pilot[int]]:
         for percent, rate in zip(range(33, 43), RATES, strict=True):
             clock.now += 60
             now = copied(percent, seconds_left=2640.0)
-            await screen.hear(Progress((dataclasses.replace(now.disks[0], rate=rate * MIB), *now.disks[1:])))
+            await screen.hear(Progress((dataclasses.replace(now.disks[0], rate=rate * MB), *now.disks[1:])))
             await screen.until_shown(f"{percent}%")
         yield screen.pilot
 

@@ -36,8 +36,8 @@ from p2v_tui.session.words.events import (
 from p2v_tui.session.words.watch import Watch
 from tests.unit.machines import SERVER
 
-GIB = 1 << 30
-MIB = 1 << 20
+GB = 1_000_000_000
+MB = 1_000_000
 LOG_DIRECTORY = "/tmp/virt-p2v-20261123-abcdefgh"
 MADE = Converted(
     "db1",
@@ -45,7 +45,7 @@ MADE = Converted(
     LOG_DIRECTORY,
     3723.0,
     next_steps=next_steps(Output(find_mode("local"), storage="/var/tmp"), "db1", "conv.example.com"),
-    size=750 * GIB,
+    size=750 * GB,
 )
 
 
@@ -155,18 +155,18 @@ def phase(name: str, seconds: float) -> list[Event]:
 
 
 def copied(first: int | None, second: int | None = None, *, seconds_left: float | None = None) -> Progress:
-    """The progress of sda (500 GiB) and sdb (250 GiB), by their percentages."""
+    """The progress of sda (500 GB) and sdb (250 GB), by their percentages."""
 
     def disk(name: str, size: int, percent: int | None) -> DiskProgress:
         copying = percent is not None and percent < 100
         return DiskProgress(
             name,
-            size * GIB,
-            size * GIB * (percent or 0) // 100,
-            112.5 * MIB if copying else 0.0,
+            size * GB,
+            size * GB * (percent or 0) // 100,
+            112.5 * MB if copying else 0.0,
             percent,
             seconds_left if copying else None,
-            None if percent is None else size * GIB * percent // 100,
+            None if percent is None else size * GB * percent // 100,
         )
 
     return Progress((disk("sda", 500, first), disk("sdb", 250, second)))

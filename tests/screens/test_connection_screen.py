@@ -193,7 +193,7 @@ async def test_a_refused_connection(size: str) -> None:
         async with app.run_test(size=SIZES[size]) as pilot:
             await press_action(pilot, "test")
             await wait_until(pilot, lambda: "refuses connections" in status(app))
-            await wait_until(pilot, lambda: "[fail] host key" in screen_text(app))
+            await wait_until(pilot, lambda: "[fail] network: Connecting to 127.0.0.1" in screen_text(app))
             await wait_until(pilot, lambda: app.focused is not None and app.focused.id == "port-input")
 
 
@@ -202,7 +202,7 @@ async def test_the_test_can_be_interrupted() -> None:
         app = app_for(f"p2v.server=127.0.0.1 p2v.port={port} p2v.password=x")
         async with app.run_test(size=(80, 24)) as pilot:
             await press_action(pilot, "test")
-            await wait_until(pilot, lambda: "[ .. ] host key" in screen_text(app))
+            await wait_until(pilot, lambda: "[ .. ] network: Connecting to 127.0.0.1" in screen_text(app))
             assert app.screen.query_one("#test", Action).label == "Stop the test"
             await pilot.press("enter")
             await wait_until(pilot, lambda: "Cancelled" in status(app))
@@ -260,7 +260,7 @@ async def test_nothing_is_left_of_a_test_that_was_stopped() -> None:
         app = app_for(f"p2v.server=127.0.0.1 p2v.port={port} p2v.password=x")
         async with app.run_test(size=(80, 24)) as pilot:
             await press_action(pilot, "test")
-            await wait_until(pilot, lambda: "[ .. ] host key" in screen_text(app))
+            await wait_until(pilot, lambda: "[ .. ] network: Connecting to 127.0.0.1" in screen_text(app))
             await pilot.press("escape")
             await wait_until(pilot, lambda: set(Path("/tmp").glob("p2v-tui-*")) == before)
 
@@ -276,6 +276,16 @@ async def test_leaving_is_asked_with_stay_preselected() -> None:
         await wait_until(pilot, lambda: "Leave p2v-tui?" in screen_text(app))
         await pilot.press("right", "enter")
     assert app.return_value == Cancelled.exit_code
+
+
+async def test_typing_replaces_a_default_and_moving_in_it_keeps_it() -> None:
+    app = app_for("")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("tab", "2", "2", "tab", "b", "o", "b", "up", "2", "tab", "end", "x")
+        assert app.screen.query_one("#port", FormField).value == "222"
+        assert app.screen.query_one("#username", FormField).value == "bobx"
+        await pilot.press(*["backspace"] * 4, *"root", "up", "down", "end", "1")
+        assert app.screen.query_one("#username", FormField).value == "root1"
 
 
 async def test_keys_that_come_together_are_taken_in_their_order() -> None:

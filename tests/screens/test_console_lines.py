@@ -17,8 +17,8 @@ from tests.screens.scripted_conversion import COPYING, LOG_DIRECTORY, MADE, STAR
 
 # The events of a real run, in its order.
 STARTING: list[Event] = [
-    Status("To be converted: sda, 500.0 GiB, ST500DM002-1BD142 (chosen by default)"),
-    Status("To be converted: sdb, 250.0 GiB, HITACHI HUS72 (chosen by default)"),
+    Status("To be converted: sda, 500 GB, ST500DM002-1BD142 (chosen by default)"),
+    Status("To be converted: sdb, 250 GB, HITACHI HUS72 (chosen by default)"),
     Status("Looking for a network address"),
     Status("Getting the SSH identity from https://192.0.2.10/id_ed25519"),
     Status("Connecting to 192.0.2.10 port 22"),

@@ -48,10 +48,10 @@ from tests.screens.judged import SPACE
 from tests.screens.scripted_conversion import (
     COPYING,
     FINISHED,
-    GIB,
+    GB,
     INSPECTING,
     MADE,
-    MIB,
+    MB,
     NoServer,
     Preflight,
     ScriptedConversion,
@@ -82,7 +82,7 @@ def marks(phases: tuple[Phase, ...]) -> dict[str, PhaseState]:
 
 def test_a_run_that_has_not_started_shows_the_disks_of_the_plan() -> None:
     snapshot = ConversionRun(NoServer().as_server(), plan(), convert=ScriptedConversion()).snapshot
-    assert [(disk.name, disk.size) for disk in snapshot.disks] == [("sda", 500 * GIB), ("sdb", 250 * GIB)]
+    assert [(disk.name, disk.size) for disk in snapshot.disks] == [("sda", 500 * GB), ("sdb", 250 * GB)]
     assert not snapshot.finished
 
 
@@ -308,18 +308,18 @@ def test_the_bar_does_not_jump_and_the_line_fits(
 
 def test_a_disk_in_words() -> None:
     (disk, _) = copied(42, seconds_left=100.0).disks
-    assert disk_row("sda", disk, disk, 80).endswith("42%  210.0 of 500.0 GiB     112.5 MiB/s  2 min left")
-    half = DiskProgress("sda", 2 << 40, 300 * GIB, 1.0 * MIB, 11, 5.0, 230 * GIB)
-    assert disk_row("sda", half, half, 80).endswith("0.22 of 2.0 TiB          1.0 MiB/s  10 s left")
+    assert disk_row("sda", disk, disk, 80).endswith("42%  210.0 of 500.0 GB         112 MB/s  2 min left")
+    half = DiskProgress("sda", 2 * 1000 * GB, 300 * GB, 1.0 * MB, 11, 5.0, 230 * GB)
+    assert disk_row("sda", half, half, 80).endswith("0.23 of 2.00 TB             1 MB/s  10 s left")
 
 
 def test_a_disk_never_shows_more_than_it_has() -> None:
-    inspected = DiskProgress("sda", 3 * GIB, 4 * GIB, 1.0 * MIB)
-    assert disk_row("sda", inspected, inspected, 80).endswith("--  4.0 GiB read             1.0 MiB/s")
-    begun = DiskProgress("sda", 3 * GIB, 5 * GIB, 1.0 * MIB, 25, None, 3 * GIB // 4)
-    assert "25%  0.8 of 3.0 GiB  " in disk_row("sda", begun, begun, 80)
-    done = DiskProgress("sda", 3 * GIB, 8 * GIB, 0.0, 100, 0.0, 3 * GIB)
-    assert disk_row("sda", done, done, 80).rstrip().endswith("100%  3.0 of 3.0 GiB")
+    inspected = DiskProgress("sda", 3 * GB, 4 * GB, 1.0 * MB)
+    assert disk_row("sda", inspected, inspected, 80).endswith("--  4 GB read                   1 MB/s")
+    begun = DiskProgress("sda", 3 * GB, 5 * GB, 1.0 * MB, 25, None, 3 * GB // 4)
+    assert "25%  0.8 of 3.0 GB  " in disk_row("sda", begun, begun, 80)
+    done = DiskProgress("sda", 3 * GB, 8 * GB, 0.0, 100, 0.0, 3 * GB)
+    assert disk_row("sda", done, done, 80).rstrip().endswith("100%  3.0 of 3.0 GB")
 
 
 @pytest.mark.parametrize(

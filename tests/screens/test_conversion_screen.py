@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import stat
 import threading
+from pathlib import Path
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from p2v_tui import cmdline
+from p2v_tui.config_file import read_words
 from p2v_tui.errors import P2VError, SettingsError
 from p2v_tui.front.conversion_run import ConversionRun
 from p2v_tui.front.port_blinking import CannotBlink
@@ -292,15 +295,15 @@ async def test_the_physical_topology_shows_its_number_and_closes_the_field() -> 
     ("field", "text", "warning"),
     [
         ("vcpus", "16", ""),
-        ("vcpus", "17", "Warning: this machine has only 16."),
+        ("vcpus", "17", "Note: this machine has only 16."),
         ("vcpus", "256", "i440fx machine runs at most 255."),
         ("vcpus", "289", "QEMU before 8.1 runs at most 288."),
         ("vcpus", "711", "RHEL 9 supports at most 710"),
         ("memory", "23552", ""),
-        ("memory", "511", "less than 512 MB"),
-        ("memory", "23553", "Warning: this machine has only 23552 MB."),
+        ("memory", "511", "less than 512 MiB"),
+        ("memory", "23553", "Note: this machine has only 23 GiB."),
         ("memory", "67108865", "64 TiB"),
-        ("memory", "32G", "Warning: this machine has only 23552 MB."),
+        ("memory", "32G", "Note: this machine has only 23 GiB."),
         ("memory", "nonsense", ""),
     ],
 )
@@ -322,7 +325,7 @@ async def test_what_kvm_may_not_take_is_warned_of_and_not_refused(field: str, te
         ("vcpus", "many", "not a whole number"),
         ("memory", "1", "too little"),
         ("memory", "", "not a size"),
-        ("memory", "1M", "Give megabytes, from 64 on"),
+        ("memory", "1M", "Give mebibytes, from 64 on"),
         ("misc", "a=b,,c=d", "has an empty item"),
     ],
 )
@@ -348,7 +351,7 @@ async def test_a_relative_storage_is_refused_on_this_screen_and_its_field_has_th
     async with opened() as it:
         await it.type("storage", "guests")
         await it.press("start")
-        assert "p2v.os=guests is not an absolute path" in it.status
+        assert '"Storage (-os)": guests is not an absolute path' in it.status
         assert it.focused is it.field("storage").input
         assert it.app.started == 0
 
@@ -478,10 +481,10 @@ async def test_the_storage_is_the_modes_own_until_one_is_typed() -> None:
 @pytest.mark.parametrize(
     ("mode", "field", "message"),
     [
-        ("rhv-upload", "connection", "The output mode rhv-upload needs -oc (connection)."),
-        ("rhv", "storage", "The output mode rhv needs -os (storage)."),
+        ("rhv-upload", "connection", "The output mode rhv-upload needs Connection (-oc)."),
+        ("rhv", "storage", "The output mode rhv needs Storage (-os)."),
         ("openstack", "misc", "The output mode openstack needs the option server-id: type server-id=VALUE."),
-        ("local", "storage", "The output mode local needs -os (storage)."),
+        ("local", "storage", "The output mode local needs Storage (-os)."),
     ],
 )
 async def test_what_a_mode_needs_is_marked_and_asked_for(mode: str, field: str, message: str) -> None:
@@ -557,6 +560,20 @@ async def kernel_arguments(it: Opened) -> str:
     await it.pilot.press("escape")
     await it.pilot.pause()
     return next((line for line in text.split("\n") if line.startswith("p2v.")), text)
+
+
+async def test_the_kernel_arguments_can_be_saved_and_loaded_again(tmp_path: Path) -> None:
+    async with opened() as it:
+        it.app.state.save_directory = str(tmp_path)
+        await it.switch("nvme0n1")
+        await it.press("arguments")
+        await it.pilot.press("right", "enter")
+        await wait_until(it.pilot, lambda: "Directory:" in screen_text(it.app))
+        await it.pilot.press("enter")
+        await wait_until(it.pilot, lambda: "Saved" in screen_text(it.app))
+    (path,) = tmp_path.iterdir()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert cmdline.parse_words(read_words(str(path))).settings.disks == ("sda", "sdb")
 
 
 async def test_the_kernel_arguments_say_only_what_differs() -> None:

@@ -57,7 +57,7 @@ def lost(connection: Connection = CONTROL, seconds: float = 3600.0) -> Connectio
 async def test_warnings_are_asked_about(size: str, snapshot: SnapshotAssertion) -> None:
     async with opened(size) as screen:
         screen.conversion.say(*STARTED[:3], Preflight((MEMORY, CLOCK, SPACE, PYTHON)))
-        await screen.until_shown("Start despite these warnings?", "only 100.0 GiB", "apt install python3")
+        await screen.until_shown("Start despite these warnings?", "only 100 GB", "apt install python3")
         assert "clock" not in screen.text.partition("Start despite")[2]
         assert screen.focused == "no"
         assert screen.text == snapshot
@@ -71,7 +71,7 @@ async def test_without_consent_nothing_starts_and_the_way_back_is_open(keys: lis
         await screen.pilot.press(*keys)
         await screen.until(lambda: screen.run.finished)
         assert isinstance(screen.run.snapshot.error, PreflightRefused)
-        await screen.until_shown("The conversion cannot start: On the conversion server only 100.0 GiB", "df -h")
+        await screen.until_shown("The conversion cannot start: On the conversion server only 100 GB", "df -h")
         await screen.until(lambda: screen.focused == "back")
         plan_before = screen.state.plan
         await screen.pilot.press("enter")

@@ -317,7 +317,7 @@ async def test_logs_can_be_saved_elsewhere_when_python_finds_no_directory_for_te
     def fail() -> str:
         raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
 
-    monkeypatch.setattr("p2v_tui.front.saved_log.tempfile.gettempdir", fail)
+    monkeypatch.setattr("p2v_tui.front.saved_file.tempfile.gettempdir", fail)
     async with running_screen() as screen:
         await screen.press("save")
         await screen.until_shown("Directory:", "/tmp")

@@ -15,9 +15,9 @@ from rich.console import Console
 from syrupy.assertion import SnapshotAssertion
 
 from p2v_tui.errors import Cancelled, ConversionFailed, P2VError
-from p2v_tui.front import saved_log
+from p2v_tui.front import saved_file, saved_log
 from p2v_tui.front.conversion_run import ConversionRun, LogLine
-from p2v_tui.screens import running
+from p2v_tui.screens import running, saving
 from p2v_tui.screens.dialogs import Dialog
 from p2v_tui.screens.log_pane import LogPane, rows_of
 from p2v_tui.screens.look import Look
@@ -140,7 +140,7 @@ async def test_failed(size: str, snapshot: SnapshotAssertion) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_save_asked(size: str, snapshot: SnapshotAssertion, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "default_directory", lambda: "/run/media/root/STICK")
+    monkeypatch.setattr(saving, "default_directory", lambda: "/run/media/root/STICK")
     async with opened(size) as screen:
         await screen.hear(*FAILED)
         await screen.press("save")
@@ -163,14 +163,14 @@ async def test_bytes_and_rate_change_more_rarely_than_the_percentage() -> None:
     clock = Clock()
     async with opened(clock=clock) as screen:
         await screen.hear(*COPYING, copied(10, seconds_left=5000.0))
-        await screen.until_shown(" 10%", "50.0 of 500.0 GiB", "112.5 MiB/s", "1 h 23 min left")
+        await screen.until_shown(" 10%", "50.0 of 500.0 GB", "112 MB/s", "1 h 23 min left")
         clock.now += 1
         await screen.hear(copied(20, seconds_left=4000.0))
         await screen.until_shown(" 20%")
-        assert "50.0 of 500.0 GiB" in screen.text
+        assert "50.0 of 500.0 GB" in screen.text
         clock.now += 10
         await screen.hear(copied(21, seconds_left=3600.0))
-        await screen.until_shown(" 21%", "105.0 of 500.0 GiB", "1 h 00 min left")
+        await screen.until_shown(" 21%", "105.0 of 500.0 GB", "1 h 00 min left")
 
 
 async def test_the_cursor_waits_behind_the_clock_below_the_percentages() -> None:
@@ -200,7 +200,7 @@ async def test_the_whole_says_how_long_it_ran_and_how_long_it_will() -> None:
     async with opened(clock=clock) as screen:
         await screen.hear(*INSPECTING)
         clock.now += 720
-        # 250 GiB at the pace of the first disk: 2640 s for 58 % of 500 GiB, so 2276 s.
+        # 250 GB at the pace of the first disk: 2640 s for 58 % of 500 GB, so 2276 s.
         await screen.hear(*COPYING[len(INSPECTING) :], copied(42, seconds_left=2640.0))
         await screen.until_shown("12 min so far, about 1 h 22 min left", "all", " 12%")
 
@@ -457,6 +457,7 @@ async def test_a_cancelled_conversion_says_so_and_can_be_tried_again() -> None:
         assert screen.focused == "log"
         screen.conversion.say(Cancelled())
         await screen.until_shown("Cancelled.", "Back")
+        assert "Failed during" not in screen.text
 
 
 async def test_a_question_that_the_end_has_answered_goes_away() -> None:
@@ -675,12 +676,12 @@ def test_a_server_that_is_forgotten_is_closed_when_no_conversion_needs_it(ended:
 
 
 async def test_saved_logs_hold_everything_and_are_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "default_directory", lambda: str(tmp_path))
+    monkeypatch.setattr(saving, "default_directory", lambda: str(tmp_path))
     async with opened() as screen:
         await screen.hear(*FAILED)
         await screen.press("save")
         await screen.pilot.press("enter")
-        await screen.until_shown("Logs saved")
+        await screen.until_shown("Saved")
         (path,) = tmp_path.iterdir()
         assert path.name in re.sub(r"[\s|]", "", screen.text)
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -697,20 +698,31 @@ async def test_saved_logs_hold_everything_and_are_private(tmp_path: Path, monkey
 
 async def test_a_directory_that_does_not_work_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     places = iter([str(tmp_path / "none"), "/nowhere"])
-    monkeypatch.setattr(running, "default_directory", lambda: next(places))
+    monkeypatch.setattr(saving, "default_directory", lambda: next(places))
     async with opened() as screen:
         await screen.hear(*STARTED)
         await screen.press("save")
         await screen.pilot.press("enter")
-        await screen.until_shown("The logs were not saved", "No such file or directory")
+        await screen.until_shown("The file was not saved", "No such file or directory")
         await screen.pilot.press("enter")
-        # What was typed is still there.
+        # What was typed is there to be corrected.
         good = tmp_path / "none2"
         good.mkdir()
-        await screen.press("save")
+        await screen.until_shown("Save logs", "Directory:")
         await screen.pilot.press("end", "2", "enter")
-        await screen.until_shown("Logs saved")
+        await screen.until_shown("Saved")
     assert len(list(good.iterdir())) == 1
+
+
+async def test_a_directory_that_was_typed_is_proposed_again_though_nothing_was_saved() -> None:
+    async with opened() as screen:
+        await screen.hear(*STARTED)
+        await screen.press("save")
+        await screen.until_shown("Directory:")
+        await screen.pilot.press("end", "x", "escape")
+        assert screen.app.state.save_directory.endswith("x")
+        await screen.press("save")
+        await screen.until_shown(screen.app.state.save_directory)
 
 
 def test_two_logs_of_the_same_second_are_two_files(tmp_path: Path) -> None:
@@ -733,9 +745,9 @@ def test_a_stick_that_can_be_written_is_the_first_choice(tmp_path: Path) -> None
         "/dev/sr0 /media/cdrom iso9660 ro 0 0\n/dev/sda1 / ext4 rw 0 0\n"
         "/dev/sdb1 /run/media/root/MY\\040STICK vfat rw,nosuid 0 0\n"
     )
-    assert saved_log.default_directory(mounts) == "/run/media/root/MY STICK"
+    assert saved_file.default_directory(mounts) == "/run/media/root/MY STICK"
     mounts.write_text("/dev/sda1 / ext4 rw 0 0\n")
-    assert Path(saved_log.default_directory(mounts)).is_dir()
+    assert Path(saved_file.default_directory(mounts)).is_dir()
 
 
 def test_lines_of_any_kind_keep_their_kind() -> None:

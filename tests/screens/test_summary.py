@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from p2v_tui.front.pace import MIB, Paces
+from p2v_tui.front.pace import Paces
 from p2v_tui.front.pace_book import PaceBook
 from p2v_tui.front.summary import as_text, summary
 from p2v_tui.kinds import AcceptedWarnings
@@ -76,9 +76,15 @@ def test_a_warning_is_accepted_or_to_be_accepted() -> None:
     assert f" accepted: {PYTHON.name}" in told(chosen("sda", accept_warnings=accepted))
 
 
-def test_the_time_is_that_of_the_line_as_it_was_measured(tmp_path: Path) -> None:
-    assert "this line was not measured yet" in " ".join(told(chosen("sda")).split())
-    PaceBook(tmp_path / "paces.json").remember("conv.example.com", Paces(rate=10.0 * MIB))
-    measured = told(chosen("sda"), PaceBook(tmp_path / "paces.json").paces("conv.example.com"))
-    assert "10.0 MiB/s of earlier conversions" in " ".join(measured.split())
-    assert "about 13 h" in measured
+def test_the_time_is_an_estimate_from_the_line_as_it_was_measured(tmp_path: Path) -> None:
+    assert "at 100 MB/s; this line was not measured" in " ".join(told(chosen("sda")).split())
+    book = PaceBook(tmp_path / "paces.json")
+    measured = " ".join(told(chosen("sda"), book.paces("conv.example.com", 10e6)).split())
+    assert "estimate: 13 h" in measured and "at 10 MB/s, as the connection test measured the line" in measured
+
+
+def test_earlier_conversions_that_were_slower_than_the_line_tell_the_time(tmp_path: Path) -> None:
+    book = PaceBook(tmp_path / "paces.json")
+    book.remember("conv.example.com", Paces(rate=10e6))
+    measured = " ".join(told(chosen("sda"), book.paces("conv.example.com", 900e6)).split())
+    assert "estimate: 13 h" in measured and "at 10 MB/s, as in earlier conversions to this server" in measured

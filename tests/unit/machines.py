@@ -24,26 +24,27 @@ from p2v_tui.hwprobe.machine import (
     Transport,
 )
 
+GB = 1_000_000_000
 GIB = 1 << 30
 
 SDA = Disk(
     "sda",
     Path("/dev/null"),
-    500 * GIB,
+    500 * GB,
     model="ST500",
     transport=Transport.SATA,
-    partitions=(Partition("sda1", 1, GIB), Partition("sda2", 2, 499 * GIB)),
+    partitions=(Partition("sda1", 1, GB), Partition("sda2", 2, 499 * GB)),
 )
-SDB = Disk("sdb", Path("/dev/zero"), 250 * GIB, transport=Transport.SAS, partitions=(Partition("sdb1", 1, GIB),))
+SDB = Disk("sdb", Path("/dev/zero"), 250 * GB, transport=Transport.SAS, partitions=(Partition("sdb1", 1, GB),))
 CCISS = Disk(
     "cciss/c0d0",
     Path("/dev/full"),
-    72 * GIB,
+    72 * GB,
     transport=Transport.CCISS,
-    partitions=(Partition("cciss/c0d0p1", 1, 72 * GIB),),
+    partitions=(Partition("cciss/c0d0p1", 1, 72 * GB),),
 )
-MULTIPATH = Disk("mpatha", Path("/dev/urandom"), 100 * GIB, members=("sdc", "sdd"))
-RUNNING_MEDIUM = ExcludedDisk("sdz", 8 * GIB, "p2v-tui runs from it")
+MULTIPATH = Disk("mpatha", Path("/dev/urandom"), 100 * GB, members=("sdc", "sdd"))
+RUNNING_MEDIUM = ExcludedDisk("sdz", 8 * GB, "p2v-tui runs from it")
 
 CPU = Cpu(
     vendor="Intel",
@@ -57,7 +58,7 @@ CPU = Cpu(
 SERVER = Machine(
     hostname="db1",
     disks=(SDA, SDB, CCISS, MULTIPATH),
-    excluded=(RUNNING_MEDIUM, ExcludedDisk("sdc", 100 * GIB, "it is a path of mpatha")),
+    excluded=(RUNNING_MEDIUM, ExcludedDisk("sdc", 100 * GB, "it is a path of mpatha")),
     groups=(),
     removable=(
         RemovableMedium("sr0", MediumKind.CDROM),

@@ -30,11 +30,11 @@ from p2v_tui.session.words.events import (
     StillLost,
     Warned,
 )
-from p2v_tui.session.words.quantities import size_text
+from p2v_tui.session.words.quantities import memory_text, size_text
 from p2v_tui.session.words.terminal_text import plain
 
-GIB = 1 << 30
-MIB = 1 << 20
+GB = 1_000_000_000
+MB = 1_000_000
 
 
 class Clock:
@@ -63,7 +63,7 @@ class Screen:
         for _ in range(seconds):
             self.clock.now += 1
             percent = min(100, percent + step)
-            self.console.show(Progress((DiskProgress("sda", 500 * GIB, 10 * GIB, 100.0 * MIB, percent=percent),)))
+            self.console.show(Progress((DiskProgress("sda", 500 * GB, 10 * GB, 100.0 * MB, percent=percent),)))
 
 
 def test_a_status_is_one_line_with_the_programs_name() -> None:
@@ -132,8 +132,8 @@ def test_a_success_ends_with_what_to_do_next() -> None:
     assert screen.lines[2:4] == ["p2v-tui: To start it:", "p2v-tui:   virsh start g"]
 
 
-NO_SPACE = COPY.refused("3.0 GiB are free.", "Make room.")
-TIGHT = COPY.warning("100.0 GiB are free.", "Make room.")
+NO_SPACE = COPY.refused("3 GB are free.", "Make room.")
+TIGHT = COPY.warning("100 GB are free.", "Make room.")
 
 
 def test_a_refusal_by_a_check_is_said_once() -> None:
@@ -141,7 +141,7 @@ def test_a_refusal_by_a_check_is_said_once() -> None:
     screen.console.show(Checked(NO_SPACE))
     screen.console.error(ChecksRefused([NO_SPACE]))
     assert screen.lines == [
-        f"p2v-tui: refused: {COPY.name}: 3.0 GiB are free.",
+        f"p2v-tui: refused: {COPY.name}: 3 GB are free.",
         "p2v-tui: Make room.",
         "p2v-tui: The conversion cannot start.",
     ]
@@ -150,7 +150,7 @@ def test_a_refusal_by_a_check_is_said_once() -> None:
 def test_a_refusal_that_no_check_has_shown_yet_is_shown_with_the_error() -> None:
     screen = Screen()
     screen.console.error(ChecksRefused([NO_SPACE]))
-    assert screen.lines == ["p2v-tui: The conversion cannot start: 3.0 GiB are free.", "p2v-tui: Make room."]
+    assert screen.lines == ["p2v-tui: The conversion cannot start: 3 GB are free.", "p2v-tui: Make room."]
 
 
 def test_how_to_accept_warnings_is_said_though_they_were_said() -> None:
@@ -234,29 +234,29 @@ def test_a_line_of_progress_says_how_far_how_fast_and_how_long() -> None:
     screen = Screen()
     screen.clock.now += COPY_LINE_INTERVAL
     # The whole disk was read once before, to inspect the guest.
-    disk = DiskProgress("sda", 500 * GIB, 625 * GIB, 100.0 * MIB, percent=25, seconds_left=3725.0, copied=125 * GIB)
+    disk = DiskProgress("sda", 500 * GB, 625 * GB, 100.0 * MB, percent=25, seconds_left=3725.0, copied=125 * GB)
     screen.console.show(Progress((disk,)))
-    assert screen.lines == ["p2v-tui: sda: 25% copied, 125.0 GiB of 500.0 GiB, 100.0 MiB/s, about 1 h 2 min left"]
+    assert screen.lines == ["p2v-tui: sda: 25% copied, 125 GB of 500 GB, 100 MB/s, about 1 h 2 min left"]
 
 
 def test_before_the_copy_a_line_says_what_was_read_and_not_of_how_much() -> None:
     screen = Screen()
     screen.clock.now += QUIET_LINE_INTERVAL
-    screen.console.show(Progress((DiskProgress("sda", 3 * GIB, 4 * GIB, 1.0 * MIB),)))
-    assert screen.lines == ["p2v-tui: sda: 4.0 GiB read, 1.0 MiB/s"]
+    screen.console.show(Progress((DiskProgress("sda", 3 * GB, 4 * GB, 1.0 * MB),)))
+    assert screen.lines == ["p2v-tui: sda: 4 GB read, 1 MB/s"]
 
 
 def test_each_disk_has_its_line() -> None:
     screen = Screen()
     screen.clock.now += QUIET_LINE_INTERVAL
-    screen.console.show(Progress(tuple(DiskProgress(name, GIB, 0, 0.0) for name in ("sda", "sdb"))))
+    screen.console.show(Progress(tuple(DiskProgress(name, GB, 0, 0.0) for name in ("sda", "sdb"))))
     assert [line.split(":")[1].strip() for line in screen.lines] == ["sda", "sdb"]
 
 
 def test_a_finished_disk_has_no_time_left() -> None:
     screen = Screen()
     screen.clock.now += COPY_LINE_INTERVAL
-    screen.console.show(Progress((DiskProgress("sda", GIB, GIB, 0.0, percent=100, seconds_left=0.0),)))
+    screen.console.show(Progress((DiskProgress("sda", GB, GB, 0.0, percent=100, seconds_left=0.0),)))
     assert "left" not in screen.out.getvalue()
 
 
@@ -283,12 +283,21 @@ def test_a_console_that_lacks_a_character_shows_another_one() -> None:
     ("count", "text"),
     [
         (0, "0 bytes"),
-        (1023, "1023 bytes"),
-        (1024, "1.0 KiB"),
-        (1536, "1.5 KiB"),
-        (5 << 40, "5.0 TiB"),
-        (3 << 50, "3072.0 TiB"),
+        (999, "999 bytes"),
+        (1000, "1 kB"),
+        (1536, "1.5 kB"),
+        (999_600, "1 MB"),
+        (500_107_862_016, "500 GB"),
+        (5 << 40, "5.5 TB"),
+        (3_072_000_000_000_000, "3072 TB"),
     ],
 )
-def test_a_size_is_told_in_binary_units(count: int, text: str) -> None:
+def test_the_size_of_a_disk_is_told_in_powers_of_1000(count: int, text: str) -> None:
     assert size_text(count) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(1023, "1023 bytes"), (300 << 20, "300 MiB"), (5 << 29, "2.5 GiB"), (23 << 30, "23 GiB")]
+)
+def test_memory_is_told_in_powers_of_1024(count: int, text: str) -> None:
+    assert memory_text(count) == text

@@ -56,7 +56,7 @@ def test_a_device_that_shrinks_is_told_with_both_sizes(device: Path, image: Path
         file.truncate(3 * MIB)
     losetup("--set-capacity", device)
     assert complaint(source) == (
-        "The disk sda shrank while it was converted, from 4.0 MiB (4194304 bytes) to 3145728 bytes."
+        "The disk sda shrank while it was converted, from 4.2 MB (4194304 bytes) to 3145728 bytes."
     )
 
 

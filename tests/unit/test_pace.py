@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2v_tui.front.pace import DEFAULT_RATE, MIB, Pace, Paces, Timing, first, heard, pace_of, whole_seconds
+from p2v_tui.front.pace import DEFAULT_RATE, Pace, Paces, Timing, first, heard, pace_of, whole_seconds
 from p2v_tui.front.pace_book import PaceBook, default_path
 from p2v_tui.front.pace_words import NOT_COPIED, NOT_READ, activity_text, clock_text, quiet_line, whole_text
 from p2v_tui.front.phases import COPYING, KINDS, STAGES, kind_of
 from p2v_tui.session.words.events import DiskProgress, PhaseStarted, Progress, Stage, StageStarted
 
 GIB = 1 << 30
-PACES = Paces({"Opening the source": 30.0, "Converting": 100.0}, rate=100.0 * MIB)
+MB = 1_000_000
+PACES = Paces({"Opening the source": 30.0, "Converting": 100.0}, rate=100.0 * MB)
 
 
 def disk(percent: int | None, seconds_left: float | None = None, rate: float = 0.0) -> DiskProgress:
@@ -44,7 +45,7 @@ def test_what_is_left_shrinks_with_the_phases_and_with_the_bytes() -> None:
     begun = heard(copying, Progress((disk(50, 500.0),)), 1400.0)
     lefts = [pace_of(timing, PACES, 1205.0).left for timing in (opening, converting, copying, begun)]
     assert lefts == sorted(lefts, reverse=True)
-    assert lefts[2] == pytest.approx(100 * GIB / (100 * MIB) + 2)
+    assert lefts[2] == pytest.approx(100 * GIB / (100 * MB) + 2)
     assert lefts[3] == pytest.approx(500.0 + 2)
 
 
@@ -160,3 +161,10 @@ def test_a_quiet_console_gets_the_phase_and_the_whole() -> None:
     assert quiet_line(pace("Opening the source", reading=False)) == (
         f"Opening the source, for 3 min 20 s: {NOT_READ} (13%, 12 min so far, about 1 h 20 min left)"
     )
+
+
+def test_the_slower_of_the_measured_line_and_of_earlier_copies_counts() -> None:
+    assert Paces(rate=100.0 * MB, line=10.0 * MB).copy_rate == 10.0 * MB
+    assert Paces(rate=100.0 * MB, line=900.0 * MB).copy_rate == 100.0 * MB
+    assert Paces(line=10.0 * MB).copy_rate == 10.0 * MB
+    assert whole_seconds(1000 * MB, Paces(line=10.0 * MB)) > whole_seconds(1000 * MB, Paces()) + 89

@@ -335,8 +335,22 @@ def test_a_disk_image_has_nothing_to_do_with_this_machines_boot_disk(image: Path
 def test_memory_that_was_guessed_is_reported_unless_it_is_given() -> None:
     machine = dataclasses.replace(SERVER, memory_source=MemorySource.IN_USE)
     (check,) = of_verdict(plan(machine).checks, Verdict.NOTED)
-    assert "23.0 GiB" in check.text and check.key == "memory"
+    assert "23 GiB" in check.text and check.key == "memory"
     assert of_verdict(plan(machine, memory=GIB).checks, Verdict.NOTED) == ()
+
+
+@pytest.mark.parametrize(
+    ("chosen", "key", "words"),
+    [
+        ({"vcpus": 17}, "vcpus", "17 vCPUs: this machine has only 16."),
+        ({"memory": 32 * GIB}, "guest-memory", "32 GiB of memory: this machine has only 23 GiB."),
+        ({"memory": GIB // 4}, "guest-memory", "less than 512 MiB"),
+    ],
+)
+def test_a_guest_of_a_doubtful_size_is_noted_by_every_front_end(chosen: dict[str, int], key: str, words: str) -> None:
+    (check,) = of_verdict(plan(SERVER, **chosen).checks, Verdict.NOTED)
+    assert check.key == key and words in check.text
+    assert not of_verdict(plan(SERVER).checks, Verdict.NOTED)
 
 
 def test_what_could_not_be_probed_is_reported() -> None:

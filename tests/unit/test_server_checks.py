@@ -20,7 +20,7 @@ from p2v_tui.session.preflight.server_checks import SUBJECTS, judge_server
 from p2v_tui.session.preflight.server_facts import NO_POOL, Access, Directory, ExistingFile, Place, ServerFacts, Space
 from p2v_tui.session.words.checks import Check, Subject, Verdict, of_verdict
 from tests.unit.check_cases import assert_all_are_listed, assert_all_can_come, assert_said_once, case_id
-from tests.unit.machines import GIB, SDA, SERVER
+from tests.unit.machines import GB, GIB, SDA, SERVER
 
 NOW = 1_795_445_195.0
 MIB = 1 << 20
@@ -61,8 +61,8 @@ HEALTHY = ServerFacts(
         Place.TEMPORARY: (Directory.THERE, "/var/tmp"),
     },
     space={
-        Place.STORAGE: space("/srv/guests", 2000 * GIB),
-        Place.OVERLAY: space("/var/tmp", 40 * GIB),
+        Place.STORAGE: space("/srv/guests", 2000 * GB),
+        Place.OVERLAY: space("/var/tmp", 40 * GB),
         Place.LOGS: space("/tmp", GIB),
     },
     domain=False,
@@ -127,19 +127,19 @@ CASES = [
     Case(S.PROGRAMS, REFUSED, {"programs": without("qemu-nbd")}, ("qemu-nbd",), {"output_format": "qcow2"}),
     Case(S.PROGRAMS, REFUSED, {"programs": without("virsh")}, ("libvirt-clients",), LIBVIRT),
     Case(S.RELAY, WARNING, {"programs": without("python")}, ("python3", "apt install python3")),
-    Case(S.MEMORY, NOTED, {"memory": 2 * GIB}, ("2.0 GiB", "2.5 GiB")),
-    Case(S.MEMORY, NOTED, {"memory": 300 * MIB, "swap": GIB}, ("300.0 MiB", "1.0 GiB")),
-    Case(S.MEMORY, WARNING, {"memory": 300 * MIB, "swap": 300 * MIB}, ("300.0 MiB",)),
+    Case(S.MEMORY, NOTED, {"memory": 2 * GIB}, ("2 GiB", "2.5 GiB")),
+    Case(S.MEMORY, NOTED, {"memory": 300 * MIB, "swap": GIB}, ("300 MiB", "1 GiB")),
+    Case(S.MEMORY, WARNING, {"memory": 300 * MIB, "swap": 300 * MIB}, ("300 MiB",)),
     Case(S.KVM, NOTED, {"kvm": Access.MISSING}, ("/dev/kvm",)),
     Case(S.KVM, NOTED, {"kvm": Access.DENIED}, ("usermod -aG kvm",)),
     Case(S.KERNEL, WARNING, {"kernel": Access.DENIED}, ("chmod 0644 /boot/vmlinuz-*",)),
     Case(S.KERNEL, WARNING, {"kernel": Access.MISSING}, ("apt install linux-image-amd64",)),
-    Case(O.OVERLAY, REFUSED, {"space": spaces(overlay=space("/scratch", 900 * MIB))}, ("900.0 MiB", "/scratch")),
-    Case(O.OVERLAY, REFUSED, {"space": spaces(overlay=space("/scratch", 9 * GIB, inodes=7))}, ("7 free inodes",)),
+    Case(O.OVERLAY, REFUSED, {"space": spaces(overlay=space("/scratch", 900 * MIB))}, ("944 MB", "/scratch")),
+    Case(O.OVERLAY, REFUSED, {"space": spaces(overlay=space("/scratch", 9 * GB, inodes=7))}, ("7 free inodes",)),
     Case(O.OVERLAY, REFUSED, {"space": spaces(overlay=space("/x", MIB)), "by_sudo": True}, ("env_keep", "df -h /x")),
-    Case(O.LOGS, WARNING, {"space": spaces(logs=space("/tmp", 5 * MIB))}, ("5.0 MiB", "10.0 MiB")),
-    Case(O.LOGS, WARNING, {"space": spaces(logs=space("/tmp", 50 * MIB))}, ("100.0 MiB",), {"debug": True}),
-    Case(O.LOGS, REFUSED, {"space": spaces(logs=space("/tmp", 65536))}, ("64.0 KiB",)),
+    Case(O.LOGS, WARNING, {"space": spaces(logs=space("/tmp", 5 * MIB))}, ("5.2 MB", "10 MB")),
+    Case(O.LOGS, WARNING, {"space": spaces(logs=space("/tmp", 50 * MIB))}, ("100 MB",), {"debug": True}),
+    Case(O.LOGS, REFUSED, {"space": spaces(logs=space("/tmp", 65536))}, ("65.5 kB",)),
     Case(O.LOGS, REFUSED, {"space": spaces(logs=space("/tmp", GIB, inodes=0))}, ("0 free inodes", "df -i /tmp")),
     Case(S.LOCALHOST, REFUSED, {"localhost": ()}, ("not known", "127.0.0.1 localhost")),
     Case(S.LOCALHOST, REFUSED, {"localhost": ("10.1.2.3", "127.0.1.1")}, ("is 10.1.2.3, 127.0.1.1",)),
@@ -165,35 +165,35 @@ CASES = [
         for what in Directory
         if what is not Directory.THERE
     ),
-    Case(O.COPY, WARNING, {"space": spaces(storage=space("/srv", 200 * GIB))}, ("200.0 GiB", "500.0 GiB", "40 %")),
-    Case(O.COPY, REFUSED, {"space": spaces(storage=space("/srv", 49 * GIB))}, ("49.0 GiB", "500.0 GiB")),
+    Case(O.COPY, WARNING, {"space": spaces(storage=space("/srv", 200 * GB))}, ("200 GB", "500 GB", "40 %")),
+    Case(O.COPY, REFUSED, {"space": spaces(storage=space("/srv", 49 * GB))}, ("49 GB", "500 GB")),
     Case(
         O.COPY,
         REFUSED,
-        {"space": spaces(storage=space("/srv", 499 * GIB))},
+        {"space": spaces(storage=space("/srv", 499 * GB))},
         ("preallocated",),
         {"output_allocation": "preallocated"},
     ),
-    Case(O.COPY, REFUSED, {"space": spaces(storage=space("/srv", 999 * GIB, inodes=1))}, ("df -i /srv",)),
+    Case(O.COPY, REFUSED, {"space": spaces(storage=space("/srv", 999 * GB, inodes=1))}, ("df -i /srv",)),
     # One file system for all: the overlay and the log take their part first.
     Case(
         O.COPY,
         WARNING,
         {
             "space": {
-                Place.STORAGE: space("/var/tmp", 500 * GIB + 512 * MIB, "/dev/sda2"),
-                Place.OVERLAY: space("/var/tmp", 500 * GIB + 512 * MIB, "/dev/sda2"),
-                Place.LOGS: space("/tmp", 500 * GIB + 512 * MIB, "/dev/sda2"),
+                Place.STORAGE: space("/var/tmp", 500 * GB + 512 * MIB, "/dev/sda2"),
+                Place.OVERLAY: space("/var/tmp", 500 * GB + 512 * MIB, "/dev/sda2"),
+                Place.LOGS: space("/tmp", 500 * GB + 512 * MIB, "/dev/sda2"),
             }
         },
-        ("499.5 GiB", "99 %"),
+        ("499 GB", "99 %"),
     ),
     # Glance is given a copy that lies beside the overlay.
     Case(
         O.COPY,
         REFUSED,
-        {"space": {Place.OVERLAY: space("/var/tmp", 20 * GIB)}},
-        ("19.0 GiB", "/var/tmp"),
+        {"space": {Place.OVERLAY: space("/var/tmp", 20 * GB)}},
+        ("18.9 GB", "/var/tmp"),
         {"output_type": "glance"},
     ),
     Case(
@@ -201,11 +201,11 @@ CASES = [
         WARNING,
         {
             "existing": (
-                ExistingFile("db1-sda", 20 * GIB, int(NOW) - 9 * 86400),
+                ExistingFile("db1-sda", 20 * GB, int(NOW) - 9 * 86400),
                 ExistingFile("db1.xml", 90, int(NOW)),
             )
         },
-        ("db1-sda (20.0 GiB, changed 9 days ago)", "db1.xml (90 bytes, changed 20 s ago)", "p2v.name=db1-2"),
+        ("db1-sda (20 GB, changed 9 days ago)", "db1.xml (90 bytes, changed 20 s ago)", "p2v.name=db1-2"),
     ),
     Case(O.DOMAIN, REFUSED, {"domain": True}, ("virsh dominfo db1", "p2v.name=db1-2"), LIBVIRT),
     Case(O.DOMAIN, WARNING, {"domain": None}, ("does not answer",), LIBVIRT),

@@ -12,6 +12,7 @@ from p2v_tui.errors import ConnectionFailed
 from p2v_tui.hwprobe.machine import Disk
 from p2v_tui.kinds import AcceptedWarnings
 from p2v_tui.session.conversion.machine_record import record_of
+from p2v_tui.session.data import line_rate
 from p2v_tui.session.data.maker import ConnectionMaker
 from p2v_tui.session.data.nbd_server import find_program
 from p2v_tui.session.data.path import DataPath, PathSettings
@@ -28,11 +29,20 @@ from p2v_tui.session.ssh.network import wait_for_network
 from p2v_tui.session.ssh.reconnect import open_again
 from p2v_tui.session.ssh.shell import RemoteShell, cannot_store
 from p2v_tui.session.words.checks import Verdict, of_verdict
-from p2v_tui.session.words.events import Checked, ConnectionStep, ServerVersion, StepDone, StepStarted, Warned
+from p2v_tui.session.words.events import (
+    Checked,
+    ConnectionStep,
+    LineMeasured,
+    ServerVersion,
+    StepDone,
+    StepStarted,
+    Warned,
+)
+from p2v_tui.session.words.quantities import size_text
 from p2v_tui.session.words.watch import Watch
 
-# The size of the scratch disk, in bytes, and for how many seconds its relay waits for it.
-SCRATCH_SIZE: Final = 1 << 20
+# The size of the scratch disk, in bytes, which takes no space here, and for how many seconds its relay waits for it.
+SCRATCH_SIZE: Final = 32 << 20
 SCRATCH_TIMEOUT: Final = 60
 
 
@@ -45,8 +55,11 @@ def check_connection(control: ControlConnection, watch: Watch, *, nbd: str | Non
     found = log_in(control, watch)
     shell = control.shell(watch)
     report(StepStarted(ConnectionStep.FORWARDING, "Testing a read through the tunnel"))
-    _read_scratch_disk(control, shell, watch, find_program(nbd))
-    report(StepDone(ConnectionStep.FORWARDING, "a disk can be read through it"))
+    rate = _read_scratch_disk(control, shell, watch, find_program(nbd))
+    how_fast = f" at about {size_text(rate)}/s" if rate else ""
+    report(StepDone(ConnectionStep.FORWARDING, f"a disk can be read through it{how_fast}"))
+    if rate:
+        report(LineMeasured(rate))
     report(StepStarted(ConnectionStep.PREFLIGHT, "Looking at the server's programs, space and memory"))
     facts = survey_server(shell, None, sudo=control.sudo, kept=found.kept_by_sudo)
     checks = judge_server(facts, found, None, time.time())
@@ -67,10 +80,11 @@ def log_in(control: ControlConnection, watch: Watch) -> VirtV2V:
     report = watch.report
     report(StepStarted(ConnectionStep.NETWORK, "Looking for a network address"))
     wait_for_network(control.host, report, watch.cancellation)
-    report(StepDone(ConnectionStep.NETWORK, "ready"))
     login = control.login(watch)
-    report(StepStarted(ConnectionStep.HOST_KEY, f"Connecting to {control.host} port {control.port}"))
+    # A server that cannot be reached has not shown a host key yet.
+    report(StepStarted(ConnectionStep.NETWORK, f"Connecting to {control.host} port {control.port}"))
     if login.known_hosts.exists():
+        control.connection_done(report)
         control.host_key_done("the known one only", report)
     control.shell(watch)
     report(StepDone(ConnectionStep.LOGIN, f"as {control.user}"))
@@ -113,9 +127,9 @@ def examine(control: ControlConnection, watch: Watch) -> VirtV2V:
     return dataclasses.replace(found, kept_by_sudo=kept)
 
 
-def _read_scratch_disk(control: ControlConnection, shell: RemoteShell, watch: Watch, program: str) -> None:
-    """Serves a scratch disk through a tunnel and lets the server read it. program: the NBD server's. Raises
-    PreflightRefused if that fails.
+def _read_scratch_disk(control: ControlConnection, shell: RemoteShell, watch: Watch, program: str) -> float | None:
+    """Serves a scratch disk through a tunnel and lets the server read it; returns how fast it does, as
+    `line_rate.measure`. program: the NBD server's. Raises PreflightRefused if it cannot.
     """
     scratch = control.workspace.path / "scratch.img"
     with scratch.open("wb") as file:
@@ -133,6 +147,7 @@ def _read_scratch_disk(control: ControlConnection, shell: RemoteShell, watch: Wa
         ) as data:
             data.wait_until_open(watch.cancellation)
             data.check_reach(shell, watch.cancellation)
+            return line_rate.measure(data, SCRATCH_SIZE, directory, shell)
     finally:
         with contextlib.suppress(ConnectionFailed):
             shell.run(remote_commands.stop_wrapper(directory, sudo=False), cancellable=False)

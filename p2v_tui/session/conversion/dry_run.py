@@ -6,6 +6,7 @@ import functools
 import time
 from collections.abc import Sequence
 
+from p2v_tui.errors import ConnectionFailed, P2VError, PreflightRefused, SettingsError
 from p2v_tui.hwprobe.answers import Answer
 from p2v_tui.hwprobe.health import examine_health
 from p2v_tui.kinds import AcceptedWarnings
@@ -53,6 +54,18 @@ def verdict(plan: Plan, checks: Sequence[Check], accepted: AcceptedWarnings) -> 
     if to_accept := [check for check in warnings if not accepted.accepts(check.key)]:
         return f"Warnings: {in_words(plan)}, {_count(to_accept, 'warning')} to accept"
     return f"Ready: {in_words(plan)}" + (f", {_count(warnings, 'warning')} accepted" if warnings else "")
+
+
+def no_verdict(error: P2VError, plan: Plan) -> str:
+    """Instead of the verdict, where an error ended the checks. A server that was not reached refuses nothing."""
+    match error:
+        case ConnectionFailed():
+            word = "Not checked"
+        case SettingsError() | PreflightRefused():
+            word = "Refused"
+        case _:
+            word = "Failed"
+    return f"{word}: {in_words(plan)}"
 
 
 def in_words(plan: Plan) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 
 from p2v_tui.hwprobe.machine import Disk, Machine, MemorySource
 from p2v_tui.session.words.checks import Check, Subject, Verdict
-from p2v_tui.session.words.quantities import size_text
+from p2v_tui.session.words.quantities import memory_text
 
 BOOT = Subject(
     "boot disk",
@@ -51,7 +51,7 @@ def judge_guesses(disks: Sequence[Disk], machine: Machine, *, memory_given: bool
 def _memory(machine: Machine, given: bool) -> Iterator[Check]:
     if machine.memory_source is MemorySource.IN_USE and not given:
         yield MEMORY.noted(
-            f"Neither the firmware nor the kernel says how much memory is installed: {size_text(machine.memory)} "
+            f"Neither the firmware nor the kernel says how much memory is installed: {memory_text(machine.memory)} "
             "is what Linux has for use here.",
             "If the machine has more, say how much the guest gets: p2v.memory=32G.",
         )

@@ -31,6 +31,7 @@ from p2v_tui.session.plan.disk_names import find_named, plain
 from p2v_tui.session.plan.guess_checks import judge_guesses
 from p2v_tui.session.plan.output_modes import Output, choose_output, find_mode
 from p2v_tui.session.plan.plan_checks import judge_disks
+from p2v_tui.session.plan.size_checks import judge_size
 from p2v_tui.session.plan.volume_keys import AssignedKey, VolumeKey, assign_keys, get_keys
 from p2v_tui.session.ssh.fetch import Persistence
 from p2v_tui.session.words.checks import Check
@@ -156,6 +157,7 @@ def make_plan(
         checks=(
             *judge_disks(disks, machine, named=bool(image or settings.disks)),
             *judge_guesses(disks, machine, memory_given=settings.memory is not None),
+            *judge_size(guest.topology.processors, guest.memory, machine),
             *interfaces.checks,
             *drives.checks,
         ),

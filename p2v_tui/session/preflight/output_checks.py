@@ -13,13 +13,12 @@ from p2v_tui.session.remote.commands import quote
 from p2v_tui.session.words.checks import Check, Subject, Verdict
 from p2v_tui.session.words.quantities import duration_text, size_text
 
-_MIB: Final = 1 << 20
 # virt-v2v does not start with less (v2v/v2v.ml, check_host_free_space).
-_OVERLAY: Final = 1024 * _MIB
+_OVERLAY: Final = 1 << 30
 # For the log and all else in the remote directory; with virt-v2v's debugging output it is far longer.
-_LEAST_LOGS: Final = _MIB
-_LOGS: Final = 10 * _MIB
-_DEBUG_LOGS: Final = 100 * _MIB
+_LEAST_LOGS: Final = 1_000_000
+_LOGS: Final = 10_000_000
+_DEBUG_LOGS: Final = 100_000_000
 _INODES: Final = 100
 # Part of the disks' sizes: disks rarely hold less data than that.
 _LEAST_FILL: Final = 0.1
@@ -29,7 +28,7 @@ OVERLAY = Subject(
     "space",
     "The space and inodes in `$VIRT_V2V_TMPDIR`, `$LIBGUESTFS_CACHEDIR`, `$TMPDIR` or /var/tmp, the first that is "
     "set where virt-v2v runs; sudo passes none of them on.",
-    {Verdict.REFUSED: f"Less than the {_OVERLAY >> 30} GiB that virt-v2v demands before it starts, or no inodes."},
+    {Verdict.REFUSED: f"Less than the {size_text(_OVERLAY)} that virt-v2v demands before it starts, or no inodes."},
     "Free some space there, or set VIRT_V2V_TMPDIR for the login user.",
 )
 LOGS = Subject(
@@ -37,9 +36,9 @@ LOGS = Subject(
     "space",
     "The space in /tmp. The conversion's log is there.",
     {
-        Verdict.WARNING: f"Less than {_LOGS // _MIB} MiB, with p2v.debug {_DEBUG_LOGS // _MIB} MiB: virt-v2v ends "
+        Verdict.WARNING: f"Less than {size_text(_LOGS)}, with p2v.debug {size_text(_DEBUG_LOGS)}: virt-v2v ends "
         "when it cannot write its log.",
-        Verdict.REFUSED: f"Less than {_LEAST_LOGS // _MIB} MiB, or no inodes.",
+        Verdict.REFUSED: f"Less than {size_text(_LEAST_LOGS)}, or no inodes.",
     },
     "Free some space there.",
 )
@@ -47,7 +46,7 @@ COPY = Subject(
     "space for the copy",
     "space",
     "The space and inodes where the guest's disks go, against the sizes of the disks; "
-    f"{_OVERLAY >> 30} GiB less where the overlay "
+    f"{size_text(_OVERLAY)} less where the overlay "
     "is on the same file system. How full the disks are is not known.",
     {
         Verdict.WARNING: "Less than the sizes of the disks: the copy fails if they hold more data than that.",

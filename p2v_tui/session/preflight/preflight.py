@@ -10,7 +10,7 @@ from p2v_tui.errors import PreflightRefused, SettingsError
 from p2v_tui.hwprobe.health import Health
 from p2v_tui.kinds import AcceptedWarnings
 from p2v_tui.session.plan import devices as plan_devices
-from p2v_tui.session.plan import guess_checks, plan_checks
+from p2v_tui.session.plan import guess_checks, plan_checks, size_checks
 from p2v_tui.session.plan.plan import Plan
 from p2v_tui.session.plan.virt_v2v import VirtV2V
 from p2v_tui.session.preflight import machine_checks, server_checks
@@ -40,6 +40,7 @@ SUBJECTS: Final[Mapping[str, tuple[Subject, ...]]] = {
     "On the choice of what is converted": (
         *plan_checks.SUBJECTS,
         *guess_checks.SUBJECTS,
+        *size_checks.SUBJECTS,
         *plan_devices.SUBJECTS,
     ),
 }

@@ -17,7 +17,7 @@ from p2v_tui.session.preflight.server_facts import Access, ServerFacts
 from p2v_tui.session.remote.commands import quote
 from p2v_tui.session.ssh.login import KEEPALIVE_COUNT, KEEPALIVE_INTERVAL
 from p2v_tui.session.words.checks import Check, Subject, Verdict
-from p2v_tui.session.words.quantities import duration_text, size_text
+from p2v_tui.session.words.quantities import duration_text, memory_text
 
 # virt-v2v gives its appliance 2560 MiB (2.2 and later), which uses a part of that.
 _MEMORY: Final = 2560 << 20
@@ -200,12 +200,12 @@ def _relay(facts: ServerFacts) -> Iterator[Check]:
 def _memory(facts: ServerFacts) -> Iterator[Check]:
     if facts.memory is None:
         return
-    text = f"{size_text(facts.memory)} of memory and {size_text(facts.swap or 0)} of swap space are free"
+    text = f"{memory_text(facts.memory)} of memory and {memory_text(facts.swap or 0)} of swap space are free"
     if facts.memory >= _MEMORY:
         yield MEMORY.passed(f"{text}.")
     elif facts.memory + (facts.swap or 0) >= _LEAST_MEMORY:
         yield MEMORY.noted(
-            f"{text} on the conversion server; virt-v2v gives its small virtual machine {size_text(_MEMORY)}.",
+            f"{text} on the conversion server; virt-v2v gives its small virtual machine {memory_text(_MEMORY)}.",
             "End other programs there if the conversion is slow.",
         )
     else:

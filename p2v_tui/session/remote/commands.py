@@ -29,6 +29,8 @@ LEFT_SECONDS = 5
 PROFILE_SECONDS = 5
 # Exit status of start_relay without a usable Python.
 NO_PYTHON = 3
+# timeout(1)'s own, when the time is over.
+CUT_OFF = 124
 RELAY_STATUS_SIZE = 64 * 1024
 MACHINE_RECORD_SIZE = 256 * 1024
 
@@ -276,6 +278,19 @@ def wait_for_relay(directory: RemoteDirectory, seconds: int, waiting: str) -> st
     return f"""tries=0
 while grep -q {word} {status} && [ $tries -lt {seconds * 20} ]; do sleep 0.05; tries=$((tries + 1)); done
 head -c {RELAY_STATUS_SIZE} {status}"""
+
+
+def read_disk(directory: RemoteDirectory, port: int, seconds: int) -> str:
+    """Reads a disk at a loopback port for up to `seconds`. Exit status 0 if it was read whole; CUT_OFF if not, and
+    then the relay's status is printed.
+    """
+    # A hole would not be read.
+    read = f"nbdcopy --no-extents --connections=1 nbd://localhost:{port} null:"
+    return f"""timeout {seconds} {read} >/dev/null 2>&1
+code=$?
+[ $code -eq {CUT_OFF} ] || exit $code
+sleep 1; head -c {RELAY_STATUS_SIZE} {quote(directory.relay_status)}
+exit {CUT_OFF}"""
 
 
 def tunnel_sockets(directory: RemoteDirectory) -> str:

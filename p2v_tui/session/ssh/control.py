@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from p2v_tui.config import Settings
-from p2v_tui.errors import P2VError, Retry, SettingsError
+from p2v_tui.errors import P2VError, Retry, SettingsError, WrongHostKey
 from p2v_tui.kinds import Secret
 from p2v_tui.secrecy import without_secrets
 from p2v_tui.session.ssh import host_keys
@@ -152,9 +152,13 @@ class ControlConnection:
 
         def log_in() -> ShellConnection:
             if self._settings.hostkey and not login.known_hosts.exists():
-                return host_keys.open_pinned(
-                    login, self._settings.hostkey, lambda pinned: ShellConnection(pinned, watch.cancellation)
-                )
+                try:
+                    return host_keys.open_pinned(
+                        login, self._settings.hostkey, lambda pinned: ShellConnection(pinned, watch.cancellation)
+                    )
+                except WrongHostKey:
+                    self.connection_done(watch.report)
+                    raise
             return ShellConnection(login, watch.cancellation)
 
         def open_it() -> ShellConnection:
@@ -194,6 +198,7 @@ class ControlConnection:
             shell.export(self._environment.variables)
 
     def _decide_on_host_key(self, fingerprint: str, kind: str, report: Report) -> bool:
+        self.connection_done(report)
         if self._settings.hostkey:
             self.host_key_done(f"{fingerprint}, the pinned one", report)
             return True
@@ -202,6 +207,11 @@ class ControlConnection:
             report(HostKeyLearnt(fingerprint))
             self.host_key_done(fingerprint, report)
         return accepted
+
+    def connection_done(self, report: Report) -> None:
+        """The server answers; its host key comes next."""
+        report(StepDone(ConnectionStep.NETWORK, f"{self.host} port {self.port} answers"))
+        report(StepStarted(ConnectionStep.HOST_KEY, "Checking the host key"))
 
     def host_key_done(self, text: str, report: Report) -> None:
         """One step of the connection test has succeeded, and the next begins."""

@@ -78,6 +78,13 @@ class StepDone:
 
 
 @dataclass(frozen=True)
+class LineMeasured:
+    """How fast the conversion server reads through a tunnel. rate: bytes a second."""
+
+    rate: float
+
+
+@dataclass(frozen=True)
 class ConnectionLost:
     """A connection was lost and is being reopened; the conversion waits or continues meanwhile.
 
@@ -235,6 +242,7 @@ Event: TypeAlias = (
     | Warned
     | StepStarted
     | StepDone
+    | LineMeasured
     | Checked
     | ConnectionLost
     | StillLost

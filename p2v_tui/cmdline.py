@@ -22,6 +22,8 @@ from p2v_tui.setting import Setting
 PREFIX = "p2v."
 # Suggest a setting if at most one letter in six, or two in ten, are wrong.
 _LIKENESS = 0.75
+# Stands for a secret that somebody has to type.
+_TYPE_IT = "..."
 # A `p2v.` word in any text, with quotes around all of it, around its value, or without. An open quote takes the rest
 # of the line, as it does when the word is parsed.
 _OUR_WORD = re.compile(
@@ -39,11 +41,19 @@ class CommandLine:
 
 @dataclass(frozen=True)
 class Word:
-    """One word. value: None without a `=`. terminated: False if a double quote is left open."""
+    """One word. value: None without a `=`. terminated: False if a double quote is left open. place: the file and the
+    line that it is from, as messages name them; empty for a command line.
+    """
 
     key: str
     value: str | None
     terminated: bool = True
+    place: str = ""
+
+    @property
+    def called(self) -> str:
+        """What a message about the word starts with."""
+        return f"{self.place}: " if self.place else ""
 
 
 def split_words(text: str) -> list[Word]:
@@ -93,15 +103,16 @@ def parse_words(words: Iterable[Word]) -> CommandLine:
             continue
         setting = BY_KEY.get(word.key)
         if setting is None:
-            warnings.append(_unknown(word.key))
+            warnings.append(f"{word.called}{_unknown(word.key)}")
             continue
         if not word.terminated:
-            warnings.append(_unclosed(word))
+            warnings.append(f"{word.called}{_unclosed(word)}")
         if not word.value and word.value is not None and not setting.kind.empty:
             continue
         given = setting.attribute in values
         if given and not setting.adds_up:
-            warnings.append(f"{word.key}: p2v.{setting.name} is given more than once; the first one is used.")
+            twice = f"{word.key}: p2v.{setting.name} is given more than once; the first one is used."
+            warnings.append(f"{word.called}{twice}")
             continue
         value = _value(setting, word)
         values[setting.attribute] = values[setting.attribute] + value if given else value
@@ -114,9 +125,11 @@ def _value(setting: Setting, word: Word) -> Any:
         return setting.parse_bare() if word.value is None else setting.parse(word.value)
     except SettingsError as error:
         if word.terminated:
-            raise
+            raise SettingsError(f"{word.called}{error.message}", error.advice, setting=setting.name) from error
         # Without the value, which contains all following settings, perhaps passwords.
-        raise SettingsError(_unclosed(word), "Put it behind the value.", setting=setting.name) from error
+        raise SettingsError(
+            f"{word.called}{_unclosed(word)}", "Put it behind the value.", setting=setting.name
+        ) from error
 
 
 def _unclosed(word: Word) -> str:
@@ -183,12 +196,59 @@ def format_settings(settings: Settings, *, secrets: bool = False) -> str:
     Raises SettingsError for a value with a double quote, which the kernel's syntax cannot express.
     """
     words = []
-    for setting in SETTINGS:
-        value = getattr(settings, setting.attribute)
-        if value != setting.default and (secrets or not setting.kind.secret):
+    for setting, value in _given(settings):
+        if secrets or not setting.kind.secret:
             texts = setting.words(value)
             words += [_format_word(setting, text if secrets else setting.hide(text)) for text in texts]
     return " ".join(words)
+
+
+def _given(settings: Settings) -> list[tuple[Setting, Any]]:
+    """The settings that are not at their defaults, with their values."""
+    values = ((setting, getattr(settings, setting.attribute)) for setting in SETTINGS)
+    return [(setting, value) for setting, value in values if value != setting.default]
+
+
+@dataclass(frozen=True)
+class Written:
+    """Settings as words that can be read again. missing: what is not in them, as it is or may hold a secret; the
+    secret itself is `...`.
+    """
+
+    words: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+def write_without_secrets(settings: Settings) -> Written:
+    """The words for what is not at its default, as they may be stored. Of a list only the items with secrets are left
+    out. Raises SettingsError as `format_settings` does.
+    """
+    words: list[str] = []
+    missing: list[str] = []
+    for setting, value in _given(settings):
+        key = f"{PREFIX}{setting.short_name}="
+        if setting.kind.secret:
+            missing += [key + word.replace(HIDDEN, _TYPE_IT) for word in setting.dump(value).split()]
+        elif value and not setting.kind.kept:
+            missing.append(key + _TYPE_IT)
+        else:
+            for text in setting.words(value):
+                without, left_out = _without_secrets(setting, text)
+                words += [_format_word(setting, without)] if without is not None else []
+                missing += [key + each.replace(HIDDEN, _TYPE_IT) for each in left_out]
+    return Written(tuple(words), tuple(missing))
+
+
+def _without_secrets(setting: Setting, text: str) -> tuple[str | None, list[str]]:
+    """What of a value is no secret, None for nothing; and the rest, with its secrets hidden."""
+    hidden = setting.hide(text)
+    if hidden == text:
+        return text, []
+    items = setting.parse(hidden)
+    if not isinstance(items, tuple):
+        return None, [hidden]
+    open_items = tuple(item for item in items if HIDDEN not in item)
+    return setting.format(open_items) if open_items else None, [item for item in items if HIDDEN in item]
 
 
 def _format_word(setting: Setting, text: str) -> str:

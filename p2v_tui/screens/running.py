@@ -23,13 +23,15 @@ from p2v_tui.errors import P2VError
 from p2v_tui.front.ascii_text import ascii_text
 from p2v_tui.front.conversion_run import Snapshot
 from p2v_tui.front.jobs import AwaitedJob
+from p2v_tui.front.kept_file import Kept
 from p2v_tui.front.outcome_words import end_text, outage_text, outcome_text, status_text
-from p2v_tui.front.saved_log import default_directory, save
+from p2v_tui.front.saved_log import log_file
 from p2v_tui.screens.base import BaseScreen
 from p2v_tui.screens.check_words import checks_text, not_passed
-from p2v_tui.screens.dialogs import Dialog, TextDialog, error_dialog
+from p2v_tui.screens.dialogs import Dialog, error_dialog
 from p2v_tui.screens.dressed import look_of
 from p2v_tui.screens.log_pane import LogPane
+from p2v_tui.screens.place_dialog import SaveDialog
 from p2v_tui.screens.progress import DiskBars, PhaseList, Throughput
 from p2v_tui.screens.state import State
 from p2v_tui.screens.whole import WholeRows
@@ -132,8 +134,6 @@ class RunningScreen(BaseScreen):
         self._told = False
         self._ended = False
         self._question: Dialog | None = None
-        # Where the logs were to be saved last; empty before.
-        self._save_directory = ""
         self._end_listening: Callable[[], None] = lambda: None
 
     def compose(self) -> ComposeResult:
@@ -179,7 +179,11 @@ class RunningScreen(BaseScreen):
             yield Action(
                 "Details", id="details", help=Help("Details", "The whole outcome, with warnings and the last lines.")
             )
-            yield Action("Save logs", id="save", help=Help("Save logs", "Writes a file on this machine."))
+            yield Action(
+                "Save logs",
+                id="save",
+                help=Help("Save logs", "To a file of this machine, a USB stick, a URL or the conversion server."),
+            )
             yield Action("Quit", id="quit", help=Help("Quit", "Ends p2v-tui. It asks first."))
             # Elsewhere this machine is somebody's workstation.
             if self.state.iso:
@@ -289,6 +293,8 @@ class RunningScreen(BaseScreen):
 
     def _ask_about(self, warnings: Sequence[Check]) -> None:
         def decide(answer: bool | None) -> None:
+            if answer:
+                self.state.accepted |= {check.key for check in warnings}
             self.run.accept(bool(answer))
 
         text = f"virt-v2v has not been started yet.\n\n{checks_text(warnings)}"
@@ -438,32 +444,15 @@ class RunningScreen(BaseScreen):
 
     @on(Action.Pressed, "#save")
     def _save_pressed(self) -> None:
-        dialog = TextDialog(
-            "Save logs",
-            "What this screen showed, as a file in a directory of this machine, such as a USB stick's:",
-            label="Directory",
-            value=self._save_directory or default_directory(),
-            help=Help("Directory", "Where the file is made. It must exist. F2 opens a shell to mount a stick."),
-            yes="Save",
-        )
+        file = log_file(self.run, datetime.datetime.now())
+        taken = [name for disk in self.run.plan.disks for name in (disk.name, *disk.members)]
 
-        def decide(answer: bool | None) -> None:
-            if answer:
-                self._save_directory = dialog.value.strip()
-                self.work_on(self._save(self._save_directory))
+        def decide(saved: Kept | None) -> None:
+            if saved is not None:
+                self.state.places.remember(saved.place, settings=False)
+                self.app.push_screen(Dialog("Logs saved", self._text(f"They are in\n\n{saved.where}")))
 
-        self.app.push_screen(dialog, decide)
-
-    async def _save(self, directory: str) -> None:
-        now = datetime.datetime.now()
-        try:
-            path = await self.state.jobs.add(
-                AwaitedJob("saved log", lambda *_: save(self.run, directory, now), wanted=self.is_there)
-            )
-        except P2VError as error:
-            self.app.push_screen(error_dialog(error))
-        else:
-            self.app.push_screen(Dialog("Logs saved", self._text(f"They are in\n\n{path}")))
+        self.app.push_screen(SaveDialog(self.state, "Save logs", "What this screen showed.", file, taken), decide)
 
     @on(Action.Pressed, "#poweroff")
     def _poweroff_pressed(self) -> None:

@@ -10,6 +10,7 @@ from p2v_tui.config import Settings
 from p2v_tui.errors import P2VError, SettingsError
 from p2v_tui.front.conversion_run import ConversionRun
 from p2v_tui.front.jobs import Jobs
+from p2v_tui.front.last_places import LastPlaces
 from p2v_tui.front.pace_book import PaceBook
 from p2v_tui.hwprobe import Machine
 from p2v_tui.session.plan.plan import Plan
@@ -29,7 +30,8 @@ class State:
     is there where it was not pinned. checks: what that test found.
     run: the last conversion, whether it still goes on or not. failure: what it ended
     with, until the screen that could mend it has shown it. jobs: what the screens have done in threads.
-    book: what earlier conversions took, where that is remembered.
+    book: what earlier conversions took, where that is remembered. accepted: the keys of the checks whose warnings the
+    operator has accepted. places: where files were kept.
     """
 
     settings: Settings
@@ -46,6 +48,8 @@ class State:
     failure: P2VError | None = None
     jobs: Jobs = field(default_factory=Jobs)
     book: PaceBook | None = None
+    accepted: set[str] = field(default_factory=set)
+    places: LastPlaces = field(default_factory=LastPlaces)
     _machine: Machine | None = None
 
     def machine(self) -> Machine:
@@ -83,6 +87,11 @@ class State:
         if self.run is None or (self.run.finished and self.run.outcome_seen):
             return None
         return self.run
+
+    @property
+    def idle_server(self) -> ControlConnection | None:
+        """The connection to the server, where no conversion works with it."""
+        return None if self.run is not None and not self.run.finished else self.server
 
     def start_conversion(self) -> ConversionRun:
         """The conversion that goes on or whose outcome nobody has seen, else a new one of `plan`, started.

@@ -17,7 +17,7 @@ import pytest
 
 from p2v_tui.errors import Cancelled, Retry
 from p2v_tui.session.ssh.fetch import FetchFailed, Persistence, Wanted, fetch, fetch_persistently
-from p2v_tui.session.ssh.web import NotRead, read_url
+from p2v_tui.session.ssh.web import WebFailure, read_url
 from p2v_tui.session.words.cancellation import Cancellation
 from p2v_tui.session.words.events import Event, Warned
 from tests.lab.ports import free_port
@@ -73,8 +73,8 @@ def dripping(head: bytes) -> Callable[[socket.socket], None]:
     return drip
 
 
-def failure(url: str, timeout: float = 10.0) -> NotRead:
-    with pytest.raises(NotRead) as caught:
+def failure(url: str, timeout: float = 10.0) -> WebFailure:
+    with pytest.raises(WebFailure) as caught:
         read_url(url, LIMIT, Cancellation(), timeout)
     for programmers_word in ("HTTPConnectionPool", "Errno", "object at", "Error", "Max retries", "'"):
         assert programmers_word not in str(caught.value)

@@ -103,7 +103,7 @@ def parse_words(words: Iterable[Word]) -> CommandLine:
             continue
         setting = BY_KEY.get(word.key)
         if setting is None:
-            warnings.append(f"{word.called}{_unknown(word.key)}")
+            warnings.append(f"{word.called}{no_setting(word.key, ' and is ignored')}")
             continue
         if not word.terminated:
             warnings.append(f"{word.called}{_unclosed(word)}")
@@ -160,12 +160,13 @@ def likely_settings(key: str, number: int) -> list[str]:
     return [f"{PREFIX}{name}" for name in nearest]
 
 
-def _unknown(key: str) -> str:
+def no_setting(key: str, then: str = "") -> str:
+    """What is said of a word that starts with `p2v.` and is not a setting. then: what becomes of it."""
     nearest = likely_settings(key, 1)
     meant = f"; did you mean {nearest[0]}?" if nearest else "."
     # The text of a warning is printed as it is: a control character in a key must not reach a terminal.
     shown = key if key.isprintable() else repr(key)
-    return f"{shown} is not a setting of p2v-tui and is ignored{meant}"
+    return f"{shown} is not a setting of p2v-tui{then}{meant}"
 
 
 def hide_secrets(text: str) -> str:
@@ -188,27 +189,6 @@ def _hide_value(key: str, value: str) -> str:
     return setting.hide(value)
 
 
-def format_settings(settings: Settings, *, secrets: bool = False) -> str:
-    """The `p2v.*` words for these settings, without defaults, and without secrets unless asked for.
-
-    Otherwise secrets inside a value, such as the password in a URL, are replaced.
-
-    Raises SettingsError for a value with a double quote, which the kernel's syntax cannot express.
-    """
-    words = []
-    for setting, value in _given(settings):
-        if secrets or not setting.kind.secret:
-            texts = setting.words(value)
-            words += [_format_word(setting, text if secrets else setting.hide(text)) for text in texts]
-    return " ".join(words)
-
-
-def _given(settings: Settings) -> list[tuple[Setting, Any]]:
-    """The settings that are not at their defaults, with their values."""
-    values = ((setting, getattr(settings, setting.attribute)) for setting in SETTINGS)
-    return [(setting, value) for setting, value in values if value != setting.default]
-
-
 @dataclass(frozen=True)
 class Written:
     """Settings as words that can be read again. missing: what is not in them, as it is or may hold a secret; the
@@ -216,18 +196,25 @@ class Written:
     """
 
     words: tuple[str, ...]
-    missing: tuple[str, ...]
+    missing: tuple[str, ...] = ()
 
 
-def write_without_secrets(settings: Settings) -> Written:
-    """The words for what is not at its default, as they may be stored. Of a list only the items with secrets are left
-    out. Raises SettingsError as `format_settings` does.
+def write_settings(settings: Settings, *, secrets: bool = False) -> Written:
+    """The `p2v.*` words for these settings, without defaults, and without secrets unless asked for.
+
+    Of a list only the items with secrets are left out; a command is left out whole, as nobody knows what is in it.
+    Raises SettingsError for a value with a double quote, which the kernel's syntax cannot express.
     """
     words: list[str] = []
     missing: list[str] = []
-    for setting, value in _given(settings):
+    for setting in SETTINGS:
+        value = getattr(settings, setting.attribute)
         key = f"{PREFIX}{setting.short_name}="
-        if setting.kind.secret:
+        if value == setting.default:
+            continue
+        if secrets:
+            words += [_format_word(setting, text) for text in setting.words(value)]
+        elif setting.kind.secret:
             missing += [key + word.replace(HIDDEN, _TYPE_IT) for word in setting.dump(value).split()]
         elif value and not setting.kind.kept:
             missing.append(key + _TYPE_IT)

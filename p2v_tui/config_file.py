@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from p2v_tui.cmdline import PREFIX, Word, parse_words, split_words
+from p2v_tui.cmdline import PREFIX, Word, no_setting, parse_words, split_words
 from p2v_tui.config import BY_KEY, Settings
 from p2v_tui.errors import SettingsError
 
@@ -82,13 +82,12 @@ def _fault(word: Word) -> str:
         # Another file may have been named by mistake: no more of it is shown than what looks like a name.
         shown = f"{word.key} is" if re.fullmatch(r"[A-Za-z][\w.]{0,30}", word.key) else "it is"
         return f"{word.called}{shown} not a setting. {_EXAMPLE}"
+    if word.key not in BY_KEY:
+        return f"{word.called}{no_setting(word.key)} F1 on a field names its setting, docs/settings.md has all."
     try:
-        warnings = parse_words([word]).warnings
+        return " ".join(parse_words([word]).warnings)
     except SettingsError as error:
         return f"{error.message} {error.advice}"
-    if warnings and word.key not in BY_KEY:
-        return f"{warnings[0]} F1 on a field names its setting, docs/settings.md has all."
-    return warnings[0] if warnings else ""
 
 
 def _words(content: str, name: str) -> list[Word]:

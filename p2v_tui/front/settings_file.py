@@ -68,7 +68,7 @@ def read_settings(found: Kept, before: Settings, machine: Machine) -> Loaded:
 
 
 def lacking(settings: Settings, machine: Machine) -> tuple[str, ...]:
-    """What the settings name and this machine does not have."""
+    """What the settings name and this machine does not have, a warning each."""
     said = []
     for name in settings.disks or ():
         try:
@@ -79,7 +79,8 @@ def lacking(settings: Settings, machine: Machine) -> tuple[str, ...]:
     checks = [*choose_interfaces(settings.interfaces or (), network_map, machine).checks]
     if settings.removable is not None:
         checks += choose_drives(settings.removable, machine, len(settings.disks or machine.disks)).checks
-    return (*said, *(f"{check.text} {check.advice}" for check in checks))
+    said += [f"{check.text} {check.advice}" for check in checks]
+    return tuple(f"Warning: {text}" for text in said)
 
 
 def _with_secrets(loaded: Settings, before: Settings) -> Settings:

@@ -47,7 +47,9 @@ def mounted(stick: Stick, taken: Collection[str], *, write: bool) -> Iterator[Pa
                 undone.enter_context(writable((stick.disk, stick.node)))
             except OSError as error:
                 raise StickFailed(f"{name} cannot be made writable: {error.strerror}.", _WHO) from error
-        directory = Path(undone.enter_context(tempfile.TemporaryDirectory(prefix="p2v-tui-stick-")))
+        # One below a directory of ours, as a mounted one has the mode that the stick says.
+        directory = Path(undone.enter_context(tempfile.TemporaryDirectory(prefix="p2v-tui-stick-")), "stick")
+        directory.mkdir()
         options = ["-t", MOUNT_TYPES[stick.kind], "-o", _options(stick, write=write)]
         _run(stick, ["mount", *options, str(stick.node)], directory)
         try:

@@ -23,7 +23,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from p2v_tui import __version__
-from p2v_tui.cmdline import Written, write_without_secrets
+from p2v_tui.cmdline import Written, write_settings
 from p2v_tui.config import BOOT_SETTINGS, SETTINGS, Settings
 from p2v_tui.errors import P2VError, SettingsError, as_failure
 from p2v_tui.front.device_words import changes_in_words, shown
@@ -584,7 +584,7 @@ PageUp, PageDown     the page before, the next page"""
         if self.state.image is not None:
             # Without --test-disk the default would be the machine's own disks.
             said = dataclasses.replace(said, disks=(str(self.state.image),))
-        return write_without_secrets(said)
+        return write_settings(said)
 
     # Finding a port.
 

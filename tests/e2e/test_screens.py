@@ -110,7 +110,9 @@ def test_everything_is_reached_by_tab_arrows_enter_and_space(term: str, lab: Lab
     lab.stand_in.behave(Behaviour(fails=NO_GUEST))
     with screens(lab, term=term) as terminal:
         terminal.wait_for(r">\s*Conversion server:")
-        press(terminal, "About", "Up")
+        press(terminal, "More", "Up")
+        terminal.wait_for("About: the version")
+        press(terminal, "About", "Right")
         terminal.wait_for("About p2v-tui")
         terminal.press("Space")
         press(terminal, "Test connection", "Down")

@@ -16,7 +16,7 @@ from p2v_tui.front import kept_file, stick_mount
 from p2v_tui.front.kept_file import Exists, Kept, KeptFile, Means, load, save
 from p2v_tui.front.last_places import Kind, Place
 from p2v_tui.front.stick_mount import StickFailed, mounted
-from p2v_tui.hwprobe.sticks import Stick
+from p2v_tui.hwprobe.sticks import MOUNT_TYPES, Stick
 from p2v_tui.session.words.cancellation import Cancellation
 
 pytestmark = [
@@ -130,7 +130,7 @@ def test_a_stick_that_was_swapped_for_another_one_is_not_written_to(stick: Stick
 def test_what_has_no_such_file_system_cannot_be_mounted_and_stays_as_it_was(
     stick: Stick, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(stick_mount.MOUNT_TYPES, stick.kind, "squashfs")
+    monkeypatch.setitem(MOUNT_TYPES, stick.kind, "squashfs")
     with pytest.raises(StickFailed, match="cannot be mounted"):
         store(stick)
 

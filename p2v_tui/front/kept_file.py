@@ -44,6 +44,8 @@ from p2v_tui.session.words.watch import Watch
 SETTINGS_SUFFIX: Final = ".conf"
 _LONGEST_NAME: Final = 255
 _NO_DIRECTORY: Final = "Give a path that starts with /."
+_NAME_ANOTHER: Final = "Give the path of a file with settings."
+_LOOK_AT_WEB: Final = "Check the address, the network and the web server."
 
 
 @dataclass(frozen=True)
@@ -227,12 +229,10 @@ def _read(path: Path, below: Path | None = None) -> tuple[bytes, Path, int]:
         with os.fdopen(os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             if not stat.S_ISREG(mode):
-                raise NotLoaded(f"{_called(path, below)} is not a file.", "Give the path of a file with settings.")
+                raise NotLoaded(f"{_called(path, below)} is not a file.", _NAME_ANOTHER)
             return _whole(file.read(MAX_SIZE + 1), _called(real, below)), real, mode
     except OSError as error:
-        raise NotLoaded(
-            f"{_called(path, below)} cannot be read: {error.strerror}.", "Give the path of a file with settings."
-        ) from error
+        raise NotLoaded(f"{_called(path, below)} cannot be read: {error.strerror}.", _NAME_ANOTHER) from error
 
 
 def _check_below(real: Path, below: Path | None, error: type[P2VError]) -> None:
@@ -285,7 +285,7 @@ def _put(file: KeptFile, url: str, cancellation: Cancellation, *, replace: bool)
     except AlreadyThere as error:
         raise Exists(f"{where} is there already.") from error
     except WebFailure as error:
-        raise NotSaved(f"{where}: {error}.", "Check the address, the network and the web server.") from error
+        raise NotSaved(f"{where}: {error}.", _LOOK_AT_WEB) from error
     return Kept(file.content, where, Place(Kind.WEB, url))
 
 
@@ -294,7 +294,7 @@ def _get(url: str, cancellation: Cancellation) -> Kept:
     try:
         content = _whole(read_url(url, MAX_SIZE, cancellation), where)
     except WebFailure as error:
-        raise NotLoaded(f"{where}: {error}.", "Check the address, the network and the web server.") from error
+        raise NotLoaded(f"{where}: {error}.", _LOOK_AT_WEB) from error
     return Kept(content, where, Place(Kind.WEB, url))
 
 

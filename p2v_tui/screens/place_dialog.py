@@ -175,7 +175,7 @@ class PlaceDialog(Question[Result | None]):
         try:
             result = await job
         except Cancelled:
-            self._say("Stopped.")
+            self._say("Stopped. What was under way may have been done all the same.")
         except Exists as error:
             self._say("")
             self._ask_whether_to_replace(error)

@@ -31,7 +31,7 @@ class State:
     run: the last conversion, whether it still goes on or not. failure: what it ended
     with, until the screen that could mend it has shown it. jobs: what the screens have done in threads.
     book: what earlier conversions took, where that is remembered. accepted: the keys of the checks whose warnings the
-    operator has accepted. places: where files were kept.
+    operator has accepted in `run`. places: where files were kept.
     """
 
     settings: Settings
@@ -101,6 +101,7 @@ class State:
         if self.open_run is None:
             if self.server is None or self.plan is None:
                 raise SettingsError("The connection to the conversion server is not tested.", "Test it first.")
+            self.accepted.clear()
             self.run = ConversionRun(self.server, self.plan, self.virt_v2v, book=self.book)
             self.run.start()
         assert self.run is not None

@@ -37,11 +37,12 @@ class Place:
 @dataclass
 class LastPlaces:
     """What was used last, for as long as the program runs. directories: paths and URLs that end with a slash.
-    settings: the file with settings that was saved or loaded last.
+    stick: the last one. settings: the file with settings that was saved or loaded last.
     """
 
     kind: Kind | None = None
     directories: dict[Kind, str] = field(default_factory=dict)
+    stick: Stick | None = None
     settings: Place | None = None
 
     def to_save(self, kind: Kind, name: str) -> str:
@@ -59,6 +60,7 @@ class LastPlaces:
     def remember(self, place: Place, *, settings: bool) -> None:
         """place: the very file. settings: whether there are settings in it."""
         self.kind = place.kind
+        self.stick = place.stick or self.stick
         if place.kind is not Kind.SERVER:
             self.directories[place.kind] = _directory_of(place)
         if settings:

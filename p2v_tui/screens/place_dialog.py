@@ -130,6 +130,8 @@ class PlaceDialog(Question[Result | None]):
             self._say(f"{error.message} {error.advice}")
             return
         self._sticks = {stick_line(stick): stick for stick in found}
+        if (last := self._state.places.stick) in found and last is not None and not self._stick.value:
+            self._stick.value = stick_line(last)
         self._stick.set_options(tuple(self._sticks))
         self._stick.refresh(layout=True)
         nothing = "No stick with a file system was found. Plug one in, then choose USB stick once more."

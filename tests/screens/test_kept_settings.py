@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
+from textual.app import App
 from textual.pilot import Pilot
 
 from p2v_tui import cmdline
@@ -34,7 +35,12 @@ STICK = Stick("sdu1", Path("/dev/sdu1"), Path("/dev/sdu"), 8 << 30, "vfat", "65:
 
 
 async def until_shown(pilot: Pilot[int], *words: str) -> None:
-    await wait_until(pilot, lambda: all(word in screen_text(pilot.app) for word in words))
+    """Waits for the words, wherever a dialog breaks its lines."""
+    await wait_until(pilot, lambda: all(" ".join(word.split()) in in_one_line(pilot.app) for word in words))
+
+
+def in_one_line(app: App[int]) -> str:
+    return " ".join(screen_text(app).replace("|", " ").split())
 
 
 async def open_save(it: Opened) -> None:
@@ -148,6 +154,16 @@ async def test_sticks_are_looked_for_again_when_the_kind_is_chosen_again(monkeyp
     assert used == [Place(Kind.STICK, "p2v-tui-db1.conf", STICK)]
     # No disk that is to be converted is on offer.
     assert taken[-1] == ("sda", "sdb", "nvme0n1")
+
+
+async def test_of_several_sticks_the_one_that_was_used_last_is_proposed(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = dataclasses.replace(STICK, name="sdt1", node=Path("/dev/sdt1"), disk=Path("/dev/sdt"), label="OTHER")
+    monkeypatch.setattr(place_dialog, "find_sticks", lambda _: (other, STICK))
+    async with opened() as it:
+        it.state.places.remember(Place(Kind.STICK, "logs/a.log", STICK), settings=False)
+        await open_save(it)
+        await until_shown(it.pilot, "< sdu1")
+        assert field(it.app).value == "logs/p2v-tui-db1.conf"
 
 
 async def test_esc_stops_what_hangs_and_what_was_typed_stays(monkeypatch: pytest.MonkeyPatch) -> None:

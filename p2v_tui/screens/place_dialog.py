@@ -20,7 +20,7 @@ from p2v_tui.front.last_places import Kind, Place
 from p2v_tui.hwprobe.sticks import Stick, find_sticks
 from p2v_tui.screens.dialogs import Answer, Dialog, Question, error_dialog
 from p2v_tui.screens.state import State
-from p2v_tui.screens.widgets import Action, Choice, FormField, Help, Line
+from p2v_tui.screens.widgets import Choice, FormField, Help, Line
 from p2v_tui.session.words.cancellation import Cancellation
 
 Result = TypeVar("Result")
@@ -145,8 +145,8 @@ class PlaceDialog(Question[Result | None]):
 
     # Writing or reading.
 
-    def on_action_pressed(self, message: Action.Pressed) -> None:
-        if message.action.id == "yes":
+    def choose(self, answer: Answer[Result | None]) -> None:
+        if answer.id == "yes":
             self._start(replace=False)
         else:
             self.action_escape()

@@ -178,13 +178,19 @@ async def test_esc_stops_what_hangs_and_what_was_typed_stays(monkeypatch: pytest
     async with opened() as it:
         await open_save(it)
         field(it.app).value = "/somewhere"
-        await it.pilot.press("enter")
+        # By the button this time.
+        await it.pilot.press("down", "down", "enter")
         await until_shown(it.pilot, "Saving... Esc stops it.")
         # A second Enter starts nothing more.
         await it.pilot.press("enter", "escape")
         await until_shown(it.pilot, "Stopped.")
         assert field(it.app).value == "/somewhere"
-        await it.pilot.press("escape")
+        await it.pilot.press("enter")
+        await until_shown(it.pilot, "Saving... Esc stops it.")
+        # Back stops it, too, and goes back when nothing is under way.
+        await it.pilot.press("left", "enter")
+        await until_shown(it.pilot, "Stopped.")
+        await it.pilot.press("enter")
         await wait_until(it.pilot, lambda: it.app.screen is it.screen)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any, Final, TypeVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.widgets import Input
 
@@ -80,6 +80,7 @@ class PlaceDialog(Question[Result | None]):
         self._taken = means.taken
         self._sticks: dict[str, Stick] = {}
         self._job: AwaitedJob[Result] | None = None
+        self._result: Result | None = None
         kinds = [kind for kind in Kind if means.server or kind is not Kind.SERVER]
         self._kind = state.places.kind if state.places.kind in kinds else Kind.HERE
         self._texts = {kind: text_for(kind) for kind in kinds}
@@ -185,9 +186,16 @@ class PlaceDialog(Question[Result | None]):
             self._say("")
             self.app.push_screen(error_dialog(error))
         else:
-            self.dismiss(result)
+            self._result = result
+            self._close()
         finally:
             self._job = None
+
+    @on(events.ScreenResume)
+    def _close(self) -> None:
+        """Not below another dialog, such as that of F10: Textual would take that one away."""
+        if self.is_active and self._result is not None:
+            self.dismiss(self._result)
 
     def _ask_whether_to_replace(self, error: Exists) -> None:
         def decide(answer: bool | None) -> None:

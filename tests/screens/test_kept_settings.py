@@ -194,6 +194,28 @@ async def test_esc_stops_what_hangs_and_what_was_typed_stays(monkeypatch: pytest
         await wait_until(it.pilot, lambda: it.app.screen is it.screen)
 
 
+async def test_what_ends_below_another_dialog_is_told_when_that_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    going_on = threading.Event()
+
+    def save(_: object, place: Place, *__: object, **___: object) -> Kept:
+        assert going_on.wait(10)
+        return Kept(b"", "there", place)
+
+    monkeypatch.setattr(place_dialog, "save", save)
+    async with opened() as it:
+        await open_save(it)
+        await it.pilot.press("enter")
+        await until_shown(it.pilot, "Saving...")
+        await it.pilot.press("f10")
+        await until_shown(it.pilot, "Leave p2v-tui?")
+        going_on.set()
+        await wait_until(it.pilot, lambda: not it.state.jobs.busy)
+        await it.pilot.pause()
+        await until_shown(it.pilot, "Leave p2v-tui?")
+        await it.pilot.press("escape")
+        await until_shown(it.pilot, "Settings saved", "there")
+
+
 # Loading.
 
 

@@ -22,6 +22,8 @@ from p2v_tui.setting import Setting
 PREFIX = "p2v."
 # Suggest a setting if at most one letter in six, or two in ten, are wrong.
 _LIKENESS = 0.75
+# Stands for a secret that somebody has to type.
+_TYPE_IT = "..."
 # A `p2v.` word in any text, with quotes around all of it, around its value, or without. An open quote takes the rest
 # of the line, as it does when the word is parsed.
 _OUR_WORD = re.compile(
@@ -39,11 +41,19 @@ class CommandLine:
 
 @dataclass(frozen=True)
 class Word:
-    """One word. value: None without a `=`. terminated: False if a double quote is left open."""
+    """One word. value: None without a `=`. terminated: False if a double quote is left open. place: the file and the
+    line that it is from, as messages name them; empty for a command line.
+    """
 
     key: str
     value: str | None
     terminated: bool = True
+    place: str = ""
+
+    @property
+    def called(self) -> str:
+        """What a message about the word starts with."""
+        return f"{self.place}: " if self.place else ""
 
 
 def split_words(text: str) -> list[Word]:
@@ -93,15 +103,16 @@ def parse_words(words: Iterable[Word]) -> CommandLine:
             continue
         setting = BY_KEY.get(word.key)
         if setting is None:
-            warnings.append(_unknown(word.key))
+            warnings.append(f"{word.called}{no_setting(word.key, ' and is ignored')}")
             continue
         if not word.terminated:
-            warnings.append(_unclosed(word))
+            warnings.append(f"{word.called}{_unclosed(word)}")
         if not word.value and word.value is not None and not setting.kind.empty:
             continue
         given = setting.attribute in values
         if given and not setting.adds_up:
-            warnings.append(f"{word.key}: p2v.{setting.name} is given more than once; the first one is used.")
+            twice = f"{word.key}: p2v.{setting.name} is given more than once; the first one is used."
+            warnings.append(f"{word.called}{twice}")
             continue
         value = _value(setting, word)
         values[setting.attribute] = values[setting.attribute] + value if given else value
@@ -114,9 +125,11 @@ def _value(setting: Setting, word: Word) -> Any:
         return setting.parse_bare() if word.value is None else setting.parse(word.value)
     except SettingsError as error:
         if word.terminated:
-            raise
+            raise SettingsError(f"{word.called}{error.message}", error.advice, setting=setting.name) from error
         # Without the value, which contains all following settings, perhaps passwords.
-        raise SettingsError(_unclosed(word), "Put it behind the value.", setting=setting.name) from error
+        raise SettingsError(
+            f"{word.called}{_unclosed(word)}", "Put it behind the value.", setting=setting.name
+        ) from error
 
 
 def _unclosed(word: Word) -> str:
@@ -147,12 +160,13 @@ def likely_settings(key: str, number: int) -> list[str]:
     return [f"{PREFIX}{name}" for name in nearest]
 
 
-def _unknown(key: str) -> str:
+def no_setting(key: str, then: str = "") -> str:
+    """What is said of a word that starts with `p2v.` and is not a setting. then: what becomes of it."""
     nearest = likely_settings(key, 1)
     meant = f"; did you mean {nearest[0]}?" if nearest else "."
     # The text of a warning is printed as it is: a control character in a key must not reach a terminal.
     shown = key if key.isprintable() else repr(key)
-    return f"{shown} is not a setting of p2v-tui and is ignored{meant}"
+    return f"{shown} is not a setting of p2v-tui{then}{meant}"
 
 
 def hide_secrets(text: str) -> str:
@@ -175,25 +189,53 @@ def _hide_value(key: str, value: str) -> str:
     return setting.hide(value)
 
 
-def format_settings(settings: Settings, *, secrets: bool = False) -> str:
+@dataclass(frozen=True)
+class Written:
+    """Settings as words that can be read again. missing: what is not in them, as it is or may hold a secret; the
+    secret itself is `...`.
+    """
+
+    words: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+
+
+def write_settings(settings: Settings, *, secrets: bool = False) -> Written:
     """The `p2v.*` words for these settings, without defaults, and without secrets unless asked for.
 
-    Otherwise secrets inside a value, such as the password in a URL, are replaced.
-
+    Of a list only the items with secrets are left out; a command is left out whole, as nobody knows what is in it.
     Raises SettingsError for a value with a double quote, which the kernel's syntax cannot express.
     """
-    return " ".join(format_words(settings, secrets=secrets))
-
-
-def format_words(settings: Settings, *, secrets: bool = False) -> list[str]:
-    """The same, each word by itself."""
-    words = []
+    words: list[str] = []
+    missing: list[str] = []
     for setting in SETTINGS:
         value = getattr(settings, setting.attribute)
-        if value != setting.default and (secrets or not setting.kind.secret):
-            texts = setting.words(value)
-            words += [_format_word(setting, text if secrets else setting.hide(text)) for text in texts]
-    return words
+        key = f"{PREFIX}{setting.short_name}="
+        if value == setting.default:
+            continue
+        if secrets:
+            words += [_format_word(setting, text) for text in setting.words(value)]
+        elif setting.kind.secret:
+            missing += [key + word.replace(HIDDEN, _TYPE_IT) for word in setting.dump(value).split()]
+        elif value and not setting.kind.kept:
+            missing.append(key + _TYPE_IT)
+        else:
+            for text in setting.words(value):
+                without, left_out = _without_secrets(setting, text)
+                words += [_format_word(setting, without)] if without is not None else []
+                missing += [key + each.replace(HIDDEN, _TYPE_IT) for each in left_out]
+    return Written(tuple(words), tuple(missing))
+
+
+def _without_secrets(setting: Setting, text: str) -> tuple[str | None, list[str]]:
+    """What of a value is no secret, None for nothing; and the rest, with its secrets hidden."""
+    hidden = setting.hide(text)
+    if hidden == text:
+        return text, []
+    items = setting.parse(hidden)
+    if not isinstance(items, tuple):
+        return None, [hidden]
+    open_items = tuple(item for item in items if HIDDEN not in item)
+    return setting.format(open_items) if open_items else None, [item for item in items if HIDDEN in item]
 
 
 def _format_word(setting: Setting, text: str) -> str:

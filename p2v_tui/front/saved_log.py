@@ -1,20 +1,20 @@
-"""Saves the log of a conversion to a file on this machine."""
+"""The log of a conversion, as a file that the operator can keep."""
 
 from __future__ import annotations
 
 import datetime
-from pathlib import Path
 
 from p2v_tui import __version__
 from p2v_tui.front.conversion_run import ConversionRun, LogLine
-from p2v_tui.front.saved_file import save_text
+from p2v_tui.front.kept_file import KeptFile, file_name
 from p2v_tui.session.words.terminal_text import plain
 
 
-def save(run: ConversionRun, directory: str, now: datetime.datetime) -> Path:
-    """Writes the conversion's log into a new file, as `save_text`, and returns its path."""
+def log_file(run: ConversionRun, now: datetime.datetime) -> KeptFile:
+    """What the screen has shown of the conversion so far."""
     text = _text(run.lines_from(0), run.snapshot.lines)
-    return save_text(text, directory, f"p2v-tui-{run.plan.guest.name}-{now:%Y%m%d-%H%M%S}", ".log")
+    name = file_name(run.plan.guest.name, f"-{now:%Y%m%d-%H%M%S}.log")
+    return KeptFile(name, text.encode(errors="replace"))
 
 
 def _text(lines: tuple[LogLine, ...], count: int) -> str:

@@ -6,10 +6,11 @@ import contextlib
 import dataclasses
 import threading
 from collections.abc import Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal, Vertical, VerticalScroll
 from textual.widgets import Input
 
@@ -18,9 +19,10 @@ from p2v_tui.errors import P2VError, PreflightRefused, SettingsError
 from p2v_tui.front import marks
 from p2v_tui.front.device_words import shown
 from p2v_tui.front.jobs import AwaitedJob
-from p2v_tui.screens.base import BaseScreen, run_text
+from p2v_tui.front.last_places import Place
+from p2v_tui.screens.base import BACK_KEY, BaseScreen, Key, run_text
 from p2v_tui.screens.check_words import CheckList, checks_text, counts_in_words, not_passed, worst_first
-from p2v_tui.screens.dialogs import Dialog
+from p2v_tui.screens.dialogs import Answer, Dialog, Question
 from p2v_tui.screens.form import setting_help
 from p2v_tui.screens.keyboard_layout import choose_layout
 from p2v_tui.screens.labels import LABELS, on_screen
@@ -61,6 +63,15 @@ Tested = tuple[ControlConnection, VirtV2V]
 _PASSWORD: Final = LABELS["auth.password"]
 _IDENTITY: Final = LABELS["auth.identity.url"]
 _SUDO: Final = LABELS["auth.sudo"]
+_LOADS: Final = (
+    "Fills in the fields of both screens from a file that Show as kernel arguments has saved, or that holds p2v.* "
+    "words. Secrets have to be given again."
+)
+_LOADED: Final = "Test the connection, then compare the disks with those that you mean: sda may be another one now."
+_MORE: Final = (
+    "Load settings (F8, Ctrl-O): fill in the fields from a file of this machine, a USB stick, a URL or, after the "
+    "connection test, the conversion server.\nAbout: the version and the licence."
+)
 _FILL_IN: Final = "Fill in the fields, then press Test connection: Tab moves, Enter presses."
 _WORKS: Final = "The connection works. Press Next."
 # The rows above and below the checks on this screen, with a status of one line.
@@ -109,6 +120,11 @@ def host_key_dialog(server: str, fingerprint: str, kind: str) -> Dialog:
 
 class ConnectionScreen(BaseScreen):
     """Next opens only after a successful test; any edit closes it again."""
+
+    more_keys = "F8, Ctrl-O           load settings from a file"
+    keys = (*BaseScreen.keys[:-1], Key("", "F8", "Load settings", "screen.load"), BACK_KEY)
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("f8,ctrl+o", "load", show=False, priority=True)]
 
     @property
     def heading(self) -> str:
@@ -191,7 +207,7 @@ class ConnectionScreen(BaseScreen):
             )
             if self.state.keyboard is not None:
                 yield Action("Keyboard", id="keyboard", help=setting_help("keymap", title="Keyboard"))
-            yield Action("About", id="about", help=Help("About", "Shows the version and the licence."))
+            yield Action("More", id="more", help=Help("More", _MORE))
 
     def _compose_fields(self, settings: Settings) -> ComposeResult:
         yield FormField(
@@ -293,9 +309,78 @@ class ConnectionScreen(BaseScreen):
         if self.state.keyboard is not None:
             self.work_on(choose_layout(self, self.state.keyboard))
 
-    @on(Action.Pressed, "#about")
-    async def _about_pressed(self) -> None:
-        await self.run_action("app.about")
+    @on(Action.Pressed, "#more")
+    def _more_pressed(self) -> None:
+        async def decide(action: str | None) -> None:
+            if action:
+                await self.run_action(action)
+
+        answers = (
+            Answer("no", "Close", "", "Goes back to the screen."),
+            Answer("load", "Load settings", "screen.load", _LOADS),
+            Answer("about", "About", "app.about", "The version and the licence."),
+        )
+        self.app.push_screen(Question("More", _MORE, *answers, escape=""), decide)
+
+    def action_load(self) -> None:
+        """Asks for a file with settings, and fills in what it says."""
+        # Not needed at the start, which has to be quick.
+        from p2v_tui.front.kept_file import Means, load  # noqa: PLC0415
+        from p2v_tui.front.settings_file import Loaded, read_settings  # noqa: PLC0415
+        from p2v_tui.screens.place_dialog import PlaceDialog  # noqa: PLC0415
+
+        if (run := self.state.open_run) is not None:
+            self.app.push_screen(Dialog("Nothing was loaded", run_text(run, self.query_one("#next", Action).label)))
+            return
+        places = self.state.places
+        before = self._settings_so_far()
+        means = Means(self.state.idle_server, before.disks or ())
+
+        def work(place: Place, _: bool, cancellation: Cancellation) -> tuple[Place, str, Loaded]:
+            found = load(place, means, cancellation)
+            return found.place, found.where, read_settings(found, before, self.state.machine())
+
+        def decide(answer: tuple[Place, str, Loaded] | None) -> None:
+            if answer is None:
+                return
+            place, where, loaded = answer
+            places.remember(place, settings=True)
+            self._fill_in(loaded.settings, before)
+            text = "\n\n".join(shown(note) for note in (f"From {where}.", *loaded.notes, _LOADED))
+            self.app.push_screen(Dialog("Settings loaded", text))
+
+        dialog: PlaceDialog[tuple[Place, str, Loaded]] = PlaceDialog(
+            self.state,
+            "Load settings",
+            _LOADS,
+            verb="Load",
+            doing="Loading...",
+            work=work,
+            text_for=places.to_load,
+            means=means,
+        )
+        self.app.push_screen(dialog, decide)
+
+    def _settings_so_far(self) -> Settings:
+        """Those of the fields; where one of them is wrong, those that were there before."""
+        try:
+            return self.settings()
+        except SettingsError:
+            return self.state.settings
+
+    def _fill_in(self, settings: Settings, before: Settings) -> None:
+        """The fields say what the settings do."""
+        self.state.settings = settings
+        attributes = ["hostkey", "sudo"]
+        for name, field in FIELDS.items():
+            declared = BY_KEY[f"p2v.{name}"]
+            value = getattr(settings, declared.attribute)
+            attributes.append(declared.attribute)
+            if name != "remote.hostkey":
+                self.query_one(f"#{field}", FormField).value = "" if value is None else declared.format(value)
+        self.query_one("#sudo", Toggle).value = settings.sudo
+        if any(getattr(settings, name) != getattr(before, name) for name in attributes):
+            self._forget_test()
 
     async def action_back(self) -> None:
         if self._test is not None:

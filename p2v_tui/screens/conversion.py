@@ -23,15 +23,17 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from p2v_tui import __version__
-from p2v_tui.cmdline import format_words
+from p2v_tui.cmdline import Written, write_settings
 from p2v_tui.config import BOOT_SETTINGS, SETTINGS, Settings
 from p2v_tui.errors import P2VError, SettingsError, as_failure
 from p2v_tui.front.device_words import changes_in_words, shown
 from p2v_tui.front.jobs import AwaitedJob
+from p2v_tui.front.kept_file import Kept
 from p2v_tui.front.port_blinking import BLINK_SECONDS, blink_port
-from p2v_tui.front.saved_settings import save
+from p2v_tui.front.settings_file import DEFAULTS_HOLD, settings_file
 from p2v_tui.hwprobe import Disk, Machine
 from p2v_tui.hwprobe.changes import DeviceWatch
+from p2v_tui.kinds import AcceptedWarnings
 from p2v_tui.screens.base import (
     BACK_KEY,
     COLOURS_KEY,
@@ -49,12 +51,11 @@ from p2v_tui.screens.form import Form, Reading, WrongField
 from p2v_tui.screens.key_fields import KeyFields
 from p2v_tui.screens.labels import on_screen
 from p2v_tui.screens.output_fields import OutputFields
-from p2v_tui.screens.saving import ask_where_to_save
+from p2v_tui.screens.place_dialog import SaveDialog
 from p2v_tui.screens.side_panel import SidePanel
 from p2v_tui.screens.state import State
 from p2v_tui.screens.target_fields import TargetFields
 from p2v_tui.screens.widgets import Action, Help, Line, Panel, Toggle
-from p2v_tui.secrecy import HIDDEN
 from p2v_tui.session.plan.plan import Plan, disk_image, fill_in, make_plan, with_keys
 from p2v_tui.session.plan.volume_keys import WrongKey, need_all_keys
 from p2v_tui.session.words.events import Event, Report, Status
@@ -213,7 +214,7 @@ PageUp, PageDown     the page before, the next page"""
                 help=Help(
                     "Show as kernel arguments",
                     "Shows the p2v.* words that repeat these choices unattended, for the kernel command line. They "
-                    "can be saved as a file for --config. Passwords and keys are left out.",
+                    "can be saved as a file, which the first screen loads. Passwords and keys are left out.",
                 ),
             )
             yield Action(
@@ -549,33 +550,34 @@ PageUp, PageDown     the page before, the next page"""
             self._show_error(wrong.error, wrong.field)
             return
         try:
-            words, secrets = self._arguments(settings)
+            written = self._written(settings)
         except SettingsError as error:
             self.app.push_screen(error_dialog(error))
             return
-        without = f"Without secrets; add yourself: {' '.join(secrets)}\n\n" if secrets else ""
-        line = shown(" ".join(words)) or "(nothing: all is at its default)"
-        text = (
-            "These words repeat the choices unattended, on the kernel command line. Anything not listed uses this "
-            f"machine's defaults: all disks, all interfaces, its name.\n\n{line}\n\n{without}"
-        ).rstrip()
 
         def decide(answer: bool | None) -> None:
             if answer:
-                guest, now = chosen.guestname or "guest", datetime.datetime.now()
-                ask_where_to_save(
-                    self,
-                    "Save to a file",
-                    "What p2v-tui --config reads",
-                    lambda directory: save(words, secrets, guest, directory, now),
-                )
+                self._save(written)
 
-        self.app.push_screen(Dialog("As kernel arguments", text, yes="Save to a file"), decide)
+        self.app.push_screen(Dialog("As kernel arguments", _arguments(written), yes="Save"), decide)
 
-    def _arguments(self, settings: Settings) -> tuple[list[str], list[str]]:
-        """The words, and those with secrets, as dots. Raises SettingsError for what a kernel command line cannot
-        carry.
-        """
+    def _save(self, written: Written) -> None:
+        assert self._machine is not None
+        name = self.query_one("#guestname-input", Input).value
+        disks = self.query_one(DiskList).chosen
+        file = settings_file(written, name, self._machine, disks, datetime.datetime.now().astimezone())
+
+        def decide(saved: Kept | None) -> None:
+            if saved is not None:
+                self.state.places.remember(saved.place, settings=True)
+                text = f"They are in\n\n{shown(saved.where)}\n\nTo load them: F8 or Ctrl-O on the first screen."
+                self.app.push_screen(Dialog("Settings saved", text))
+
+        about = "The kernel arguments as a file, without secrets."
+        self.app.push_screen(SaveDialog(self.state, "Save settings", about, file, disks), decide)
+
+    def _written(self, settings: Settings) -> Written:
+        """All that was chosen and accepted. Raises SettingsError for what a kernel command line cannot carry."""
         # Settings that the mode does not take, and a number of vCPUs that the topology overrides, would only cause a
         # warning.
         ignored = [*self.query_one(OutputFields).not_taken(), *(["vcpus"] if settings.phys_topo else [])]
@@ -585,14 +587,14 @@ PageUp, PageDown     the page before, the next page"""
         if said.hostkey is None and self.state.host_key is not None:
             # The operator has accepted this key; unattended, nobody could be asked again.
             said = dataclasses.replace(said, hostkey=(self.state.host_key,))
-        hidden = ((it, getattr(said, it.attribute)) for it in SETTINGS if it.kind.secret)
-        secrets = [
-            f"p2v.{it.short_name}={word}"
-            for it, value in hidden
-            if value
-            for word in it.dump(value).replace(HIDDEN, "...").split()
-        ]
-        return format_words(said), secrets
+        warnings = said.accept_warnings
+        if not warnings.every:
+            keys = dict.fromkeys((*warnings.keys, *sorted(self.state.accepted)))
+            said = dataclasses.replace(said, accept_warnings=AcceptedWarnings(keys=tuple(keys)))
+        if self.state.image is not None:
+            # Without --test-disk the default would be the machine's own disks.
+            said = dataclasses.replace(said, disks=(str(self.state.image),))
+        return write_settings(said)
 
     # Finding a port.
 
@@ -627,6 +629,14 @@ PageUp, PageDown     the page before, the next page"""
 
     def _status(self, text: str) -> None:
         self.query_one("#status", Line).show(on_screen(shown(text)))
+
+
+def _arguments(written: Written) -> str:
+    missing = " ".join(written.missing)
+    without = f"\n\nWithout secrets; add yourself: {shown(missing)}" if missing else ""
+    words = shown(" ".join(written.words)) or "(nothing: all is at its default)"
+    about = f"These words repeat the choices unattended, on the kernel command line. {DEFAULTS_HOLD}"
+    return f"{about}\n\n{words}{without}"
 
 
 def _in_one_line(error: P2VError) -> str:

@@ -107,7 +107,11 @@ class Question(ModalScreen[Result]):
             more.display = text.max_scroll_y > 0
 
     def on_action_pressed(self, message: Action.Pressed) -> None:
-        self.dismiss(next(answer.result for answer in self._answers if answer.id == message.action.id))
+        self.choose(next(answer for answer in self._answers if answer.id == message.action.id))
+
+    def choose(self, answer: Answer[Result]) -> None:
+        """What a button does."""
+        self.dismiss(answer.result)
 
     def action_escape(self) -> None:
         self.dismiss(self._escape)

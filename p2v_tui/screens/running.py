@@ -23,16 +23,17 @@ from p2v_tui.errors import P2VError
 from p2v_tui.front.ascii_text import ascii_text
 from p2v_tui.front.conversion_run import Snapshot
 from p2v_tui.front.jobs import AwaitedJob
+from p2v_tui.front.kept_file import Kept
 from p2v_tui.front.outcome_words import end_text, outage_text, outcome_text, status_text
-from p2v_tui.front.saved_log import save
+from p2v_tui.front.saved_log import log_file
 from p2v_tui.screens.base import BaseScreen
 from p2v_tui.screens.check_words import checks_text, not_passed
 from p2v_tui.screens.dialogs import Dialog, error_dialog
 from p2v_tui.screens.dressed import look_of
 from p2v_tui.screens.labels import on_screen
 from p2v_tui.screens.log_pane import LogPane
+from p2v_tui.screens.place_dialog import SaveDialog
 from p2v_tui.screens.progress import DiskBars, PhaseList, Throughput
-from p2v_tui.screens.saving import ask_where_to_save
 from p2v_tui.screens.state import State
 from p2v_tui.screens.whole import WholeRows
 from p2v_tui.screens.widgets import Action, Help, Line, Panel
@@ -184,7 +185,13 @@ class RunningScreen(BaseScreen):
                 help=Help("Details", "Shows the whole outcome, with warnings and the last lines."),
             )
             yield Action(
-                "Save logs", id="save", help=Help("Save logs", "Saves what this screen has shown in a file.")
+                "Save logs",
+                id="save",
+                help=Help(
+                    "Save logs",
+                    "Saves what this screen has shown as a file: of this machine, on a USB stick, at a URL or on the "
+                    "conversion server.",
+                ),
             )
             yield Action("Quit", id="quit", help=Help("Quit", "Ends p2v-tui. It asks first."))
             # Without the live image, this machine may be somebody's workstation.
@@ -295,6 +302,8 @@ class RunningScreen(BaseScreen):
 
     def _ask_about(self, warnings: Sequence[Check]) -> None:
         def decide(answer: bool | None) -> None:
+            if answer:
+                self.state.accepted |= {check.key for check in warnings}
             self.run.accept(bool(answer))
 
         text = f"virt-v2v has not been started yet.\n\n{checks_text(warnings)}"
@@ -444,10 +453,15 @@ class RunningScreen(BaseScreen):
 
     @on(Action.Pressed, "#save")
     def _save_pressed(self) -> None:
-        now = datetime.datetime.now()
-        ask_where_to_save(
-            self, "Save logs", "What this screen showed", lambda directory: save(self.run, directory, now)
-        )
+        file = log_file(self.run, datetime.datetime.now())
+        taken = [name for disk in self.run.plan.disks for name in (disk.name, *disk.members)]
+
+        def decide(saved: Kept | None) -> None:
+            if saved is not None:
+                self.state.places.remember(saved.place, settings=False)
+                self.app.push_screen(Dialog("Logs saved", self._text(f"They are in\n\n{saved.where}")))
+
+        self.app.push_screen(SaveDialog(self.state, "Save logs", "What this screen showed.", file, taken), decide)
 
     @on(Action.Pressed, "#poweroff")
     def _poweroff_pressed(self) -> None:

@@ -10,6 +10,7 @@ from p2v_tui.config import Settings
 from p2v_tui.errors import P2VError, SettingsError
 from p2v_tui.front.conversion_run import ConversionRun
 from p2v_tui.front.jobs import Jobs
+from p2v_tui.front.last_places import LastPlaces
 from p2v_tui.front.pace import Paces
 from p2v_tui.front.pace_book import PaceBook
 from p2v_tui.hwprobe import Machine
@@ -30,7 +31,8 @@ class State:
     was not pinned. checks: what that test found. run: the last conversion, whether it still runs or not. failure: the
     error that it ended with, until the screen that can correct the cause has shown it. jobs: the work that the
     screens do in threads. book: how long earlier conversions took, if that is remembered. keyboard: if its layout can
-    be changed.
+    be changed. line_rate: how fast that server read in the test, bytes a second, if it was measured. accepted: the
+    keys of the checks whose warnings the operator has accepted in `run`. places: where files were kept.
     """
 
     settings: Settings
@@ -49,7 +51,8 @@ class State:
     line_rate: float | None = None
     book: PaceBook | None = None
     keyboard: Keyboard | None = None
-    save_directory: str = ""
+    accepted: set[str] = field(default_factory=set)
+    places: LastPlaces = field(default_factory=LastPlaces)
     _machine: Machine | None = None
 
     def machine(self) -> Machine:
@@ -93,6 +96,11 @@ class State:
             return None
         return self.run
 
+    @property
+    def idle_server(self) -> ControlConnection | None:
+        """The connection to the server, where no conversion works with it."""
+        return None if self.run is not None and not self.run.finished else self.server
+
     def start_conversion(self) -> ConversionRun:
         """The conversion that is running or whose outcome nobody has seen; else a new one of `plan`, started.
 
@@ -101,6 +109,7 @@ class State:
         if self.open_run is None:
             if self.server is None or self.plan is None:
                 raise SettingsError("The connection to the conversion server is not tested.", "Test it first.")
+            self.accepted.clear()
             self.run = ConversionRun(self.server, self.plan, self.virt_v2v, book=self.book, line=self.line_rate)
             self.run.start()
         assert self.run is not None

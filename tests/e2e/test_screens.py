@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,6 +73,52 @@ def test_the_shell_key_opens_a_shell_and_exit_comes_back(small_disk: Path) -> No
         terminal.wait_for(r">\s*Conversion server:")
 
 
+def test_settings_are_saved_on_the_server_and_loaded_again(
+    account: Account, password_server: ConversionServer, small_disk: Path
+) -> None:
+    words = f"p2v.server={password_server.host} p2v.port={password_server.port} p2v.username={account.name}"
+    command = [PROGRAM, "--interactive", f"--test-disk={small_disk}", f"--cmdline={words}"]
+    with Terminal(command) as terminal:
+        terminal.wait_for(r">\s*Conversion server:")
+        fill_in(terminal, "Password", account.password, shown="*" * len(account.password))
+        press(terminal, "Test connection")
+        terminal.wait_for(r"Is this the conversion server\?")
+        press(terminal, "Yes, it is")
+        terminal.wait_for(r">\[ Next \]")
+        terminal.press("Enter")
+        terminal.wait_for(r"Conversion \(2 of 3\)[\s\S]*Guest name")
+        fill_in(terminal, "Guest name", "kept")
+        press(terminal, "Show as kernel arguments", "Up")
+        terminal.wait_for(r"p2v\.password=\.\.\.")
+        press(terminal, "Save", "Right")
+        terminal.wait_for(r"Save settings[\s\S]*>Directory or file")
+        move_to(terminal, "Where", "Up")
+        terminal.press("Left")
+        terminal.wait_for(r"< conversion server >[\s\S]*p2v-tui-kept\.conf")
+        press(terminal, "Save", "Down")
+        terminal.wait_for(r"Settings saved[\s\S]*p2v-tui-kept\.conf on ")
+        path = account.home / "p2v-tui-kept.conf"
+        assert path.owner() == account.name
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert account.password not in path.read_text()
+        # It was asked about, and need not be asked about again.
+        assert f"p2v.hostkey={password_server.fingerprint}" in path.read_text()
+        path.write_text(path.read_text().replace("p2v.name=kept", "p2v.name=changed"))
+        terminal.press("Enter")
+        terminal.wait_for(r"Conversion \(2 of 3\)[\s\S]*>\[ Show as kernel")
+        terminal.press("Escape")
+        terminal.wait_for(r"Conversion server \(1 of 3\)")
+        terminal.press("C-o")
+        terminal.wait_for(r"< conversion server >[\s\S]*p2v-tui-kept\.conf")
+        terminal.press("Enter")
+        terminal.wait_for(r"Settings loaded[\s\S]*p2v\.password=\.\.\.")
+        terminal.press("Enter")
+        press(terminal, "Test connection")
+        terminal.wait_for(r">\[ Next \]")
+        terminal.press("Enter")
+        terminal.wait_for(r"Guest name: \[changed")
+
+
 # A conversion that outlives the screens. A stand-in takes virt-v2v's place.
 
 
@@ -110,7 +157,9 @@ def test_everything_is_reached_by_tab_arrows_enter_and_space(term: str, lab: Lab
     lab.stand_in.behave(Behaviour(fails=NO_GUEST))
     with screens(lab, term=term) as terminal:
         terminal.wait_for(r">\s*Conversion server:")
-        press(terminal, "About", "Up")
+        press(terminal, "More", "Up")
+        terminal.wait_for("About: the version")
+        press(terminal, "About", "Right")
         terminal.wait_for("About p2v-tui")
         terminal.press("Space")
         terminal.wait_for(r"\A(?![\s\S]*About p2v-tui)")

@@ -97,7 +97,9 @@ async def test_help_is_about_the_focused_field(size: str, keys: str, snapshot: S
 async def test_the_about_dialog(size: str, snapshot: SnapshotAssertion) -> None:
     app = app_for("")
     async with app.run_test(size=SIZES[size]) as pilot:
-        await press_action(pilot, "about")
+        await press_action(pilot, "more")
+        await wait_until(pilot, lambda: "Load settings" in screen_text(app))
+        await pilot.press("right", "right", "enter")
         await wait_until(pilot, lambda: "About p2v-tui" in screen_text(app))
         assert screen_text(app) == snapshot
 
@@ -105,7 +107,7 @@ async def test_the_about_dialog(size: str, snapshot: SnapshotAssertion) -> None:
 async def test_the_rich_look_is_a_key_away_and_back() -> None:
     app = app_for("")
     async with app.run_test(size=(80, 24)) as pilot:
-        await press_action(pilot, "about")
+        await press_action(pilot, "more")
         await pilot.pause()
         assert screen_text(app).isascii()
         await pilot.press("ctrl+t")

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import stat
 import threading
-from pathlib import Path
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from p2v_tui import cmdline
-from p2v_tui.config_file import read_words
 from p2v_tui.errors import P2VError, SettingsError
 from p2v_tui.front.conversion_run import ConversionRun
 from p2v_tui.front.port_blinking import CannotBlink
@@ -560,20 +557,6 @@ async def kernel_arguments(it: Opened) -> str:
     await it.pilot.press("escape")
     await it.pilot.pause()
     return next((line for line in text.split("\n") if line.startswith("p2v.")), text)
-
-
-async def test_the_kernel_arguments_can_be_saved_and_loaded_again(tmp_path: Path) -> None:
-    async with opened() as it:
-        it.app.state.save_directory = str(tmp_path)
-        await it.switch("nvme0n1")
-        await it.press("arguments")
-        await it.pilot.press("right", "enter")
-        await wait_until(it.pilot, lambda: "Directory:" in screen_text(it.app))
-        await it.pilot.press("enter")
-        await wait_until(it.pilot, lambda: "Saved" in screen_text(it.app))
-    (path,) = tmp_path.iterdir()
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert cmdline.parse_words(read_words(str(path))).settings.disks == ("sda", "sdb")
 
 
 async def test_the_kernel_arguments_say_only_what_differs() -> None:

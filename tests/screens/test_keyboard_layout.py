@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 
 from p2v_tui import cmdline
 from p2v_tui.app import P2VTui
-from p2v_tui.cmdline import format_settings
+from p2v_tui.cmdline import write_settings
 from p2v_tui.keyboard import Keyboard
 from p2v_tui.screens import keyboard_layout
 from p2v_tui.screens.dialogs import Dialog
@@ -66,7 +66,7 @@ async def test_the_layout_is_loaded_and_belongs_to_the_settings_then(
         await pilot.press(*"ch", "enter")
         await wait_until(pilot, lambda: "now has the layout ch (Swiss German)" in screen_text(app))
         assert lab.asked() == ["--quiet --console=/dev/tty0 sg-latin1"]
-        assert format_settings(app.state.settings) == "p2v.keymap=ch"
+        assert write_settings(app.state.settings).words == ("p2v.keymap=ch",)
         await pilot.press("enter")
         await wait_until(pilot, lambda: not isinstance(app.screen, Dialog))
 

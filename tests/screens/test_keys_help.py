@@ -36,6 +36,7 @@ WORDS = {
     "look": ("plain or rich",),
     "colours": ("colours",),
     "leave": ("quit",),
+    "load": ("load settings",),
     "refresh_machine": ("look at the machine",),
     "blink": ("blink",),
     "turn_page(1)": ("next page",),

@@ -14,7 +14,7 @@ from textual.pilot import Pilot
 from p2v_tui import cmdline
 from p2v_tui.app import P2VTui
 from p2v_tui.hwprobe import Machine
-from p2v_tui.screens import conversion, running
+from p2v_tui.screens import conversion, place_dialog
 from p2v_tui.screens.connection import ConnectionScreen
 from p2v_tui.screens.conversion import ConversionScreen
 from p2v_tui.screens.left_running import Found, WorkDialog
@@ -299,14 +299,14 @@ async def test_a_conversion_that_raises_ends_in_words(error: Exception, words: s
 async def test_logs_that_cannot_be_saved_are_told(
     error: Exception, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> Path:
+    def fail(*_: object, **__: object) -> Path:
         raise error
 
-    monkeypatch.setattr(running, "save", fail)
+    monkeypatch.setattr(place_dialog, "save", fail)
     async with running_screen() as screen:
         await screen.hear(*FINISHED)
         await screen.press("save")
-        await screen.until_shown("Directory:")
+        await screen.until_shown("Directory or file:")
         await screen.pilot.press("enter")
         await screen.until_shown(words)
 
@@ -317,10 +317,10 @@ async def test_logs_can_be_saved_elsewhere_when_python_finds_no_directory_for_te
     def fail() -> str:
         raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
 
-    monkeypatch.setattr("p2v_tui.front.saved_file.tempfile.gettempdir", fail)
+    monkeypatch.setattr("p2v_tui.front.last_places.tempfile.gettempdir", fail)
     async with running_screen() as screen:
         await screen.press("save")
-        await screen.until_shown("Directory:", "/tmp")
+        await screen.until_shown("Directory or file:", "/tmp")
 
 
 @pytest.mark.parametrize(("error", "words"), FAILURES)

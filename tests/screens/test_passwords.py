@@ -36,7 +36,7 @@ async def test_a_password_that_is_shown(size: str, snapshot: SnapshotAssertion) 
         assert screen_text(app) == snapshot
 
 
-@pytest.mark.parametrize("key", ["ctrl+p", "f8"])
+@pytest.mark.parametrize("key", ["ctrl+p", "f9"])
 @pytest.mark.parametrize("look", [Look.PLAIN, Look.DARK])
 async def test_a_key_shows_what_is_typed_and_hides_it_again(key: str, look: Look) -> None:
     app = app_for("", look=look)
@@ -90,7 +90,7 @@ async def test_a_password_from_the_command_line_is_not_shown_before_it_is_erased
 async def test_a_key_of_an_encrypted_volume_can_be_shown() -> None:
     async with opened(MadeUpState(ENCRYPTED), "80x24") as it:
         it.app.screen.query_one(KeyFields).rows[1].field.input.focus()
-        await it.pilot.press(*"opensesame", "f8")
+        await it.pilot.press(*"opensesame", "f9")
         await wait_until(it.pilot, lambda: "LUKS sdl3 (^P hides): [opensesame " in screen_text(it.app))
 
 
@@ -120,7 +120,7 @@ async def test_a_dialogs_password_can_be_shown() -> None:
 async def test_a_field_that_is_no_secret_has_no_such_key() -> None:
     app = app_for("")
     async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press("x", "ctrl+p", "f8", "y")
+        await pilot.press("x", "ctrl+p", "f9", "y")
         await wait_until(pilot, lambda: "[xy " in screen_text(app))
         assert "^P" not in screen_text(app)
 

@@ -14,15 +14,18 @@ from hypothesis import strategies as st
 from rich.console import Console
 from syrupy.assertion import SnapshotAssertion
 
-from p2v_tui.errors import Cancelled, ConversionFailed, P2VError
-from p2v_tui.front import saved_file, saved_log
+from p2v_tui.errors import Cancelled, ConversionFailed
+from p2v_tui.front import last_places
 from p2v_tui.front.conversion_run import ConversionRun, LogLine
-from p2v_tui.screens import running, saving
+from p2v_tui.front.last_places import Kind
+from p2v_tui.screens import running
 from p2v_tui.screens.dialogs import Dialog
 from p2v_tui.screens.log_pane import LogPane, rows_of
 from p2v_tui.screens.look import Look
+from p2v_tui.screens.place_dialog import PlaceDialog
 from p2v_tui.screens.running import PowerFailed, RunningScreen
 from p2v_tui.screens.textual_private import screen_strips
+from p2v_tui.screens.widgets import Choice, FormField
 from p2v_tui.session.conversion.log import ConversionLog
 from p2v_tui.session.words.events import (
     DiskProgress,
@@ -35,7 +38,7 @@ from p2v_tui.session.words.events import (
 )
 from p2v_tui.session.words.terminal_text import SGR
 from tests.screens.conftest import SIZES, screen_lines
-from tests.screens.running_screen import Clock, opened
+from tests.screens.running_screen import Clock, Screen, opened
 from tests.screens.scripted_conversion import (
     CONNECTING,
     COPYING,
@@ -140,10 +143,11 @@ async def test_failed(size: str, snapshot: SnapshotAssertion) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_save_asked(size: str, snapshot: SnapshotAssertion, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(saving, "default_directory", lambda: "/run/media/root/STICK")
+    monkeypatch.setattr(last_places, "default_directory", lambda: "/run/media/root/STICK")
     async with opened(size) as screen:
         await screen.hear(*FAILED)
         await screen.press("save")
+        await screen.until_shown("STICK")
         assert screen.text == snapshot
 
 
@@ -675,13 +679,20 @@ def test_a_server_that_is_forgotten_is_closed_when_no_conversion_needs_it(ended:
 # Saving the logs.
 
 
-async def test_saved_logs_hold_everything_and_are_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(saving, "default_directory", lambda: str(tmp_path))
+async def save_logs(screen: Screen, directory: Path | None = None) -> None:
+    """directory: what is typed in place of what is proposed."""
+    await screen.press("save")
+    await screen.until_shown("Save logs", "Directory or file")
+    if directory is not None:
+        screen.app.screen.query_one("#text", FormField).value = str(directory)
+    await screen.pilot.press("enter")
+
+
+async def test_saved_logs_hold_everything_and_are_private(tmp_path: Path) -> None:
     async with opened() as screen:
         await screen.hear(*FAILED)
-        await screen.press("save")
-        await screen.pilot.press("enter")
-        await screen.until_shown("Saved")
+        await save_logs(screen, tmp_path)
+        await screen.until_shown("Logs saved")
         (path,) = tmp_path.iterdir()
         assert path.name in re.sub(r"[\s|]", "", screen.text)
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -696,58 +707,70 @@ async def test_saved_logs_hold_everything_and_are_private(tmp_path: Path, monkey
             assert words in content
 
 
-async def test_a_directory_that_does_not_work_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    places = iter([str(tmp_path / "none"), "/nowhere"])
-    monkeypatch.setattr(saving, "default_directory", lambda: next(places))
+async def test_a_directory_that_does_not_work_is_told_of_and_can_be_corrected(tmp_path: Path) -> None:
+    good = tmp_path / "none2"
+    good.mkdir()
     async with opened() as screen:
         await screen.hear(*STARTED)
-        await screen.press("save")
+        await save_logs(screen, tmp_path / "none/x")
+        await screen.until_shown("Nothing was saved", "No such file or directory")
         await screen.pilot.press("enter")
-        await screen.until_shown("The file was not saved", "No such file or directory")
-        await screen.pilot.press("enter")
-        # What was typed is there to be corrected.
-        good = tmp_path / "none2"
-        good.mkdir()
-        await screen.until_shown("Save logs", "Directory:")
-        await screen.pilot.press("end", "2", "enter")
-        await screen.until_shown("Saved")
+        # What was typed is still there.
+        await screen.pilot.press("end", "backspace", "backspace", "2", "enter")
+        await screen.until_shown("Logs saved")
     assert len(list(good.iterdir())) == 1
 
 
-async def test_a_directory_that_was_typed_is_proposed_again_though_nothing_was_saved() -> None:
+async def test_the_place_where_logs_were_saved_is_proposed_again_also_for_the_next_conversion(tmp_path: Path) -> None:
     async with opened() as screen:
         await screen.hear(*STARTED)
+        await save_logs(screen, tmp_path / "my.log")
+        await screen.until_shown("Logs saved")
+        await screen.pilot.press("enter")
         await screen.press("save")
-        await screen.until_shown("Directory:")
-        await screen.pilot.press("end", "x", "escape")
-        assert screen.app.state.save_directory.endswith("x")
-        await screen.press("save")
-        await screen.until_shown(screen.app.state.save_directory)
+        await screen.until_shown("Directory or file")
+        assert screen.app.screen.query_one("#text", FormField).value == f"{tmp_path}/"
+        assert screen.state.places.to_save(Kind.HERE, "") == f"{tmp_path}/"
 
 
-def test_two_logs_of_the_same_second_are_two_files(tmp_path: Path) -> None:
-    run = ConversionRun(NoServer().as_server(), plan(), convert=ScriptedConversion())
-    now = run._now()
-    first, second = (saved_log.save(run, str(tmp_path), now) for _ in range(2))
-    assert first != second
+async def test_logs_of_a_conversion_that_runs_do_not_go_over_its_connection() -> None:
+    async with opened() as screen:
+        screen.state.server = screen.run.server
+        await screen.hear(*STARTED)
+        assert await places_on_offer(screen) == ["URL", "USB stick", "this machine"]
+        await screen.hear(*FAILED)
+        assert await places_on_offer(screen) == ["URL", "USB stick", "conversion server", "this machine"]
 
 
-@pytest.mark.parametrize("directory", ["", "tmp"])
-def test_a_path_that_is_none_is_refused(directory: str) -> None:
-    run = ConversionRun(NoServer().as_server(), plan(), convert=ScriptedConversion())
-    with pytest.raises(P2VError, match="is not the path of a directory"):
-        saved_log.save(run, directory, run._now())
+async def places_on_offer(screen: Screen) -> list[str]:
+    await screen.press("save")
+    await screen.until_shown("Where")
+    choice = screen.app.screen.query_one("#where", Choice)
+    choice.focus()
+    offered = set()
+    while choice.value not in offered:
+        offered.add(choice.value)
+        await screen.pilot.press("right")
+    await screen.pilot.press("escape")
+    await screen.pilot.pause()
+    return sorted(offered)
 
 
-def test_a_stick_that_can_be_written_is_the_first_choice(tmp_path: Path) -> None:
-    mounts = tmp_path / "mounts"
-    mounts.write_text(
-        "/dev/sr0 /media/cdrom iso9660 ro 0 0\n/dev/sda1 / ext4 rw 0 0\n"
-        "/dev/sdb1 /run/media/root/MY\\040STICK vfat rw,nosuid 0 0\n"
-    )
-    assert saved_file.default_directory(mounts) == "/run/media/root/MY STICK"
-    mounts.write_text("/dev/sda1 / ext4 rw 0 0\n")
-    assert Path(saved_file.default_directory(mounts)).is_dir()
+async def test_a_log_that_is_there_is_replaced_only_after_a_question(tmp_path: Path) -> None:
+    path = tmp_path / "my.log"
+    path.write_text("old")
+    async with opened() as screen:
+        await screen.hear(*STARTED)
+        await save_logs(screen, path)
+        await screen.until_shown("Replace it?", "is there already")
+        await screen.pilot.press("enter")
+        await screen.until(lambda: isinstance(screen.app.screen, PlaceDialog))
+        assert path.read_text() == "old"
+        await screen.pilot.press("enter")
+        await screen.until_shown("Replace it?")
+        await screen.pilot.press("right", "enter")
+        await screen.until_shown("Logs saved")
+    assert path.read_text().startswith("p2v-tui ")
 
 
 def test_lines_of_any_kind_keep_their_kind() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from p2v_tui.cmdline import Word, format_settings, parse, read_proc_cmdline, split_words
+from p2v_tui.cmdline import Word, Written, parse, read_proc_cmdline, split_words, write_settings
 from p2v_tui.config import BY_KEY, Settings
 from p2v_tui.errors import SettingsError
 from p2v_tui.kinds import KeySource, NetworkMap, Secret
@@ -26,6 +26,10 @@ FRAGMENTS = st.lists(
 
 _TRUE_WORDS = ("1", "true", "t", "yes", "y", "on", "True", "YES", "On")
 _FALSE_WORDS = ("0", "false", "f", "no", "n", "off", "False", "NO", "Off")
+
+
+def format_settings(settings: Settings, *, secrets: bool = False) -> str:
+    return " ".join(write_settings(settings, secrets=secrets).words)
 
 
 @given(st.text() | FRAGMENTS)
@@ -258,10 +262,33 @@ def test_a_secret_is_in_no_warning_and_in_no_printed_form(noise: str, quoted: bo
 
 def test_a_value_with_a_double_quote_cannot_be_printed_and_the_error_says_why() -> None:
     with pytest.raises(SettingsError) as raised:
-        format_settings(Settings(post='echo "done"'))
-    assert "p2v.post" in raised.value.message
+        format_settings(Settings(output_storage='/a"b'))
+    assert "p2v.os" in raised.value.message
     assert "double quote" in raised.value.message
-    assert raised.value.setting == "post"
+    assert raised.value.setting == "output.storage"
+
+
+def test_what_is_or_may_hold_a_secret_is_named_and_not_written() -> None:
+    words = (
+        "p2v.password=x p2v.op=y p2v.key=sda2:https://host/key p2v.fail='curl -u a:b' p2v.post= p2v.of=raw "
+        "p2v.oo=server-id=1,os-password=z p2v.oc=https://me:w@host/api"
+    )
+    written = write_settings(parse(words).settings)
+    assert written.words == ("p2v.of=raw", "p2v.oo=server-id=1", "p2v.post=")
+    assert set(written.missing) == {
+        "p2v.password=...",
+        "p2v.op=...",
+        "p2v.key=sda2:...",
+        "p2v.fail=...",
+        "p2v.oo=os-password=...",
+        "p2v.oc=https://me:...@host/api",
+    }
+
+
+@given(all_settings())
+def test_what_is_written_without_secrets_is_read_again(settings: Settings) -> None:
+    written = write_settings(settings)
+    assert write_settings(parse(" ".join(written.words)).settings) == Written(written.words)
 
 
 def test_that_error_does_not_show_the_secret_that_it_is_about() -> None:

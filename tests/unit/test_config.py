@@ -356,7 +356,7 @@ def test_a_secret_shows_in_no_form_but_its_reveal(text: str) -> None:
 @given(all_settings(), st.sampled_from(["password", "output_password"]))
 def test_no_form_of_the_settings_shows_a_secret(settings: Settings, attribute: str) -> None:
     given_ = Settings(**{**vars(settings), attribute: Secret(SECRET)})
-    for shown in (repr(given_), str(given_), dump(given_, "1", "2"), cmdline.format_settings(given_)):
+    for shown in (repr(given_), str(given_), dump(given_, "1", "2"), str(cmdline.write_settings(given_))):
         assert SECRET not in shown
 
 

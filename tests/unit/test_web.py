@@ -17,7 +17,7 @@ import pytest
 
 from p2v_tui.errors import Cancelled, Retry
 from p2v_tui.session.ssh.fetch import FetchFailed, Persistence, Wanted, fetch, fetch_persistently
-from p2v_tui.session.ssh.web import NotRead, read_url
+from p2v_tui.session.ssh.web import AlreadyThere, WebFailure, read_url, write_url
 from p2v_tui.session.words.cancellation import Cancellation
 from p2v_tui.session.words.events import Event, Warned
 from tests.lab.ports import free_port
@@ -73,8 +73,8 @@ def dripping(head: bytes) -> Callable[[socket.socket], None]:
     return drip
 
 
-def failure(url: str, timeout: float = 10.0) -> NotRead:
-    with pytest.raises(NotRead) as caught:
+def failure(url: str, timeout: float = 10.0) -> WebFailure:
+    with pytest.raises(WebFailure) as caught:
         read_url(url, LIMIT, Cancellation(), timeout)
     for programmers_word in ("HTTPConnectionPool", "Errno", "object at", "Error", "Max retries", "'"):
         assert programmers_word not in str(caught.value)
@@ -295,3 +295,139 @@ def test_a_password_goes_to_the_web_server_and_not_to_another_one_that_it_redire
         thread.join()
     assert asked[0].startswith("Basic ")
     assert asked[1] == ""
+
+
+# Writing.
+
+
+class WebServer:
+    """A web server that keeps what is put: the requests that it got, and what it answers to the next PUT."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.asked: list[str] = []
+        self.answers: list[tuple[int, str]] = []
+        # Whether it knows HEAD, and whether it heeds If-None-Match.
+        self.tells = True
+        self.heeds = True
+
+
+@contextlib.contextmanager
+def web_server(tls: ssl.SSLContext | None = None) -> Iterator[tuple[WebServer, str]]:
+    """The server, and its URL without a path."""
+    kept = WebServer()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            kept.asked.append(f"HEAD {self.path}")
+            self._answer((200 if self.path in kept.files else 404) if kept.tells else 405)
+
+        def do_PUT(self) -> None:
+            content = self.rfile.read(int(self.headers["Content-Length"]))
+            kept.asked.append(f"PUT {self.path}")
+            if kept.answers:
+                self._answer(*kept.answers.pop(0))
+            elif kept.heeds and self.headers.get("If-None-Match") == "*" and self.path in kept.files:
+                self._answer(412)
+            else:
+                kept.files[self.path] = content
+                self._answer(201)
+
+        def _answer(self, code: int, location: str = "") -> None:
+            self.send_response(code)
+            if location:
+                self.send_header("Location", location)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing on the tests' output."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield kept, f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def put(url: str, *, replace: bool = False, timeout: float = 10.0) -> None:
+    write_url(url, b"content", Cancellation(), replace=replace, timeout=timeout)
+
+
+def test_a_file_is_put_to_a_url_whole() -> None:
+    with web_server() as (kept, url):
+        put(f"{url}/a.conf")
+    assert kept.files == {"/a.conf": b"content"}
+
+
+@pytest.mark.parametrize(("tells", "heeds"), [(True, False), (False, True), (True, True)])
+def test_what_is_there_is_replaced_only_if_somebody_says_so(tells: bool, heeds: bool) -> None:
+    with web_server() as (kept, url):
+        kept.files["/a.conf"] = b"old"
+        kept.tells, kept.heeds = tells, heeds
+        with pytest.raises(AlreadyThere):
+            put(f"{url}/a.conf")
+        assert kept.files["/a.conf"] == b"old"
+        put(f"{url}/a.conf", replace=True)
+        assert kept.files["/a.conf"] == b"content"
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (401, "answers 401 Unauthorized: it wants a user name and a password"),
+        (403, "answers 403 Forbidden: it does not allow this machine to write there"),
+        (404, "it does not have that directory"),
+        (405, "it takes no files there"),
+        (413, "the file is too large for it"),
+        (418, "answers 418"),
+        (500, "it failed; its own log says why"),
+        (507, "it has no room left"),
+    ],
+)
+def test_an_answer_that_refuses_is_told_in_words(code: int, words: str) -> None:
+    with web_server() as (kept, url):
+        kept.answers = [(code, "")]
+        with pytest.raises(WebFailure, match=words):
+            put(f"{url}/a.conf")
+    assert not kept.files
+
+
+def test_the_same_is_put_where_a_redirection_leads() -> None:
+    with web_server() as (kept, url):
+        kept.answers = [(307, f"{url}/b.conf")]
+        put(f"{url}/a.conf")
+    assert kept.files == {"/b.conf": b"content"}
+
+
+@pytest.mark.parametrize("code", [301, 302, 303])
+def test_a_redirection_that_would_make_a_get_of_it_is_not_followed(code: int) -> None:
+    with web_server() as (kept, url):
+        kept.answers = [(code, f"{url}/b.conf")]
+        with pytest.raises(WebFailure, match=r"redirects to .*/b\.conf: give that address"):
+            put(f"{url}/a.conf")
+    assert not kept.files
+    assert "GET /b.conf" not in kept.asked
+
+
+def test_https_is_not_left_for_http_when_something_is_put(tls: ssl.SSLContext) -> None:
+    with web_server() as (plain, http_url), web_server(tls) as (kept, url):
+        kept.answers = [(307, f"{http_url}/a.conf")]
+        with pytest.raises(WebFailure, match="redirects from https to http"):
+            put(f"{url}/a.conf")
+        assert not plain.asked
+        put(f"{url}/a.conf")
+    assert kept.files == {"/a.conf": b"content"}
+
+
+def test_putting_has_a_limit_on_the_whole() -> None:
+    slow = dripping(b"HTTP/1.1 201 Created\r\nX-Slow: ")
+    with serving(slow) as port, pytest.raises(WebFailure, match="did not answer within"):
+        put(f"http://127.0.0.1:{port}/a", replace=True, timeout=0.5)
+    with pytest.raises(WebFailure, match="connection refused"):
+        put(f"http://127.0.0.1:{free_port()}/a")

@@ -196,7 +196,7 @@ def _choose_disks(names: Sequence[str], machine: Machine) -> tuple[Disk, ...]:
             f"{_which_can_be_named(machine)} {_WHERE_A_DISK_IS}",
             setting="disks",
         )
-    disks = [_find_disk(name, machine) for name in names]
+    disks = [find_disk(name, machine) for name in names]
     for position, disk in enumerate(disks):
         if any(other.device == disk.device for other in disks[:position]):
             raise SettingsError(
@@ -207,7 +207,8 @@ def _choose_disks(names: Sequence[str], machine: Machine) -> tuple[Disk, ...]:
     return tuple(disks)
 
 
-def _find_disk(name: str, machine: Machine) -> Disk:
+def find_disk(name: str, machine: Machine) -> Disk:
+    """The disk that a name in p2v.disks means. Raises SettingsError, with what there is instead."""
     if name.startswith("/") and (image := disk_image(Path(name))) is not None:
         return image
     if (found := find_named(name, machine.nameable)) is not None:

@@ -27,6 +27,9 @@ TIMED_OUT = (124, 137)
 LEFT_SECONDS = 5
 # How long the account's profile may take, in seconds.
 PROFILE_SECONDS = 5
+# Exit statuses of store_in_home and read_from_home.
+FILE_EXISTS = 17
+NO_FILE = 18
 # Exit status of start_relay without a usable Python.
 NO_PYTHON = 3
 # timeout(1)'s own, when the time is over.
@@ -139,6 +142,36 @@ def write_files(files: Mapping[str, bytes]) -> str:
         failed = f"{{ {quote('rm', '-f', path)}; {quote('echo', path)}; exit 1; }}"
         script.append(f"base64 -d >{quote(path)} <<'{_END_OF_FILE}' || {failed}\n{encoded}{_END_OF_FILE}")
     return "\n".join(script)
+
+
+def store_in_home(name: str, content: bytes, *, replace: bool) -> str:
+    """Stores a file in the account's home directory, mode 0600, and prints its path. Ends with FILE_EXISTS if it is
+    there and not to be replaced.
+    """
+    encoded = base64.encodebytes(content).decode()
+    file = quote(f"./{name}")
+    exists = f"[ -d {file} ]" if replace else f"[ -e {file} ] || [ -L {file} ]"
+    put = f'mv -f "$new" {file}' if replace else f'ln "$new" {file} && rm -f "$new"'
+    return f"""umask 077; cd || exit
+! {{ {exists}; }} || exit {FILE_EXISTS}
+new=$(mktemp ./.p2v-tui-XXXXXXXX) || exit
+trap 'rm -f "$new"' EXIT
+base64 -d >"$new" <<'{_END_OF_FILE}' || exit
+{encoded}{_END_OF_FILE}
+sync "$new" 2>/dev/null
+{put} || exit
+printf '%s/%s\\n' "$PWD" {quote(name)}"""
+
+
+def read_from_home(name: str, limit: int) -> str:
+    """Prints up to `limit` bytes of a file in the account's home directory, in base64."""
+    file = quote(f"./{name}")
+    return f"cd || exit; [ -f {file} ] || exit {NO_FILE}; head -c {limit} {file} | base64"
+
+
+def list_home(suffix: str) -> str:
+    """Prints the names of the files in the account's home directory that end so and do not start with a dot."""
+    return f'cd || exit; for file in *{quote(suffix)}; do [ ! -f "$file" ] || printf \'%s\\n\' "$file"; done'
 
 
 def remove_directory(directory: RemoteDirectory) -> str:

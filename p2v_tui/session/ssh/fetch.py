@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from p2v_tui.errors import P2VError, Retry
 from p2v_tui.secrecy import without_secrets
 from p2v_tui.session.ssh.reconnect import open_again
-from p2v_tui.session.ssh.web import NotRead, read_url
+from p2v_tui.session.ssh.web import WebFailure, read_url
 from p2v_tui.session.words.cancellation import Cancellation
 from p2v_tui.session.words.events import Report, Warned
 from p2v_tui.session.words.quantities import duration_text
@@ -130,7 +130,7 @@ def _read_file(url: str, wanted: Wanted) -> bytes:
 def _read_web(url: str, wanted: Wanted, cancellation: Cancellation) -> bytes:
     try:
         return read_url(url, wanted.limit, cancellation)
-    except NotRead as error:
+    except WebFailure as error:
         if error.address_at_fault:
             raise _wrong_url(url, wanted) from error
         also = ", the network and the web server" if error.temporary else " and that this machine may fetch it"

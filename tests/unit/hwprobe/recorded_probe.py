@@ -17,6 +17,7 @@ from pathlib import Path
 
 from p2v_tui.hwprobe import Machine, Places, probe
 from p2v_tui.hwprobe.health import Health, examine_health
+from p2v_tui.hwprobe.sticks import Stick, find_sticks
 
 # When the records were made: the real-time clocks in them are set about it.
 RECORDED_AT = 1795433400.0
@@ -24,11 +25,12 @@ RECORDED_AT = 1795433400.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """commands: those of the probing. health: of all its disks, looked at afterwards."""
+    """commands: those of the probing. health, sticks: of all its disks, looked at afterwards."""
 
     machine: Machine
     commands: tuple[tuple[str, ...], ...]
     health: Health
+    sticks: tuple[Stick, ...]
 
 
 def lay_out(extra: Path, root: Path) -> None:
@@ -94,7 +96,7 @@ def probe_recorded(record: Path) -> Outcome:
     places = recorded_places(record, asked)
     machine = probe(places)
     commands = tuple(asked)
-    return Outcome(machine, commands, examine_health(machine.disks, places))
+    return Outcome(machine, commands, examine_health(machine.disks, places), find_sticks((), places))
 
 
 def main(record: str, output: str) -> None:

@@ -182,5 +182,7 @@ class TextDialog(Dialog):
         self.dismiss(True)
 
 
-def error_dialog(error: P2VError) -> Dialog:
-    return Dialog(error.title, on_screen(f"{error.message}\n\n{error.advice}".rstrip()))
+def error_dialog(error: P2VError, *, labels: bool = True) -> Dialog:
+    """labels: the labels of fields in place of the settings' names, which a file has."""
+    text = f"{error.message}\n\n{error.advice}".rstrip()
+    return Dialog(error.title, on_screen(text) if labels else text)

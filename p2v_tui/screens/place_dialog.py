@@ -184,7 +184,7 @@ class PlaceDialog(Question[Result | None]):
             self._ask_whether_to_replace(error)
         except P2VError as error:
             self._say("")
-            self.app.push_screen(error_dialog(error))
+            self.app.push_screen(error_dialog(error, labels=False))
         else:
             self._result = result
             self._close()

@@ -154,7 +154,7 @@ async def test_an_error_puts_the_focus_on_the_field_that_caused_it(words: str, f
     async with app.run_test(size=(80, 24)) as pilot:
         await press_action(pilot, "test")
         await wait_until(pilot, lambda: app.focused is not None and app.focused.id == field)
-        assert "p2v.server" in status(app) or "nosuch.invalid" in status(app)
+        assert '"Conversion server"' in status(app) or "nosuch.invalid" in status(app)
 
 
 async def test_a_wrong_port_is_named_and_focused() -> None:

@@ -138,9 +138,9 @@ async def test_a_refusal_says_what_and_what_to_do_and_details_has_all_checks() -
         await screen.until_shown("The conversion cannot start: On the conversion server only", "apt install nbdkit")
         assert "Start despite" not in screen.text
         await screen.press("details")
-        await screen.until_shown("[fail] space for the copy: On the conversion server only 3.0")
+        await screen.until_shown("[fail] space for the copy: On the conversion server only 2.9 GB")
         await screen.pilot.press("pagedown")
-        await screen.until_shown("[warn] space for the copy: On the conversion server only 100.0")
+        await screen.until_shown("[warn] space for the copy: On the conversion server only 100 GB")
 
 
 async def test_a_refusal_stands_once_in_the_log_and_names_no_directory_that_is_gone() -> None:

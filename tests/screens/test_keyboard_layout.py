@@ -98,5 +98,5 @@ async def test_where_no_layout_can_be_changed_it_is_not_offered() -> None:
 async def test_where_it_can_it_is_offered(size: str, lab: Lab, snapshot: SnapshotAssertion) -> None:
     app = app_for(lab.keyboard)
     async with app.run_test(size=SIZES[size]):
-        assert "[ Shell ] [ Keyboard ] [ About ]" in screen_text(app)
+        assert "[ Shell ] [ Keyboard ] [ More ]" in screen_text(app)
         assert screen_text(app) == snapshot

@@ -49,8 +49,8 @@ def test_a_file_says_of_which_machine_version_and_date_it_is_and_what_is_not_in_
     assert lines[0].startswith("# Settings of p2v-tui 0.1.0 for the machine db1 (")
     assert lines[0].endswith("2026-11-26 13:05 +0000")
     assert [line for line in lines if line.startswith("# Disk: ")] == [
-        "# Disk: sda  537 GB  ST500  SATA",
-        "# Disk: mpatha  107 GB",
+        "# Disk: sda  500 GB  ST500  SATA",
+        "# Disk: mpatha  100 GB",
     ]
     assert "# Secrets are not in here. To give again: p2v.password=..." in lines
     assert "p2v.os=/srv/guests" in lines

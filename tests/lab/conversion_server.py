@@ -159,8 +159,8 @@ class ConversionServer:
         self._machine.stdin.write(b"\n")
         machine = self._machine
         # Only systemd is notified when sshd listens.
-        happens(lambda: machine.poll() is not None or self._greets(), _START_SECONDS)
-        if not self._greets():
+        started = happens(lambda: machine.poll() is not None or self._greets(), _START_SECONDS)
+        if not started or machine.poll() is not None:
             self.stop()
             raise LabFailure(f"sshd did not start on port {self.port}.\n{last_lines(self.log_text())}")
 

@@ -86,6 +86,7 @@ class NothingInCommon(ConnectionFailed):
 class LoginRefused(ConnectionFailed):
     """The server does not let us in, or gives us no shell; or we have nothing to log in with."""
 
+    title = "Login refused"
     retry = Retry.AFTER_LOGIN
 
 

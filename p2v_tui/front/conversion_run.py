@@ -331,7 +331,7 @@ class ConversionRun(Job[Converted]):
         self._tell()
         while not self._answered.wait(ANSWER_INTERVAL):
             self.cancellation.check()
-        self._add_line(f"The operator {'accepted' if self._accepted else 'did not accept'} the warnings", None)
+        self._add_line(f"The warnings were {'accepted' if self._accepted else 'not accepted'}", None)
         return bool(self._accepted)
 
     def _report(self, event: Event) -> None:

@@ -28,6 +28,8 @@ _MOMENT: Final = 1.0
 DEFAULT_RATE: Final = 100_000_000.0
 # From this percentage of a disk on, the copy's own pace counts. Before that it is too rough.
 _TELLING_PERCENT: Final = 2
+# Seconds. A shorter copy tells nothing about the rate of a longer one.
+_TELLING_COPY: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Timing:
         copying = seconds.pop(COPYING, 0.0)
         seconds.pop(STAGES, None)
         size = sum(disk.size for disk in self.disks)
-        return Paces(seconds, size / copying if copying > 0 and size else None)
+        return Paces(seconds, size / copying if copying >= _TELLING_COPY and size else None)
 
 
 @dataclass(frozen=True)

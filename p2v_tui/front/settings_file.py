@@ -44,7 +44,7 @@ def settings_file(
     name = shown(machine.hostname) or "a machine without a name"
     lines = [
         f"# Settings of p2v-tui {__version__} for the machine {name}{address}, {now:%Y-%m-%d %H:%M %z}".rstrip(),
-        "# Load them with F8 or Ctrl-O on the first screen, with --config, or in one line as kernel arguments.",
+        "# Load them with F8 on the first screen, with --config, or in one line as kernel arguments.",
         f"# {DEFAULTS_HOLD}",
     ]
     # The kernel may give the names to other disks at the next boot.

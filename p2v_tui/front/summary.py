@@ -15,6 +15,10 @@ from p2v_tui.session.plan.plan import Plan
 from p2v_tui.session.words.checks import Check, Verdict
 from p2v_tui.session.words.quantities import memory_text, size_text
 
+_WHAT_START_DOES: Final = (
+    "Start checks the server and the disks once more. It asks only if a check warns; otherwise virt-v2v starts at "
+    "once."
+)
 # The width of the parts' names with their colon.
 _NAME_WIDTH: Final = 12
 
@@ -32,7 +36,7 @@ def summary(plan: Plan, machine: Machine, server_checks: Iterable[Check], paces:
     return tuple(
         Part(name, tuple(lines))
         for name, lines in (
-            ("Converted", _disks(plan)),
+            ("To convert", _disks(plan)),
             ("Left out", _left_out(plan, machine)),
             ("Guest", _guest(plan)),
             ("Goes to", _target(plan)),
@@ -105,7 +109,10 @@ def _warnings(plan: Plan, server_checks: Iterable[Check]) -> Iterator[str] | lis
         lines.append(f"{state}: {shown(check.name)}: {_first_sentence(shown(check.text))}")
     if not lines:
         lines = ["none so far"]
-    return [*lines, "Start checks the server and the disks once more, and asks before virt-v2v starts."]
+    return [
+        *lines,
+        _WHAT_START_DOES,
+    ]
 
 
 def _first_sentence(text: str) -> str:

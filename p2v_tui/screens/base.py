@@ -38,7 +38,7 @@ Left, Right          change a choice, move along a row of buttons
 Space, Enter         check, change a choice, press
 Esc                  back; on the first screen quit (it asks first)
 {FUNCTION_KEYS}"""
-BRACKETS_HELP = "( Next )             a button in round brackets cannot be pressed now"
+BRACKETS_HELP = "( Next ), ( )        in round brackets: cannot be pressed or checked now"
 # tmux's keys, not ours (consoles.py).
 ISO_KEYS_HELP = "F6, Ctrl-G           the next window: a shell, the system's log, the screens"
 

@@ -69,7 +69,7 @@ _LOADS: Final = (
 )
 _LOADED: Final = "Test the connection, then compare the disks with those that you mean: sda may be another one now."
 _MORE: Final = (
-    "Load settings (F8, Ctrl-O): fill in the fields from a file of this machine, a USB stick, a URL or, after the "
+    "Load settings (F8): fill in the fields from a file of this machine, a USB stick, a URL or, after the "
     "connection test, the conversion server.\nAbout: the version and the licence."
 )
 _FILL_IN: Final = "Fill in the fields, then press Test connection: Tab moves, Enter presses."
@@ -88,6 +88,7 @@ ConnectionScreen #status { height: auto; }
 RICH_STYLES: Final = """
 .-rich ConnectionScreen #beside { padding: 0 1; }
 .-rich ConnectionScreen #connect, .-rich ConnectionScreen #tested { max-width: 88; }
+.-rich ConnectionScreen.-wide #connect { min-width: 62; }
 .-rich ConnectionScreen .buttons { padding: 0 0 0 1; }
 .-rich ConnectionScreen.-wide #beside { layout: horizontal; padding: 1 2; }
 .-rich ConnectionScreen.-wide #tested { max-width: 110; margin: 0 0 0 2; }
@@ -121,10 +122,10 @@ def host_key_dialog(server: str, fingerprint: str, kind: str) -> Dialog:
 class ConnectionScreen(BaseScreen):
     """Next opens only after a successful test; any edit closes it again."""
 
-    more_keys = "F8, Ctrl-O           load settings from a file"
+    more_keys = "F8                   load settings from a file"
     keys = (*BaseScreen.keys[:-1], Key("", "F8", "Load settings", "screen.load"), BACK_KEY)
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("f8,ctrl+o", "load", show=False, priority=True)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("f8", "load", show=False, priority=True)]
 
     @property
     def heading(self) -> str:
@@ -133,6 +134,8 @@ class ConnectionScreen(BaseScreen):
     def __init__(self, state: State) -> None:
         super().__init__(state)
         self._test: AwaitedJob[Tested] | None = None
+        # Whether the status is an error that the operator can correct in a field.
+        self._complained = False
         self._checks: tuple[Check, ...] = ()
         self._host_key: str | None = None
         self._line_rate: float | None = None
@@ -426,6 +429,10 @@ class ConnectionScreen(BaseScreen):
         """The fields no longer say what was tested or is being tested."""
         if self._test is not None:
             self._test.cancel()
+        if self._complained:
+            # What was wrong is being corrected.
+            self._complained = False
+            self.query_one("#status", Line).show(_FILL_IN)
         if self.state.server is None:
             return
         self.state.forget_server()
@@ -554,7 +561,8 @@ class ConnectionScreen(BaseScreen):
         self.query_one("#checks", Action).disabled = not checks
 
     def _show_error(self, error: P2VError) -> None:
-        """Shows the error and puts the focus on the field that caused it."""
+        """Shows the error, until a field is edited, and puts the focus on the field that caused it."""
+        self._complained = True
         headline, advice = error.headline, error.advice
         refused = of_verdict(self._checks, Verdict.REFUSED)
         if isinstance(error, PreflightRefused) and len(refused) > 1:

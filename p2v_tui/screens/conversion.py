@@ -570,7 +570,7 @@ PageUp, PageDown     the page before, the next page"""
         def decide(saved: Kept | None) -> None:
             if saved is not None:
                 self.state.places.remember(saved.place, settings=True)
-                text = f"They are in\n\n{shown(saved.where)}\n\nTo load them: F8 or Ctrl-O on the first screen."
+                text = f"They are in\n\n{shown(saved.where)}\n\nTo load them: F8 on the first screen."
                 self.app.push_screen(Dialog("Settings saved", text))
 
         about = "The kernel arguments as a file, without secrets."

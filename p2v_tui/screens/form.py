@@ -122,4 +122,6 @@ def parse_field(field: FormField, declared: Setting, text: str | None = None) ->
     try:
         return declared.parse(given if declared.kind.secret else given.strip())
     except SettingsError as error:
+        if not given.strip():
+            error = SettingsError(f'"{field.label}" is empty.', error.advice, setting=error.setting)
         raise WrongField(error, field.input) from error

@@ -40,7 +40,10 @@ _NAMED: Final = re.compile(r"""\b(p2v\.[a-z_]+(?:\.[a-z_]+)*)(?:=("[^"]*"|'[^']*
 
 
 def on_screen(text: str) -> str:
-    """The text with the labels of the fields in place of the names of their settings; others keep their names."""
+    """The text with the labels of the fields in place of the names of their settings; others keep their names.
+
+    An empty value is not shown: `"SSH port" is empty.`
+    """
     return _NAMED.sub(_label, text)
 
 
@@ -49,4 +52,4 @@ def _label(match: re.Match[str]) -> str:
     label = LABELS.get(setting.name) if setting else None
     if label is None:
         return match[0]
-    return f'"{label}": {match[2]}' if match[2] else f'"{label}"'
+    return f'"{label}"' if match[2] in (None, "''", '""') else f'"{label}": {match[2]}'

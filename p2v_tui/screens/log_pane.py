@@ -176,7 +176,7 @@ class LogPane(Dressed, can_focus=True):
         """The heading: whether it follows, and the keys."""
         if self._top is not None:
             last = self._lines[-1].number + 1
-            return f"STOPPED at line {self._top[0] + 1} of {last}; End: follow again"
+            return f"LOOKING BACK: line {self._top[0] + 1} of {last}; End: follow again"
         return "Output of virt-v2v; Up, PageUp, Home: look back" if self._in_focus else "Output of virt-v2v"
 
     def _heading(self, width: int) -> Text:

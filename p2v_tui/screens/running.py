@@ -363,7 +363,7 @@ class RunningScreen(BaseScreen):
         self._ask(
             Dialog(
                 "The conversion is running",
-                "The conversion continues if you leave this screen. Show the conversion comes back here.\n"
+                'The conversion continues if you leave this screen. "Show the conversion" comes back here.\n'
                 "To stop it, press Cancel conversion here.",
                 yes="Leave the screen",
                 no="Stay",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from textual import on
 from textual.app import ComposeResult
 from textual.widgets import Input
@@ -105,7 +107,11 @@ class TargetFields(Panel):
     @on(Toggle.Changed, "#topology")
     def _topology_changed(self, message: Toggle.Changed) -> None:
         if message.value:
-            self._vcpus = self._field("vcpus").value
+            typed = self._field("vcpus").value.strip()
+            # What is not a number would come back, or be refused, though nobody sees it.
+            with contextlib.suppress(SettingsError):
+                _VCPUS.parse(typed)
+                self._vcpus = typed
         self._show_topology()
 
     def _show_topology(self) -> None:

@@ -146,6 +146,8 @@ class FormField(Horizontal, Dressed):
         self._label_width = label_width
         if width is not None:
             self.input.styles.width = width
+            # Of the text: the rich look has padding beside it.
+            self.input.styles.box_sizing = "content-box"
 
     def compose(self) -> ComposeResult:
         yield Line(" ", classes="mark")

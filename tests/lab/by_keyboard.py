@@ -77,7 +77,7 @@ def press(terminal: Terminal, label: str, key: str = "Tab", *, timeout: float = 
 def start_conversion(terminal: Terminal, *, timeout: float = 20.0) -> None:
     """From the second screen, by the summary to the third."""
     press(terminal, "Start conversion", timeout=timeout)
-    terminal.wait_for(r"Converted:[\s\S]*>\[ Start \]", timeout)
+    terminal.wait_for(r"To convert:[\s\S]*>\[ Start \]", timeout)
     terminal.press("Enter")
 
 

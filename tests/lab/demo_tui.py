@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from p2v_tui.errors import Detached
+from p2v_tui.errors import Cancelled, Detached
 from tests.lab.commands import LabFailure
 from tests.lab.conversion_server import ConversionServer, identity
 from tests.lab.debian import cache_directory
@@ -19,7 +19,7 @@ from tests.lab.guest_disk import guest_disk
 
 
 def main() -> int:
-    """Open the screens. Returns p2v-tui's exit code."""
+    """Open the screens. Returns p2v-tui's exit code, 0 also for leaving."""
     # As an exception, so that a hang-up ends the conversion server too.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda caught, _frame: sys.exit(128 + caught))
@@ -43,7 +43,8 @@ def main() -> int:
                 pass
     if code == 0:
         print(f"What was converted is in {output}.")
-    return code
+    # Leaving the screens without a conversion is no failure of the demo.
+    return 0 if code == Cancelled.exit_code else code
 
 
 def _again() -> bool:

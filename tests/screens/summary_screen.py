@@ -43,7 +43,7 @@ async def opened(
         state.checks = FOUND
         await app.push_screen(ConversionScreen(state))
         await app.run_action("show_summary")
-        await wait_until(pilot, lambda: "Converted:" in screen_text(app))
+        await wait_until(pilot, lambda: "To convert:" in screen_text(app))
         await pilot.pause()
         yield pilot, app
     if state.run is not None:

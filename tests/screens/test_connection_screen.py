@@ -157,6 +157,15 @@ async def test_an_error_puts_the_focus_on_the_field_that_caused_it(words: str, f
         assert '"Conversion server"' in status(app) or "nosuch.invalid" in status(app)
 
 
+async def test_an_error_stands_until_a_field_is_edited() -> None:
+    app = app_for("")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press_action(pilot, "test")
+        await wait_until(pilot, lambda: "is empty" in status(app))
+        await pilot.press("x")
+        await wait_until(pilot, lambda: status(app).startswith("Fill in the fields"))
+
+
 async def test_a_wrong_port_is_named_and_focused() -> None:
     app = app_for("p2v.server=127.0.0.1")
     async with app.run_test(size=(80, 24)) as pilot:

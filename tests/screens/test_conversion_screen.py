@@ -543,6 +543,14 @@ async def test_back_keeps_what_was_edited(way: str) -> None:
         assert again.names("disks") == [("sda", True), ("nvme0n1", True), ("sdb", False)]
 
 
+async def test_what_is_no_number_is_dropped_where_the_physical_topology_takes_its_place() -> None:
+    async with opened() as it:
+        await it.type("vcpus", "x")
+        it.screen.query_one("#topology", Toggle).focus()
+        await it.pilot.press("space", "space")
+        assert it.field("vcpus").value == "16"
+
+
 async def test_leaving_at_once_changes_no_settings() -> None:
     async with opened() as it:
         before = it.state.settings

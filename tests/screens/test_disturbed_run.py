@@ -87,7 +87,7 @@ async def test_with_consent_it_starts_and_the_log_says_so() -> None:
         await screen.hear(*INSPECTING)
         await screen.until_shown("[ .. ] Inspecting the source")
         said = [line.text for line in screen.run.lines_from(0)]
-        assert "The operator accepted the warnings" in said
+        assert "The warnings were accepted" in said
         assert f"warning: {SPACE.name}: {SPACE.text}" in said and SPACE.advice in said
 
 

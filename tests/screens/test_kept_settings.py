@@ -76,7 +76,7 @@ async def test_all_that_was_chosen_and_accepted_is_saved_without_secrets(tmp_pat
         await open_save(it)
         field(it.app).value = str(tmp_path)
         await it.pilot.press("enter")
-        await until_shown(it.pilot, "Settings saved", "F8 or Ctrl-O on the first screen")
+        await until_shown(it.pilot, "Settings saved", "F8 on the first screen")
     (path,) = tmp_path.iterdir()
     assert path.name == "p2v-tui-web 1.conf"
     lines = path.read_text().splitlines()
@@ -335,7 +335,7 @@ async def test_the_server_is_a_place_only_when_the_connection_was_tested() -> No
             if tested:
                 await hear(app, pilot, *STEPS)
                 end(app)
-            await pilot.press("ctrl+o")
+            await pilot.press("f8")
             await until_shown(pilot, "Where")
             choice = app.screen.query_one("#where", Choice)
             choice.focus()
@@ -350,7 +350,7 @@ async def test_the_button_more_leads_to_loading_and_to_about() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         app.screen.query_one("#more", Action).focus()
         await pilot.press("enter")
-        await until_shown(pilot, "F8, Ctrl-O")
+        await until_shown(pilot, "(F8)")
         await pilot.press("right", "enter")
         await until_shown(pilot, "Directory or file")
         await pilot.press("escape")

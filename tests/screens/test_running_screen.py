@@ -227,7 +227,7 @@ async def test_another_size_of_the_terminal_wraps_the_lines_anew_and_keeps_the_p
     async with opened() as screen:
         await screen.hear(*output(*(f"{number}: " + "word " * 30 for number in range(30))))
         await screen.pilot.press("home", "pagedown")
-        heading = next(line for line in screen_lines(screen.app) if "STOPPED" in line)
+        heading = next(line for line in screen_lines(screen.app) if "LOOKING BACK" in line)
         await screen.pilot.resize_terminal(132, 43)
         await screen.until(lambda: len(screen_lines(screen.app)) == 43)
         assert heading.rstrip("-") in screen.text
@@ -235,7 +235,7 @@ async def test_another_size_of_the_terminal_wraps_the_lines_anew_and_keeps_the_p
         await screen.until_shown("29: word")
         await screen.pilot.resize_terminal(80, 24)
         await screen.until(lambda: len(screen_lines(screen.app)) == 24)
-        assert "29: word" in screen.text and "STOPPED" not in screen.text
+        assert "29: word" in screen.text and "LOOKING BACK" not in screen.text
 
 
 async def test_a_burst_is_painted_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,16 +272,16 @@ async def test_scrolling_back_stops_the_tail_and_end_resumes_it(key: str) -> Non
         await screen.hear(*output(*(f"line {number}." for number in range(50))))
         assert screen.focused == "log"
         await screen.pilot.press(key)
-        await screen.until_shown("STOPPED at line")
+        await screen.until_shown("LOOKING BACK: line")
         before = screen_lines(screen.app)
-        top = before.index(next(line for line in before if "STOPPED" in line))
+        top = before.index(next(line for line in before if "LOOKING BACK" in line))
         await screen.hear(*output("something new"))
         await screen.until_shown("of 51")
         assert screen_lines(screen.app)[top + 1 : top + 8] == before[top + 1 : top + 8]
         assert "something new" not in screen.text
         await screen.pilot.press("end" if key != "g" else "G")
         await screen.until_shown("something new")
-        assert "STOPPED" not in screen.text
+        assert "LOOKING BACK" not in screen.text
 
 
 async def test_walking_down_to_the_end_resumes_the_tail() -> None:
@@ -322,7 +322,7 @@ async def test_every_line_can_be_read_once_and_in_order() -> None:
     async with opened() as screen:
         await screen.hear(*output(*lines))
         await screen.pilot.press("home")
-        top = next(n for n, line in enumerate(screen_lines(screen.app)) if "STOPPED" in line)
+        top = next(n for n, line in enumerate(screen_lines(screen.app)) if "LOOKING BACK" in line)
         seen: list[str] = []
         while not screen.log.following:
             seen.append(screen_lines(screen.app)[top + 1])

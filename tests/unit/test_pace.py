@@ -94,6 +94,12 @@ def test_the_whole_of_one_to_come_is_its_phases_and_its_bytes() -> None:
     assert whole_seconds(100 * GIB, PACES) != whole
 
 
+def test_a_copy_of_a_moment_tells_nothing_about_the_rate_of_another() -> None:
+    timing = heard(first(0.0, (disk(None),)), PhaseStarted("Copying disk 1/1", 0.0), 0.0)
+    assert timing.paces(1.0).rate is None
+    assert timing.paces(10.0).rate == pytest.approx(100 * GIB / 10.0)
+
+
 def test_what_a_conversion_took_is_remembered(tmp_path: Path) -> None:
     book = PaceBook(tmp_path / "state/paces.json")
     timing = phases(("Opening the source", 0.0), ("Converting Debian", 40.0), ("Copying disk 1/1", 140.0))

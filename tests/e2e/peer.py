@@ -22,7 +22,19 @@ class Peer:
         self.path.chmod(0o755)
 
     def run(self, cmdline: str) -> Outcome:
-        """Runs it to its end with the settings in `cmdline`."""
+        """Runs it to its end with the settings in `cmdline`.
+
+        Its ssh knows hosts by the account's own file. A server on the same port, of another run, may be in it.
+        """
+        port = re.search(r"\bp2v\.port=(\d+)", cmdline)
+        assert port, cmdline
+        _forget_host(port[1])
+        try:
+            return self._run(cmdline)
+        finally:
+            _forget_host(port[1])
+
+    def _run(self, cmdline: str) -> Outcome:
         done = subprocess.run(
             [self.path, f"--cmdline={cmdline}"],
             stdin=subprocess.DEVNULL,
@@ -34,6 +46,10 @@ class Peer:
             check=False,
         )
         return Outcome(done.returncode, done.stdout)
+
+
+def _forget_host(port: str) -> None:
+    subprocess.run(["ssh-keygen", "-R", f"[127.0.0.1]:{port}"], capture_output=True, check=False)
 
 
 def log_directory_in(output: str) -> Path:

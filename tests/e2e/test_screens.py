@@ -108,7 +108,7 @@ def test_settings_are_saved_on_the_server_and_loaded_again(
         terminal.wait_for(r"Conversion \(2 of 3\)[\s\S]*>\[ Show as kernel")
         terminal.press("Escape")
         terminal.wait_for(r"Conversion server \(1 of 3\)")
-        terminal.press("C-o")
+        terminal.press("F8")
         terminal.wait_for(r"< conversion server >[\s\S]*p2v-tui-kept\.conf")
         terminal.press("Enter")
         terminal.wait_for(r"Settings loaded[\s\S]*p2v\.password=\.\.\.")

@@ -61,6 +61,8 @@ async def copying(look: Look, size: str = "80x24") -> AsyncIterator[Pilot[int]]:
             now = copied(percent, seconds_left=2640.0)
             await screen.hear(Progress((dataclasses.replace(now.disks[0], rate=rate * MB), *now.disks[1:])))
             await screen.until_shown(f"{percent}%")
+        # The clock of the phase goes by itself.
+        await screen.until_shown("10:00")
         yield screen.pilot
 
 

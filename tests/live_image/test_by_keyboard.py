@@ -176,7 +176,7 @@ def test_from_the_serial_console_of_a_new_machine_to_a_guest_that_boots(
         connect(serial, server, account)
         seen = listed(serial)
         for line in (
-            r"\[x\] sd[a-e]  671 MB  QEMU HARDDISK  SATA\n +serial SYSTEM: ext4 \"guest\"",
+            r"\[x\] sd[a-e]  671 MB  QEMU HARDDISK  SATA\n +serial SYSTEM: Linux \(ext4 \"guest\"\)",
             r"\[x\] md12\d  101 MB  firmware RAID volume \(raid1, ddf\)",
             r"\[x\] nvme0n1  134 MB  QEMU NVMe Ctrl  NVMe\n +serial ARRAY-A: RAID delicate",
             r"\[x\] sd[a-e]  134 MB  QEMU HARDDISK  USB\n +serial ARRAY-B: RAID delicate",

@@ -64,7 +64,7 @@ _SERIAL_TERM, _VT_TERM = "vt220", "linux"
 KEY_TABLE: Final = "p2v-tui"
 # tmux's name for a client whose size does not count.
 _UNCOUNTED: Final = "ignore-size"
-_DOES_NOT_COUNT: Final = f"#{{m:*{_UNCOUNTED}*,#{{client_flags}}}}"
+_DOES_NOT_COUNT: Final = f"#{{&&:#{{m:*{_UNCOUNTED}*,#{{client_flags}}}},#{{!=:#{{session_attached}},1}}}}"
 _COUNT: Final = f"refresh-client -f '!{_UNCOUNTED}'; set-option -g window-size smallest"
 _OPTIONS: Final = (
     # No status line: the screen is the application's, and every change of the line would cost bytes.
@@ -85,7 +85,8 @@ _OPTIONS: Final = (
     ("set-option", "-g", "set-titles-string", "#T"),
     # The size is that of the smallest console that counts, as a larger one would crop dialogs there. A console counts
     # from its first key on, so that a serial line that nobody uses does not make the others small. (As long as none
-    # counts, all do. Setting the size again makes tmux look at it.)
+    # counts, all do. Setting the size again makes tmux look at it.) That redraws the console, 750 bytes: not where it
+    # is the only one.
     ("set-option", "-g", "window-size", "smallest"),
     ("bind-key", "-T", KEY_TABLE, "Any", f"if-shell -F '{_DOES_NOT_COUNT}' {{{_COUNT}}}; send-keys"),
     # tmux's terminal type for the application, whatever the consoles are; every system with ncurses has it.
@@ -253,7 +254,7 @@ class Session:
             # -A: the first one starts the session, even if two consoles start at the same time.
             chain = [word for option in options for word in (*option, ";")]
             leader = _LAST_TO_LEAVE if handover.iso else ()
-            flags = () if self._somebody_types() else ("-f", _UNCOUNTED)
+            flags = () if self._count_used() else ("-f", _UNCOUNTED)
             start = ["new-session", "-A", *flags, "-s", SESSION, "-n", SESSION, "--", *leader, *inside, str(pipe)]
             command = [self._tmux, "-S", str(self._socket), "-f", "/dev/null", *chain, *start]
             code = _run_client(command, _client_environment(os.environ))
@@ -262,10 +263,19 @@ class Session:
             return code - _ENDED
         return 1 if started else None
 
-    def _somebody_types(self) -> bool:
-        """Whether a console counts: one that joins these is somebody's who looks at it."""
-        clients = self._command("list-clients", "-t", f"={SESSION}", "-F", _DOES_NOT_COUNT)
-        return "0" in clients.stdout.split()
+    def _count_used(self) -> bool:
+        """Makes those consoles count on which somebody has typed. Whether there are any: one that joins these is
+        somebody's who looks at it.
+        """
+        listed = self._command(
+            "list-clients", "-t", f"={SESSION}", "-F", "#{client_activity} #{client_created} #{client_tty}"
+        )
+        clients = [line.split() for line in listed.stdout.splitlines()]
+        # A client without a terminal has no third word.
+        used = [tty[0] for activity, created, *tty in clients if tty and int(activity) > int(created)]
+        for terminal in used:
+            self._command("refresh-client", "-t", terminal, "-f", f"!{_UNCOUNTED}")
+        return bool(used)
 
     def open_windows(self) -> None:
         """The live image's further windows. Called from inside."""

@@ -130,7 +130,9 @@ def test_in_the_session_of_all_consoles_it_is_known_at_which_one_the_operator_is
         "from p2v_tui.keyboard import terminal_in_front; print('in front:', terminal_in_front(), flush=True); input()"
     )
     inside = shlex.join([sys.executable, "-P", "-c", say])
-    session = shlex.join(["tmux", "-S", str(tmp_path / "tmux"), "-f", "/dev/null", "new-session", inside])
+    # Otherwise tmux's server would outlive the terminal.
+    gone = ["set-option", "-g", "destroy-unattached", "on"]
+    session = shlex.join(["tmux", "-S", str(tmp_path / "tmux"), "-f", "/dev/null", "new-session", inside, ";", *gone])
     with Terminal(["sh", "-c", f"unset TMUX; tty; read _; exec {session}"], environment=PACKAGE) as console:
         own = re.search(r"/dev/(pts/\d+)", console.wait_for(r"/dev/pts/\d+"))
         assert own is not None

@@ -192,6 +192,7 @@ class P2VTui(App[int], inherit_bindings=False):
 
     def action_show_summary(self) -> None:
         """What `state.plan` will do, to be checked before it is started."""
+        # As the second screen.
         from p2v_tui.screens.summary import SummaryScreen  # noqa: PLC0415
 
         assert self.state.plan is not None

@@ -132,6 +132,7 @@ def _check_accepted(settings: Settings) -> None:
 
 
 def _run_fail_command(command: str, options: argparse.Namespace) -> None:
+    # Loaded only when it is needed, here and below: with the screens it would delay them.
     from p2v_tui import unattended  # noqa: PLC0415
 
     unattended.run_fail_command(command, _printer(options))

@@ -227,7 +227,7 @@ def write_settings(settings: Settings, *, secrets: bool = False) -> Written:
 
 
 def _without_secrets(setting: Setting, text: str) -> tuple[str | None, list[str]]:
-    """What of a value is no secret, None for nothing; and the rest, with its secrets hidden."""
+    """The part of a value without secrets, None if nothing is left; and the others, with their secrets hidden."""
     hidden = setting.hide(text)
     if hidden == text:
         return text, []

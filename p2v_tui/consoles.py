@@ -398,6 +398,7 @@ def _end_start_line() -> None:
         process = int(_START_LINE.read_text())
         while True:  # Until it has gone, which is an OSError.
             os.kill(process, signal.SIGTERM)
+            # It is not our child, so its end gives no event.
             time.sleep(0.05)
 
 

@@ -44,7 +44,7 @@ class Job(Generic[Result]):
     """Work in a thread. ended: called once with the outcome, from another thread, before anything else is notified.
 
     discard: called with a result that came too late. grace: how many seconds the work has to end cleanly after a
-    cancellation; None: there is no limit, however long its cleanup takes.
+    cancellation; None: as long as its cleanup takes.
     """
 
     def __init__(

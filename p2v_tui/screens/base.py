@@ -21,7 +21,7 @@ from p2v_tui.front import marks
 from p2v_tui.front.ascii_text import cut
 from p2v_tui.front.conversion_run import ConversionRun
 from p2v_tui.front.device_words import shown
-from p2v_tui.screens.dialogs import FUNCTION_KEYS, HelpDialog
+from p2v_tui.screens.dialogs import FUNCTION_KEYS, HelpDialog, is_open
 from p2v_tui.screens.dressed import Dressed, look_of, shortened, style
 from p2v_tui.screens.side_panel import SidePanel
 from p2v_tui.screens.state import State
@@ -187,9 +187,8 @@ class BaseScreen(Screen[None]):
         return self.focused is not None and self.focused.focusable
 
     def is_there(self) -> bool:
-        """Whether the screen can still show something: neither it nor the application is being closed."""
-        # The application counts as running until its very end; a screen that it closes is no longer attached.
-        return self.app.is_running and self.is_attached and self in self.app.screen_stack
+        """As `is_open`."""
+        return is_open(self)
 
     def work_on(self, work: Coroutine[Any, Any, None]) -> None:
         """Runs a coroutine beside the screen, for as long as the screen exists."""

@@ -463,7 +463,7 @@ def _disk_rows(disks: Iterable[Disk], machine: Machine) -> list[Row]:
 
 
 def _name_of(name: str, disks: Sequence[Disk]) -> str:
-    """The kernel's name of a disk that `p2v.disks` names in another way; the same name if it is none of them."""
+    """The kernel's name of a disk that `p2v.disks` names in another way; any other name stays as it is."""
     try:
         found = find_named(name, disks)
     except SettingsError:

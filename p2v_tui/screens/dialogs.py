@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.screen import ModalScreen
+from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
 from textual.widgets import Input
 
@@ -180,6 +180,12 @@ class TextDialog(Dialog):
     @on(Input.Submitted)
     def _entered(self) -> None:
         self.dismiss(True)
+
+
+def is_open(screen: Screen[Any]) -> bool:
+    """Whether the screen can still show something: neither it nor the application is being closed."""
+    # Textual calls the application running until its very end; a screen that it closes is detached before.
+    return screen.app.is_running and screen.is_attached and screen in screen.app.screen_stack
 
 
 def error_dialog(error: P2VError, *, labels: bool = True) -> Dialog:

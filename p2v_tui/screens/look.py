@@ -90,6 +90,7 @@ _ASCII: Final = Glyphs(
     marks={},
 )
 _LINES: Final = Glyphs(
+    # RUF001 warns of characters that look like others; these are drawn, not compared.
     focus="›",  # noqa: RUF001
     no_focus=" ",
     on="[✓]",

@@ -18,7 +18,7 @@ from p2v_tui.front.jobs import AwaitedJob
 from p2v_tui.front.kept_file import Exists, Kept, KeptFile, Means, save, stick_line
 from p2v_tui.front.last_places import Kind, Place
 from p2v_tui.hwprobe.sticks import Stick, find_sticks
-from p2v_tui.screens.dialogs import Answer, Dialog, Question, error_dialog
+from p2v_tui.screens.dialogs import Answer, Dialog, Question, error_dialog, is_open
 from p2v_tui.screens.state import State
 from p2v_tui.screens.widgets import Choice, FormField, Help, Line
 from p2v_tui.session.words.cancellation import Cancellation
@@ -139,7 +139,7 @@ class PlaceDialog(Question[Result | None]):
         self._say("" if found else nothing)
 
     def _is_there(self) -> bool:
-        return self.app.is_running and self.is_attached and self in self.app.screen_stack
+        return is_open(self)
 
     def _add(self, job: AwaitedJob[Any]) -> AwaitedJob[Any]:
         return self._state.jobs.add(job)

@@ -43,7 +43,7 @@ def main() -> int:
                 pass
     if code == 0:
         print(f"What was converted is in {output}.")
-    # Leaving the screens without a conversion is no failure of the demo.
+    # Whoever only looks at the screens has not made the demo fail.
     return 0 if code == Cancelled.exit_code else code
 
 

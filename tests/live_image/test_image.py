@@ -19,6 +19,8 @@ from tests.live_image.conftest import LiveImage
 
 # They share the unpacked root.
 pytestmark = pytest.mark.xdist_group("image")
+# An ordinary user builds the image, but cannot enter it by chroot.
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root changes the root directory")
 
 MEBIBYTE = 2**20
 # Programs that the issue, the manual pages and p2v-tui itself count on.
@@ -76,9 +78,8 @@ def test_the_programs_are_there(root: Path) -> None:
     assert [name for name in PROGRAMS if not os.access(root / "usr" / name, os.X_OK)] == []
 
 
+@as_root
 def test_each_common_keyboard_layout_is_there_and_loadkeys_understands_it(root: Path) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("only root changes the root directory")
     keyboard = Keyboard(maps=root / "usr/share/keymaps", common=root / "usr/share/p2v-tui/keyboards.txt")
     layouts = keyboard.common()
     assert {layout.name for layout in layouts} >= {"us", "uk", "de", "fr", "ch", "es", "it", "se", "pl", "cz", "jp"}
@@ -159,9 +160,8 @@ def test_owners_and_modes_do_not_come_from_the_building_machine(root: Path) -> N
     assert (root / "tmp").stat().st_mode & 0o7777 == 0o1777
 
 
+@as_root
 def test_no_program_misses_a_library(root: Path) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("only root changes the root directory")
     # Whatever ldd does not take for a program of this machine it passes over.
     search = "find /usr/bin /usr/sbin /usr/lib /usr/libexec -type f ! -path '*/modules/*' ! -name '*.py*' -size +1k"
     said = run_command(["chroot", root, "sh", "-c", f"{search} -exec ldd {{}} + 2>/dev/null || true"], timeout=300)
@@ -171,9 +171,8 @@ def test_no_program_misses_a_library(root: Path) -> None:
     assert missed - {path.name for path in (root / "usr/lib").rglob("*.so*")} == set()
 
 
+@as_root
 def test_the_program_starts_in_it(root: Path) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("only root changes the root directory")
     assert run_command(["chroot", root, "p2v-tui", "--version"], timeout=60).startswith("p2v-tui ")
     assert "Example:" in run_command(["chroot", root, "p2v-tui", "--help", "p2v.oo"], timeout=60)
     # Each module, so that a dependency that is missing or too old is found.

@@ -9,6 +9,7 @@ from typing import cast
 
 from p2v_tui.config import Settings
 from p2v_tui.errors import Cancelled
+from p2v_tui.front.conversion_run import ConversionRun
 from p2v_tui.kinds import AcceptedWarnings
 from p2v_tui.screens.state import State
 from p2v_tui.session.conversion.log import ConversionLog, CopyPercent
@@ -125,6 +126,16 @@ class NoServer:
 
     def as_server(self) -> ControlConnection:
         return cast(ControlConnection, self)
+
+
+def ran(*events: Said) -> ConversionRun:
+    """A run that has said all this and ended."""
+    conversion = ScriptedConversion()
+    conversion.say(*events)
+    run = ConversionRun(NoServer().as_server(), plan(), convert=conversion)
+    run.start()
+    assert run.wait(10)
+    return run
 
 
 def plan(*disks: str, accept_warnings: bool = False) -> Plan:

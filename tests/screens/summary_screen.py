@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from textual.pilot import Pilot
 
@@ -20,9 +21,9 @@ from tests.screens.conversion_screen import DB1, MadeUpState
 from tests.screens.judged import FOUND
 
 
-def chosen(*disks: str, machine: Machine = DB1, **settings: object) -> Plan:
-    words: dict[str, object] = {"server": "conv.example.com", "guestname": "db1", "disks": disks or None}
-    return make_plan(Settings(**{**words, **settings}), machine)  # type: ignore[arg-type]
+def chosen(*disks: str, machine: Machine = DB1, **settings: Any) -> Plan:
+    words: dict[str, Any] = {"server": "conv.example.com", "guestname": "db1", "disks": disks or None}
+    return make_plan(Settings(**{**words, **settings}), machine)
 
 
 def with_plan(book: PaceBook | None = None) -> MadeUpState:

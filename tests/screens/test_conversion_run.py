@@ -58,19 +58,10 @@ from tests.screens.scripted_conversion import (
     copied,
     output,
     plan,
+    ran,
     said,
 )
 from tests.unit.machines import SERVER
-
-
-def ran(*events: Event | BaseException) -> ConversionRun:
-    """A run that has said all this and ended."""
-    conversion = ScriptedConversion()
-    conversion.say(*events)
-    run = ConversionRun(NoServer().as_server(), plan(), convert=conversion)
-    run.start()
-    assert run.wait(10)
-    return run
 
 
 def marks(phases: tuple[Phase, ...]) -> dict[str, PhaseState]:

@@ -5,19 +5,9 @@ from __future__ import annotations
 import pytest
 
 from p2v_tui import app as application
-from p2v_tui.front.conversion_run import ConversionRun
 from p2v_tui.screens.notices import BELL, KEEP_TITLE, end_notice, notification, takes_title, title, title_text
 from tests.screens.running_screen import opened
-from tests.screens.scripted_conversion import COPYING, FINISHED, MADE, NoServer, ScriptedConversion, plan
-
-
-def finished(*events: object) -> ConversionRun:
-    conversion = ScriptedConversion()
-    conversion.say(*events)  # type: ignore[arg-type]
-    run = ConversionRun(NoServer().as_server(), plan(), convert=conversion)
-    run.start()
-    assert run.wait(10)
-    return run
+from tests.screens.scripted_conversion import COPYING, FINISHED, MADE, ran
 
 
 @pytest.mark.parametrize("term", ["vt220", "vt100", "linux", "dumb", ""])
@@ -55,10 +45,10 @@ def test_nothing_in_a_title_ends_it() -> None:
 
 
 def test_the_end_rings_and_says_how_it_was() -> None:
-    assert end_notice(finished(MADE), {"TERM": "vt220"}) == BELL
-    assert "db1 was converted" in end_notice(finished(MADE), {"TERM": "foot"})
-    assert "db1 was not converted" in end_notice(finished(RuntimeError("x")), {"TERM": "foot"})
-    assert title_text(finished(MADE)) == "db1 done - p2v-tui"
+    assert end_notice(ran(MADE), {"TERM": "vt220"}) == BELL
+    assert "db1 was converted" in end_notice(ran(MADE), {"TERM": "foot"})
+    assert "db1 was not converted" in end_notice(ran(RuntimeError("x")), {"TERM": "foot"})
+    assert title_text(ran(MADE)) == "db1 done - p2v-tui"
 
 
 async def test_the_terminal_is_told_how_far_it_is_and_once_that_it_ended(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,8 @@ async def test_start_has_the_focus_and_back_leads_to_the_choices() -> None:
 async def test_start_starts_the_conversion_whose_way_back_leads_to_the_choices() -> None:
     state = with_plan()
     async with opened(state) as (pilot, app):
-        state.remember_server(NoServer().as_server(), state.virt_v2v)  # type: ignore[arg-type]
+        assert state.virt_v2v is not None
+        state.remember_server(NoServer().as_server(), state.virt_v2v)
         await pilot.press("enter")
         await wait_until(pilot, lambda: isinstance(app.screen, RunningScreen))
         assert not any(isinstance(screen, SummaryScreen) for screen in app.screen_stack)

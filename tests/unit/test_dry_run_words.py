@@ -15,7 +15,7 @@ from tests.screens.scripted_conversion import plan
         (ConnectionFailed("It does not answer."), "Not checked"),
         (LoginRefused("It refused the password."), "Not checked"),
         (PreflightRefused("It has no virt-v2v."), "Refused"),
-        (SettingsError("There is no such mode."), "Refused"),
+        (SettingsError("The mode does not exist."), "Refused"),
         (LocalFailure("No room."), "Failed"),
     ],
 )

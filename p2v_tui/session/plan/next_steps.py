@@ -57,7 +57,7 @@ _STEPS: Final = {
     ),
     "rhv": _Steps('In oVirt\'s portal open Storage, the export domain, "VM Import"; choose {name} and press Import.'),
     "rhv-upload": _Steps("In oVirt's portal look at the network interfaces of {name}, then press Run."),
-    "vdsm": _Steps("oVirt itself goes on with the guest from here."),
+    "vdsm": _Steps("From here on oVirt itself handles the guest."),
     "json": _Steps("{storage}/{name}.json describes the guest for your own tools."),
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -100,19 +100,14 @@ def _networks(plan: Plan, machine: Machine) -> list[str]:
     return [*words, *([f"not in the guest: {', '.join(missing)}"] if missing else [])]
 
 
-def _warnings(plan: Plan, server_checks: Iterable[Check]) -> Iterator[str] | list[str]:
+def _warnings(plan: Plan, server_checks: Iterable[Check]) -> list[str]:
     found = [check for check in (*plan.checks, *server_checks) if check.verdict is Verdict.WARNING]
     accepted = plan.settings.accept_warnings
     lines = []
     for check in dict.fromkeys(found):
         state = "accepted" if accepted.accepts(check.key) else "to accept"
         lines.append(f"{state}: {shown(check.name)}: {_first_sentence(shown(check.text))}")
-    if not lines:
-        lines = ["none so far"]
-    return [
-        *lines,
-        _WHAT_START_DOES,
-    ]
+    return [*(lines or ["none so far"]), _WHAT_START_DOES]
 
 
 def _first_sentence(text: str) -> str:
